@@ -1,0 +1,68 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: run
+run: setup ## Set everything up and serve, on an embedded PostgreSQL
+	@$(BIN)/crossings serve
+
+.PHONY: test
+test: setup-dev check ## Set everything up and run the whole suite
+	@$(BIN)/python -m pytest
+
+.PHONY: check
+check: setup-dev ## Lint, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+
+.PHONY: bench
+bench: setup-dev ## Measure the resolution rule on long histories
+	@$(BIN)/python -m tests.bench
+
+.PHONY: format
+format: setup-dev ## Mend formatting and what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: setup
+setup: $(VENV)/.run ## Build .venv from the locked requirements
+
+.PHONY: setup-dev
+setup-dev: $(VENV)/.dev
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+
+# flit_core builds the project and is itself locked, so nothing is fetched unpinned.
+$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.PHONY: lock
+lock: ## Renew the locked requirements from pyproject.toml
+	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
+	@for set in "" "-dev"; do \
+	  $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+	    --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    $${set:+--extra dev} pyproject.toml --output-file requirements$$set.txt; \
+	done
+	@rm -r $(VENV)-lock
+
+.PHONY: clean
+clean: ## Remove what setup and tests made (never the data directory)
+	@rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis
