@@ -1,0 +1,1 @@
+"""Crossing Status."""

@@ -1,0 +1,1 @@
+"""The log of status events and the rule that answers from it."""

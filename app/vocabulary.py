@@ -1,0 +1,151 @@
+"""The words that the whole service speaks, one meaning a word; readers may meet new ones."""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What a lane or a crossing is. ``unknown`` is only ever resolved, never declared."""
+
+    OPEN = "open"
+    RESTRICTED = "restricted"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
+class DeclaredStatus(StrEnum):
+    """What a status event may declare."""
+
+    OPEN = "open"
+    RESTRICTED = "restricted"
+    CLOSED = "closed"
+
+
+class Certainty(StrEnum):
+    """How far a declaration may be relied on."""
+
+    CONFIRMED = "confirmed"
+    """Official, seen, or told by several independent reports."""
+    REPORTED = "reported"
+    """Credible, second hand."""
+    UNCONFIRMED = "unconfirmed"
+    """Shown beside the status, never decides it."""
+
+
+class Traffic(StrEnum):
+    """A category of what crosses, in the order in which lanes are listed."""
+
+    PEDESTRIAN = "pedestrian"
+    BICYCLE = "bicycle"
+    MOTORCYCLE = "motorcycle"
+    CAR = "car"
+    BUS = "bus"
+    TRUCK = "truck"
+    TRAIN = "train"
+
+
+class Mode(StrEnum):
+    """What kind of way crosses the border."""
+
+    ROAD = "road"
+    RAIL = "rail"
+    WATER = "water"
+    AIR = "air"
+
+
+class EventKind(StrEnum):
+    """What a status event does."""
+
+    DECLARATION = "declaration"
+    RETRACTION = "retraction"
+    CONFIRMATION = "confirmation"
+
+
+class ReasonCode(StrEnum):
+    """Why a status was declared or an event withdrawn."""
+
+    SECURITY = "security"
+    MIGRATION = "migration"
+    SMUGGLING = "smuggling"
+    PUBLIC_ORDER = "public_order"
+    HEALTH = "health"
+    WEATHER = "weather"
+    ACCIDENT = "accident"
+    CONSTRUCTION = "construction"
+    TECHNICAL = "technical"
+    STAFFING = "staffing"
+    STRIKE = "strike"
+    HOLIDAY = "holiday"
+    CONGESTION = "congestion"
+    DIPLOMATIC = "diplomatic"
+    HOURS = "hours"
+    UNDISCLOSED = "undisclosed"
+    OTHER = "other"
+
+
+class ExceptionCode(StrEnum):
+    """Who may still cross although restricted or closed."""
+
+    DIPLOMATS = "diplomats"
+    OWN_CITIZENS = "own_citizens"
+    EU_CITIZENS = "eu_citizens"
+    RESIDENTS = "residents"
+    PERMIT_HOLDERS = "permit_holders"
+    HUMANITARIAN = "humanitarian"
+    EMPTY_VEHICLES = "empty_vehicles"
+    OTHER = "other"
+
+
+class Precision(StrEnum):
+    """How exactly an instant is known."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    UNKNOWN = "unknown"
+
+
+class Basis(StrEnum):
+    """How a source carries a fact."""
+
+    STATED = "stated"
+    """The source says it."""
+    INFERRED = "inferred"
+    """It follows from what the source says."""
+    BACKGROUND = "background"
+    """From the public record, beside the source that tells the story."""
+
+
+class SourceKind(StrEnum):
+    """What a source is."""
+
+    ARTICLE = "article"
+    OFFICIAL = "official"
+    DECREE = "decree"
+    OBSERVATION = "observation"
+    DATASET = "dataset"
+
+
+class ChangeKind(StrEnum):
+    """What one committed step of the world was; the later ones are reserved by name."""
+
+    DECISION = "decision"
+    RETRACTION = "retraction"
+    CONFIRMATION = "confirmation"
+    CROSSING = "crossing"
+    SOURCE = "source"
+    NOTICE = "notice"
+    INCIDENT = "incident"
+    OBSERVATION = "observation"
+    HOURS = "hours"
+    EFFECTIVE = "effective"
+
+
+class KeyScope(StrEnum):
+    """What an API key may write."""
+
+    EVENTS = "events:write"
+    NOTICES = "notices:write"
+    OBSERVATIONS = "observations:write"
+    SUBSCRIPTIONS = "subscriptions:write"
+    ADMIN = "admin"
