@@ -1,0 +1,55 @@
+"""The tables of API keys and of answers kept for retries."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.tables import Base
+
+
+class ApiKey(Base):
+    """A reporter's key. Of the secret only the SHA-256 is kept: it is 256 random bits."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (
+        CheckConstraint("length(secret_hash) = 32", name="hash_is_sha256"),
+        CheckConstraint("cardinality(scopes) > 0", name="has_scope"),
+        CheckConstraint("cardinality(sides) > 0", name="sides_not_empty"),
+        CheckConstraint("expires_at > created_at", name="expires_later"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    scopes: Mapped[list[str]]
+    sides: Mapped[list[str] | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]
+
+
+class KeyRevocation(Base):
+    """The end of an API key; a row of its own, so that no row is ever changed."""
+
+    __tablename__ = "key_revocation"
+
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_key.id"), primary_key=True)
+    revoked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class KeptAnswer(Base):
+    """The answer to a write, kept with the write, so that a retry gets it again."""
+
+    __tablename__ = "kept_answer"
+    __table_args__ = (
+        CheckConstraint("status BETWEEN 200 AND 299", name="only_success"),
+        CheckConstraint("length(request_hash) = 32", name="hash_is_sha256"),
+    )
+
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_key.id"), primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int]
+    headers: Mapped[dict[str, object]] = mapped_column(server_default=text("'{}'"))
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    kept_at: Mapped[datetime] = mapped_column(server_default=func.now())

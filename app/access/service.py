@@ -1,0 +1,108 @@
+"""Make, list, revoke and check API keys."""
+
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.keys import Key, new_key, parse_key
+from app.access.models import ApiKey, KeyRevocation
+from app.errors import Forbidden, Unauthorized
+from app.vocabulary import KeyScope
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Who writes: a valid key's holder. ``sides`` None may speak for every side."""
+
+    key_id: str | None
+    name: str
+    scopes: frozenset[KeyScope]
+    sides: frozenset[str] | None = None
+
+    def require_scope(self, scope: KeyScope) -> None:
+        """Raise Forbidden unless the key has ``scope``."""
+        if scope not in self.scopes:
+            raise Forbidden(f"The key {self.name!r} lacks the scope {scope.value}.")
+
+    def require_sides(self, sides: Iterable[str]) -> None:
+        """Raise Forbidden unless the key may speak for all of ``sides``."""
+        barred = sorted(set(sides) - self.sides) if self.sides is not None else []
+        if barred:
+            raise Forbidden(f"The key {self.name!r} may not speak for {', '.join(barred)}.")
+
+
+async def create_key(
+    session: AsyncSession,
+    *,
+    name: str,
+    scopes: Iterable[KeyScope],
+    sides: Iterable[str] | None = None,
+    expires_at: datetime | None = None,
+) -> Key:
+    """Store a new key and return it: its secret is shown this once and never again."""
+    key = new_key()
+    session.add(
+        ApiKey(
+            id=key.id,
+            name=name,
+            secret_hash=key.secret_hash,
+            scopes=sorted({scope.value for scope in scopes}),
+            sides=sorted(set(sides)) if sides else None,
+            expires_at=expires_at,
+        )
+    )
+    await session.flush()  # a refusal by the database belongs to the caller
+    return key
+
+
+async def list_keys(session: AsyncSession) -> Sequence[tuple[ApiKey, datetime | None]]:
+    """Return every key with the instant it was revoked, oldest first."""
+    rows = (
+        select(ApiKey, KeyRevocation.revoked_at)
+        .outerjoin(KeyRevocation, KeyRevocation.key_id == ApiKey.id)
+        .order_by(ApiKey.created_at, ApiKey.id)
+    )
+    return [(key, revoked_at) for key, revoked_at in await session.execute(rows)]
+
+
+async def revoke_key(session: AsyncSession, *, key_id: str) -> bool:
+    """End a key from the next request on; False if there is none or it is revoked already."""
+    key = await session.get(ApiKey, key_id)
+    revocation = await session.get(KeyRevocation, key_id)
+    if key is None or revocation is not None:
+        return False
+    session.add(KeyRevocation(key_id=key_id))
+    return True
+
+
+async def authenticate(session: AsyncSession, token: str | None) -> Reporter:
+    """Return who holds ``token``. Raises Unauthorized without saying what was wrong with it."""
+    key = parse_key(token) if token else None
+    row = None
+    if key is not None:
+        row = (
+            await session.execute(
+                select(ApiKey)
+                .outerjoin(KeyRevocation, KeyRevocation.key_id == ApiKey.id)
+                .where(
+                    ApiKey.id == key.id,
+                    KeyRevocation.key_id.is_(None),
+                    ApiKey.expires_at.is_(None) | (ApiKey.expires_at > func.now()),
+                )
+            )
+        ).scalar_one_or_none()
+    if key is None or row is None or not hmac.compare_digest(row.secret_hash, key.secret_hash):
+        raise Unauthorized(
+            "Send a valid key: Authorization: Bearer KEY.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return Reporter(
+        key_id=row.id,
+        name=row.name,
+        scopes=frozenset(KeyScope(scope) for scope in row.scopes),
+        sides=None if row.sides is None else frozenset(row.sides),
+    )

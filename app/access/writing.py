@@ -1,0 +1,213 @@
+"""Safe writes: who may, once only, and what it would do before it does it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import rfc8785
+from fastapi import Depends, Header, Query, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, JsonValue
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.models import KeptAnswer
+from app.access.service import Reporter, authenticate
+from app.database.sessions import Session
+from app.errors import (
+    Forbidden,
+    KeyInFlight,
+    KeyReused,
+    Malformed,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+    invalid,
+)
+from app.http.parameters import require_json
+from app.vocabulary import KeyScope
+
+WRITE_PROBLEMS = (
+    Malformed,
+    Unauthorized,
+    Forbidden,
+    KeyReused,
+    KeyInFlight,
+    TooLarge,
+    UnsupportedMediaType,
+)
+"""What every write can give besides its own problems."""
+
+_LOCK_NOT_AVAILABLE = "55P03"
+
+ValidateOnly = Annotated[
+    bool,
+    Query(description="Check everything and answer 200 with what would change; write nothing."),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=255,
+        description="Any string unique to this write, bare or quoted. A retry with the same key"
+        " and body gets the first answer again; kept for good, at least 30 days.",
+    ),
+]
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="An API key, made with `crossings keys create`.",
+)
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did: the answer, where to find it, and the ids that it brought up."""
+
+    body: BaseModel
+    location: str
+    change: int
+    new_ids: AbstractSet[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The write of one request: its transaction, its reporter, and how it is to be done."""
+
+    request: Request
+    session: AsyncSession
+    reporter: Reporter
+    idempotency_key: str | None
+    validate_only: bool
+
+    async def once(
+        self, body: BaseModel, write: Callable[[AsyncSession, Reporter], Awaitable[Written]]
+    ) -> Response:
+        """Do ``write`` unless the idempotency key says that it is done already.
+
+        The answer is kept in the write's own transaction: both last, or neither.
+        """
+        if self.validate_only:
+            return await self._preview(write)
+        if self.idempotency_key is None:
+            return _answer(await write(self.session, self.reporter))
+        request_hash = self._request_hash(body)
+        kept = await self._kept()
+        if kept is not None:
+            return _replay(kept, request_hash)
+        response = _answer(await write(self.session, self.reporter))
+        self.session.add(
+            KeptAnswer(
+                key_id=self.reporter.key_id,
+                idempotency_key=self.idempotency_key,
+                request_hash=request_hash,
+                status=response.status_code,
+                headers={name: response.headers[name] for name in ("location", "change-number")},
+                body=bytes(response.body),
+            )
+        )
+        return response
+
+    async def _preview(
+        self, write: Callable[[AsyncSession, Reporter], Awaitable[Written]]
+    ) -> Response:
+        async with self.session.begin_nested() as savepoint:
+            written = await write(self.session, self.reporter)
+            await self.session.flush()  # the checks at commit are to be made now
+            await self.session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+            await savepoint.rollback()
+        body = _without_ids(written.body.model_dump(mode="json", by_alias=True), written.new_ids)
+        return Response(json.dumps(body), 200, media_type="application/json")
+
+    async def _kept(self) -> KeptAnswer | None:
+        """Return the kept answer, after waiting for a first request still under way."""
+        lock = func.pg_advisory_xact_lock(
+            func.hashtextextended(f"{self.reporter.key_id} {self.idempotency_key}", 0)
+        )
+        try:
+            await self.session.execute(select(lock))
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            raise KeyInFlight(
+                "A request with this Idempotency-Key has not finished; ask again soon.",
+                headers={"Retry-After": "2"},
+            ) from error
+        return await self.session.get(KeptAnswer, (self.reporter.key_id, self.idempotency_key))
+
+    def _request_hash(self, body: BaseModel) -> bytes:
+        asked = rfc8785.dumps(body.model_dump(mode="json", by_alias=True))
+        return hashlib.sha256(self.request.url.path.encode() + b"\n" + asked).digest()
+
+
+def writes(scope: KeyScope) -> object:
+    """Return the dependency of an operation that writes with a key of ``scope``."""
+
+    async def writer(
+        request: Request,
+        session: Session,
+        credentials: _Credentials,
+        validate_only: ValidateOnly = False,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Writer:
+        reporter = await authenticate(session, credentials.credentials if credentials else None)
+        reporter.require_scope(scope)
+        require_json(request)
+        key = None if idempotency_key is None else _unquoted(idempotency_key)
+        return Writer(request, session, reporter, key, validate_only)
+
+    return Depends(writer, scope="function")
+
+
+def _unquoted(key: str) -> str:
+    """Return the key, bare or as the quoted string of the IETF draft."""
+    found = re.fullmatch(r'"([\x20-\x7e]{1,253})"|([\x21-\x7e]{1,255})', key)
+    if found is None:
+        raise invalid(
+            "Idempotency-Key", "must be 1 to 255 printable ASCII characters", where="header"
+        )
+    return found[1] or found[2]
+
+
+def _answer(written: Written) -> Response:
+    return Response(
+        written.body.model_dump_json(by_alias=True),
+        201,
+        headers={"Location": written.location, "Change-Number": str(written.change)},
+        media_type="application/json",
+    )
+
+
+def _replay(kept: KeptAnswer, request_hash: bytes) -> Response:
+    if kept.request_hash != request_hash:
+        raise KeyReused("This Idempotency-Key was used for a request with another body.")
+    headers = {name: str(value) for name, value in kept.headers.items()}
+    return Response(
+        kept.body,
+        kept.status,
+        headers={**headers, "Idempotent-Replayed": "true"},
+        media_type="application/json",
+    )
+
+
+def _without_ids(value: JsonValue, new_ids: AbstractSet[str]) -> JsonValue:
+    """Return a body as it would be, with null for what only a real write brings up."""
+    match value:
+        case dict():
+            return {
+                name: None
+                if name in {"change", "version", "recorded_at"}
+                else _without_ids(part, new_ids)
+                for name, part in value.items()
+            }
+        case list():
+            parts = [_without_ids(part, new_ids) for part in value]
+            return [part for part in parts if part is not None]
+        case str() if any(new_id in value for new_id in new_ids):
+            return None
+    return value

@@ -1,0 +1,1 @@
+"""The change log: every committed step, numbered and chained."""

@@ -1,0 +1,28 @@
+"""The change log's table."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.tables import Base
+
+
+class Change(Base):
+    """One committed step of the world. Numbers follow commit order and leave no gap."""
+
+    __tablename__ = "change"
+    __table_args__ = (
+        # Lets the log's rows prove that they carry their change's own instant.
+        UniqueConstraint("number", "recorded_at"),
+        UniqueConstraint("recorded_at"),
+        CheckConstraint("length(hash) = 32", name="hash_is_sha256"),
+    )
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str]
+    recorded_at: Mapped[datetime]
+    recorded_by: Mapped[str]
+    subjects: Mapped[dict[str, object]]
+    payload: Mapped[dict[str, object]]
+    hash: Mapped[bytes] = mapped_column(LargeBinary)

@@ -1,0 +1,153 @@
+"""Take the next place in the log, fill it, and read the log back."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import rfc8785
+from pydantic import JsonValue
+from sqlalchemy import ScalarSelect, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.changes.models import Change
+from app.database.sessions import append
+from app.errors import invalid
+from app.http.parameters import Knowledge
+from app.vocabulary import ChangeKind
+
+LOG_LOCK = 0x43524F5353  # any number, as long as every writer takes the same
+GENESIS = bytes(32)
+
+_TAKE = text("SELECT pg_advisory_xact_lock(:lock)")
+_SHARE = text("SELECT pg_advisory_xact_lock_shared(:lock)")
+_NEXT = text("""
+    SELECT coalesce(newest.number, 0) + 1,
+           greatest(clock_timestamp(), newest.recorded_at + interval '1 microsecond'),
+           newest.hash
+    FROM (SELECT) one LEFT JOIN LATERAL
+         (SELECT * FROM change ORDER BY number DESC LIMIT 1) newest ON true
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the log, held by this transaction alone until it ends."""
+
+    number: int
+    recorded_at: datetime
+    previous_hash: bytes
+
+
+async def take_place(session: AsyncSession) -> Place:
+    """Wait for the writers before us, then return the next number and its instant.
+
+    The lock must be a statement of its own: the next one's snapshot then holds all that
+    earlier writers committed.
+    """
+    await session.execute(_TAKE, {"lock": LOG_LOCK})
+    number, recorded_at, previous = (await session.execute(_NEXT)).one()
+    return Place(number, recorded_at.astimezone(UTC), previous or GENESIS)
+
+
+async def fill_place(
+    session: AsyncSession,
+    place: Place,
+    *,
+    kind: ChangeKind,
+    subjects: Mapping[str, Sequence[str]],
+    payload: Mapping[str, JsonValue],
+    recorded_by: str,
+) -> None:
+    """Append the change; whatever belongs to it must be written in the same transaction."""
+    change = Change(
+        number=place.number,
+        kind=kind.value,
+        recorded_at=place.recorded_at,
+        recorded_by=recorded_by,
+        subjects={name: list(ids) for name, ids in subjects.items()},
+        payload={**payload, "recorded_by": recorded_by},
+    )
+    change.hash = chained_hash(place.previous_hash, change)
+    await append(session, change)
+
+
+def record_of(change: Change) -> dict[str, object]:
+    """Return what the hash of a change speaks for, as JSON has it."""
+    return {
+        "change": change.number,
+        "kind": change.kind,
+        "recorded_at": wire_instant(change.recorded_at),
+        "subjects": change.subjects,
+        "payload": change.payload,
+    }
+
+
+def chained_hash(previous: bytes, change: Change) -> bytes:
+    """Return SHA-256 over ``previous`` and the RFC 8785 JSON of the change's record."""
+    record = rfc8785.dumps(record_of(change))  # type: ignore[arg-type]  # it is JSON
+    return hashlib.sha256(previous + record).digest()
+
+
+def wire_instant(instant: datetime) -> str:
+    """Return the instant as RFC 3339 in UTC with ``Z``, as every body writes it."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The newest change an answer reflects, and the database's present instant.
+
+    The present is the database's, so that a reader never stands before what a writer was
+    just told: an application's clock may lag behind.
+    """
+
+    change: int
+    now: datetime
+
+
+async def known(session: AsyncSession, asked: Knowledge) -> Known:
+    """Return what a question is to be answered from.
+
+    A question by instant waits for the writers in flight, so that none of them commits a
+    change recorded before that instant afterwards. Raises Invalid for knowledge to come.
+    """
+    if asked.known_at is not None and asked.known_change is not None:
+        raise invalid("known_change", "give known_at or known_change, not both", where="query")
+    if asked.known_at is not None:
+        await session.execute(_SHARE, {"lock": LOG_LOCK})
+    number, now = (
+        await session.execute(select(_recorded_by(asked.known_at), func.clock_timestamp()))
+    ).one()
+    if asked.known_at is not None and asked.known_at > now:
+        raise invalid("known_at", "lies in the future", where="query")
+    if asked.known_change is not None and asked.known_change > number:
+        raise invalid("known_change", f"the newest change is {number}", where="query")
+    return Known(number if asked.known_change is None else asked.known_change, now)
+
+
+def _recorded_by(instant: datetime | None) -> ScalarSelect[int]:
+    number = select(func.coalesce(func.max(Change.number), 0))
+    if instant is not None:
+        number = number.where(Change.recorded_at <= instant)
+    return number.scalar_subquery()
+
+
+async def changes_after(session: AsyncSession, after: int, limit: int) -> Sequence[Change]:
+    """Return the next changes in order; a reader who pages by number misses none."""
+    rows = select(Change).where(Change.number > after).order_by(Change.number).limit(limit)
+    return (await session.scalars(rows)).all()
+
+
+async def broken_links(session: AsyncSession) -> AsyncIterator[str]:
+    """Walk the whole chain and tell of each change that is not what its hash says."""
+    previous, expected = GENESIS, 1
+    rows = await session.stream_scalars(
+        select(Change).order_by(Change.number).execution_options(yield_per=500)
+    )
+    async for change in rows:
+        if change.number != expected:
+            yield f"change {expected} is missing: the next is {change.number}"
+        if chained_hash(previous, change) != change.hash:
+            yield f"change {change.number} does not match its hash"
+        previous, expected = change.hash, change.number + 1

@@ -1,0 +1,280 @@
+"""The command line: ``crossings``. It calls the same functions as HTTP does."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import sqlalchemy.exc
+import typer
+import uvicorn
+from sqlalchemy import create_engine as create_sync_engine
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import embedded
+from app.access import service as access
+from app.access.keys import Key
+from app.changes.service import broken_links, changes_after, record_of
+from app.config import Settings
+from app.database import schema
+from app.database.sessions import create_engine, create_sessions
+from app.embedded import EmbeddedError
+from app.seeding.files import SeedError
+from app.seeding.service import load_seeds
+from app.vocabulary import KeyScope
+
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Crossing Status: is that border crossing open?",
+)
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+app.add_typer(keys, name="keys")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the embedded PostgreSQL keeps its data.", show_default="data"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """How to reach the database, as the service and as the owner."""
+
+    url: str
+    owner_url: str
+
+    def migrate(self) -> None:
+        schema.migrate(self.owner_url, service_role=schema.service_role(self.url, self.owner_url))
+
+    def revision(self) -> str | None:
+        engine = create_sync_engine(self.url, connect_args={"connect_timeout": 5})
+        try:
+            with engine.connect() as connection:
+                return schema.current(connection)
+        finally:
+            engine.dispose()
+
+    def run(self, use: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+        """Give ``use`` a session in one transaction of its own."""
+
+        async def once() -> Result:
+            engine = create_engine(self.url)
+            try:
+                async with create_sessions(engine)() as session, session.begin():
+                    return await use(session)
+            finally:
+                await engine.dispose()
+
+        return asyncio.run(once())
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(show_default="8000")] = None,
+    workers: Annotated[int | None, typer.Option(show_default="1")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve over HTTP; with DATABASE_URL unset, on an embedded PostgreSQL."""
+    settings = _settings(host=host, port=port, workers=workers, data_dir=data_dir)
+    # Returning from uvicorn, a stop must unwind what follows rather than end the process.
+    signal.signal(signal.SIGTERM, _leave)
+    with _database(settings, serve=True) as database:
+        if settings.database_url is None:
+            database.migrate()
+            database.run(load_seeds)
+            _announce(settings, _admin_key(settings.data_dir, database))
+        elif (revision := database.revision()) != schema.head():
+            _fail(
+                f"The schema is at {revision or 'nothing'}, this code needs {schema.head()}:"
+                " run `crossings migrate` first."
+            )
+        _serve(settings, database)
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database's schema to what this code needs."""
+    with _database(_settings(data_dir=data_dir)) as database:
+        database.migrate()
+        typer.echo(f"The schema is at {database.revision()}.")
+
+
+@app.command()
+def seed(data_dir: DataDir = None) -> None:
+    """Load the seed data: only what is new or changed is written."""
+    with _database(_settings(data_dir=data_dir)) as database:
+        typer.echo(f"{database.run(load_seeds)} seed records written.")
+
+
+@app.command()
+def export(data_dir: DataDir = None) -> None:
+    """Print the whole change log, one JSON object a line."""
+
+    async def write(session: AsyncSession) -> None:
+        after = 0
+        while found := await changes_after(session, after, 500):
+            for change in found:
+                typer.echo(json.dumps(record_of(change) | {"hash": change.hash.hex()}))
+            after = found[-1].number
+
+    with _database(_settings(data_dir=data_dir)) as database:
+        database.run(write)
+
+
+@app.command()
+def check(data_dir: DataDir = None) -> None:
+    """Verify the hash chain of the change log and what the database must hold."""
+
+    async def look(session: AsyncSession) -> list[str]:
+        return [fault async for fault in broken_links(session)]
+
+    with _database(_settings(data_dir=data_dir)) as database:
+        faults = database.run(look)
+    for fault in faults:
+        typer.echo(fault, err=True)
+    if faults:
+        raise typer.Exit(1)
+    typer.echo("The change log is whole.")
+
+
+@keys.command("create")
+def create_key(
+    name: str,
+    scope: Annotated[list[KeyScope], typer.Option(help="What it may write; repeatable.")],
+    side: Annotated[list[str] | None, typer.Option(help="Only for this side.")] = None,
+    expires_at: Annotated[datetime | None, typer.Option(help="UTC; never, if left out.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a new key, alone, on standard output. It is shown this once."""
+
+    async def create(session: AsyncSession) -> Key:
+        return await access.create_key(
+            session, name=name, scopes=scope, sides=side, expires_at=expires_at
+        )
+
+    with _database(_settings(data_dir=data_dir)) as database:
+        typer.echo(str(database.run(create)))
+
+
+@keys.command("list")
+def list_keys(data_dir: DataDir = None) -> None:
+    """List the keys: id, name, scopes, sides, expiry, revocation."""
+    with _database(_settings(data_dir=data_dir)) as database:
+        for key, revoked_at in database.run(access.list_keys):
+            facts = [key.id, key.name, ",".join(key.scopes), ",".join(key.sides or ["*"])]
+            facts.append(f"expires {key.expires_at:%Y-%m-%d}" if key.expires_at else "-")
+            facts.append(f"revoked {revoked_at:%Y-%m-%d}" if revoked_at else "-")
+            typer.echo("\t".join(facts))
+
+
+@keys.command("revoke")
+def revoke_key(key_id: str, data_dir: DataDir = None) -> None:
+    """End a key from its next request on."""
+
+    async def revoke(session: AsyncSession) -> bool:
+        return await access.revoke_key(session, key_id=key_id)
+
+    with _database(_settings(data_dir=data_dir)) as database:
+        if not database.run(revoke):
+            _fail(f"There is no valid key {key_id}.")
+
+
+def main() -> None:
+    """Run the command line; what an operator can mend is said in a sentence."""
+    try:
+        app()
+    except (EmbeddedError, SeedError) as error:
+        _fail(str(error))
+    except sqlalchemy.exc.OperationalError as error:
+        _fail(f"The database cannot be reached: {error.orig}")
+
+
+def _settings(**given: object) -> Settings:
+    return Settings.model_validate({name: value for name, value in given.items() if value})
+
+
+@contextmanager
+def _database(settings: Settings, *, serve: bool = False) -> Iterator[Database]:
+    """Give the database that is set, else the embedded one: held, or beside who holds it."""
+    if settings.database_url and settings.owner_url:
+        yield Database(settings.database_url, settings.owner_url)
+        return
+    reach = embedded.serving if serve else embedded.reaching
+    with reach(settings.data_dir) as server:
+        yield Database(server.url(embedded.SERVICE), server.url(embedded.OWNER))
+
+
+def _admin_key(data_dir: Path, database: Database) -> Path:
+    """Make ``admin.key``, a key with every scope, on the first start."""
+    path = data_dir / "admin.key"
+    if path.exists():
+        return path
+
+    async def create(session: AsyncSession) -> Key:
+        return await access.create_key(session, name="admin", scopes=list(KeyScope))
+
+    # The key is stored before the file appears whole, so a file always holds a valid key.
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(f"{database.run(create)}\n", encoding="ascii")
+    return draft.rename(path)
+
+
+def _announce(settings: Settings, admin_key: Path) -> None:
+    here = f"http://{settings.host}:{settings.port}"
+    body = (
+        '{"crossings": ["sumskas-losa"], "sides": ["LT"], "status": "closed",'
+        ' "reason": {"code": "security"}, "citations": [{"source": {"title": "Told by phone"}}]}'
+    )
+    typer.echo(
+        f"Status   {here}/v1/crossings/sumskas-losa/status\n"
+        f"Docs     {here}/docs\n"
+        f"Key      {admin_key} (every scope)\n"
+        "Close a crossing, with ?validate_only=true to see what it would change:\n"
+        f"  curl {here}/v1/events -H \"Authorization: Bearer $(cat '{admin_key}')\" \\\n"
+        f"    -H 'Content-Type: application/json' -d '{body}'"
+    )
+
+
+def _serve(settings: Settings, database: Database) -> None:
+    # Workers are processes of their own: they read the settings from their environment.
+    os.environ |= {
+        "DATABASE_URL": database.url,
+        "CROSSINGS_POOL_SIZE": str(settings.pool_size),
+        "CROSSINGS_MAX_BODY_BYTES": str(settings.max_body_bytes),
+    }
+    try:
+        uvicorn.run(
+            "app.main:create_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            access_log=False,
+            timeout_graceful_shutdown=settings.drain_seconds,
+            server_header=False,
+        )
+    except KeyboardInterrupt:
+        return
+
+
+def _leave(_: int, __: object) -> None:
+    sys.exit(0)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    sys.exit(1)

@@ -1,0 +1,53 @@
+"""Settings: read once from the environment, passed down, never changed."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. Nothing else in the service reads the environment."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="CROSSINGS_", populate_by_name=True, extra="ignore"
+    )
+
+    database_url: str | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL 18, as the service's own role; unset: the embedded server.",
+    )
+    database_owner_url: str | None = Field(
+        None,
+        validation_alias="DATABASE_OWNER_URL",
+        description="The same database as the role that migrates; unset: `DATABASE_URL`.",
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Where the embedded server keeps its data and `admin.key`."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    workers: int = Field(1, ge=1, description="Processes that serve.")
+    pool_size: int = Field(20, ge=1, description="Database connections of each process.")
+    max_body_bytes: int = Field(
+        1_000_000, ge=1_000, description="A larger request body is refused with 413."
+    )
+    drain_seconds: int = Field(
+        5, ge=1, description="How long a stopping server waits for requests in flight."
+    )
+
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def _name_the_driver(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        scheme, _, rest = url.partition("://")
+        if scheme in {"postgres", "postgresql"}:
+            return f"postgresql+psycopg://{rest}"
+        return url
+
+    @property
+    def owner_url(self) -> str | None:
+        """The database as the role that migrates it."""
+        return self.database_owner_url or self.database_url

@@ -1,0 +1,1 @@
+"""Sessions, tables and the schema: the way to PostgreSQL."""

@@ -1,0 +1,68 @@
+"""The schema as a whole: bring it to head, tell whether it is, and say who may do what."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, make_url, text
+
+# Importing the tables of every feature is what fills the metadata.
+import app.access.models
+import app.changes.models
+import app.places.models
+import app.seeding.models
+import app.sources.models
+import app.status.models  # noqa: F401
+from app.database.tables import Base
+
+MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the same
+PROJECT = Path(__file__).resolve().parents[2]
+
+metadata = Base.metadata
+
+
+def migrate(owner_url: str, *, revision: str = "head", service_role: str | None = None) -> None:
+    """Bring the schema to ``revision`` and grant the service's role what it needs."""
+    engine = create_engine(owner_url, connect_args={"connect_timeout": 5})
+    try:
+        with engine.begin() as connection:
+            command.upgrade(_config(connection), revision)
+            if service_role:
+                grant(connection, service_role)
+    finally:
+        engine.dispose()
+
+
+def grant(connection: Connection, service_role: str) -> None:
+    """Let ``service_role`` read and append, and do nothing else to what is written."""
+    role = connection.dialect.identifier_preparer.quote(service_role)
+    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))
+    connection.execute(text(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}"))
+    connection.execute(text(f"REVOKE INSERT ON alembic_version FROM {role}"))
+
+
+def service_role(database_url: str, owner_url: str) -> str | None:
+    """Return the role to grant to, None where one role owns and serves."""
+    role, owner = make_url(database_url).username, make_url(owner_url).username
+    return role if role != owner else None
+
+
+def head() -> str:
+    """Return the revision that this code needs."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise RuntimeError("There are no migrations beside the code.")
+    return revision
+
+
+def current(connection: Connection) -> str | None:
+    """Return the revision that the database is at; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(toml_file=PROJECT / "pyproject.toml")
+    config.attributes["connection"] = connection
+    return config

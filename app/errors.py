@@ -1,0 +1,199 @@
+"""The catalogue of what can go wrong for a caller. Each knows its status, title and slug."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import JsonValue
+from sqlalchemy.exc import DBAPIError
+
+
+class Problem(Exception):
+    """Something to tell the caller. ``detail`` is one clear sentence for a person."""
+
+    status: ClassVar[int]
+    slug: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extensions: JsonValue,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extensions = extensions
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One fault in the input: where it was found, in which field, and what is wrong."""
+
+    where: str
+    field: str
+    message: str
+
+
+class Malformed(Problem):
+    """The body is not JSON."""
+
+    status, slug, title = 400, "malformed", "The body is not JSON"
+
+
+class Unauthorized(Problem):
+    """No key, or none that is valid now."""
+
+    status, slug, title = 401, "unauthorized", "A valid API key is needed"
+
+
+class Forbidden(Problem):
+    """The key is valid but not for this."""
+
+    status, slug, title = 403, "forbidden", "The API key does not allow this"
+
+
+class NotFound(Problem):
+    """Nothing is at this address."""
+
+    status, slug, title = 404, "not-found", "There is nothing at this address"
+
+
+class CrossingNotFound(NotFound):
+    """No crossing has this id."""
+
+    slug, title = "crossing-not-found", "There is no such crossing"
+
+
+class BorderNotFound(NotFound):
+    """No border has this id."""
+
+    slug, title = "border-not-found", "There is no such border"
+
+
+class LaneNotFound(NotFound):
+    """The crossing is not authorised for this traffic or direction."""
+
+    slug, title = "lane-not-found", "The crossing has no such lane"
+
+
+class EventNotFound(NotFound):
+    """No status event has this id."""
+
+    slug, title = "event-not-found", "There is no such status event"
+
+
+class SourceNotFound(NotFound):
+    """No source has this id."""
+
+    slug, title = "source-not-found", "There is no such source"
+
+
+class MethodNotAllowed(Problem):
+    """The address exists but not with this method."""
+
+    status, slug, title = 405, "method-not-allowed", "This address does not take the method"
+
+
+class Superseded(Problem):
+    """The event was corrected or withdrawn already."""
+
+    status, slug, title = 409, "superseded", "The event is no longer in force"
+
+
+class NotCorrectable(Problem):
+    """The event is not one that this correction may supersede."""
+
+    status, slug, title = 409, "not-correctable", "The event cannot be corrected so"
+
+
+class NotRetractable(Problem):
+    """The event is not one that can be withdrawn."""
+
+    status, slug, title = 409, "not-retractable", "The event cannot be retracted"
+
+
+class CrossingExists(Problem):
+    """The id is taken."""
+
+    status, slug, title = 409, "crossing-exists", "The crossing id is taken"
+
+
+class KeyReused(Problem):
+    """The idempotency key was used for another request."""
+
+    status, slug, title = 409, "idempotency-key-reused", "The Idempotency-Key is already used"
+
+
+class KeyInFlight(Problem):
+    """A request with the same idempotency key has not finished."""
+
+    status, slug, title = 409, "idempotency-key-in-flight", "The first request is still running"
+
+
+class TooLarge(Problem):
+    """The body is larger than the service takes."""
+
+    status, slug, title = 413, "too-large", "The body is too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is not declared as JSON."""
+
+    status, slug, title = 415, "unsupported-media-type", "The body must be application/json"
+
+
+class Invalid(Problem):
+    """The input has faults, each with the field it is in."""
+
+    status, slug, title = 422, "invalid", "The input is not valid"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__(
+            "; ".join(f"{error.field}: {error.message}" for error in errors),
+            errors=[
+                {"in": error.where, "field": error.field, "message": error.message}
+                for error in errors
+            ],
+        )
+        self.errors = errors
+
+
+class Internal(Problem):
+    """A fault of ours. It says nothing of what happened inside."""
+
+    status, slug, title = 500, "internal", "The service failed"
+
+
+class Unavailable(Problem):
+    """The database cannot be reached or is too busy; nothing was changed."""
+
+    status, slug, title = 503, "unavailable", "The database is not available"
+
+
+def invalid(field: str, message: str, *, where: str = "body") -> Invalid:
+    """Return the problem of a single faulty field."""
+    return Invalid([FieldError(where, field, message)])
+
+
+@contextmanager
+def raising(constraints: Mapping[str, tuple[type[Problem], str]]) -> Iterator[None]:
+    """Turn the breach of a named constraint into its problem; any other stays a bug."""
+    try:
+        yield
+    except DBAPIError as error:
+        refusal = constraints.get(constraint_name(error) or "")
+        if refusal is None:
+            raise
+        problem, detail = refusal
+        raise problem(detail) from error
+
+
+def constraint_name(error: DBAPIError) -> str | None:
+    """Return the constraint that the database names in its refusal."""
+    diagnostics = getattr(error.orig, "diag", None)
+    name = getattr(diagnostics, "constraint_name", None)
+    return name if isinstance(name, str) else None

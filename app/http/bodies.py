@@ -1,0 +1,159 @@
+"""The types that bodies and parameters are made of."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import iso3166
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
+_EXAMPLE = "2023-08-18T00:00:00+03:00"
+
+
+class Body(BaseModel):
+    """A request or response body: unknown fields are errors, not silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _parse_instant(value: object) -> object:
+    # Seed files hand over instants that their own parser has read.
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise PydanticCustomError(
+            "instant", f"must be an RFC 3339 instant with an offset, like {_EXAMPLE}"
+        )
+    return value
+
+
+def _unfold_plus(value: object) -> object:
+    """Read the space that an unescaped ``+`` of an offset becomes in a query as that plus."""
+    return re.sub(r" (\d\d:\d\d)$", r"+\1", value) if isinstance(value, str) else value
+
+
+def _to_utc(value: datetime) -> datetime:
+    # The margins keep conversions and sums clear of the ends of the calendar.
+    if value.tzinfo is None or not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise PydanticCustomError(
+            "instant_range",
+            f"must have an offset and lie in {_FIRST_YEAR} to {_LAST_YEAR};"
+            " leave it out or null for no end",
+        )
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_parse_instant),
+    AfterValidator(_to_utc),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "examples": [_EXAMPLE],
+            "description": "RFC 3339 with an offset; answered in UTC with `Z`.",
+        }
+    ),
+]
+QueryInstant = Annotated[Instant, BeforeValidator(_unfold_plus)]
+
+
+def _printable(value: str) -> str:
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+        raise PydanticCustomError(
+            "unprintable", "must not contain NUL characters or lone surrogates"
+        )
+    return value
+
+
+Text = Annotated[
+    str,
+    AfterValidator(_printable),
+    Field(max_length=2000, json_schema_extra={"pattern": "^[^\\u0000\\ud800-\\udfff]*$"}),
+]
+Line = Annotated[
+    str,
+    AfterValidator(_printable),
+    Field(
+        min_length=1,
+        max_length=300,
+        json_schema_extra={"pattern": "^[^\\u0000\\ud800-\\udfff]*$"},
+    ),
+]
+
+
+def _iso_country(value: str) -> str:
+    if value not in iso3166.countries_by_alpha2:
+        raise PydanticCustomError("country", "must be an ISO 3166-1 alpha-2 code, like LT")
+    return value
+
+
+CountryCode = Annotated[
+    str,
+    AfterValidator(_iso_country),
+    Field(
+        pattern="^[A-Z]{2}$",
+        json_schema_extra={"enum": sorted(iso3166.countries_by_alpha2)},
+        examples=["LT"],
+    ),
+]
+CrossingId = Annotated[
+    str,
+    Field(
+        pattern="^[a-z0-9]+(-[a-z0-9]+)*$",
+        min_length=2,
+        max_length=80,
+        examples=["sumskas-losa"],
+        description="Stable slug of a crossing.",
+    ),
+]
+
+
+def _sort_border(value: str) -> str:
+    return "-".join(sorted(value.split("-")))
+
+
+BorderId = Annotated[
+    str,
+    AfterValidator(_sort_border),
+    Field(
+        pattern="^[A-Z]{2}-[A-Z]{2}$",
+        examples=["BY-LT"],
+        description="The two countries in alphabetical order; the other order is accepted.",
+    ),
+]
+
+
+def _date_or_instant(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        try:
+            return date.fromisoformat(value).isoformat()
+        except ValueError as error:
+            raise PydanticCustomError("date", "is not a day of the calendar") from error
+    if isinstance(value, str) and _RFC3339.fullmatch(value):
+        try:
+            return _to_utc(datetime.fromisoformat(value.upper())).isoformat()[:-6] + "Z"
+        except ValueError as error:
+            raise PydanticCustomError("date", "is not an instant of the calendar") from error
+    raise PydanticCustomError("date", "must be a date or an RFC 3339 instant with an offset")
+
+
+DateOrInstant = Annotated[
+    str,
+    BeforeValidator(_date_or_instant),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [{"format": "date"}, {"format": "date-time"}],
+            "examples": ["2023-11-13"],
+            "description": "A date or an instant, as exact as the source prints it.",
+        }
+    ),
+]

@@ -1,0 +1,44 @@
+"""What the OpenAPI document says beside the operations."""
+
+from fastapi import FastAPI
+
+from app.http.problems import ProblemOut
+
+DESCRIPTION = """Is that border crossing open? For whom, since when, and who says so.
+
+Every status is resolved from an append-only log of status events, each citing its source.
+Ask about now or about any instant (`at`), from all that is known or from what was known at
+a time (`known_at`) or at a change (`known_change`).
+
+* Instants are RFC 3339 with an offset; answers are in UTC with `Z`.
+* `null` bounds are open: no `until` is until further notice.
+* `unknown` is an honest answer: nothing that we may rely on says otherwise.
+* New members of enumerations may appear in answers: readers should expect them.
+* Errors are RFC 9457 problems; each `type` leads to its description.
+* Unknown parameters and body fields are errors, not silence.
+"""
+TAGS = [
+    {"name": "status", "description": "The question, its history, and the log behind it."},
+    {"name": "crossings", "description": "Border crossing points and their present status."},
+    {"name": "borders", "description": "All crossings between two countries."},
+    {"name": "sources", "description": "Where facts come from."},
+    {"name": "changes", "description": "Every committed change, numbered and hash-chained."},
+    {"name": "health", "description": "Is the service alive and ready?"},
+]
+
+
+def document(app: FastAPI) -> None:
+    """Complete the document with what no operation's signature mentions."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            found = generate()
+            schemas = found["components"]["schemas"]
+            problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= problem.pop("$defs", {})
+            schemas["ProblemOut"] = problem
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

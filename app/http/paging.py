@@ -1,0 +1,117 @@
+"""Pages of a list: opaque cursors, and the address of the next page."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+from pydantic import Field
+
+from app.errors import invalid
+from app.http.bodies import Body
+
+MAX_LIMIT = 200
+Item = TypeVar("Item")
+Key = TypeVar("Key")
+
+
+class Page(Body, Generic[Item]):
+    """A page of a list. There is no count of all: it would be wrong before it arrived."""
+
+    items: list[Item]
+    next: str | None = Field(
+        description="Address of the next page, null on the last; also in the `Link` header."
+    )
+
+
+def encode_cursor(*parts: str) -> str:
+    """Return a cursor that names the last item of a page."""
+    return base64.urlsafe_b64encode("\n".join(parts).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, read: Callable[[list[str]], Key]) -> Key:
+    """Return what ``read`` makes of a cursor's parts. Raises Invalid for one not of ours."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        parts = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split("\n")
+        return read(parts)
+    except (binascii.Error, ValueError) as error:
+        raise invalid("cursor", "is none of ours: take it from `next`", where="query") from error
+
+
+def change_and_id(parts: list[str]) -> tuple[int, UUID]:
+    """Read the place of a row of the log: its change and its id."""
+    change, row_id = parts
+    if not 0 <= int(change) < 2**62:
+        raise ValueError(change)
+    return int(change), UUID(row_id)
+
+
+def slug(parts: list[str]) -> str:
+    """Read the place of a crossing: its id."""
+    (found,) = parts
+    if not found.isascii() or not found.isprintable():
+        raise ValueError(found)
+    return found
+
+
+def instant(parts: list[str]) -> datetime:
+    """Read the place of a period: the instant at which the next one begins."""
+    (found,) = parts
+    return datetime.fromisoformat(found).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The page asked for, and the way to address the one after it."""
+
+    request: Request
+    response: Response
+    limit: int
+    cursor: str | None
+
+    def start(self, read: Callable[[list[str]], Key]) -> Key | None:
+        """Return what names the item before this page; None on the first page."""
+        return None if self.cursor is None else decode_cursor(self.cursor, read)
+
+    def page(
+        self,
+        found: Sequence[Item],
+        name: Callable[[Item], Sequence[str]],
+        **pinned: str,
+    ) -> Page[Item]:
+        """Make a page of ``found``, which holds one item more than the page if there is more."""
+        items = list(found[: self.limit])
+        if len(found) <= self.limit:
+            return Page(items=items, next=None)
+        return Page(
+            items=items, next=self.address(cursor=encode_cursor(*name(items[-1])), **pinned)
+        )
+
+    def address(self, **changed: str) -> str:
+        """Return the full address of this list with ``changed`` parameters, and link to it."""
+        address = str(self.request.url.include_query_params(**changed))
+        self.response.headers["Link"] = f'<{address}>; rel="next"'
+        return address
+
+
+def _turn(
+    request: Request,
+    response: Response,
+    limit: Annotated[
+        int,
+        Query(ge=1, le=2**31, description="Items on a page: more than 200 is lowered to 200."),
+    ] = 50,
+    cursor: Annotated[
+        str | None,
+        Query(max_length=200, description="Where the page starts: take it from `next`."),
+    ] = None,
+) -> Turn:
+    return Turn(request, response, min(limit, MAX_LIMIT), cursor)
+
+
+AskedTurn = Annotated[Turn, Depends(_turn)]

@@ -1,0 +1,91 @@
+"""What questions have in common: refused unknown parameters, and the knowledge asked for."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query as QueryInfo
+from fastapi.routing import APIRoute
+
+from app.errors import FieldError, Invalid, UnsupportedMediaType
+from app.http.bodies import QueryInstant
+
+
+def refuse_unknown(request: Request) -> None:
+    """Refuse query parameters that the operation does not have, and repeated single ones."""
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = {
+        field.alias: "list" in str(field.field_info.annotation)
+        for field in get_flat_params(route.dependant)
+        if isinstance(field.field_info, QueryInfo)
+    }
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    faults = [
+        FieldError("query", name, _fault(name, known))
+        for name, count in given.items()
+        if name not in known or (count > 1 and not known[name])
+    ]
+    if faults:
+        raise Invalid(faults)
+
+
+def _fault(name: str, known: Mapping[str, bool]) -> str:
+    if name in known:
+        return "must be given once"
+    names = ", ".join(sorted(known)) or "none"
+    return f"is not a parameter of this operation; it has: {names}"
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that is not declared as JSON."""
+    declared = request.headers.get("content-type", "")
+    if declared.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType(
+            f"Send the body as application/json, not as {declared or 'nothing'}."
+        )
+
+
+At = Annotated[
+    QueryInstant | None,
+    Query(
+        description="The instant asked about; now, if left out.",
+        openapi_examples={"closed": {"value": "2023-09-01T00:00:00Z"}},
+    ),
+]
+KnownAt = Annotated[
+    QueryInstant | None,
+    Query(description="Answer from what was recorded by this instant; not in the future."),
+]
+KnownChange = Annotated[
+    int | None,
+    Query(
+        ge=0,
+        le=2**62,
+        description="Answer from what was recorded up to this change; not with `known_at`.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Which state of the log a question is to be answered from; both None is all of it."""
+
+    known_at: datetime | None = None
+    known_change: int | None = None
+
+
+def _knowledge(known_at: KnownAt = None, known_change: KnownChange = None) -> Knowledge:
+    return Knowledge(known_at, known_change)
+
+
+AskedKnowledge = Annotated[Knowledge, Depends(_knowledge)]
+
+
+def tell_change(response: Response, change: int) -> None:
+    """Say which change the answer reflects: asked again as ``known_change`` it is the same."""
+    response.headers["Change-Number"] = str(change)

@@ -1,0 +1,195 @@
+"""Render everything that goes wrong as RFC 9457 problems, and document them."""
+
+import json
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import sqlalchemy.exc
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import errors
+from app.errors import FieldError, Problem
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = "2"
+
+_log = logging.getLogger(__name__)
+
+
+class FieldErrorOut(BaseModel):
+    """One fault of the input."""
+
+    in_: str = Field(alias="in", examples=["body", "query", "path", "header"])
+    field: str = Field(examples=["effective.until"])
+    message: str = Field(examples=["must lie after effective.from"])
+
+
+class ProblemOut(BaseModel):
+    """An RFC 9457 problem. ``type`` is stable; ``detail`` is for people."""
+
+    type: str = Field(examples=["/problems/invalid"])
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldErrorOut] | None = Field(
+        None, description="Only of `/problems/invalid`: each fault with the field it is in."
+    )
+
+
+def render(problem: Problem) -> Response:
+    """Return the problem as a response."""
+    body = {
+        "type": f"/problems/{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        **problem.extensions,
+    }
+    # ensure_ascii: a message may quote what no encoding can carry.
+    return Response(
+        json.dumps(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+# Any: FastAPI's own type for documented responses.
+def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """Document the problems an operation can give, several to a status where need be."""
+    found: dict[int | str, dict[str, Any]] = {}
+    shared: tuple[type[Problem], ...] = (errors.Invalid, errors.Internal, errors.Unavailable)
+    for problem in problems + shared:
+        entry = found.setdefault(
+            problem.status,
+            {
+                "description": HTTPStatus(problem.status).phrase,
+                "content": {
+                    MEDIA_TYPE: {
+                        "schema": {"$ref": "#/components/schemas/ProblemOut"},
+                        "examples": {},
+                    }
+                },
+            },
+        )
+        entry["content"][MEDIA_TYPE]["examples"][problem.slug] = {
+            "summary": problem.title,
+            "value": {
+                "type": f"/problems/{problem.slug}",
+                "title": problem.title,
+                "status": problem.status,
+                "detail": problem.__doc__,
+            },
+        }
+    return found
+
+
+def preview(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Document the answer to ``validate_only``."""
+    return {200: {"model": body, "description": "With `validate_only`: what would change."}}
+
+
+def catalogue() -> Mapping[str, type[Problem]]:
+    """Return every problem by its slug."""
+    found: dict[str, type[Problem]] = {}
+    pending = Problem.__subclasses__()
+    while pending:
+        problem = pending.pop()
+        found[problem.slug] = problem
+        pending += problem.__subclasses__()
+    return dict(sorted(found.items()))
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error with a problem."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    for outage in (
+        sqlalchemy.exc.OperationalError,
+        sqlalchemy.exc.InterfaceError,
+        sqlalchemy.exc.TimeoutError,
+    ):
+        app.add_exception_handler(outage, _on_outage)
+    app.add_exception_handler(Exception, _on_fault)
+
+
+def _on_problem(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return render(problem)
+
+
+def _on_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        return render(errors.Malformed("The body cannot be read as JSON."))
+    return render(errors.Invalid([_field_error(fault["loc"], fault["msg"]) for fault in faults]))
+
+
+def _field_error(location: tuple[int | str, ...], message: str) -> FieldError:
+    where, *path = location
+    field = ".".join(str(part) for part in path) or str(where)
+    return FieldError(str(where), field, message[:1].lower() + message[1:])
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    match error.status_code:
+        case 400:
+            problem: Problem = errors.Malformed("The body cannot be read as JSON.")
+        case 404:
+            problem = errors.NotFound(f"There is nothing at {request.url.path}.")
+        case 405:
+            problem = errors.MethodNotAllowed(
+                f"{request.url.path} does not take {request.method}.", headers=error.headers
+            )
+        case 413:
+            problem = errors.TooLarge("The body is larger than this service takes.")
+        case _:
+            raise error
+    return render(problem)
+
+
+def _on_outage(_: Request, error: Exception) -> Response:
+    _log.warning("The database did not answer: %s", error)
+    return render(
+        errors.Unavailable(
+            "The database did not answer in time. Nothing was changed, or the outcome is"
+            " unknown: repeat a write with the same Idempotency-Key.",
+            headers={"Retry-After": RETRY_SECONDS},
+        )
+    )
+
+
+def _on_fault(_: Request, __: Exception) -> Response:
+    # Starlette raises the exception again after this response, for the server to log.
+    return render(errors.Internal("This is a fault of the service, and it was logged."))
+
+
+class SizeGuard:
+    """Answer a declared length over the limit with a problem, before the framework's own 413.
+
+    A body of undeclared length is counted by FastAPI as it is read.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._declared(scope) > self.limit:
+            problem = errors.TooLarge(f"The body may have {self.limit} bytes at most.")
+            await render(problem)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    @staticmethod
+    def _declared(scope: Scope) -> int:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit():
+                return int(value)
+        return 0

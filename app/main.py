@@ -1,0 +1,51 @@
+"""The application: what it is made of, in the order in which a request meets it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
+
+from app.changes.router import router as changes
+from app.config import Settings
+from app.database.sessions import create_engine, create_sessions
+from app.health.router import router as health
+from app.http import problems
+from app.http.docs import router as docs
+from app.http.openapi import DESCRIPTION, TAGS, document
+from app.http.parameters import refuse_unknown
+from app.places.router import router as places
+from app.sources.router import router as sources
+from app.status.router import router as status
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application; without settings, from the environment."""
+    settings = settings or Settings()
+    if settings.database_url is None:
+        raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
+    engine = create_engine(settings.database_url, pool_size=settings.pool_size)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await engine.dispose()
+
+    app = FastAPI(
+        title="Crossing Status",
+        version="1",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
+        redirect_slashes=False,
+    )
+    app.state.sessions = create_sessions(engine)
+    problems.install(app)
+    app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
+    for feature in (places, status, sources, changes, health):
+        app.include_router(feature, dependencies=[Depends(refuse_unknown)])
+    app.include_router(docs)
+    document(app)
+    return app

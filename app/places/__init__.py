@@ -1,0 +1,1 @@
+"""Countries, borders and border crossing points."""

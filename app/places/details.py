@@ -1,0 +1,133 @@
+"""Read crossings' details as known at a change. Knows nothing of statuses."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.errors import BorderNotFound, CrossingNotFound
+from app.places.models import Border, Crossing, CrossingVersion
+from app.places.schemas import CrossingDetails, Location, Name
+from app.sources.models import Citation
+from app.sources.service import citation_out
+from app.status.history import Lane
+from app.vocabulary import Mode, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """A crossing's version as known; before its first one, that first one, ``known`` False."""
+
+    id: str
+    border: str
+    sides: tuple[str, str]
+    version: CrossingVersion
+    known: bool
+
+    @property
+    def traffic(self) -> list[Traffic]:
+        return [traffic for traffic in Traffic if traffic.value in self.version.traffic]
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        return tuple(Lane(traffic, to) for traffic in self.traffic for to in self.sides)
+
+    @property
+    def confirm_within(self) -> timedelta:
+        return timedelta(days=self.version.confirm_within_days)
+
+
+async def details_of(
+    session: AsyncSession, crossing_ids: Sequence[str], *, known_change: int
+) -> dict[str, Details]:
+    """Return the details of those crossings that exist, as known at ``known_change``."""
+    rows = await session.execute(
+        select(Crossing, Border)
+        .join(Border, Border.id == Crossing.border_id)
+        .where(Crossing.id.in_(crossing_ids))
+    )
+    places = {crossing.id: border for crossing, border in rows}
+    version = CrossingVersion
+    newest = _one_each(places).where(version.change <= known_change)
+    known = {
+        row.crossing_id: row
+        for row in await session.scalars(
+            newest.order_by(version.crossing_id, version.change.desc())
+        )
+    }
+    unknown = places.keys() - known.keys()
+    first = _one_each(unknown).order_by(version.crossing_id, version.change)
+    to_come = {row.crossing_id: row for row in await session.scalars(first)} if unknown else {}
+    return {
+        name: Details(name, border.id, border.sides, (known | to_come)[name], name in known)
+        for name, border in places.items()
+    }
+
+
+async def details_of_one(session: AsyncSession, crossing_id: str, *, known_change: int) -> Details:
+    """Return the details of one crossing. Raises CrossingNotFound."""
+    found = await details_of(session, [crossing_id], known_change=known_change)
+    if crossing_id not in found:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    return found[crossing_id]
+
+
+async def get_border(session: AsyncSession, border_id: str) -> Border:
+    """Return the border. Raises BorderNotFound."""
+    border = await session.get(Border, border_id)
+    if border is None:
+        raise BorderNotFound(f"There is no border {border_id}.")
+    return border
+
+
+async def crossing_details(
+    session: AsyncSession, found: Iterable[Details]
+) -> dict[str, CrossingDetails]:
+    """Return the details with their citations, as a body shows them."""
+    found = list(found)
+    changes = {one.version.change for one in found}
+    ids = {one.id for one in found}
+    rows = select(Citation).where(Citation.crossing_id.in_(ids), Citation.version.in_(changes))
+    cited = list(await session.scalars(rows.order_by(Citation.id)))
+    return {
+        one.id: details_out(
+            one,
+            [
+                citation
+                for citation in cited
+                if (citation.crossing_id, citation.version) == (one.id, one.version.change)
+            ],
+        )
+        for one in found
+    }
+
+
+def details_out(one: Details, citations: Iterable[Citation]) -> CrossingDetails:
+    version = one.version
+    location = None
+    if version.lat is not None and version.lon is not None and version.precision_km is not None:
+        location = Location(lat=version.lat, lon=version.lon, precision_km=version.precision_km)
+    return CrossingDetails(
+        id=one.id,
+        border=one.border,
+        sides=list(one.sides),
+        mode=Mode(version.mode),
+        traffic=one.traffic,
+        names=[Name.model_validate(name) for name in version.names],
+        aliases=version.aliases,
+        location=location,
+        confirm_within_days=version.confirm_within_days,
+        citations=[citation_out(citation) for citation in citations],
+        version=version.change,
+    )
+
+
+def _one_each(crossing_ids: Iterable[str]) -> Select[CrossingVersion]:
+    version = CrossingVersion
+    return (
+        select(version)
+        .distinct(version.crossing_id)
+        .where(version.crossing_id.in_(list(crossing_ids)))
+    )

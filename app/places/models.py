@@ -1,0 +1,88 @@
+"""The tables of countries, borders and crossings."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.tables import Base
+
+
+class Country(Base):
+    """A country by its ISO 3166-1 alpha-2 code."""
+
+    __tablename__ = "country"
+    __table_args__ = (CheckConstraint("code ~ '^[A-Z]{2}$'", name="code_is_alpha2"),)
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Border(Base):
+    """The unordered pair of neighbouring countries; the id joins them alphabetically."""
+
+    __tablename__ = "border"
+    __table_args__ = (
+        CheckConstraint("first < second", name="alphabetical"),
+        Index(None, "second"),
+    )
+
+    id: Mapped[str] = mapped_column(
+        Computed("first || '-' || second", persisted=True), primary_key=True
+    )
+    first: Mapped[str] = mapped_column(ForeignKey("country.code"))
+    second: Mapped[str] = mapped_column(ForeignKey("country.code"))
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """The two countries, in alphabetical order."""
+        return self.first, self.second
+
+
+class Crossing(Base):
+    """A border crossing point: what of it never changes. The rest is in its versions."""
+
+    __tablename__ = "crossing"
+    __table_args__ = (
+        CheckConstraint("id ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="id_is_slug"),
+        Index(None, "border_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    border_id: Mapped[str] = mapped_column(ForeignKey("border.id"))
+
+
+class CrossingVersion(Base):
+    """A crossing's details as recorded by one change."""
+
+    __tablename__ = "crossing_version"
+    __table_args__ = (
+        ForeignKeyConstraint(["change", "recorded_at"], ["change.number", "change.recorded_at"]),
+        CheckConstraint("cardinality(traffic) > 0", name="has_traffic"),
+        CheckConstraint("confirm_within_days > 0", name="confirm_within_positive"),
+        CheckConstraint("num_nonnulls(lat, lon, precision_km) IN (0, 3)", name="location_whole"),
+        CheckConstraint("lat BETWEEN -90 AND 90", name="lat_in_range"),
+        CheckConstraint("lon BETWEEN -180 AND 180", name="lon_in_range"),
+        CheckConstraint("precision_km > 0", name="precision_positive"),
+        Index(None, "change"),
+    )
+
+    crossing_id: Mapped[str] = mapped_column(ForeignKey("crossing.id"), primary_key=True)
+    change: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    recorded_at: Mapped[datetime]
+    recorded_by: Mapped[str]
+    mode: Mapped[str]
+    traffic: Mapped[list[str]]
+    names: Mapped[list[dict[str, object]]]
+    aliases: Mapped[list[str]]
+    lat: Mapped[float | None] = mapped_column(Double)
+    lon: Mapped[float | None] = mapped_column(Double)
+    precision_km: Mapped[float | None] = mapped_column(Double)
+    confirm_within_days: Mapped[int]

@@ -1,0 +1,99 @@
+"""Load the seeds: what is new is added, what changed is corrected, the rest is left alone."""
+
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.service import Reporter
+from app.access.writing import Written
+from app.changes.ids import mint
+from app.places.schemas import CrossingIn
+from app.places.service import add_crossing
+from app.seeding.files import (
+    SEEDS,
+    Seed,
+    SeedConfirmation,
+    SeedDeclaration,
+    SeedError,
+    SeedSource,
+    read_seeds,
+    source_names,
+)
+from app.seeding.models import SeedRecord
+from app.sources.schemas import SourceIn
+from app.sources.service import record_source
+from app.status.models import StatusEvent
+from app.status.recording import confirm_crossing, record_decision, retract_event
+from app.status.schemas import ConfirmationIn, DecisionIn, Reason, RetractionIn
+from app.vocabulary import KeyScope, ReasonCode
+
+SEEDER = Reporter(key_id=None, name="seed", scopes=frozenset(KeyScope))
+
+
+async def load_seeds(session: AsyncSession, *, folder: Path = SEEDS) -> int:
+    """Write every seed that is new or changed and return how many. Raises SeedError."""
+    ids = {
+        name: (await mint(session, ["source"], seed=f"source/{name}"))["source"]
+        for name in source_names(folder)
+    }
+    loaded = {
+        row.id: row for row in await session.scalars(select(SeedRecord).order_by(SeedRecord.change))
+    }
+    written = 0
+    for seed in read_seeds(folder, ids):
+        before = loaded.get(seed.name)
+        if before is not None and before.digest == seed.digest:
+            continue
+        done = await (_add(session, seed) if before is None else _mend(session, seed, before))
+        session.add(SeedRecord(id=seed.name, change=done.change, digest=seed.digest))
+        written += 1
+    return written
+
+
+async def _add(session: AsyncSession, seed: Seed, *, name: str | None = None) -> Written:
+    name = name or seed.name
+    match seed.body:
+        case SeedSource() as body:
+            source = SourceIn.model_validate(body.model_dump(exclude={"id"}))
+            return await record_source(session, SEEDER, source=source, seed=name)
+        case SeedDeclaration() as body:
+            return await record_decision(session, SEEDER, decision=_decision(body), seed=name)
+        case SeedConfirmation() as body:
+            confirmation = ConfirmationIn.model_validate(
+                body.model_dump(exclude={"id", "kind", "crossing"})
+            )
+            return await confirm_crossing(
+                session,
+                SEEDER,
+                crossing_id=body.crossing,
+                confirmation=confirmation,
+                seed=name,
+            )
+        case CrossingIn() as body:
+            return await add_crossing(session, SEEDER, crossing=body)
+
+
+async def _mend(session: AsyncSession, seed: Seed, before: SeedRecord) -> Written:
+    """Correct what an older text of the seed became."""
+    name = f"{seed.name}#{seed.digest.hex()}"
+    rows = await session.scalars(select(StatusEvent).where(StatusEvent.change == before.change))
+    match seed.body:
+        case SeedSource():
+            raise SeedError(f"{seed.name} changed: a source never does, give it a new id.")
+        case SeedDeclaration() as body:
+            decision = _decision(body).model_copy(update={"supersedes": [row.id for row in rows]})
+            return await record_decision(session, SEEDER, decision=decision, seed=name)
+        case SeedConfirmation():
+            retraction = RetractionIn(
+                reason=Reason(code=ReasonCode.OTHER, text="The seed was corrected.")
+            )
+            for row in rows:
+                await retract_event(session, SEEDER, event_id=row.id, retraction=retraction)
+            return await _add(session, seed, name=name)
+        case CrossingIn() as body:
+            return await add_crossing(session, SEEDER, crossing=body, revise=True)
+
+
+def _decision(body: SeedDeclaration) -> DecisionIn:
+    return DecisionIn.model_validate(body.model_dump(exclude={"id", "kind"}, by_alias=True))

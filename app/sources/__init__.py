@@ -1,0 +1,1 @@
+"""Where facts come from, and the citations that lead there."""

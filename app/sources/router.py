@@ -1,0 +1,48 @@
+"""HTTP of sources."""
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Response
+
+from app.access.writing import WRITE_PROBLEMS, Writer, writes
+from app.database.sessions import Session
+from app.errors import SourceNotFound
+from app.http.paging import AskedTurn, Page, change_and_id
+from app.http.problems import preview, responses
+from app.sources import service
+from app.sources.schemas import SourceIn, SourceOut, SourcePreview
+from app.vocabulary import KeyScope
+
+router = APIRouter(prefix="/v1/sources", tags=["sources"])
+
+SourceId = Annotated[UUID, Path(description="A source's id.")]
+
+
+@router.get("", responses=responses())
+async def list_sources(session: Session, turn: AskedTurn) -> Page[SourceOut]:
+    """List where facts come from, the newest first."""
+    return turn.page(
+        await service.list_sources(session, after=turn.start(change_and_id), limit=turn.limit + 1),
+        lambda source: (str(source.change), str(source.id)),
+    )
+
+
+@router.get("/{source_id}", responses=responses(SourceNotFound))
+async def get_source(session: Session, source_id: SourceId) -> SourceOut:
+    """Return one source."""
+    return await service.get_source(session, source_id)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=SourceOut,
+    responses=responses(*WRITE_PROBLEMS) | preview(SourcePreview),
+)
+async def post_source(
+    source: SourceIn, writer: Annotated[Writer, writes(KeyScope.EVENTS)]
+) -> Response:
+    """Record a source, to be cited by its id. Sources never change."""
+    return await writer.once(source, partial(service.record_source, source=source))

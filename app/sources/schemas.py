@@ -1,0 +1,83 @@
+"""Bodies of sources and citations."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from app.http.bodies import Body, DateOrInstant, Line, Text
+from app.vocabulary import Basis, SourceKind
+
+
+def _web_address(value: str) -> str:
+    if not value.startswith(("http://", "https://")) or any(char.isspace() for char in value):
+        raise PydanticCustomError("url", "must be an http or https address")
+    return value
+
+
+Url = Annotated[
+    Text,
+    AfterValidator(_web_address),
+    Field(json_schema_extra={"format": "uri", "pattern": "^https?://[^\\s]+$"}),
+]
+
+
+class SourceIn(Body):
+    """Where a fact comes from: as much as is known of it."""
+
+    kind: SourceKind = SourceKind.ARTICLE
+    title: Line = Field(examples=["The crossing closes on Friday"])
+    publisher: Line | None = Field(None, examples=["State Border Guard Service"])
+    published_at: DateOrInstant | None = None
+    retrieved_at: DateOrInstant | None = None
+    url: Url | None = Field(None, examples=["https://example.org/notice/17"])
+    file_name: Line | None = Field(None, description="Name of the copy we hold.")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="Of the copy we hold, in lower-case hex."
+    )
+    language: str | None = Field(
+        None, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["lt"]
+    )
+    note: Text | None = Field(None, description="What a reader should know about the source.")
+
+
+class SourceOut(SourceIn):
+    """A source as it was recorded. Sources never change."""
+
+    id: UUID
+    change: int
+    recorded_at: datetime
+    recorded_by: str
+
+
+class SourcePreview(SourceIn):
+    """A source as it would be recorded."""
+
+    id: None
+    change: None
+    recorded_at: None
+    recorded_by: str
+
+
+class CitationIn(Body):
+    """The link to a source: one that is recorded, by id, or a new one, inline."""
+
+    source: UUID | SourceIn
+    locator: Line | None = Field(None, examples=["paragraph 1"])
+    basis: Basis = Basis.STATED
+
+
+class CitationOut(Body):
+    """The link to a source, and how it carries the fact."""
+
+    source: UUID
+    locator: str | None
+    basis: Basis
+
+
+class CitationPreview(CitationOut):
+    """A citation before it is written: a new source has no id yet."""
+
+    source: UUID | None  # type: ignore[assignment]  # wider on purpose

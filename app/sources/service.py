@@ -1,0 +1,152 @@
+"""Record sources, cite them, read them back."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.service import Reporter
+from app.access.writing import Written
+from app.changes.ids import mint
+from app.changes.service import Place, fill_place, take_place
+from app.database.sessions import append
+from app.errors import SourceNotFound, invalid
+from app.sources.models import Citation, Source
+from app.sources.schemas import CitationIn, CitationOut, SourceIn, SourceOut
+from app.vocabulary import Basis, ChangeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """Citations with every source known by id, and the sources that are new with them."""
+
+    citations: tuple[CitationOut, ...]
+    new_sources: tuple[Source, ...]
+
+    @property
+    def new_ids(self) -> frozenset[str]:
+        return frozenset(str(source.id) for source in self.new_sources)
+
+    def payload(self) -> list[JsonValue]:
+        return [
+            source_out(source).model_dump(mode="json", by_alias=True) for source in self.new_sources
+        ]
+
+    def for_event(self, event_id: UUID) -> list[Citation]:
+        return [Citation(event_id=event_id, **_columns(one)) for one in self.citations]
+
+    def for_version(self, crossing_id: str, version: int) -> list[Citation]:
+        return [
+            Citation(crossing_id=crossing_id, version=version, **_columns(one))
+            for one in self.citations
+        ]
+
+
+async def record_source(
+    session: AsyncSession, reporter: Reporter, *, source: SourceIn, seed: str | None = None
+) -> Written:
+    """Append a source."""
+    place = await take_place(session)
+    minted = await mint(session, ["source"], seed=seed)
+    row = _row(source, minted["source"], place, reporter)
+    body = source_out(row)
+    await fill_place(
+        session,
+        place,
+        kind=ChangeKind.SOURCE,
+        subjects={"sources": [str(row.id)]},
+        payload={"source": body.model_dump(mode="json", by_alias=True)},
+        recorded_by=reporter.name,
+    )
+    await append(session, row)
+    return Written(body, f"/v1/sources/{row.id}", place.number, {str(row.id)})
+
+
+async def cite(
+    session: AsyncSession, place: Place, reporter: Reporter, citations: Sequence[CitationIn]
+) -> Cited:
+    """Find the cited sources and make those given inline; equal ones are one source."""
+    inline = list(
+        dict.fromkeys(one.source for one in citations if isinstance(one.source, SourceIn))
+    )
+    minted = await mint(session, [str(place) for place, _ in enumerate(inline)])
+    ids = dict(zip(inline, minted.values(), strict=True))
+    await _require_sources(session, citations)
+    return Cited(
+        citations=tuple(
+            CitationOut(
+                source=ids[one.source] if isinstance(one.source, SourceIn) else one.source,
+                locator=one.locator,
+                basis=one.basis,
+            )
+            for one in citations
+        ),
+        new_sources=tuple(_row(source, ids[source], place, reporter) for source in inline),
+    )
+
+
+async def get_source(session: AsyncSession, source_id: UUID) -> SourceOut:
+    row = await session.get(Source, source_id)
+    if row is None:
+        raise SourceNotFound(f"There is no source {source_id}.")
+    return source_out(row)
+
+
+async def list_sources(
+    session: AsyncSession, *, after: tuple[int, UUID] | None, limit: int
+) -> list[SourceOut]:
+    """Return sources, the newest first, from the one after ``after``: its change and id."""
+    rows = select(Source).order_by(Source.change.desc(), Source.id.desc()).limit(limit)
+    if after is not None:
+        rows = rows.where(tuple_(Source.change, Source.id) < after)
+    return [source_out(row) for row in await session.scalars(rows)]
+
+
+async def citations_of_events(
+    session: AsyncSession, event_ids: Iterable[UUID]
+) -> dict[UUID, list[CitationOut]]:
+    """Return the citations of each event, in the order they were given."""
+    found: dict[UUID, list[CitationOut]] = {event_id: [] for event_id in event_ids}
+    rows = select(Citation).where(Citation.event_id.in_(found)).order_by(Citation.id)
+    for row in await session.scalars(rows):
+        if row.event_id is not None:
+            found[row.event_id].append(citation_out(row))
+    return found
+
+
+def source_out(row: Source) -> SourceOut:
+    return SourceOut.model_validate({name: getattr(row, name) for name in SourceOut.model_fields})
+
+
+def citation_out(row: Citation) -> CitationOut:
+    return CitationOut(source=row.source_id, locator=row.locator, basis=Basis(row.basis))
+
+
+def _row(source: SourceIn, source_id: UUID, place: Place, reporter: Reporter) -> Source:
+    return Source(
+        id=source_id,
+        change=place.number,
+        recorded_at=place.recorded_at,
+        recorded_by=reporter.name,
+        **source.model_dump(mode="json"),
+    )
+
+
+def _columns(citation: CitationOut) -> dict[str, object]:
+    return {
+        "source_id": citation.source,
+        "locator": citation.locator,
+        "basis": citation.basis.value,
+    }
+
+
+async def _require_sources(session: AsyncSession, citations: Sequence[CitationIn]) -> None:
+    wanted = {one.source for one in citations if isinstance(one.source, UUID)}
+    rows = await session.scalars(select(Source.id).where(Source.id.in_(wanted)))
+    missing = wanted - set(rows)
+    for place, one in enumerate(citations):
+        if one.source in missing:
+            raise invalid(f"citations.{place}.source", f"there is no source {one.source}")

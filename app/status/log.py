@@ -1,0 +1,237 @@
+"""Read the log of a crossing, as rows, as the rule's values and as bodies."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.errors import CrossingNotFound, EventNotFound
+from app.places.details import Details, details_of
+from app.places.models import Crossing
+from app.sources.schemas import CitationOut
+from app.sources.service import citations_of_events
+from app.status.history import (
+    Confirmation,
+    Declaration,
+    Event,
+    History,
+    Lane,
+    Retraction,
+    Scope,
+)
+from app.status.models import StatusEvent
+from app.status.schemas import EventOut
+from app.vocabulary import Certainty, EventKind, Status, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingLog:
+    """Everything recorded about one crossing up to some change."""
+
+    details: Details
+    rows: Sequence[StatusEvent]
+
+    def history(self, lanes: Sequence[Lane] | None = None) -> History:
+        """Return what the rule works on, for ``lanes`` or for every lane."""
+        return History(
+            sides=self.details.sides,
+            lanes=self.details.lanes if lanes is None else tuple(lanes),
+            confirm_within=self.details.confirm_within,
+            events=tuple(event_of(row) for row in self.rows),
+        )
+
+    @property
+    def change(self) -> int | None:
+        """The last change that touches the crossing; None before its first."""
+        changes = [row.change for row in self.rows]
+        if self.details.known:
+            changes.append(self.details.version.change)
+        return max(changes, default=None)
+
+    def rows_of(self, event_ids: Iterable[UUID]) -> list[StatusEvent]:
+        by_id = {row.id: row for row in self.rows}
+        return [by_id[event_id] for event_id in event_ids]
+
+
+async def logs_of(
+    session: AsyncSession, crossing_ids: Sequence[str], *, known_change: int
+) -> dict[str, CrossingLog]:
+    """Return the logs of those crossings that exist, in the order asked for."""
+    details = await details_of(session, crossing_ids, known_change=known_change)
+    rows: dict[str, list[StatusEvent]] = {name: [] for name in details}
+    found = select(StatusEvent).where(
+        StatusEvent.crossing_id.in_(list(details)), StatusEvent.change <= known_change
+    )
+    for row in await session.scalars(found.order_by(StatusEvent.change)):
+        rows[row.crossing_id].append(row)
+    return {
+        name: CrossingLog(details[name], rows[name]) for name in crossing_ids if name in details
+    }
+
+
+async def get_event(session: AsyncSession, event_id: UUID) -> EventOut:
+    """Return one event as known now. Raises EventNotFound."""
+    row = await session.get(StatusEvent, event_id)
+    if row is None:
+        raise EventNotFound(f"There is no status event {event_id}.")
+    return (await events_out(session, [row]))[0]
+
+
+async def list_crossing_events(
+    session: AsyncSession, *, crossing_id: str, after: tuple[int, UUID] | None, limit: int
+) -> list[EventOut]:
+    """Return a crossing's log, the newest first. Raises CrossingNotFound."""
+    if await session.get(Crossing, crossing_id) is None:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    return await list_events(session, crossing=crossing_id, after=after, limit=limit)
+
+
+async def list_events(
+    session: AsyncSession,
+    *,
+    crossing: str | None = None,
+    decision: UUID | None = None,
+    kind: EventKind | None = None,
+    after: tuple[int, UUID] | None,
+    limit: int,
+) -> list[EventOut]:
+    """Return events, the newest first, from the one after ``after``: its change and id."""
+    rows = (
+        select(StatusEvent).order_by(StatusEvent.change.desc(), StatusEvent.id.desc()).limit(limit)
+    )
+    if crossing is not None:
+        rows = rows.where(StatusEvent.crossing_id == crossing)
+    if decision is not None:
+        rows = rows.where(StatusEvent.decision == decision)
+    if kind is not None:
+        rows = rows.where(StatusEvent.kind == kind.value)
+    if after is not None:
+        rows = rows.where(tuple_(StatusEvent.change, StatusEvent.id) < after)
+    return await events_out(session, list(await session.scalars(rows)))
+
+
+async def events_out(
+    session: AsyncSession, rows: Sequence[StatusEvent], *, known_change: int | None = None
+) -> list[EventOut]:
+    """Return events as bodies; what was done to them since, as known at ``known_change``."""
+    ids = [row.id for row in rows]
+    citations = await citations_of_events(session, ids)
+    superseded_by: dict[UUID | None, UUID] = {}
+    retracted_by: dict[UUID | None, UUID] = {}
+    for row in await session.scalars(_undoing(ids, known_change)):
+        superseded_by[row.supersedes] = row.id
+        retracted_by[row.retracts] = row.id
+    return [
+        event_out(
+            row,
+            citations[row.id],
+            superseded_by=superseded_by.get(row.id),
+            retracted_by=retracted_by.get(row.id),
+        )
+        for row in rows
+    ]
+
+
+def event_out(
+    row: StatusEvent,
+    citations: Sequence[CitationOut],
+    *,
+    superseded_by: UUID | None = None,
+    retracted_by: UUID | None = None,
+) -> EventOut:
+    reason = {"code": row.reason_code, "text": row.reason_text} if row.reason_code else None
+    return EventOut.model_validate(
+        {
+            "id": row.id,
+            "kind": row.kind,
+            "crossing": row.crossing_id,
+            "decision": row.decision,
+            "change": row.change,
+            "sides": row.sides,
+            "status": row.status,
+            "effective": _period_out(row.effective),
+            "expected_until": _utc(row.expected_until),
+            "traffic": row.traffic,
+            "to": row.to,
+            "reason": reason,
+            "exceptions": row.exceptions,
+            "certainty": row.certainty,
+            "precision": row.precision,
+            "announced_at": _utc(row.announced_at),
+            "confirmed_at": _utc(row.confirmed_at),
+            "recorded_at": _utc(row.recorded_at),
+            "recorded_by": row.recorded_by,
+            "supersedes": row.supersedes,
+            "retracts": row.retracts,
+            "superseded_by": superseded_by,
+            "retracted_by": retracted_by,
+            "incident": None,
+            "citations": list(citations),
+        }
+    )
+
+
+def event_of(row: StatusEvent) -> Event:
+    """Return what the resolution rule needs to know of an event."""
+    match EventKind(row.kind):
+        case EventKind.DECLARATION:
+            return _declaration(row)
+        case EventKind.CONFIRMATION:
+            if row.confirmed_at is None:
+                raise ValueError(f"the confirmation {row.id} has no instant")
+            return Confirmation(
+                id=row.id,
+                recorded_at=row.recorded_at,
+                sides=frozenset(row.sides),
+                confirmed_at=row.confirmed_at,
+                scope=_scope(row),
+            )
+        case EventKind.RETRACTION:
+            if row.retracts is None:
+                raise ValueError(f"the retraction {row.id} has no target")
+            return Retraction(id=row.id, recorded_at=row.recorded_at, retracts=row.retracts)
+
+
+def _declaration(row: StatusEvent) -> Declaration:
+    effective = row.effective
+    if effective is None or effective.lower is None or not row.status or not row.certainty:
+        raise ValueError(f"the declaration {row.id} is not whole")
+    return Declaration(
+        id=row.id,
+        recorded_at=row.recorded_at,
+        sides=frozenset(row.sides),
+        status=Status(row.status),
+        start=effective.lower,
+        end=effective.upper,
+        expected_until=row.expected_until,
+        scope=_scope(row),
+        certainty=Certainty(row.certainty),
+        announced_at=row.announced_at,
+        supersedes=row.supersedes,
+    )
+
+
+def _scope(row: StatusEvent) -> Scope:
+    traffic = None if row.traffic is None else frozenset(Traffic(name) for name in row.traffic)
+    return Scope(traffic, row.to)
+
+
+def _undoing(ids: Sequence[UUID], known_change: int | None) -> Select[StatusEvent]:
+    rows = select(StatusEvent).where(
+        StatusEvent.supersedes.in_(ids) | StatusEvent.retracts.in_(ids)
+    )
+    return rows if known_change is None else rows.where(StatusEvent.change <= known_change)
+
+
+def _period_out(effective: Range[datetime] | None) -> dict[str, datetime | None] | None:
+    if effective is None:
+        return None
+    return {"from": _utc(effective.lower), "until": _utc(effective.upper)}
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(UTC)

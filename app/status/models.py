@@ -1,0 +1,100 @@
+"""The log's table."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    desc,
+)
+from sqlalchemy.dialects.postgresql import TSTZRANGE, Range
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.tables import Base
+
+_DECLARATION = "kind = 'declaration'"
+
+
+class StatusEvent(Base):
+    """One declaration, confirmation or retraction. Triggers refuse every change to a row."""
+
+    __tablename__ = "status_event"
+    __table_args__ = (
+        UniqueConstraint("id", "crossing_id"),
+        # One word a crossing in each change, so that the log of a crossing is totally ordered.
+        UniqueConstraint("change", "crossing_id"),
+        UniqueConstraint("supersedes"),
+        UniqueConstraint("retracts"),
+        ForeignKeyConstraint(["change", "recorded_at"], ["change.number", "change.recorded_at"]),
+        # Pairs with the crossing, so that what is superseded or retracted is of the same one.
+        ForeignKeyConstraint(
+            ["supersedes", "crossing_id"], ["status_event.id", "status_event.crossing_id"]
+        ),
+        ForeignKeyConstraint(
+            ["retracts", "crossing_id"], ["status_event.id", "status_event.crossing_id"]
+        ),
+        CheckConstraint("kind IN ('declaration', 'confirmation', 'retraction')", name="kind_known"),
+        CheckConstraint(
+            f"({_DECLARATION}) = (num_nonnulls(status, effective, certainty, precision) = 4)"
+            f" AND ({_DECLARATION} OR num_nonnulls(status, effective, certainty, precision,"
+            " expected_until, announced_at, supersedes) = 0)",
+            name="declaration_whole",
+        ),
+        CheckConstraint(
+            "(kind = 'confirmation') = (confirmed_at IS NOT NULL)", name="confirmation_whole"
+        ),
+        CheckConstraint("(kind = 'retraction') = (retracts IS NOT NULL)", name="retraction_whole"),
+        CheckConstraint(
+            "(kind <> 'confirmation') = (reason_code IS NOT NULL)", name="reason_given"
+        ),
+        CheckConstraint("status IN ('open', 'restricted', 'closed')", name="status_declarable"),
+        CheckConstraint(
+            "certainty IN ('confirmed', 'reported', 'unconfirmed')", name="certainty_known"
+        ),
+        CheckConstraint(
+            "NOT isempty(effective) AND NOT lower_inf(effective)"
+            " AND lower_inc(effective) AND NOT upper_inc(effective)",
+            name="effective_not_empty",
+        ),
+        CheckConstraint(
+            "expected_until IS NULL"
+            " OR (upper_inf(effective) AND expected_until > lower(effective))",
+            name="expected_until_after_start",
+        ),
+        CheckConstraint("cardinality(sides) BETWEEN 1 AND 2", name="sides_not_empty"),
+        CheckConstraint("cardinality(traffic) > 0", name="traffic_not_empty"),
+        CheckConstraint("announced_at <= recorded_at", name="announced_in_the_past"),
+        CheckConstraint("confirmed_at <= recorded_at", name="confirmed_in_the_past"),
+        CheckConstraint("id <> supersedes AND id <> retracts", name="not_about_itself"),
+        Index(None, "crossing_id", desc("change")),
+        Index(None, "change", "id"),
+        Index(None, "decision"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    change: Mapped[int] = mapped_column(BigInteger)
+    recorded_at: Mapped[datetime]
+    recorded_by: Mapped[str]
+    kind: Mapped[str]
+    crossing_id: Mapped[str] = mapped_column(ForeignKey("crossing.id"))
+    decision: Mapped[UUID]
+    sides: Mapped[list[str]]
+    status: Mapped[str | None]
+    effective: Mapped[Range[datetime] | None] = mapped_column(TSTZRANGE)
+    expected_until: Mapped[datetime | None]
+    traffic: Mapped[list[str] | None]
+    to: Mapped[str | None]
+    reason_code: Mapped[str | None]
+    reason_text: Mapped[str | None]
+    exceptions: Mapped[list[dict[str, object]]]
+    certainty: Mapped[str | None]
+    precision: Mapped[str | None]
+    announced_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    supersedes: Mapped[UUID | None]
+    retracts: Mapped[UUID | None]

@@ -1,0 +1,304 @@
+"""Append to the log of status events: declare, correct, withdraw, confirm."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.service import Reporter
+from app.access.writing import Written
+from app.changes.ids import mint
+from app.changes.service import Place, fill_place, take_place
+from app.database.sessions import append
+from app.errors import (
+    CrossingNotFound,
+    EventNotFound,
+    NotCorrectable,
+    NotRetractable,
+    Problem,
+    Superseded,
+    invalid,
+    raising,
+)
+from app.places.details import Details, details_of
+from app.sources.service import Cited, cite
+from app.status.effect import effects
+from app.status.log import CrossingLog, event_out, logs_of
+from app.status.models import StatusEvent
+from app.status.schemas import (
+    ConfirmationIn,
+    DecisionIn,
+    DecisionOut,
+    EffectOut,
+    EventOut,
+    LaneId,
+    RetractionIn,
+)
+from app.vocabulary import ChangeKind, EventKind
+
+# What the database refuses although the checks above it passed: it is the last word.
+_REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
+    "uq_status_event_supersedes": (Superseded, "The event was corrected already."),
+    "uq_status_event_retracts": (Superseded, "The event was retracted already."),
+    "ck_status_event_target_standing": (
+        Superseded,
+        "The event was corrected or retracted already.",
+    ),
+    "ck_status_event_supersedes_declaration": (
+        NotCorrectable,
+        "Only a declaration can be corrected.",
+    ),
+    "ck_status_event_supersedes_no_firmer": (
+        NotCorrectable,
+        "An unconfirmed declaration may supersede only an unconfirmed one.",
+    ),
+    "ck_status_event_retracts_no_retraction": (NotRetractable, "A retraction stands."),
+    "ck_status_event_retracts_no_correction": (
+        NotRetractable,
+        "A correction is corrected again, not retracted.",
+    ),
+}
+
+
+async def record_decision(
+    session: AsyncSession, reporter: Reporter, *, decision: DecisionIn, seed: str | None = None
+) -> Written:
+    """Declare a status for one or many crossings: all of them or none."""
+    reporter.require_sides(decision.sides)
+    place = await take_place(session)
+    found = await details_of(session, decision.crossings, known_change=place.number)
+    _check_scope(decision, [_existing(found, name) for name in decision.crossings])
+    start = decision.effective.from_ or place.recorded_at
+    _check_instants(decision, start, place)
+    targets = await _targets(session, reporter, decision)
+    cited = await cite(session, place, reporter, decision.citations)
+    minted = await mint(session, ["decision", *decision.crossings], seed=seed)
+    rows = [
+        StatusEvent(
+            id=minted[crossing],
+            decision=minted["decision"],
+            kind=EventKind.DECLARATION.value,
+            crossing_id=crossing,
+            status=decision.status.value,
+            effective=Range(start, decision.effective.until),
+            expected_until=decision.expected_until,
+            reason_code=decision.reason.code.value,
+            reason_text=decision.reason.text,
+            exceptions=[one.model_dump(mode="json") for one in decision.exceptions],
+            certainty=decision.certainty.value,
+            precision=decision.precision.value,
+            announced_at=decision.announced_at,
+            supersedes=targets.get(crossing),
+            **_standing(decision, place, reporter),
+        )
+        for crossing in decision.crossings
+    ]
+    return await _record(session, reporter, place, kind=ChangeKind.DECISION, rows=rows, cited=cited)
+
+
+async def retract_event(
+    session: AsyncSession,
+    reporter: Reporter,
+    *,
+    event_id: UUID,
+    retraction: RetractionIn,
+    seed: str | None = None,
+) -> Written:
+    """Withdraw a declaration or a confirmation. Raises EventNotFound."""
+    place = await take_place(session)
+    target = await session.get(StatusEvent, event_id)
+    if target is None:
+        raise EventNotFound(f"There is no status event {event_id}.")
+    reporter.require_sides(target.sides)
+    cited = await cite(session, place, reporter, retraction.citations)
+    minted = await mint(session, ["decision", "event"], seed=seed)
+    row = StatusEvent(
+        id=minted["event"],
+        decision=minted["decision"],
+        kind=EventKind.RETRACTION.value,
+        crossing_id=target.crossing_id,
+        sides=target.sides,
+        traffic=target.traffic,
+        to=target.to,
+        reason_code=retraction.reason.code.value,
+        reason_text=retraction.reason.text,
+        exceptions=[],
+        retracts=target.id,
+        change=place.number,
+        recorded_at=place.recorded_at,
+        recorded_by=reporter.name,
+    )
+    return await _record(
+        session, reporter, place, kind=ChangeKind.RETRACTION, rows=[row], cited=cited
+    )
+
+
+async def confirm_crossing(
+    session: AsyncSession,
+    reporter: Reporter,
+    *,
+    crossing_id: str,
+    confirmation: ConfirmationIn,
+    seed: str | None = None,
+) -> Written:
+    """Record that the source was checked again. Raises CrossingNotFound."""
+    reporter.require_sides(confirmation.sides)
+    place = await take_place(session)
+    found = await details_of(session, [crossing_id], known_change=place.number)
+    if crossing_id not in found:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    _check_scope(confirmation, [found[crossing_id]])
+    confirmed_at = confirmation.confirmed_at or place.recorded_at
+    if confirmed_at > place.recorded_at:
+        raise invalid("confirmed_at", "lies in the future")
+    cited = await cite(session, place, reporter, confirmation.citations)
+    minted = await mint(session, ["decision", "event"], seed=seed)
+    row = StatusEvent(
+        id=minted["event"],
+        decision=minted["decision"],
+        kind=EventKind.CONFIRMATION.value,
+        crossing_id=crossing_id,
+        exceptions=[],
+        confirmed_at=confirmed_at,
+        **_standing(confirmation, place, reporter),
+    )
+    return await _record(
+        session, reporter, place, kind=ChangeKind.CONFIRMATION, rows=[row], cited=cited
+    )
+
+
+async def _record(
+    session: AsyncSession,
+    reporter: Reporter,
+    place: Place,
+    *,
+    kind: ChangeKind,
+    rows: Sequence[StatusEvent],
+    cited: Cited,
+) -> Written:
+    """Append the change with all that belongs to it, and tell what it does."""
+    logs = await logs_of(session, [row.crossing_id for row in rows], known_change=place.number - 1)
+    events = [event_out(row, cited.citations) for row in rows]
+    decision = events[0].decision
+    await fill_place(
+        session,
+        place,
+        kind=kind,
+        subjects=_subjects(logs.values(), cited),
+        payload={"decision": str(decision), "events": _told(events), "sources": cited.payload()},
+        recorded_by=reporter.name,
+    )
+    await append(session, *cited.new_sources)
+    with raising(_REFUSALS):
+        await append(session, *rows)
+    await append(session, *(one for row in rows for one in cited.for_event(row.id)))
+    body = DecisionOut(
+        decision=decision,
+        change=place.number,
+        events=events,
+        effect=[one for row in rows for one in _effect(logs[row.crossing_id], row)],
+        undo=[f"/v1/events/{row.id}/retraction" for row in rows if _can_be_retracted(row)],
+    )
+    ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids
+    return Written(body, f"/v1/events?decision={decision}", place.number, ids)
+
+
+def _subjects(logs: Iterable[CrossingLog], cited: Cited) -> dict[str, list[str]]:
+    details = [log.details for log in logs]
+    return {
+        "crossings": [one.id for one in details],
+        "borders": sorted({one.border for one in details}),
+        "countries": sorted({side for one in details for side in one.sides}),
+        "sources": sorted({str(one.source) for one in cited.citations}),
+    }
+
+
+def _told(events: Iterable[EventOut]) -> list[JsonValue]:
+    """Return the events as the chain keeps them: without what is derived later."""
+    return [
+        event.model_dump(mode="json", by_alias=True, exclude={"superseded_by", "retracted_by"})
+        for event in events
+    ]
+
+
+def _effect(log: CrossingLog, row: StatusEvent) -> list[EffectOut]:
+    with_it = CrossingLog(log.details, [*log.rows, row]).history()
+    return [
+        EffectOut(
+            crossing=row.crossing_id,
+            before=one.before,
+            after=one.after,
+            from_=one.start,
+            until=one.end,
+            lanes=[LaneId(traffic=lane.traffic, to=lane.to) for lane in one.lanes],
+        )
+        for one in effects(log.history(), with_it, since=row.recorded_at)
+    ]
+
+
+def _can_be_retracted(row: StatusEvent) -> bool:
+    return row.kind != EventKind.RETRACTION and row.supersedes is None
+
+
+def _standing(
+    body: DecisionIn | ConfirmationIn, place: Place, reporter: Reporter
+) -> dict[str, object]:
+    """Return the columns that place a row in the log and give its scope."""
+    return {
+        "sides": sorted(body.sides),
+        "traffic": None if body.traffic is None else [one.value for one in body.traffic],
+        "to": body.to,
+        "change": place.number,
+        "recorded_at": place.recorded_at,
+        "recorded_by": reporter.name,
+    }
+
+
+def _existing(found: Mapping[str, Details], crossing_id: str) -> Details:
+    if crossing_id not in found:
+        raise invalid("crossings", f"there is no crossing {crossing_id!r}")
+    return found[crossing_id]
+
+
+def _check_scope(body: DecisionIn | ConfirmationIn, places: Iterable[Details]) -> None:
+    for one in places:
+        ours = " and ".join(one.sides)
+        if foreign := sorted(set(body.sides) - set(one.sides)):
+            raise invalid("sides", f"{one.id} is between {ours}, not {', '.join(foreign)}")
+        if body.to is not None and body.to not in one.sides:
+            raise invalid("to", f"{one.id} leads to {ours}, not {body.to}")
+        if barred := set(body.traffic or ()) - set(one.traffic):
+            names = ", ".join(sorted(traffic.value for traffic in barred))
+            raise invalid("traffic", f"{one.id} is not authorised for {names}")
+
+
+def _check_instants(decision: DecisionIn, start: datetime, place: Place) -> None:
+    until = decision.effective.until
+    if until is not None and until <= start:
+        raise invalid("effective.until", "must lie after effective.from")
+    if decision.expected_until is not None and decision.expected_until <= start:
+        raise invalid("expected_until", "must lie after effective.from")
+    if decision.announced_at is not None and decision.announced_at > place.recorded_at:
+        raise invalid("announced_at", "lies in the future")
+
+
+async def _targets(
+    session: AsyncSession, reporter: Reporter, decision: DecisionIn
+) -> dict[str, UUID]:
+    """Return what the decision supersedes, by crossing: all of them or none."""
+    if not decision.supersedes:
+        return {}
+    rows = await session.scalars(select(StatusEvent).where(StatusEvent.id.in_(decision.supersedes)))
+    found = {row.id: row for row in rows}
+    for event_id in decision.supersedes:
+        if event_id not in found:
+            raise invalid("supersedes", f"there is no status event {event_id}")
+        reporter.require_sides(found[event_id].sides)
+    by_crossing = {row.crossing_id: row.id for row in found.values()}
+    if len(by_crossing) < len(found) or by_crossing.keys() != set(decision.crossings):
+        raise invalid("supersedes", "must have one event of each of the crossings")
+    return by_crossing

@@ -1,0 +1,188 @@
+"""HTTP of statuses and of their log."""
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Response
+
+from app.access.writing import WRITE_PROBLEMS, Writer, writes
+from app.database.sessions import Session
+from app.errors import (
+    CrossingNotFound,
+    EventNotFound,
+    LaneNotFound,
+    NotCorrectable,
+    NotRetractable,
+    Superseded,
+)
+from app.http.bodies import CountryCode, CrossingId, QueryInstant
+from app.http.paging import AskedTurn, Page, change_and_id, instant
+from app.http.parameters import AskedKnowledge, At, tell_change
+from app.http.problems import preview, responses
+from app.status import log, reading, recording
+from app.status.schemas import (
+    ConfirmationIn,
+    DecisionIn,
+    DecisionOut,
+    DecisionPreview,
+    EventOut,
+    RetractionIn,
+    StatusOut,
+    StretchOut,
+)
+from app.vocabulary import EventKind, KeyScope, Traffic
+
+router = APIRouter(prefix="/v1", tags=["status"])
+
+CrossingPath = Annotated[CrossingId, Path()]
+EventPath = Annotated[UUID, Path(description="A status event's id.")]
+AskedTraffic = Annotated[Traffic | None, Query(description="Only the lanes of this traffic.")]
+AskedTo = Annotated[CountryCode | None, Query(description="Only the lanes entering this country.")]
+EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
+
+
+@router.get("/crossings/{crossing_id}/status", responses=responses(CrossingNotFound, LaneNotFound))
+async def get_status(
+    session: Session,
+    response: Response,
+    crossing_id: CrossingPath,
+    knowledge: AskedKnowledge,
+    at: At = None,
+    traffic: AskedTraffic = None,
+    to: AskedTo = None,
+) -> StatusOut:
+    """Is it open? For whom, since when, until when, why, and who says so.
+
+    Asks about now, or about any instant, from all that is known or from what was known.
+    """
+    body, asked = await reading.get_status(
+        session, crossing_id=crossing_id, at=at, knowledge=knowledge, traffic=traffic, to=to
+    )
+    tell_change(response, asked.change)
+    return body
+
+
+@router.get(
+    "/crossings/{crossing_id}/timeline", responses=responses(CrossingNotFound, LaneNotFound)
+)
+async def get_timeline(
+    session: Session,
+    response: Response,
+    turn: AskedTurn,
+    crossing_id: CrossingPath,
+    knowledge: AskedKnowledge,
+    traffic: AskedTraffic = None,
+    to: AskedTo = None,
+    start: Annotated[QueryInstant | None, Query(description="Cut what lies before.")] = None,
+    end: Annotated[QueryInstant | None, Query(description="Cut what lies after.")] = None,
+) -> Page[StretchOut]:
+    """Return the crossing's history and announced future as periods, the oldest first."""
+    after = turn.start(instant)
+    found, asked = await reading.get_timeline(
+        session,
+        crossing_id=crossing_id,
+        knowledge=knowledge,
+        traffic=traffic,
+        to=to,
+        start=start,
+        end=end,
+        after=after,
+        limit=turn.limit + 1,
+    )
+    tell_change(response, asked.change)
+    # Every page is told from the same knowledge, or a write in between would tear the list.
+    pinned = {} if knowledge.known_at else {"known_change": str(asked.change)}
+    return turn.page(found, lambda one: (str(one.until),), **pinned)
+
+
+@router.get("/crossings/{crossing_id}/events", responses=responses(CrossingNotFound))
+async def list_crossing_events(
+    session: Session, crossing_id: CrossingPath, turn: AskedTurn
+) -> Page[EventOut]:
+    """Return the crossing's log, the newest first."""
+    found = await log.list_crossing_events(
+        session,
+        crossing_id=crossing_id,
+        after=turn.start(change_and_id),
+        limit=turn.limit + 1,
+    )
+    return turn.page(found, _place)
+
+
+@router.get("/events", responses=responses())
+async def list_events(
+    session: Session,
+    turn: AskedTurn,
+    crossing: Annotated[CrossingId | None, Query()] = None,
+    decision: Annotated[UUID | None, Query(description="The events of one request.")] = None,
+    kind: Annotated[EventKind | None, Query()] = None,
+) -> Page[EventOut]:
+    """Return the log of status events, the newest first."""
+    found = await log.list_events(
+        session,
+        crossing=crossing,
+        decision=decision,
+        kind=kind,
+        after=turn.start(change_and_id),
+        limit=turn.limit + 1,
+    )
+    return turn.page(found, _place)
+
+
+@router.get("/events/{event_id}", responses=responses(EventNotFound))
+async def get_event(session: Session, event_id: EventPath) -> EventOut:
+    """Return one status event, and what became of it."""
+    return await log.get_event(session, event_id)
+
+
+@router.post(
+    "/events",
+    status_code=201,
+    response_model=DecisionOut,
+    responses=responses(*WRITE_PROBLEMS, Superseded, NotCorrectable) | preview(DecisionPreview),
+)
+async def post_event(decision: DecisionIn, writer: EventWriter) -> Response:
+    """Declare a status for one or many crossings, all of them or none; or correct a decision.
+
+    The answer's `effect` tells what changes from now on: an empty one means that the
+    declaration does nothing.
+    """
+    return await writer.once(decision, partial(recording.record_decision, decision=decision))
+
+
+@router.post(
+    "/events/{event_id}/retraction",
+    status_code=201,
+    response_model=DecisionOut,
+    responses=responses(*WRITE_PROBLEMS, EventNotFound, Superseded, NotRetractable)
+    | preview(DecisionPreview),
+)
+async def post_retraction(
+    event_id: EventPath, retraction: RetractionIn, writer: EventWriter
+) -> Response:
+    """Withdraw an event that should not have been recorded. It stays in the log, retracted."""
+    return await writer.once(
+        retraction,
+        partial(recording.retract_event, event_id=event_id, retraction=retraction),
+    )
+
+
+@router.post(
+    "/crossings/{crossing_id}/confirmations",
+    status_code=201,
+    response_model=DecisionOut,
+    responses=responses(*WRITE_PROBLEMS, CrossingNotFound) | preview(DecisionPreview),
+)
+async def post_confirmation(
+    crossing_id: CrossingPath, confirmation: ConfirmationIn, writer: EventWriter
+) -> Response:
+    """Say that the source was checked again, and that what it says is still true."""
+    return await writer.once(
+        confirmation,
+        partial(recording.confirm_crossing, crossing_id=crossing_id, confirmation=confirmation),
+    )
+
+
+def _place(event: EventOut) -> tuple[str, str]:
+    return str(event.change), str(event.id)

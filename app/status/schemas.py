@@ -1,0 +1,266 @@
+"""Bodies of status events, decisions and answers."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.http.bodies import Body, CountryCode, CrossingId, Instant, Text
+from app.places.schemas import Distinct, TrafficList
+from app.sources.schemas import CitationIn, CitationOut, CitationPreview
+from app.vocabulary import (
+    Certainty,
+    DeclaredStatus,
+    EventKind,
+    ExceptionCode,
+    Precision,
+    ReasonCode,
+    Status,
+    Traffic,
+)
+
+Sides = Annotated[
+    list[CountryCode],
+    Distinct,
+    Field(
+        min_length=1,
+        max_length=2,
+        examples=[["LT"]],
+        description="Whose authority says so: one or both sides of the crossing.",
+        json_schema_extra={"uniqueItems": True},
+    ),
+]
+ScopeTraffic = Annotated[
+    TrafficList | None, Field(description="The traffic it is about; null is all of it.")
+]
+ScopeTo = Annotated[
+    CountryCode | None, Field(description="The country being entered; null is both ways.")
+]
+Citations = Annotated[list[CitationIn], Field(min_length=1, max_length=50)]
+
+
+class PeriodIn(Body):
+    """When it holds: ``[from, until)``; no ``until`` is until further notice."""
+
+    from_: Instant | None = Field(
+        None, alias="from", description="The recorded instant, if left out."
+    )
+    until: Instant | None = None
+
+
+class PeriodOut(Body):
+    """When it holds: ``[from, until)``; ``until`` null is until further notice."""
+
+    from_: datetime = Field(alias="from")
+    until: datetime | None
+
+
+class Reason(Body):
+    """Why, as a code and in words."""
+
+    code: ReasonCode
+    text: Text | None = Field(None, examples=["Preventive measure"])
+
+
+class Exemption(Body):
+    """Who may still cross although restricted or closed."""
+
+    code: ExceptionCode
+    text: Text | None = None
+
+
+class DecisionIn(Body):
+    """One decision: a status for one or many crossings."""
+
+    crossings: Annotated[
+        list[CrossingId],
+        Distinct,
+        Field(min_length=1, max_length=200, json_schema_extra={"uniqueItems": True}),
+    ]
+    sides: Sides
+    status: DeclaredStatus
+    effective: PeriodIn = Field(default_factory=lambda: PeriodIn(from_=None, until=None))
+    expected_until: Instant | None = Field(
+        None, description="An announced end that does not by itself reopen anything."
+    )
+    traffic: ScopeTraffic = None
+    to: ScopeTo = None
+    reason: Reason
+    exceptions: list[Exemption] = Field([], max_length=20)
+    certainty: Certainty = Certainty.CONFIRMED
+    precision: Precision = Field(Precision.MINUTE, description="Of `effective.from`.")
+    announced_at: Instant | None = Field(
+        None, description="When the authority said so; never in the future."
+    )
+    citations: Citations
+    incident: None = Field(None, description="Reserved: the story that this belongs to.")
+    supersedes: Annotated[list[UUID], Distinct] = Field(
+        default=[],
+        max_length=200,
+        description="To correct a decision: one event of each of the crossings.",
+        json_schema_extra={"uniqueItems": True},
+    )
+
+    @model_validator(mode="after")
+    def _has_one_end(self) -> "DecisionIn":
+        if self.expected_until is not None and self.effective.until is not None:
+            raise PydanticCustomError(
+                "ends", "expected_until and effective.until exclude each other"
+            )
+        return self
+
+
+class RetractionIn(Body):
+    """The withdrawal of an event that should not have been recorded."""
+
+    reason: Reason
+    citations: list[CitationIn] = Field([], max_length=50)
+
+
+class ConfirmationIn(Body):
+    """The source was checked again, and what it says is still true."""
+
+    sides: Sides
+    traffic: ScopeTraffic = None
+    to: ScopeTo = None
+    confirmed_at: Instant | None = Field(
+        None, description="When it was checked; the recorded instant, if left out."
+    )
+    citations: Citations
+
+
+class EventOut(Body):
+    """A status event: everything that the resolution rule needs, so that anyone can check us."""
+
+    id: UUID
+    kind: EventKind
+    crossing: CrossingId
+    decision: UUID
+    change: int
+    sides: list[CountryCode]
+    status: DeclaredStatus | None
+    effective: PeriodOut | None
+    expected_until: datetime | None
+    traffic: list[Traffic] | None
+    to: CountryCode | None
+    reason: Reason | None
+    exceptions: list[Exemption]
+    certainty: Certainty | None
+    precision: Precision | None
+    announced_at: datetime | None
+    confirmed_at: datetime | None
+    recorded_at: datetime
+    recorded_by: str
+    supersedes: UUID | None
+    retracts: UUID | None
+    superseded_by: UUID | None
+    retracted_by: UUID | None
+    incident: None
+    citations: list[CitationOut]
+
+
+class EventPreview(EventOut):
+    """A status event as it would be recorded: without what only the log can give."""
+
+    id: None  # type: ignore[assignment]
+    decision: None  # type: ignore[assignment]
+    change: None  # type: ignore[assignment]
+    recorded_at: None  # type: ignore[assignment]
+    citations: list[CitationPreview]  # type: ignore[assignment]
+
+
+class LaneId(Body):
+    """One traffic category entering one country."""
+
+    traffic: Traffic
+    to: CountryCode
+
+
+class EffectOut(Body):
+    """A stretch of time for which the write changes what some lanes answer."""
+
+    crossing: CrossingId
+    before: Status
+    after: Status
+    from_: datetime = Field(alias="from")
+    until: datetime | None
+    lanes: list[LaneId]
+
+
+class DecisionOut(Body):
+    """What was recorded, what it changes from now on, and how to take it back."""
+
+    decision: UUID
+    change: int
+    events: list[EventOut]
+    effect: list[EffectOut]
+    undo: list[str] = Field(description="Where to POST a retraction, for what can be retracted.")
+
+
+class DecisionPreview(Body):
+    """What would be recorded, and what it would change."""
+
+    decision: None
+    change: None
+    events: list[EventPreview]
+    effect: list[EffectOut]
+    undo: list[str]
+
+
+class LaneOut(LaneId):
+    """A lane's status and the event that decides it, null if nothing is in force."""
+
+    status: Status
+    last_known: Status | None
+    stale: bool
+    overdue: bool
+    decided_by: UUID | None
+
+
+class StatusOut(Body):
+    """The answer to the question: is it open, for whom, since when, and who says so."""
+
+    crossing: CrossingId
+    status: Status
+    last_known: Status | None = Field(
+        description="What it would be, had the evidence not grown too old; if unknown."
+    )
+    at: datetime | None = Field(description="The instant asked about; null is now.")
+    known_at: datetime | None
+    since: datetime | None = Field(description="Since when the status is so; null is ever.")
+    until: datetime | None = Field(description="Until when, as far as is known.")
+    expected_until: datetime | None
+    overdue: bool = Field(description="The announced end has passed and nobody reopened.")
+    next_change_at: datetime | None = Field(
+        description="When this answer next differs though nothing new is recorded."
+    )
+    last_confirmed_at: datetime | None
+    stale: bool = Field(description="Closed, but nobody has confirmed it for long.")
+    sides: dict[str, Status]
+    lanes: list[LaneOut]
+    decided_by: list[EventOut]
+    also_said: list[EventOut] = Field(
+        description="What else is said about this instant, and does not decide."
+    )
+    change: int | None = Field(description="The last change touching this crossing.")
+
+
+class StatusPreview(StatusOut):
+    """The answer for a crossing that is not added yet."""
+
+    change: None
+
+
+class StretchOut(Body):
+    """A maximal period over which the answer does not differ; null bounds are open."""
+
+    from_: datetime | None = Field(alias="from")
+    until: datetime | None
+    status: Status
+    last_known: Status | None
+    stale: bool
+    overdue: bool
+    decided_by: list[UUID]
+    lanes: list[LaneOut]
