@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import BorderNotFound, CrossingNotFound
@@ -128,6 +129,6 @@ def _one_each(crossing_ids: Iterable[str]) -> Select[CrossingVersion]:
     version = CrossingVersion
     return (
         select(version)
-        .distinct(version.crossing_id)
+        .ext(distinct_on(version.crossing_id))
         .where(version.crossing_id.in_(list(crossing_ids)))
     )

@@ -1,0 +1,104 @@
+"""How tests talk to the service: requests that say what they mean, bodies that work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import httpx2
+from pydantic import JsonValue
+
+Json = dict[str, JsonValue]
+
+SUMSKAS = "sumskas-losa"
+TVERECIUS = "tverecius-vidzy"
+MEDININKAI = "medininkai-kamienny-loh"
+
+
+@dataclass(frozen=True)
+class Api:
+    """A client of the service that holds a key."""
+
+    client: httpx2.AsyncClient
+    key: str
+
+    async def get(self, path: str, **parameters: str | int) -> httpx2.Response:
+        return await self.client.get(path, params=parameters or None)
+
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        **parameters: str,
+    ) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {key or self.key}"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        return await self.client.post(path, json=body, headers=headers, params=parameters or None)
+
+    async def declare(self, **fields: object) -> Json:
+        """Record a decision and return the answer's body."""
+        response = await self.post("/v1/events", decision(**fields))
+        assert response.status_code == 201, response.text
+        body: Json = response.json()
+        return body
+
+    async def status(self, crossing: str = SUMSKAS, **parameters: str | int) -> Json:
+        response = await self.get(f"/v1/crossings/{crossing}/status", **parameters)
+        assert response.status_code == 200, response.text
+        body: Json = response.json()
+        return body
+
+
+def decision(**fields: object) -> dict[str, object]:
+    """Return a body of `POST /v1/events` that closes Šumskas now, changed by ``fields``."""
+    return {
+        "crossings": [SUMSKAS],
+        "sides": ["LT"],
+        "status": "closed",
+        "reason": {"code": "security", "text": "A test closes it"},
+        "citations": [citation()],
+        **fields,
+    }
+
+
+def crossing(crossing_id: str = "new-crossing", **fields: object) -> dict[str, object]:
+    """Return a body of `POST /v1/crossings` with two car lanes, changed by ``fields``."""
+    return {
+        "id": crossing_id,
+        "sides": ["BY", "LT"],
+        "mode": "road",
+        "traffic": ["car"],
+        "names": [{"lang": "lt", "side": "LT", "name": "Nauja"}],
+        "citations": [citation()],
+        **fields,
+    }
+
+
+def citation(**fields: object) -> dict[str, object]:
+    return {
+        "source": {"title": "Told by a test", "publisher": "Tests"},
+        "locator": "line 1",
+        "basis": "stated",
+        **fields,
+    }
+
+
+def problem(response: httpx2.Response, status: int, slug: str) -> Json:
+    """Check that the response is this problem, and return its body."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: Json = response.json()
+    assert body["type"] == f"/problems/{slug}"
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def fields_of(body: Json) -> Sequence[str]:
+    """Return the fields that an `invalid` problem names."""
+    errors = body["errors"]
+    assert isinstance(errors, list)
+    return [str(error["field"]) for error in errors if isinstance(error, dict)]

@@ -1,0 +1,165 @@
+"""The real parts that tests stand on: an embedded PostgreSQL, databases cloned from a template."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+from hypothesis import settings as hypothesis_settings
+from psycopg import sql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import embedded
+from app.access.service import create_key
+from app.config import Settings
+from app.database import schema
+from app.database.sessions import create_engine, create_sessions
+from app.embedded import OWNER, SERVICE, SUPERUSER, Server
+from app.main import create_app
+from app.seeding.service import load_seeds
+from app.vocabulary import KeyScope
+from tests.api import Api
+
+hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("suite")
+
+EMPTY, SEEDED = "template_empty", "template_seeded"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test's own, reached in each of its roles."""
+
+    server: Server
+    name: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(SERVICE, self.name)
+
+    @property
+    def owner_url(self) -> str:
+        return self.server.url(OWNER, self.name)
+
+    def connect(self, role: str = OWNER) -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.server.socket_dir), user=role, dbname=self.name, autocommit=True
+        )
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Give a session in a transaction that commits."""
+        engine = create_engine(self.url)
+        try:
+            async with create_sessions(engine)() as session, session.begin():
+                yield session
+        finally:
+            await engine.dispose()
+
+    async def new_key(
+        self, *scopes: KeyScope, sides: list[str] | None = None, name: str = "reporter"
+    ) -> str:
+        async with self.session() as session:
+            wanted = scopes or tuple(KeyScope)
+            return str(await create_key(session, name=name, scopes=wanted, sides=sides))
+
+    @asynccontextmanager
+    async def api(self, **settings: object) -> AsyncIterator[Api]:
+        """Give the real application on this database, with a key of every scope."""
+        app = create_app(Settings.model_validate({"database_url": self.url, **settings}))
+        # Like a server: an exception that went unhandled is answered, not raised.
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://crossings.test") as client,
+        ):
+            yield Api(client, await self.new_key())
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The embedded PostgreSQL of the whole run."""
+    with embedded.serving(tmp_path_factory.mktemp("postgres")) as server:
+        for name, seeded in ((EMPTY, False), (SEEDED, True)):
+            with _superuser(server) as connection:
+                connection.execute(_create(name, "template1"))
+            database = Database(server, name)
+            schema.migrate(database.owner_url, service_role=SERVICE)
+            if seeded:
+                asyncio.run(_load(database))
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Server) -> Iterator[Database]:
+    """A migrated database without rows, for this test alone."""
+    with _clone(postgres, EMPTY) as found:
+        yield found
+
+
+@pytest.fixture
+def seeded(postgres: Server) -> Iterator[Database]:
+    """A database with the seeds, for this test alone."""
+    with _clone(postgres, SEEDED) as found:
+        yield found
+
+
+@pytest.fixture
+async def api(seeded: Database) -> AsyncIterator[Api]:
+    """The application on a seeded database of this test's own."""
+    async with seeded.api() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+async def seeded_api(postgres: Server) -> AsyncIterator[Api]:
+    """The application on a seeded database that a module's tests share and only read."""
+    with _clone(postgres, SEEDED) as found:
+        async with found.api() as api:
+            yield api
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data directory for a server of this test's own."""
+    return tmp_path / "data"
+
+
+@contextmanager
+def _clone(server: Server, template: str) -> Iterator[Database]:
+    name = f"test_{next(_numbers)}"
+    with _superuser(server) as connection:
+        connection.execute(_create(name, template))
+        try:
+            yield Database(server, name)
+        finally:
+            dropped = sql.Identifier(name)
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(dropped))
+
+
+def _create(name: str, template: str) -> sql.Composed:
+    return sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
+        sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER)
+    )
+
+
+def _superuser(server: Server) -> psycopg.Connection:
+    return psycopg.connect(
+        host=str(server.socket_dir), user=SUPERUSER, dbname="postgres", autocommit=True
+    )
+
+
+async def _load(database: Database) -> None:
+    async with database.session() as session:
+        await load_seeds(session)
