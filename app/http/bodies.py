@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 import iso3166
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -20,6 +20,11 @@ class Body(BaseModel):
     """A request or response body: unknown fields are errors, not silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def example(value: dict[str, JsonValue]) -> ConfigDict:
+    """Return the configuration of a request body whose documentation shows ``value``."""
+    return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 def _parse_instant(value: object) -> object:

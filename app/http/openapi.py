@@ -27,6 +27,27 @@ TAGS = [
 ]
 
 
+_HEADERS = {
+    "201": {
+        "Location": "Where to find what was written.",
+        "Change-Number": "The change that the write is.",
+        "Idempotent-Replayed": "`true` where this is the answer to an earlier request.",
+    },
+    "409": {"Retry-After": "Seconds, where the first request is still running."},
+    "503": {"Retry-After": "Seconds."},
+}
+"""The headers of an answer, by its status."""
+
+
+def _tell_headers(responses: dict[str, dict[str, object]]) -> None:
+    for status, headers in _HEADERS.items():
+        if status in responses:
+            responses[status]["headers"] = {
+                name: {"description": meaning, "schema": {"type": "string"}}
+                for name, meaning in headers.items()
+            }
+
+
 def document(app: FastAPI) -> None:
     """Complete the document with what no operation's signature mentions."""
     generate = app.openapi
@@ -38,6 +59,9 @@ def document(app: FastAPI) -> None:
             problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= problem.pop("$defs", {})
             schemas["ProblemOut"] = problem
+            for operations in found["paths"].values():
+                for operation in operations.values():
+                    _tell_headers(operation["responses"])
             app.openapi_schema = found
         return app.openapi_schema
 

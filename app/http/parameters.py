@@ -54,7 +54,7 @@ At = Annotated[
     QueryInstant | None,
     Query(
         description="The instant asked about; now, if left out.",
-        openapi_examples={"closed": {"value": "2023-09-01T00:00:00Z"}},
+        examples=["2023-09-01T00:00:00Z"],
     ),
 ]
 KnownAt = Annotated[
@@ -67,6 +67,7 @@ KnownChange = Annotated[
         ge=0,
         le=2**62,
         description="Answer from what was recorded up to this change; not with `known_at`.",
+        examples=[100],
     ),
 ]
 

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line
-from app.sources.schemas import CitationIn, CitationOut
+from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example
+from app.sources.schemas import CITATION_EXAMPLE, CitationIn, CitationOut
 from app.vocabulary import Mode, Traffic
 
 DEFAULT_CONFIRM_WITHIN_DAYS = 30
@@ -41,6 +41,19 @@ class Location(Body):
 
 class CrossingIn(Body):
     """A border crossing point: two checkpoints facing each other."""
+
+    model_config = example(
+        {
+            "id": "example-crossing",
+            "sides": ["BY", "LT"],
+            "mode": "road",
+            "traffic": ["car", "truck"],
+            "names": [{"lang": "lt", "side": "LT", "name": "Pavyzdys"}],
+            "aliases": ["Pavizdis"],
+            "location": {"lat": 54.9, "lon": 25.8, "precision_km": 2.5},
+            "citations": [CITATION_EXAMPLE],
+        }
+    )
 
     id: CrossingId
     sides: Annotated[

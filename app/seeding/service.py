@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.service import Reporter
 from app.access.writing import Written
-from app.changes.ids import mint
+from app.changes.ids import seed_id
 from app.places.schemas import CrossingIn
 from app.places.service import add_crossing
 from app.seeding.files import (
@@ -33,10 +33,7 @@ SEEDER = Reporter(key_id=None, name="seed", scopes=frozenset(KeyScope))
 
 async def load_seeds(session: AsyncSession, *, folder: Path = SEEDS) -> int:
     """Write every seed that is new or changed and return how many. Raises SeedError."""
-    ids = {
-        name: (await mint(session, ["source"], seed=f"source/{name}"))["source"]
-        for name in source_names(folder)
-    }
+    ids = {name: seed_id(f"source/{name}", "source") for name in source_names(folder)}
     loaded = {
         row.id: row for row in await session.scalars(select(SeedRecord).order_by(SeedRecord.change))
     }

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
+from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import SourceNotFound
 from app.http.paging import AskedTurn, Page, change_and_id
@@ -17,7 +18,8 @@ from app.vocabulary import KeyScope
 
 router = APIRouter(prefix="/v1/sources", tags=["sources"])
 
-SourceId = Annotated[UUID, Path(description="A source's id.")]
+_ARTICLE = str(seed_id("source/article", "source"))
+SourceId = Annotated[UUID, Path(description="A source's id.", examples=[_ARTICLE])]
 
 
 @router.get("", responses=responses())

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from app.http.bodies import Body, DateOrInstant, Line, Text
+from app.http.bodies import Body, DateOrInstant, Line, Text, example
 from app.vocabulary import Basis, SourceKind
 
 
@@ -24,8 +24,23 @@ Url = Annotated[
 ]
 
 
+SOURCE_EXAMPLE: dict[str, JsonValue] = {
+    "title": "Two crossings close on Friday",
+    "publisher": "State Border Guard Service",
+    "published_at": "2023-08-16",
+    "url": "https://example.org/notice/17",
+}
+CITATION_EXAMPLE: dict[str, JsonValue] = {
+    "source": SOURCE_EXAMPLE,
+    "locator": "paragraph 1",
+    "basis": "stated",
+}
+
+
 class SourceIn(Body):
     """Where a fact comes from: as much as is known of it."""
+
+    model_config = example(SOURCE_EXAMPLE)
 
     kind: SourceKind = SourceKind.ARTICLE
     title: Line = Field(examples=["The crossing closes on Friday"])

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
+from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import (
     CrossingNotFound,
@@ -36,9 +37,14 @@ from app.vocabulary import EventKind, KeyScope, Traffic
 router = APIRouter(prefix="/v1", tags=["status"])
 
 CrossingPath = Annotated[CrossingId, Path()]
-EventPath = Annotated[UUID, Path(description="A status event's id.")]
-AskedTraffic = Annotated[Traffic | None, Query(description="Only the lanes of this traffic.")]
-AskedTo = Annotated[CountryCode | None, Query(description="Only the lanes entering this country.")]
+_CLOSING = str(seed_id("record/two-closed-2023-08-18", "sumskas-losa"))
+EventPath = Annotated[UUID, Path(description="A status event's id.", examples=[_CLOSING])]
+AskedTraffic = Annotated[
+    Traffic | None, Query(description="Only the lanes of this traffic.", examples=["car"])
+]
+AskedTo = Annotated[
+    CountryCode | None, Query(description="Only the lanes entering this country.", examples=["LT"])
+]
 EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
 
 
@@ -74,8 +80,14 @@ async def get_timeline(
     knowledge: AskedKnowledge,
     traffic: AskedTraffic = None,
     to: AskedTo = None,
-    start: Annotated[QueryInstant | None, Query(description="Cut what lies before.")] = None,
-    end: Annotated[QueryInstant | None, Query(description="Cut what lies after.")] = None,
+    start: Annotated[
+        QueryInstant | None,
+        Query(description="Cut what lies before.", examples=["2023-08-01T00:00:00Z"]),
+    ] = None,
+    end: Annotated[
+        QueryInstant | None,
+        Query(description="Cut what lies after.", examples=["2025-12-01T00:00:00Z"]),
+    ] = None,
 ) -> Page[StretchOut]:
     """Return the crossing's history and announced future as periods, the oldest first."""
     after = turn.start(instant)

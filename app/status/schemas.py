@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.http.bodies import Body, CountryCode, CrossingId, Instant, Text
+from app.http.bodies import Body, CountryCode, CrossingId, Instant, Text, example
 from app.places.schemas import Distinct, TrafficList
-from app.sources.schemas import CitationIn, CitationOut, CitationPreview
+from app.sources.schemas import CITATION_EXAMPLE, CitationIn, CitationOut, CitationPreview
 from app.vocabulary import (
     Certainty,
     DeclaredStatus,
@@ -74,6 +74,18 @@ class Exemption(Body):
 class DecisionIn(Body):
     """One decision: a status for one or many crossings."""
 
+    model_config = example(
+        {
+            "crossings": ["sumskas-losa", "tverecius-vidzy"],
+            "sides": ["LT"],
+            "status": "closed",
+            "effective": {"from": "2023-08-18T00:00:00+03:00", "until": None},
+            "reason": {"code": "security", "text": "Preventive measure"},
+            "announced_at": "2023-08-16T00:00:00+03:00",
+            "citations": [CITATION_EXAMPLE],
+        }
+    )
+
     crossings: Annotated[
         list[CrossingId],
         Distinct,
@@ -115,12 +127,16 @@ class DecisionIn(Body):
 class RetractionIn(Body):
     """The withdrawal of an event that should not have been recorded."""
 
+    model_config = example({"reason": {"code": "other", "text": "Posted by mistake"}})
+
     reason: Reason
     citations: list[CitationIn] = Field([], max_length=50)
 
 
 class ConfirmationIn(Body):
     """The source was checked again, and what it says is still true."""
+
+    model_config = example({"sides": ["LT"], "citations": [CITATION_EXAMPLE]})
 
     sides: Sides
     traffic: ScopeTraffic = None
