@@ -278,3 +278,7 @@ def _leave(_: int, __: object) -> None:
 def _fail(message: str) -> NoReturn:
     typer.echo(message, err=True)
     sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

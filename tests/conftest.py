@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -88,9 +89,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """The embedded PostgreSQL of the whole run."""
-    with embedded.serving(tmp_path_factory.mktemp("postgres")) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="crossings-") as folder,
+        embedded.serving(Path(folder) / "data") as server,
+    ):
         for name, seeded in ((EMPTY, False), (SEEDED, True)):
             with _superuser(server) as connection:
                 connection.execute(_create(name, "template1"))

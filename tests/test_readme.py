@@ -1,0 +1,92 @@
+"""The README is true: its commands work as written, its tables are those of the code."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+
+from app.config import Settings
+from app.database.schema import PROJECT
+from tests.servers import running_server
+
+# One terminal, many blocks: what one sets, the next ones use.
+REMEMBERED = "if [ -f state ]; then . ./state; fi"
+REMEMBER = "declare -p api key > state; declare -p undo >> state 2> /dev/null || true"
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def test_it_opens_with_what_the_service_does_and_two_commands() -> None:
+    opening, commands = README.split("```")[:2]
+
+    assert len(opening.strip().splitlines()) <= 6
+    assert re.findall(r"^make (\w+)", commands, re.MULTILINE) == ["run", "test"]
+
+
+def test_the_configuration_table_is_the_settings() -> None:
+    """Every setting with its name, default and meaning, in the order of the class."""
+    rows = re.findall(r"^\| `([A-Z_]+)` \|\s*(.*?)\s*\| (.*) \|$", README, re.MULTILINE)
+
+    assert rows == [
+        (
+            str(field.validation_alias or f"CROSSINGS_{name.upper()}"),
+            "" if field.default is None else f"`{field.default}`",
+            field.description,
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_the_container_files_set_only_settings() -> None:
+    names = {
+        str(field.validation_alias or f"CROSSINGS_{name.upper()}")
+        for name, field in Settings.model_fields.items()
+    }
+    for file in ("Dockerfile", "docker-compose.yml"):
+        text = (PROJECT / file).read_text(encoding="utf-8")
+        used = re.findall(r"\b((?:CROSSINGS|DATABASE)_[A-Z_]+)(?=[:=])", text)
+        assert set(used) <= names, file
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the commands use curl")
+def test_the_first_five_minutes_work_as_written(tmp_path: Path) -> None:
+    """Each block of commands runs, and its last output holds what the README shows."""
+    with running_server(tmp_path / "data") as server:
+        for commands, shown in five_minutes():
+            script = commands.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+            done = subprocess.run(
+                ["bash", "-euc", f"{REMEMBERED}\n{script}\n{REMEMBER}"],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            if shown:
+                assert_holds(json.loads(done.stdout), json.loads(shown))
+
+
+def five_minutes() -> Iterator[tuple[str, str]]:
+    """Yield each block of commands with the JSON shown after it, if any."""
+    section = README.split("## The first five minutes")[1].split("\n## ")[0]
+    blocks = re.findall(r"```(sh|json)\n(.*?)```", section, re.DOTALL)
+    assert [kind for kind, _ in blocks].count("sh") >= 7
+    for place, (kind, text) in enumerate(blocks):
+        following = blocks[place + 1] if place + 1 < len(blocks) else ("", "")
+        if kind == "sh":
+            yield text, following[1] if following[0] == "json" else ""
+
+
+def assert_holds(found: JsonValue, shown: JsonValue) -> None:
+    """Check that ``found`` has all that is shown, and perhaps more fields."""
+    if isinstance(shown, dict):
+        assert isinstance(found, dict)
+        for name, value in shown.items():
+            assert_holds(found[name], value)
+    else:
+        assert found == shown
