@@ -21,7 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import embedded
 from app.access import service as access
 from app.access.keys import Key
-from app.changes.service import broken_links, changes_after, record_of
+from app.audit.service import find_faults
+from app.changes.service import changes_after, record_of
 from app.config import Settings
 from app.database import schema
 from app.database.sessions import create_engine, create_sessions
@@ -138,7 +139,7 @@ def check(data_dir: DataDir = None) -> None:
     """Verify the hash chain of the change log and what the database must hold."""
 
     async def look(session: AsyncSession) -> list[str]:
-        return [fault async for fault in broken_links(session)]
+        return [fault async for fault in find_faults(session)]
 
     with _database(_settings(data_dir=data_dir)) as database:
         faults = database.run(look)

@@ -1,7 +1,7 @@
 """Take the next place in the log, fill it, and read the log back."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -137,17 +137,3 @@ async def changes_after(session: AsyncSession, after: int, limit: int) -> Sequen
     """Return the next changes in order; a reader who pages by number misses none."""
     rows = select(Change).where(Change.number > after).order_by(Change.number).limit(limit)
     return (await session.scalars(rows)).all()
-
-
-async def broken_links(session: AsyncSession) -> AsyncIterator[str]:
-    """Walk the whole chain and tell of each change that is not what its hash says."""
-    previous, expected = GENESIS, 1
-    rows = await session.stream_scalars(
-        select(Change).order_by(Change.number).execution_options(yield_per=500)
-    )
-    async for change in rows:
-        if change.number != expected:
-            yield f"change {expected} is missing: the next is {change.number}"
-        if chained_hash(previous, change) != change.hash:
-            yield f"change {change.number} does not match its hash"
-        previous, expected = change.hash, change.number + 1

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import errors
@@ -145,13 +146,26 @@ def _on_http(request: Request, error: Exception) -> Response:
             problem = errors.NotFound(f"There is nothing at {request.url.path}.")
         case 405:
             problem = errors.MethodNotAllowed(
-                f"{request.url.path} does not take {request.method}.", headers=error.headers
+                f"{request.url.path} does not take {request.method}.",
+                headers={"Allow": ", ".join(_methods(request))},
             )
         case 413:
             problem = errors.TooLarge("The body is larger than this service takes.")
         case _:
             raise error
     return render(problem)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return what the address takes: the framework names the first route's methods alone."""
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _on_outage(_: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pydantic import JsonValue
 from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -103,6 +104,36 @@ async def crossing_details(
         )
         for one in found
     }
+
+
+async def versions_told(
+    session: AsyncSession, *, first: int, last: int
+) -> list[tuple[int, JsonValue]]:
+    """Return the versions that changes ``first`` to ``last`` brought, as the chain keeps them."""
+    rows = await session.execute(
+        select(CrossingVersion, Border)
+        .join(Crossing, Crossing.id == CrossingVersion.crossing_id)
+        .join(Border, Border.id == Crossing.border_id)
+        .where(CrossingVersion.change.between(first, last))
+    )
+    citations = select(Citation).where(Citation.version.between(first, last))
+    cited = list(await session.scalars(citations.order_by(Citation.id)))
+    return [
+        (
+            version.change,
+            details_told(
+                Details(version.crossing_id, border.id, border.sides, version, known=True),
+                [one for one in cited if one.version == version.change],
+            ),
+        )
+        for version, border in rows
+    ]
+
+
+def details_told(one: Details, citations: Iterable[Citation]) -> JsonValue:
+    """Return a crossing's details as the chain keeps them."""
+    told: JsonValue = details_out(one, citations).model_dump(mode="json")
+    return told
 
 
 def details_out(one: Details, citations: Iterable[Citation]) -> CrossingDetails:

@@ -3,7 +3,6 @@
 from collections import Counter
 from datetime import datetime
 
-from pydantic import JsonValue
 from sqlalchemy import Select, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,8 +15,10 @@ from app.errors import CrossingExists, raising
 from app.http.parameters import Knowledge
 from app.places.answers import BorderOut, CrossingAlone, CrossingListed, Links
 from app.places.details import (
+    Details,
     crossing_details,
     details_of_one,
+    details_told,
     get_border,
 )
 from app.places.models import Border, Country, Crossing, CrossingVersion
@@ -48,17 +49,15 @@ async def add_crossing(
         "countries": [border.first, border.second],
         "sources": sorted({str(one.source) for one in cited.citations}),
     }
-    details = crossing.model_dump(mode="json", exclude={"citations"})
-    citations: list[JsonValue] = [one.model_dump(mode="json") for one in cited.citations]
+    version = _version(crossing, place, reporter)
+    citations = cited.for_version(crossing.id, place.number)
+    details = Details(crossing.id, border_id, border.sides, version, known=True)
     await fill_place(
         session,
         place,
         kind=ChangeKind.CROSSING,
         subjects=subjects,
-        payload={
-            "crossing": {**details, "citations": citations},
-            "sources": cited.payload(),
-        },
+        payload={"crossings": [details_told(details, citations)], "sources": cited.told()},
         recorded_by=reporter.name,
     )
     await append(session, *cited.new_sources)
@@ -71,8 +70,8 @@ async def add_crossing(
         taken = f"There is a crossing {crossing.id!r} already."
         with raising({"pk_crossing": (CrossingExists, taken)}):
             await append(session, Crossing(id=crossing.id, border_id=border_id))
-    await append(session, _version(crossing, place, reporter))
-    await append(session, *cited.for_version(crossing.id, place.number))
+    await append(session, version)
+    await append(session, *citations)
     body = await _alone(session, crossing.id, Known(place.number, place.recorded_at))
     return Written(body, f"/v1/crossings/{crossing.id}", place.number, cited.new_ids)
 

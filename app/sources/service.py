@@ -30,10 +30,8 @@ class Cited:
     def new_ids(self) -> frozenset[str]:
         return frozenset(str(source.id) for source in self.new_sources)
 
-    def payload(self) -> list[JsonValue]:
-        return [
-            source_out(source).model_dump(mode="json", by_alias=True) for source in self.new_sources
-        ]
+    def told(self) -> list[JsonValue]:
+        return [source_told(source) for source in self.new_sources]
 
     def for_event(self, event_id: UUID) -> list[Citation]:
         return [Citation(event_id=event_id, **_columns(one)) for one in self.citations]
@@ -58,7 +56,7 @@ async def record_source(
         place,
         kind=ChangeKind.SOURCE,
         subjects={"sources": [str(row.id)]},
-        payload={"source": body.model_dump(mode="json", by_alias=True)},
+        payload={"sources": [source_told(row)]},
         recorded_by=reporter.name,
     )
     await append(session, row)
@@ -119,6 +117,12 @@ async def citations_of_events(
 
 def source_out(row: Source) -> SourceOut:
     return SourceOut.model_validate({name: getattr(row, name) for name in SourceOut.model_fields})
+
+
+def source_told(row: Source) -> JsonValue:
+    """Return a source as the chain keeps it."""
+    told: JsonValue = source_out(row).model_dump(mode="json")
+    return told
 
 
 def citation_out(row: Citation) -> CitationOut:

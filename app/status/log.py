@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -173,6 +174,14 @@ def event_out(
             "citations": list(citations),
         }
     )
+
+
+def event_told(event: EventOut) -> JsonValue:
+    """Return an event as the chain keeps it: without what is derived later."""
+    told: JsonValue = event.model_dump(
+        mode="json", by_alias=True, exclude={"superseded_by", "retracted_by"}
+    )
+    return told
 
 
 def event_of(row: StatusEvent) -> Event:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import JsonValue
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,14 +26,13 @@ from app.errors import (
 from app.places.details import Details, details_of
 from app.sources.service import Cited, cite
 from app.status.effect import effects
-from app.status.log import CrossingLog, event_out, logs_of
+from app.status.log import CrossingLog, event_out, event_told, logs_of
 from app.status.models import StatusEvent
 from app.status.schemas import (
     ConfirmationIn,
     DecisionIn,
     DecisionOut,
     EffectOut,
-    EventOut,
     LaneId,
     RetractionIn,
 )
@@ -189,7 +187,11 @@ async def _record(
         place,
         kind=kind,
         subjects=_subjects(logs.values(), cited),
-        payload={"decision": str(decision), "events": _told(events), "sources": cited.payload()},
+        payload={
+            "decision": str(decision),
+            "events": [event_told(event) for event in events],
+            "sources": cited.told(),
+        },
         recorded_by=reporter.name,
     )
     await append(session, *cited.new_sources)
@@ -215,14 +217,6 @@ def _subjects(logs: Iterable[CrossingLog], cited: Cited) -> dict[str, list[str]]
         "countries": sorted({side for one in details for side in one.sides}),
         "sources": sorted({str(one.source) for one in cited.citations}),
     }
-
-
-def _told(events: Iterable[EventOut]) -> list[JsonValue]:
-    """Return the events as the chain keeps them: without what is derived later."""
-    return [
-        event.model_dump(mode="json", by_alias=True, exclude={"superseded_by", "retracted_by"})
-        for event in events
-    ]
 
 
 def _effect(log: CrossingLog, row: StatusEvent) -> list[EffectOut]:

@@ -1,0 +1,1 @@
+"""Whether the database still holds what the log says it does."""

@@ -1,0 +1,72 @@
+"""Verify the hash chain, and that every row is what its change says.
+
+The chain shows that no change was altered, and none left out in the middle. A cut tail leaves no
+trace in it: keep the newest hash elsewhere, from `GET /v1/changes`, to notice one.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+from pydantic import JsonValue
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.changes.models import Change
+from app.changes.service import GENESIS, chained_hash, changes_after
+from app.places.details import versions_told
+from app.sources.models import Source
+from app.sources.service import source_told
+from app.status.log import event_told, events_out
+from app.status.models import StatusEvent
+
+_BATCH = 200
+_Told = dict[str, list[JsonValue]]
+
+
+async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
+    """Tell of each change that is not what its hash says, and of each row that is not its."""
+    previous, number = GENESIS, 0
+    while changes := await changes_after(session, number, _BATCH):
+        rows = await _rows_told(session, number + 1, changes[-1].number)
+        for change in changes:
+            if change.number != number + 1:
+                yield f"changes {number + 1} to {change.number - 1} are missing"
+            if chained_hash(previous, change) != change.hash:
+                yield f"change {change.number} does not match its hash"
+            if _told(change) != rows[change.number]:
+                yield f"the rows of change {change.number} are not what it says"
+            previous, number = change.hash, change.number
+        session.expunge_all()  # a long log is walked in constant memory
+
+
+def _told(change: Change) -> _Told:
+    """Return what the change's payload says of each table's rows, in a fixed order."""
+    found: _Told = {"events": [], "sources": [], "crossings": []}
+    for name, rows in found.items():
+        listed = change.payload.get(name, [])
+        if isinstance(listed, list):
+            rows.extend(sorted(listed, key=_id))
+    return found
+
+
+async def _rows_told(session: AsyncSession, first: int, last: int) -> defaultdict[int, _Told]:
+    """Return the rows of each change as its payload should tell them."""
+    found: defaultdict[int, _Told] = defaultdict(
+        lambda: {"events": [], "sources": [], "crossings": []}
+    )
+    events = select(StatusEvent).where(StatusEvent.change.between(first, last))
+    for event in await events_out(session, (await session.scalars(events)).all()):
+        found[event.change]["events"].append(event_told(event))
+    sources = select(Source).where(Source.change.between(first, last))
+    for source in await session.scalars(sources):
+        found[source.change]["sources"].append(source_told(source))
+    for version, told in await versions_told(session, first=first, last=last):
+        found[version]["crossings"].append(told)
+    for rows_by_table in found.values():
+        for rows in rows_by_table.values():
+            rows.sort(key=_id)
+    return found
+
+
+def _id(told: JsonValue) -> str:
+    return str(told["id"]) if isinstance(told, dict) else ""
