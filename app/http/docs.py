@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from fastapi import APIRouter, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from app.errors import NotFound
 from app.http.problems import catalogue
@@ -48,6 +48,11 @@ _START = """window.ui = SwaggerUIBundle({
   validatorUrl: null,
 });
 """
+
+
+@router.get("/")
+async def root() -> Response:
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs")
