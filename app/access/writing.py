@@ -166,7 +166,7 @@ def writes(scope: KeyScope) -> object:
 
 def _unquoted(key: str) -> str:
     """Return the key, bare or as the quoted string of the IETF draft."""
-    found = re.fullmatch(r'"([\x20-\x7e]{1,253})"|([\x21-\x7e]{1,255})', key)
+    found = re.fullmatch(r'"([\x20-\x7e]{1,253})"|([\x21\x23-\x7e]{1,255})', key)
     if found is None:
         raise invalid(
             "Idempotency-Key", "must be 1 to 255 printable ASCII characters", where="header"

@@ -68,14 +68,17 @@ class _InForce:
 
     def __init__(self) -> None:
         self._said: dict[int, list[_Said]] = {firmness: [] for firmness in FIRMNESS.values()}
-        self._ranked: dict[int, list[_Said]] = {severity: [] for severity in SEVERITY.values()}
+        self._ranked: dict[int, list[_Said]] = {
+            severity: [] for severity in sorted(SEVERITY.values(), reverse=True)
+        }
         self._shadowed: list[_Said] = []
 
     def begin(self, new: _Said) -> None:
         """Let ``new`` take effect: call in order of start, then of being said."""
-        self._shadowed = [
-            old for old in self._shadowed if old.end > new.end or not _lifts(new, old)
-        ]
+        if self._shadowed:
+            self._shadowed = [
+                old for old in self._shadowed if old.end > new.end or not _lifts(new, old)
+            ]
         for firmness, line in self._said.items():
             if firmness <= new.firmness:
                 lifted = line[: bisect_left(line, new.said, key=_by_said)]
@@ -101,8 +104,10 @@ class _InForce:
 
     def foremost(self) -> _Said | None:
         """Return the most severe, of those the latest to start, then the latest said."""
-        ranked = (self._ranked[severity] for severity in sorted(self._ranked, reverse=True))
-        return next((line[-1] for line in ranked if line), None)
+        for line in self._ranked.values():
+            if line:
+                return line[-1]
+        return None
 
     def __iter__(self) -> Iterator[_Said]:
         for line in self._said.values():
