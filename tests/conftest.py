@@ -93,16 +93,14 @@ def postgres() -> Iterator[Server]:
     """The embedded PostgreSQL of the whole run."""
     with (
         tempfile.TemporaryDirectory(prefix="crossings-") as folder,
-        embedded.serving(Path(folder) / "data") as server,
+        pytest.MonkeyPatch.context() as patch,
     ):
-        for name, seeded in ((EMPTY, False), (SEEDED, True)):
-            with _superuser(server) as connection:
-                connection.execute(_create(name, "template1"))
-            database = Database(server, name)
-            schema.migrate(database.owner_url, service_role=SERVICE)
-            if seeded:
-                asyncio.run(_load(database))
-        yield server
+        # These databases need not outlive the machine, and a clone is many files.
+        patch.setitem(embedded._SETTINGS, "fsync", "off")
+        with embedded.serving(Path(folder) / "data") as server:
+            patch.undo()  # only this server
+            _make_templates(server)
+            yield server
 
 
 @pytest.fixture
@@ -162,6 +160,16 @@ def _superuser(server: Server) -> psycopg.Connection:
     return psycopg.connect(
         host=str(server.socket_dir), user=SUPERUSER, dbname="postgres", autocommit=True
     )
+
+
+def _make_templates(server: Server) -> None:
+    for name in (EMPTY, SEEDED):
+        with _superuser(server) as connection:
+            connection.execute(_create(name, "template1"))
+        database = Database(server, name)
+        schema.migrate(database.owner_url, service_role=SERVICE)
+        if name == SEEDED:
+            asyncio.run(_load(database))
 
 
 async def _load(database: Database) -> None:
