@@ -2,21 +2,26 @@
 
 import asyncio
 import json
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import sqlalchemy.exc
 import typer
 import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
 from sqlalchemy import create_engine as create_sync_engine
 from sqlalchemy.ext.asyncio import AsyncSession
+from uvicorn.supervisors import Multiprocess
 
 from app import embedded
 from app.access import service as access
@@ -27,6 +32,8 @@ from app.config import Settings
 from app.database import schema
 from app.database.sessions import create_engine, create_sessions
 from app.embedded import EmbeddedError
+from app.errors import Problem
+from app.main import create_app
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
@@ -66,6 +73,14 @@ class Database:
         finally:
             engine.dispose()
 
+    def require_schema(self) -> None:
+        """Leave with a sentence unless the schema is the one that this code needs."""
+        if (revision := self.revision()) != schema.head():
+            _fail(
+                f"The schema is at {revision or 'nothing'}, this code needs {schema.head()}:"
+                " run `crossings migrate` first."
+            )
+
     def run(self, use: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Give ``use`` a session in one transaction of its own."""
 
@@ -95,12 +110,7 @@ def serve(
         if settings.database_url is None:
             database.migrate()
             database.run(load_seeds)
-            _announce(settings, _admin_key(settings.data_dir, database))
-        elif (revision := database.revision()) != schema.head():
-            _fail(
-                f"The schema is at {revision or 'nothing'}, this code needs {schema.head()}:"
-                " run `crossings migrate` first."
-            )
+        database.require_schema()
         _serve(settings, database)
 
 
@@ -115,7 +125,7 @@ def migrate(data_dir: DataDir = None) -> None:
 @app.command()
 def seed(data_dir: DataDir = None) -> None:
     """Load the seed data: only what is new or changed is written."""
-    with _database(_settings(data_dir=data_dir)) as database:
+    with _migrated(data_dir) as database:
         typer.echo(f"{database.run(load_seeds)} seed records written.")
 
 
@@ -130,7 +140,7 @@ def export(data_dir: DataDir = None) -> None:
                 typer.echo(json.dumps(record_of(change) | {"hash": change.hash.hex()}))
             after = found[-1].number
 
-    with _database(_settings(data_dir=data_dir)) as database:
+    with _migrated(data_dir) as database:
         database.run(write)
 
 
@@ -141,7 +151,7 @@ def check(data_dir: DataDir = None) -> None:
     async def look(session: AsyncSession) -> list[str]:
         return [fault async for fault in find_faults(session)]
 
-    with _database(_settings(data_dir=data_dir)) as database:
+    with _migrated(data_dir) as database:
         faults = database.run(look)
     for fault in faults:
         typer.echo(fault, err=True)
@@ -162,17 +172,21 @@ def create_key(
 
     async def create(session: AsyncSession) -> Key:
         return await access.create_key(
-            session, name=name, scopes=scope, sides=side, expires_at=expires_at
+            session,
+            name=name,
+            scopes=scope,
+            sides=side,
+            expires_at=expires_at and expires_at.replace(tzinfo=UTC),
         )
 
-    with _database(_settings(data_dir=data_dir)) as database:
+    with _migrated(data_dir) as database:
         typer.echo(str(database.run(create)))
 
 
 @keys.command("list")
 def list_keys(data_dir: DataDir = None) -> None:
     """List the keys: id, name, scopes, sides, expiry, revocation."""
-    with _database(_settings(data_dir=data_dir)) as database:
+    with _migrated(data_dir) as database:
         for key, revoked_at in database.run(access.list_keys):
             facts = [key.id, key.name, ",".join(key.scopes), ",".join(key.sides or ["*"])]
             facts.append(f"expires {key.expires_at:%Y-%m-%d}" if key.expires_at else "-")
@@ -187,7 +201,7 @@ def revoke_key(key_id: str, data_dir: DataDir = None) -> None:
     async def revoke(session: AsyncSession) -> bool:
         return await access.revoke_key(session, key_id=key_id)
 
-    with _database(_settings(data_dir=data_dir)) as database:
+    with _migrated(data_dir) as database:
         if not database.run(revoke):
             _fail(f"There is no valid key {key_id}.")
 
@@ -196,14 +210,20 @@ def main() -> None:
     """Run the command line; what an operator can mend is said in a sentence."""
     try:
         app()
-    except (EmbeddedError, SeedError) as error:
+    except (EmbeddedError, SeedError, Problem) as error:
         _fail(str(error))
+    except ValidationError as error:
+        _fail("\n".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()))
     except sqlalchemy.exc.OperationalError as error:
-        _fail(f"The database cannot be reached: {error.orig}")
+        # An answer has a code, a failed connection has none.
+        answered = getattr(error.orig, "sqlstate", None)
+        _fail(f"The database {'refused' if answered else 'cannot be reached'}: {error.orig}")
 
 
 def _settings(**given: object) -> Settings:
-    return Settings.model_validate({name: value for name, value in given.items() if value})
+    return Settings.model_validate(
+        {name: value for name, value in given.items() if value is not None}
+    )
 
 
 @contextmanager
@@ -215,6 +235,13 @@ def _database(settings: Settings, *, serve: bool = False) -> Iterator[Database]:
     reach = embedded.serving if serve else embedded.reaching
     with reach(settings.data_dir) as server:
         yield Database(server.url(embedded.SERVICE), server.url(embedded.OWNER))
+
+
+@contextmanager
+def _migrated(data_dir: Path | None) -> Iterator[Database]:
+    with _database(_settings(data_dir=data_dir)) as database:
+        database.require_schema()
+        yield database
 
 
 def _admin_key(data_dir: Path, database: Database) -> Path:
@@ -234,20 +261,35 @@ def _admin_key(data_dir: Path, database: Database) -> Path:
     return draft.rename(path)
 
 
-def _announce(settings: Settings, admin_key: Path) -> None:
-    here = f"http://{settings.host}:{settings.port}"
+def _announce(here: str, admin_key: Path | None) -> None:
+    typer.echo(f"Status   {here}/v1/crossings/sumskas-losa/status\nDocs     {here}/docs")
+    if admin_key is None:
+        return
     body = (
         '{"crossings": ["sumskas-losa"], "sides": ["LT"], "status": "closed",'
         ' "reason": {"code": "security"}, "citations": [{"source": {"title": "Told by phone"}}]}'
     )
     typer.echo(
-        f"Status   {here}/v1/crossings/sumskas-losa/status\n"
-        f"Docs     {here}/docs\n"
         f"Key      {admin_key} (every scope)\n"
-        "Close a crossing, with ?validate_only=true to see what it would change:\n"
+        "Close a crossing; with ?validate_only=true only see what it would change:\n"
         f"  curl {here}/v1/events -H \"Authorization: Bearer $(cat '{admin_key}')\" \\\n"
         f"    -H 'Content-Type: application/json' -d '{body}'"
     )
+
+
+def worker_app() -> FastAPI:
+    """Build the application in a process that uvicorn started: it ends with its parent."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # The terminal's Ctrl-C reaches every process; the parent tells the workers in order.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_follow, args=[parent], daemon=True).start()
+    return create_app()
+
+
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _serve(settings: Settings, database: Database) -> None:
@@ -257,19 +299,33 @@ def _serve(settings: Settings, database: Database) -> None:
         "CROSSINGS_POOL_SIZE": str(settings.pool_size),
         "CROSSINGS_MAX_BODY_BYTES": str(settings.max_body_bytes),
     }
+    config = uvicorn.Config(
+        "app.cli:worker_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=settings.drain_seconds,
+        server_header=False,
+    )
+    listener = config.bind_socket()
+    embedded_database = settings.database_url is None
+    _announce(
+        f"http://{settings.host}:{listener.getsockname()[1]}",
+        _admin_key(settings.data_dir, database) if embedded_database else None,
+    )
+    server = uvicorn.Server(config)
     try:
-        uvicorn.run(
-            "app.main:create_app",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            access_log=False,
-            timeout_graceful_shutdown=settings.drain_seconds,
-            server_header=False,
-        )
+        if settings.workers == 1:
+            server.run(sockets=[listener])
+        else:
+            Multiprocess(config, sockets=[listener]).run()
     except KeyboardInterrupt:
         return
+    if settings.workers == 1 and not server.started:
+        _fail("The service could not start; its log says why.")
 
 
 def _leave(_: int, __: object) -> None:

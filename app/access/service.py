@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import iso3166
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.keys import Key, new_key, parse_key
 from app.access.models import ApiKey, KeyRevocation
-from app.errors import Forbidden, Unauthorized
+from app.errors import Forbidden, Unauthorized, invalid
 from app.vocabulary import KeyScope
 
 
@@ -43,7 +44,16 @@ async def create_key(
     sides: Iterable[str] | None = None,
     expires_at: datetime | None = None,
 ) -> Key:
-    """Store a new key and return it: its secret is shown this once and never again."""
+    """Store a new key and return it: its secret is shown this once and never again.
+
+    Raises Invalid for a side that is no country, and for an expiry that has passed.
+    """
+    for side in sides or ():
+        if side not in iso3166.countries_by_alpha2:
+            raise invalid("side", f"{side!r} is no ISO 3166-1 alpha-2 code, like LT")
+    now = await session.scalar(select(func.now()))
+    if expires_at is not None and now is not None and expires_at <= now:
+        raise invalid("expires_at", "must lie in the future")
     key = new_key()
     session.add(
         ApiKey(

@@ -2,7 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    FetchedValue,
+    LargeBinary,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.tables import Base
@@ -22,7 +29,8 @@ class Change(Base):
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     kind: Mapped[str]
     recorded_at: Mapped[datetime]
-    recorded_by: Mapped[str]
+    recorded_by: Mapped[str] = mapped_column(Computed("payload ->> 'recorded_by'", persisted=True))
+    written_in: Mapped[int] = mapped_column(BigInteger, FetchedValue())
     subjects: Mapped[dict[str, object]]
     payload: Mapped[dict[str, object]]
     hash: Mapped[bytes] = mapped_column(LargeBinary)

@@ -64,7 +64,6 @@ async def fill_place(
         number=place.number,
         kind=kind.value,
         recorded_at=place.recorded_at,
-        recorded_by=recorded_by,
         subjects={name: list(ids) for name, ids in subjects.items()},
         payload={**payload, "recorded_by": recorded_by},
     )

@@ -132,8 +132,10 @@ def _with_source_ids(
     citations = record.get("citations")
     if not isinstance(citations, list):
         return record
+    cited = []
     for citation in citations:
-        if citation.get("source") not in ids:
-            raise SeedError(f"{name} cites {citation.get('source')!r}, which is no source.")
-    cited = [{**citation, "source": ids[citation["source"]]} for citation in citations]
+        source = citation.get("source") if isinstance(citation, dict) else citation
+        if not isinstance(source, str) or source not in ids:
+            raise SeedError(f"{name} cites {source!r}, which is no source of the files.")
+        cited.append({**citation, "source": ids[source]})
     return {**record, "citations": cited}

@@ -1,5 +1,6 @@
 """Load the seeds: what is new is added, what changed is corrected, the rest is left alone."""
 
+from collections import defaultdict
 from pathlib import Path
 
 from sqlalchemy import select
@@ -8,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.service import Reporter
 from app.access.writing import Written
 from app.changes.ids import seed_id
+from app.errors import Problem
 from app.places.schemas import CrossingIn
 from app.places.service import add_crossing
 from app.seeding.files import (
@@ -34,15 +36,18 @@ SEEDER = Reporter(key_id=None, name="seed", scopes=frozenset(KeyScope))
 async def load_seeds(session: AsyncSession, *, folder: Path = SEEDS) -> int:
     """Write every seed that is new or changed and return how many. Raises SeedError."""
     ids = {name: seed_id(f"source/{name}", "source") for name in source_names(folder)}
-    loaded = {
-        row.id: row for row in await session.scalars(select(SeedRecord).order_by(SeedRecord.change))
-    }
+    loaded: defaultdict[str, list[SeedRecord]] = defaultdict(list)
+    for row in await session.scalars(select(SeedRecord).order_by(SeedRecord.change)):
+        loaded[row.id].append(row)
     written = 0
     for seed in read_seeds(folder, ids):
-        before = loaded.get(seed.name)
-        if before is not None and before.digest == seed.digest:
+        before = loaded[seed.name]
+        if before and before[-1].digest == seed.digest:
             continue
-        done = await (_add(session, seed) if before is None else _mend(session, seed, before))
+        try:
+            done = await (_mend(session, seed, before) if before else _add(session, seed))
+        except Problem as problem:
+            raise SeedError(f"{seed.name}: {problem.detail}") from problem
         session.add(SeedRecord(id=seed.name, change=done.change, digest=seed.digest))
         written += 1
     return written
@@ -71,10 +76,10 @@ async def _add(session: AsyncSession, seed: Seed, *, name: str | None = None) ->
             return await add_crossing(session, SEEDER, crossing=body)
 
 
-async def _mend(session: AsyncSession, seed: Seed, before: SeedRecord) -> Written:
+async def _mend(session: AsyncSession, seed: Seed, before: list[SeedRecord]) -> Written:
     """Correct what an older text of the seed became."""
-    name = f"{seed.name}#{seed.digest.hex()}"
-    rows = await session.scalars(select(StatusEvent).where(StatusEvent.change == before.change))
+    name = f"{seed.name}#{len(before)}"
+    rows = await session.scalars(select(StatusEvent).where(StatusEvent.change == before[-1].change))
     match seed.body:
         case SeedSource():
             raise SeedError(f"{seed.name} changed: a source never does, give it a new id.")

@@ -57,8 +57,9 @@ class StatusEvent(Base):
             "certainty IN ('confirmed', 'reported', 'unconfirmed')", name="certainty_known"
         ),
         CheckConstraint(
-            "NOT isempty(effective) AND NOT lower_inf(effective)"
-            " AND lower_inc(effective) AND NOT upper_inc(effective)",
+            "NOT isempty(effective) AND lower_inc(effective) AND NOT upper_inc(effective)"
+            " AND isfinite(lower(effective))"
+            " AND (upper_inf(effective) OR isfinite(upper(effective)))",
             name="effective_not_empty",
         ),
         CheckConstraint(
@@ -68,6 +69,11 @@ class StatusEvent(Base):
         ),
         CheckConstraint("cardinality(sides) BETWEEN 1 AND 2", name="sides_not_empty"),
         CheckConstraint("cardinality(traffic) > 0", name="traffic_not_empty"),
+        CheckConstraint(
+            "isfinite(expected_until) IS NOT FALSE AND isfinite(announced_at) IS NOT FALSE"
+            " AND isfinite(confirmed_at) IS NOT FALSE",
+            name="instants_finite",
+        ),
         CheckConstraint("announced_at <= recorded_at", name="announced_in_the_past"),
         CheckConstraint("confirmed_at <= recorded_at", name="confirmed_in_the_past"),
         CheckConstraint("id <> supersedes AND id <> retracts", name="not_about_itself"),

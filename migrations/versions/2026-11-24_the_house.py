@@ -26,12 +26,13 @@ TABLES = (
 """In the order of their making; dropped in reverse."""
 
 FUNCTIONS = (
-    "refuse_change",
-    "place_change",
-    "guard_version",
-    "guard_event",
-    "guard_citation",
-    "require_citation",
+    "refuse_change()",
+    "place_change()",
+    "guard_version()",
+    "guard_event()",
+    "guard_citation()",
+    "require_citation()",
+    "is_open(bigint)",
 )
 
 
@@ -45,7 +46,7 @@ def downgrade() -> None:
     for table in reversed(TABLES):
         op.drop_table(table)
     for function in FUNCTIONS:
-        op.execute(f"DROP FUNCTION {function}()")
+        op.execute(f"DROP FUNCTION {function}")
 
 
 def make_tables() -> None:
@@ -75,7 +76,13 @@ def make_tables() -> None:
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("recorded_at", pg.TIMESTAMP(timezone=True), nullable=False),
-        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column(
+            "recorded_by",
+            sa.Text(),
+            sa.Computed("payload ->> 'recorded_by'", persisted=True),
+            nullable=False,
+        ),
+        sa.Column("written_in", sa.BigInteger(), nullable=False),
         sa.Column("subjects", pg.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("payload", pg.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
@@ -267,9 +274,15 @@ def make_tables() -> None:
             name=op.f("ck_status_event_status_declarable"),
         ),
         sa.CheckConstraint(
-            "NOT isempty(effective) AND NOT lower_inf(effective)"
-            " AND lower_inc(effective) AND NOT upper_inc(effective)",
+            "NOT isempty(effective) AND lower_inc(effective) AND NOT upper_inc(effective)"
+            " AND isfinite(lower(effective))"
+            " AND (upper_inf(effective) OR isfinite(upper(effective)))",
             name=op.f("ck_status_event_effective_not_empty"),
+        ),
+        sa.CheckConstraint(
+            "isfinite(expected_until) IS NOT FALSE AND isfinite(announced_at) IS NOT FALSE"
+            " AND isfinite(confirmed_at) IS NOT FALSE",
+            name=op.f("ck_status_event_instants_finite"),
         ),
         sa.CheckConstraint(
             "announced_at <= recorded_at", name=op.f("ck_status_event_announced_in_the_past")
@@ -375,7 +388,8 @@ def make_tables() -> None:
 
 def make_functions() -> None:
     op.execute("""
-        CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = public, pg_temp AS $$
         BEGIN
             RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP
                 USING ERRCODE = 'restrict_violation', CONSTRAINT = 'append_only';
@@ -383,7 +397,8 @@ def make_functions() -> None:
     """)
     # 0x43524F5353 is the lock that every writer of the log takes.
     op.execute("""
-        CREATE FUNCTION place_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION place_change() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = public, pg_temp AS $$
         DECLARE newest change;
         BEGIN
             PERFORM pg_advisory_xact_lock(x'43524F5353'::bigint);
@@ -397,13 +412,23 @@ def make_functions() -> None:
                 RAISE EXCEPTION 'recorded_at is for the database to set'
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_change_recorded_now';
             END IF;
+            NEW.written_in := pg_current_xact_id()::text::bigint;
             RETURN NEW;
         END $$
     """)
+    # A change is open to rows for as long as its own transaction is the newest.
     op.execute("""
-        CREATE FUNCTION guard_version() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION is_open(change_number bigint) RETURNS boolean LANGUAGE sql
+        SET search_path = public, pg_temp AS $$
+            SELECT number = change_number AND written_in = pg_current_xact_id()::text::bigint
+            FROM change ORDER BY number DESC LIMIT 1
+        $$
+    """)
+    op.execute("""
+        CREATE FUNCTION guard_version() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = public, pg_temp AS $$
         BEGIN
-            IF NEW.change <> (SELECT max(number) FROM change) THEN
+            IF is_open(NEW.change) IS NOT TRUE THEN
                 RAISE EXCEPTION 'change % is closed', NEW.change
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_change_is_newest';
             END IF;
@@ -411,7 +436,8 @@ def make_functions() -> None:
         END $$
     """)
     op.execute("""
-        CREATE FUNCTION guard_event() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION guard_event() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = public, pg_temp AS $$
         DECLARE
             both_sides text[];
             authorised text[];
@@ -426,7 +452,7 @@ def make_functions() -> None:
             SELECT * INTO target FROM status_event
                 WHERE id = coalesce(NEW.supersedes, NEW.retracts);
             breach := CASE
-                WHEN NEW.change <> (SELECT max(number) FROM change)
+                WHEN is_open(NEW.change) IS NOT TRUE
                     THEN 'ck_change_is_newest'
                 WHEN NOT NEW.sides <@ both_sides OR NEW.sides[1] = NEW.sides[2]
                     THEN 'ck_status_event_side_of_crossing'
@@ -456,10 +482,12 @@ def make_functions() -> None:
         END $$
     """)
     op.execute("""
-        CREATE FUNCTION guard_citation() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION guard_citation() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = public, pg_temp AS $$
         BEGIN
-            IF coalesce(NEW.version, (SELECT change FROM status_event WHERE id = NEW.event_id))
-               <> (SELECT max(number) FROM change) THEN
+            IF is_open(coalesce(
+                   NEW.version, (SELECT change FROM status_event WHERE id = NEW.event_id)
+               )) IS NOT TRUE THEN
                 RAISE EXCEPTION 'what was recorded takes no more citations'
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_change_is_newest';
             END IF;
@@ -467,7 +495,8 @@ def make_functions() -> None:
         END $$
     """)
     op.execute("""
-        CREATE FUNCTION require_citation() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION require_citation() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = public, pg_temp AS $$
         DECLARE cited boolean;
         BEGIN
             IF TG_TABLE_NAME = 'status_event' THEN

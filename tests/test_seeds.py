@@ -1,0 +1,643 @@
+"""The seeds: files that are checked, loaded once, corrected when they change, and what they say."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.changes.ids import seed_id
+from app.seeding.files import SEEDS, SeedConfirmation, SeedDeclaration, SeedError, read_seeds
+from app.seeding.service import load_seeds
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api
+from tests.conftest import Database
+
+Body = dict[str, Any]
+
+SALCININKAI = "salcininkai-bieniakoni"
+FOUR = {MEDININKAI, SALCININKAI, "lavoriskes-katlouka", "raigardas-pryvalka"}
+
+ARTICLE = str(seed_id("source/article", "source"))
+
+BEFORE_MIDNIGHT, MIDNIGHT = "2023-08-17T20:59:59Z", "2023-08-17T21:00:00Z"
+"""Of the night to 18 August 2023 in Lithuania."""
+
+
+# Files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the seeds, to be changed."""
+    return Path(shutil.copytree(SEEDS, tmp_path / "seeds"))
+
+
+def ids_in(folder: Path) -> dict[str, list[str]]:
+    """Return the ids in each file, as plain text has them."""
+    return {
+        path.stem: re.findall(r'^id = "(.+)"$', path.read_text(encoding="utf-8"), re.MULTILINE)
+        for path in folder.glob("*.toml")
+    }
+
+
+def edit(folder: Path, name: str, change: Callable[[str], str]) -> None:
+    """Change the text of the record ``name`` and of nothing else."""
+    file, record_id = (
+        {
+            "source": "sources.toml",
+            "crossing": "crossings.toml",
+            "record": "history.toml",
+        }[name.partition("/")[0]],
+        name.partition("/")[2],
+    )
+    path = folder / file
+    blocks = re.split(r"(?m)^(?=\[\[)", path.read_text(encoding="utf-8"))
+    (found,) = [one for one in blocks if f'\nid = "{record_id}"\n' in one]
+    changed = change(found)
+    assert changed != found
+    text = "".join(changed if one is found else one for one in blocks)
+    path.write_text(text, encoding="utf-8")
+
+
+def leave_out(folder: Path, name: str) -> None:
+    edit(folder, name, lambda _: "")
+
+
+def replace(folder: Path, name: str, old: str, new: str) -> None:
+    edit(folder, name, lambda text: text.replace(old, new, 1))
+
+
+def test_every_record_is_what_its_schema_says_and_cites_a_source_there_is() -> None:
+    """The same bodies that the API takes, checked by the loader's own reading."""
+    ids = ids_in(SEEDS)
+    sources = {name: seed_id(f"source/{name}", "source") for name in ids["sources"]}
+
+    seeds = read_seeds(SEEDS, sources)
+
+    assert [seed.name for seed in seeds] == [
+        *(f"source/{name}" for name in ids["sources"]),
+        *(f"crossing/{name}" for name in ids["crossings"]),
+        *(f"record/{name}" for name in ids["history"]),
+    ]
+    for seed in seeds:
+        citations = getattr(seed.body, "citations", [])
+        assert {citation.source for citation in citations} <= set(sources.values())
+        assert citations or seed.name.startswith("source/")
+
+
+def test_every_source_is_cited() -> None:
+    told = "".join((SEEDS / name).read_text() for name in ("crossings.toml", "history.toml"))
+
+    for source in ids_in(SEEDS)["sources"]:
+        assert f'source = "{source}"' in told, source
+
+
+def test_history_says_when_it_was_said() -> None:
+    """Or it would all count as said on the day of loading."""
+    ids = {name: seed_id(f"source/{name}", "source") for name in ids_in(SEEDS)["sources"]}
+
+    for seed in read_seeds(SEEDS, ids):
+        if isinstance(seed.body, SeedDeclaration):
+            assert seed.body.announced_at is not None, seed.name
+            assert seed.body.effective.from_ is not None, seed.name
+        if isinstance(seed.body, SeedConfirmation):
+            assert seed.body.confirmed_at is not None, seed.name
+
+
+def test_only_the_article_is_cited_for_what_is_stated() -> None:
+    """What is stated, inferred and background must never blur."""
+    ids = {name: seed_id(f"source/{name}", "source") for name in ids_in(SEEDS)["sources"]}
+
+    stated = [
+        (seed.name, citation.source)
+        for seed in read_seeds(SEEDS, ids)
+        for citation in getattr(seed.body, "citations", [])
+        if citation.basis.value == "stated"
+    ]
+
+    assert stated == [("record/two-closed-2023-08-18", ids["article"])] * 3
+
+
+# Loading
+
+
+async def load(database: Database, folder: Path = SEEDS) -> int:
+    async with database.session() as session:
+        return await load_seeds(session, folder=folder)
+
+
+def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
+    with database.connect() as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def changes(database: Database) -> int:
+    ((count,),) = rows(database, "SELECT count(*) FROM change")
+    assert isinstance(count, int)
+    return count
+
+
+async def test_loading_twice_changes_nothing(seeded: Database) -> None:
+    before = changes(seeded)
+
+    assert await load(seeded) == 0
+
+    assert changes(seeded) == before
+
+
+async def test_each_seed_is_one_change(database: Database) -> None:
+    written = await load(database)
+
+    assert written == changes(database) == sum(map(len, ids_in(SEEDS).values()))
+
+
+NEWER = {
+    "sources.toml": """
+[[source]]
+id = "new-source"
+title = "A new source"
+""",
+    "crossings.toml": """
+[[crossing]]
+id = "new-crossing"
+sides = ["LV", "BY"]
+traffic = ["car"]
+names = [{lang = "lv", side = "LV", name = "Jauna"}]
+citations = [{source = "new-source"}]
+""",
+    "history.toml": """
+[[record]]
+id = "new-record"
+kind = "declaration"
+crossings = ["new-crossing"]
+sides = ["LV"]
+status = "closed"
+reason = {code = "security"}
+announced_at = 2025-12-01T00:00:00Z
+citations = [{source = "new-source"}]
+""",
+}
+
+
+async def test_a_newer_seed_adds_only_what_is_new(seeded: Database, folder: Path) -> None:
+    older = rows(seeded, "SELECT * FROM change ORDER BY number")
+    for name, more in NEWER.items():
+        append(folder / name, more)
+
+    assert await load(seeded, folder) == 3
+
+    newer = rows(seeded, "SELECT * FROM change ORDER BY number")
+    assert newer[: len(older)] == older
+    loaded = rows(seeded, "SELECT change, id FROM seed_record ORDER BY change")
+    assert loaded[len(older) :] == [
+        (len(older) + 1, "source/new-source"),
+        (len(older) + 2, "crossing/new-crossing"),
+        (len(older) + 3, "record/new-record"),
+    ]
+    assert len(newer) == len(older) + 3
+
+
+async def test_loading_seed_by_seed_comes_to_the_same(
+    database: Database, seeded: Database, folder: Path
+) -> None:
+    """However the records arrived, every crossing has the same story."""
+    left_out = ["record/two-closed-2023-08-18", "record/both-closed-2025-10-26"]
+    for name in left_out:
+        leave_out(folder, name)
+    await load(database, folder)
+
+    assert await load(database) == len(left_out)
+
+    async with database.api() as ours, seeded.api() as theirs:
+        for crossing in sorted({SUMSKAS, TVERECIUS, *FOUR}):
+            path = f"/v1/crossings/{crossing}/timeline"
+            assert (await ours.get(path)).json() == (await theirs.get(path)).json()
+
+
+async def test_ids_are_the_same_in_every_database(database: Database, seeded: Database) -> None:
+    await load(database)
+
+    for query in (
+        "SELECT id, title FROM source ORDER BY id",
+        "SELECT id, decision, crossing_id, kind, status FROM status_event ORDER BY id",
+        "SELECT id FROM crossing ORDER BY id",
+    ):
+        assert rows(database, query) == rows(seeded, query)
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+
+# What changed is corrected
+
+
+async def test_a_changed_declaration_becomes_a_correction(
+    seeded: Database, api: Api, folder: Path
+) -> None:
+    before = changes(seeded)
+    (old,) = (await status(api, SUMSKAS, at="2024-01-01T00:00:00Z"))["decided_by"]
+    replace(folder, "record/two-closed-2023-08-18", "2023-08-18T00:00", "2023-08-18T01:00")
+
+    assert await load(seeded, folder) == 1
+
+    assert changes(seeded) == before + 1
+    for crossing in (SUMSKAS, TVERECIUS):
+        assert (await status(api, crossing, at=MIDNIGHT))["status"] != "closed"
+        (new,) = (await status(api, crossing, at="2023-08-17T22:00:00Z"))["decided_by"]
+        assert new["effective"] == {"from": "2023-08-17T22:00:00Z", "until": None}
+    (new,) = (await status(api, SUMSKAS, at="2024-01-01T00:00:00Z"))["decided_by"]
+    assert new["supersedes"] == old["id"]
+    superseded = (await api.get(f"/v1/events/{old['id']}")).json()
+    assert superseded == {**old, "superseded_by": new["id"]}
+    assert await load(seeded, folder) == 0
+
+
+async def test_a_declaration_may_change_again_and_back(seeded: Database, folder: Path) -> None:
+    """There and back and there: each step is a correction of the one before."""
+    name = "record/two-closed-2023-08-18"
+    there, back = ("2023-08-18T00:00", "2023-08-18T01:00"), ("2023-08-18T01:00", "2023-08-18T00:00")
+
+    for step in (there, back, there, back):
+        replace(folder, name, *step)
+        assert await load(seeded, folder) == 1
+
+    assert await load(seeded) == 0
+
+
+async def test_a_changed_confirmation_is_retracted_and_confirmed_anew(
+    seeded: Database, api: Api, folder: Path
+) -> None:
+    (old,) = await events(api, SUMSKAS, "confirmation", confirmed_at="2025-10-28T22:00:00Z")
+    name = "record/sumskas-still-closed-2025-10-29"
+    replace(folder, name, "2025-10-29T00:00", "2025-10-29T12:00")
+
+    assert await load(seeded, folder) == 1
+
+    (new,) = await events(api, SUMSKAS, "confirmation", confirmed_at="2025-10-29T10:00:00Z")
+    (retraction,) = await events(api, SUMSKAS, "retraction")
+    assert retraction["retracts"] == old["id"]
+    assert (await api.get(f"/v1/events/{old['id']}")).json() == {
+        **old,
+        "retracted_by": retraction["id"],
+    }
+    assert (new["sides"], new["retracted_by"]) == (old["sides"], None)
+    assert (await status(api, SUMSKAS))["last_confirmed_at"] == "2025-10-29T10:00:00Z"
+    assert await load(seeded, folder) == 0
+
+
+async def events(api: Api, crossing: str, kind: str, **fields: str) -> list[Body]:
+    response = await api.get("/v1/events", crossing=crossing, kind=kind, limit=200)
+    items: list[Body] = response.json()["items"]
+    return [one for one in items if all(one[name] == fields[name] for name in fields)]
+
+
+async def test_a_changed_crossing_becomes_a_new_version(
+    seeded: Database, api: Api, folder: Path
+) -> None:
+    old = (await api.get(f"/v1/crossings/{SUMSKAS}")).json()
+    replace(folder, f"crossing/{SUMSKAS}", "aliases = [", 'aliases = ["Shum-skas", ')
+
+    assert await load(seeded, folder) == 1
+
+    new = (await api.get(f"/v1/crossings/{SUMSKAS}")).json()
+    assert new["aliases"] == ["Shum-skas", *old["aliases"]]
+    assert new["version"] == changes(seeded) > old["version"]
+    changed = {name for name in old if old[name] != new[name]}
+    assert changed == {"aliases", "version", "now"}
+    assert await load(seeded, folder) == 0
+
+
+async def test_a_changed_source_is_refused(seeded: Database, folder: Path) -> None:
+    replace(folder, "source/article", "Lithuania closes", "Lithuania shuts")
+
+    await assert_refused(seeded, folder, "source/article changed: a source never does")
+
+
+# What is wrong is refused, whole
+
+
+async def assert_refused(database: Database, folder: Path, *named: str) -> None:
+    """Check that loading tells what is wrong, and that nothing of it was written."""
+    before = changes(database)
+    # Something good comes first, and would have been written.
+    path = folder / "sources.toml"
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+        path.write_text(f'[[source]]\nid = "good"\ntitle = "Good"\n\n{text}', encoding="utf-8")
+
+    with pytest.raises(SeedError) as raised:
+        await load(database, folder)
+
+    for part in named:
+        assert part in str(raised.value)
+    assert changes(database) == before
+    assert rows(database, "SELECT FROM seed_record WHERE id = 'source/good'") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        ("source/tv3-cars-only", "title =", 'colour = "red"\ntitle =', "colour"),
+        ("source/tv3-cars-only", "kind =", "sort =", "sort"),
+        (f"crossing/{SUMSKAS}", 'mode = "road"', 'mode = "portal"', "mode"),
+        (f"crossing/{SUMSKAS}", 'sides = ["BY", "LT"]', 'sides = ["BY", "XX"]', "sides"),
+        ("record/two-closed-2023-08-18", "certainty =", "certain =", "certain"),
+        ("record/two-closed-2023-08-18", 'source = "article"', 'source = "nowhere"', "'nowhere'"),
+        ("record/two-closed-2023-08-18", 'source = "article"', 'sauce = "article"', "None"),
+        (
+            "record/two-closed-2023-08-18",
+            'source = "article"',
+            'source = {title = "Inline"}',
+            "Inline",
+        ),
+        ("record/two-closed-2023-08-18", "00:00:00+03:00}", "00:00:00}", "effective.from"),
+        ("record/two-closed-2023-08-18", 'status = "closed"', 'status = "unknown"', "status"),
+        ("record/two-closed-2023-08-18", 'sides = ["LT"]', "", "sides"),
+        ("record/two-closed-2023-08-18", '"tverecius-vidzy"', '"tverecius"', "tverecius"),
+        ("record/two-closed-2023-08-18", 'sides = ["LT"]', 'sides = ["PL"]', "PL"),
+        ("record/two-closed-2023-08-18", "2023-08-16T", "2100-08-16T", "announced_at"),
+        ("record/sumskas-still-closed-2024-02-21", "2024-02-21T", "2100-02-21T", "confirmed_at"),
+        ("record/sumskas-still-closed-2024-02-21", f'"{SUMSKAS}"', '"sumskas"', "sumskas"),
+        ("record/sumskas-still-closed-2024-02-21", '"confirmation"', '"rumour"', "kind"),
+    ],
+)
+async def test_a_record_that_is_not_right_is_named_and_nothing_is_loaded(
+    database: Database, folder: Path, name: str, old: str, new: str, told: str
+) -> None:
+    replace(folder, name, old, new)
+
+    await assert_refused(database, folder, name, told)
+
+
+async def test_a_record_that_came_to_be_about_other_crossings_is_named(
+    seeded: Database, folder: Path
+) -> None:
+    """It is another decision, and cannot correct the one that it was."""
+    name = "record/two-closed-2023-08-18"
+    replace(folder, name, ', "tverecius-vidzy"', "")
+
+    await assert_refused(seeded, folder, name)
+
+
+async def test_a_repeated_id_is_named(database: Database, folder: Path) -> None:
+    edit(folder, "record/two-closed-2023-08-18", lambda text: text + "\n" + text)
+
+    await assert_refused(database, folder, "two seeds record/two-closed-2023-08-18")
+
+
+@pytest.mark.parametrize("file", ["sources.toml", "crossings.toml", "history.toml"])
+async def test_a_file_that_is_no_toml_or_is_not_there_is_named(
+    database: Database, folder: Path, file: str
+) -> None:
+    path = folder / file
+    text = path.read_text(encoding="utf-8")
+
+    path.write_text(text + "\nthis is no TOML\n", encoding="utf-8")
+    await assert_refused(database, folder, file)
+    path.write_text(text + '\n[[cr0ssing]]\nid = "x"\n', encoding="utf-8")
+    await assert_refused(database, folder, "cr0ssing")
+    path.unlink()
+    await assert_refused(database, folder, file)
+
+
+# What the seeds say: August 2023
+
+
+@pytest.mark.parametrize("crossing", [SUMSKAS, TVERECIUS])
+async def test_two_crossings_close_at_midnight_of_18_august_2023(
+    seeded_api: Api, crossing: str
+) -> None:
+    before = await status(seeded_api, crossing, at=BEFORE_MIDNIGHT)
+    after = await status(seeded_api, crossing, at=MIDNIGHT)
+
+    assert before["status"] in {"open", "restricted"}
+    assert before["until"] == MIDNIGHT
+    assert (after["status"], after["since"], after["stale"]) == ("closed", MIDNIGHT, False)
+    assert after["sides"] == {"BY": "unknown", "LT": "closed"}
+    assert {lane["status"] for lane in lanes(after)} == {"closed"}
+
+
+async def test_two_of_six_road_crossings_are_closed_after_it(seeded_api: Api) -> None:
+    response = await seeded_api.get("/v1/borders/BY-LT", at="2023-09-01T00:00:00Z")
+
+    border = response.json()
+    counted = {"open": 4, "restricted": 0, "closed": 2, "unknown": 0}
+    assert border["counts"] == counted
+    assert border["counts_by_mode"] == {"road": counted}
+    status = {one["id"]: one["status"] for one in border["crossings"]}
+    assert status == dict.fromkeys(FOUR, "open") | {SUMSKAS: "closed", TVERECIUS: "closed"}
+
+
+async def test_all_six_were_working_on_the_day_of_the_decision(seeded_api: Api) -> None:
+    for crossing in (SUMSKAS, TVERECIUS, *FOUR):
+        at = await status(seeded_api, crossing, at="2023-08-16T12:00:00Z", traffic="car")
+        assert at["status"] == "open"
+        for event in decided_by(at):
+            assert event["precision"] == "day"
+            article = [one for one in cited(event) if one["source"] == ARTICLE]
+            assert [one["basis"] for one in article] == ["inferred"]
+
+
+async def test_the_closing_is_one_decision_that_says_what_the_article_states(
+    seeded_api: Api,
+) -> None:
+    """Which two, and when, is from elsewhere, and says so."""
+    (sumskas,) = decided_by(await status(seeded_api, SUMSKAS, at=MIDNIGHT))
+    (tverecius,) = decided_by(await status(seeded_api, TVERECIUS, at=MIDNIGHT))
+    listed = (await seeded_api.get("/v1/events", decision=sumskas["decision"])).json()["items"]
+
+    assert tverecius["decision"] == sumskas["decision"]
+    assert tverecius["change"] == sumskas["change"]
+    assert sorted(listed, key=str) == sorted([sumskas, tverecius], key=str)
+    for event in (sumskas, tverecius):
+        assert event["sides"] == ["LT"]
+        assert event["effective"] == {"from": MIDNIGHT, "until": None}
+        assert event["announced_at"] == "2023-08-15T21:00:00Z"
+        assert event["reason"]["code"] == "security"
+        stated = [one for one in cited(event) if one["basis"] == "stated"]
+        assert [one["source"] for one in stated] == [ARTICLE] * 3
+        assert all(re.fullmatch(r"paragraph \d", one["locator"]) for one in stated)
+        others = [one for one in cited(event) if one["source"] != ARTICLE]
+        assert {one["basis"] for one in others} == {"background"}
+        told = " ".join(one["locator"] for one in others)
+        assert "which two" in told
+        assert "18 August" in told
+        assert "midnight" in told
+
+
+async def test_the_date_line_of_the_article_is_no_day_of_effect(seeded_api: Api) -> None:
+    """Late on 13 November 2023 the closing had been in force for three months."""
+    for crossing in (SUMSKAS, TVERECIUS):
+        at = await status(seeded_api, crossing, at="2023-11-13T21:59:59Z")
+        assert (at["status"], at["since"]) == ("closed", MIDNIGHT)
+        timeline = (await seeded_api.get(f"/v1/crossings/{crossing}/timeline")).json()["items"]
+        assert not [one for one in timeline if str(one["from"]).startswith("2023-11-1")]
+
+
+async def test_the_article_is_kept_with_its_copy_and_says_which_date_is_which(
+    seeded_api: Api,
+) -> None:
+    source = (await seeded_api.get(f"/v1/sources/{ARTICLE}")).json()
+
+    note = source.pop("note")
+    del source["change"], source["recorded_at"]
+    assert source == {
+        "id": ARTICLE,
+        "kind": "article",
+        "title": "Lithuania closes two border crossings with Belarus",
+        "publisher": None,
+        "published_at": "2023-11-13",
+        "retrieved_at": "2026-11-24",
+        "url": None,
+        "file_name": "000_e1b095f6c7dfbec3.txt",
+        "sha256": "4cf309f76230ca5083fb69af6c5b0ef4ecd06ba1c9bba85f7b8c6ac34666f877",
+        "language": "en",
+        "recorded_by": "seed",
+    }
+    assert "2023-11-13 is the date line of the file, a publishing date" in note
+    assert "The content is of mid-August 2023" in note
+    assert "names no crossing" in note
+
+
+# What the seeds say: since then
+
+
+async def test_today_the_two_are_closed_and_nobody_has_confirmed_it_for_long(
+    seeded_api: Api,
+) -> None:
+    for crossing in (SUMSKAS, TVERECIUS):
+        today = await status(seeded_api, crossing)
+        assert today["status"] == "closed"
+        assert today["since"] == MIDNIGHT
+        assert today["until"] is None
+        assert today["stale"] is True
+        assert today["last_known"] is None
+        assert today["last_confirmed_at"] == "2025-10-28T22:00:00Z"
+
+
+@pytest.mark.parametrize("crossing", [MEDININKAI, SALCININKAI])
+async def test_today_nobody_can_say_whether_the_last_two_are_open(
+    seeded_api: Api, crossing: str
+) -> None:
+    """What they were when last heard of is told; walkers are still barred as far as we know."""
+    today = await status(seeded_api, crossing)
+
+    assert (today["status"], today["last_known"], today["stale"]) == (
+        "unknown",
+        "restricted",
+        True,
+    )
+    assert today["last_confirmed_at"] is not None
+    known = {lane["traffic"]: (lane["status"], lane["last_known"]) for lane in lanes(today)}
+    assert known == {
+        "pedestrian": ("closed", None),
+        "bicycle": ("closed", None),
+        "motorcycle": ("closed", None),
+        "car": ("unknown", "open"),
+        "bus": ("unknown", "open"),
+        "truck": ("unknown", "restricted"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("at", "medininkai", "salcininkai"),
+    [
+        ("2025-10-26T12:00:00Z", "open", "open"),
+        ("2025-10-26T20:09:59Z", "open", "open"),
+        ("2025-10-26T20:10:00Z", "closed", "closed"),
+        ("2025-10-26T21:00:00Z", "closed", "closed"),
+        ("2025-10-27T11:29:59Z", "closed", "closed"),
+        ("2025-10-27T11:30:00Z", "restricted", "closed"),
+        ("2025-10-28T00:00:00Z", "restricted", "closed"),
+        ("2025-11-19T21:59:59Z", "restricted", "closed"),
+        ("2025-11-19T22:00:00Z", "open", "open"),
+        ("2025-11-20T12:00:00Z", "open", "open"),
+    ],
+)
+async def test_cars_in_the_autumn_of_the_balloons(
+    seeded_api: Api, at: str, medininkai: str, salcininkai: str
+) -> None:
+    for crossing, expected in ((MEDININKAI, medininkai), (SALCININKAI, salcininkai)):
+        assert (await status(seeded_api, crossing, at=at, traffic="car"))["status"] == expected
+
+
+async def test_the_whole_crossings_in_the_autumn_of_the_balloons(seeded_api: Api) -> None:
+    """Closed entirely; then for named groups at one of them; then for vehicles at both."""
+    for at, medininkai, salcininkai in (
+        ("2025-10-26T21:00:00Z", "closed", "closed"),
+        ("2025-10-28T12:00:00Z", "restricted", "closed"),
+        ("2025-11-20T12:00:00Z", "restricted", "restricted"),
+    ):
+        assert (await status(seeded_api, MEDININKAI, at=at))["status"] == medininkai
+        assert (await status(seeded_api, SALCININKAI, at=at))["status"] == salcininkai
+
+
+async def test_the_resolution_of_october_2025_had_an_expected_end(seeded_api: Api) -> None:
+    for crossing in (MEDININKAI, SALCININKAI):
+        at = await status(seeded_api, crossing, at="2025-10-30T00:00:00Z", traffic="car")
+        assert at["expected_until"] == "2025-11-30T22:00:00Z"
+        assert at["overdue"] is False
+        (event,) = decided_by(at)
+        assert event["effective"]["until"] is None
+
+
+@pytest.mark.parametrize("crossing", [MEDININKAI, SALCININKAI])
+async def test_the_reopening_for_vehicles_let_no_walkers_through(
+    seeded_api: Api, crossing: str
+) -> None:
+    at = await status(seeded_api, crossing, at="2025-11-20T12:00:00Z")
+
+    by_traffic = {lane["traffic"]: lane["status"] for lane in lanes(at)}
+    assert by_traffic == {
+        "pedestrian": "closed",
+        "bicycle": "closed",
+        "motorcycle": "closed",
+        "car": "open",
+        "bus": "open",
+        "truck": "restricted",
+    }
+    assert at["sides"] == {"BY": "restricted", "LT": "restricted"}
+
+
+async def test_belarus_bars_trucks_by_its_own_word(seeded_api: Api) -> None:
+    at = await status(seeded_api, MEDININKAI, at="2025-11-20T12:00:00Z", traffic="truck")
+
+    assert at["sides"] == {"BY": "restricted", "LT": "open"}
+    (event,) = decided_by(at)
+    assert event["sides"] == ["BY"]
+    assert event["effective"]["until"] == "2027-12-31T21:00:00Z"
+
+
+async def test_two_accounts_of_one_night_are_both_kept(seeded_api: Api) -> None:
+    """The border guard's decides; the customs' is shown beside it."""
+    at = await status(seeded_api, MEDININKAI, at="2025-10-22T03:00:00Z", traffic="car")
+
+    (deciding,) = decided_by(at)
+    assert (at["status"], deciding["certainty"]) == ("closed", "confirmed")
+    assert deciding["effective"]["from"] == "2025-10-21T23:30:00Z"
+    rumours = [event for event in at["also_said"] if event["certainty"] == "unconfirmed"]
+    assert [event["effective"]["from"] for event in rumours] == ["2025-10-22T02:00:00Z"]
+
+
+async def status(api: Api, crossing: str, **parameters: str | int) -> Body:
+    return await api.status(crossing, **parameters)
+
+
+def lanes(at: Body) -> list[Body]:
+    found: list[Body] = at["lanes"]
+    assert found
+    return found
+
+
+def decided_by(at: Body) -> list[Body]:
+    found: list[Body] = at["decided_by"]
+    assert found
+    return found
+
+
+def cited(event: Body) -> list[Body]:
+    found: list[Body] = event["citations"]
+    return found
