@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -277,6 +278,18 @@ def _announce(here: str, admin_key: Path | None) -> None:
     )
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is promised about it; workers inherit it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        _fail(f"Cannot listen on {host} port {port}: {reason}.")
+    listener.set_inheritable(True)
+    return listener
+
+
 def worker_app() -> FastAPI:
     """Build the application in a process that uvicorn started: it ends with its parent."""
     parent = multiprocessing.parent_process()
@@ -310,7 +323,7 @@ def _serve(settings: Settings, database: Database) -> None:
         timeout_graceful_shutdown=settings.drain_seconds,
         server_header=False,
     )
-    listener = config.bind_socket()
+    listener = _listen(settings.host, settings.port)
     embedded_database = settings.database_url is None
     _announce(
         f"http://{settings.host}:{listener.getsockname()[1]}",

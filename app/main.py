@@ -27,8 +27,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await engine.dispose()
+        try:
+            yield
+        finally:
+            await engine.dispose()
 
     app = FastAPI(
         title="Crossing Status",
@@ -38,14 +40,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
         redirect_slashes=False,
     )
     app.state.sessions = create_sessions(engine)
     problems.install(app)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
     for feature in (places, status, sources, changes, health):
-        app.include_router(feature, dependencies=[Depends(refuse_unknown)])
+        app.include_router(
+            feature,
+            dependencies=[Depends(refuse_unknown)],
+            max_body_size=settings.max_body_bytes,
+        )
     app.include_router(docs)
     document(app)
     return app

@@ -493,7 +493,9 @@ TAMPERINGS = {
     "hash": "UPDATE change SET hash = sha256('other') WHERE number = {closing}",
     "kind": "UPDATE change SET kind = 'source' WHERE number = {closing}",
     "subjects": "UPDATE change SET subjects = '{{}}' WHERE number = {closing}",
-    "recorder": "UPDATE change SET recorded_by = 'another' WHERE number = {closing}",
+    "recorder": """
+        UPDATE change SET payload = jsonb_set(payload, '{{recorded_by}}', '"another"')
+        WHERE number = {closing}""",
     "instant": """
         UPDATE change SET recorded_at = recorded_at - interval '1 microsecond'
         WHERE number = {closing}""",

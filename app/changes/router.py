@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from app.changes import service
 from app.changes.schemas import ChangeOut, ChangePage
 from app.database.sessions import Session
 from app.http.paging import MAX_LIMIT
 from app.http.problems import responses
+from app.http.routing import feature_router
 
-router = APIRouter(prefix="/v1/changes", tags=["changes"])
+router = feature_router(prefix="/v1/changes", tag="changes")
 
 
 @router.get("", responses=responses())
@@ -19,7 +20,7 @@ async def list_changes(
     request: Request,
     response: Response,
     after: Annotated[int, Query(ge=0, le=2**62, description="The last change seen.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=2**31)] = 50,
+    limit: Annotated[int, Query(ge=1)] = 50,
 ) -> ChangePage:
     """Return every committed change in order: whoever pages by number misses none."""
     found = await service.changes_after(session, after, min(limit, MAX_LIMIT))

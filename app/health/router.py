@@ -2,15 +2,14 @@
 
 from typing import Literal
 
-from fastapi import APIRouter
-
 from app.database import schema
 from app.database.sessions import Session
 from app.errors import Unavailable
 from app.http.bodies import Body
 from app.http.problems import responses
+from app.http.routing import feature_router
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = feature_router(prefix="/health", tag="health")
 
 
 class Live(Body):

@@ -12,6 +12,9 @@ from pydantic_core import PydanticCustomError
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+UNTOLD = "#"
+"""Begins the tags by which a union tells its members apart: no caller wrote them."""
+
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
 _EXAMPLE = "2023-08-18T00:00:00+03:00"
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ def decode_cursor(cursor: str, read: Callable[[list[str]], Key]) -> Key:
         padded = cursor + "=" * (-len(cursor) % 4)
         parts = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split("\n")
         return read(parts)
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, OverflowError) as error:
         raise invalid("cursor", "is none of ours: take it from `next`", where="query") from error
 
 
@@ -54,7 +55,7 @@ def change_and_id(parts: list[str]) -> tuple[int, UUID]:
 def slug(parts: list[str]) -> str:
     """Read the place of a crossing: its id."""
     (found,) = parts
-    if not found.isascii() or not found.isprintable():
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", found):
         raise ValueError(found)
     return found
 
@@ -62,7 +63,10 @@ def slug(parts: list[str]) -> str:
 def instant(parts: list[str]) -> datetime:
     """Read the place of a period: the instant at which the next one begins."""
     (found,) = parts
-    return datetime.fromisoformat(found).astimezone(UTC)
+    parsed = datetime.fromisoformat(found)
+    if parsed.tzinfo is None:
+        raise ValueError(found)
+    return parsed.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ def _turn(
     response: Response,
     limit: Annotated[
         int,
-        Query(ge=1, le=2**31, description="Items on a page: more than 200 is lowered to 200."),
+        Query(ge=1, description="Items on a page: more than 200 is lowered to 200."),
     ] = 50,
     cursor: Annotated[
         str | None,

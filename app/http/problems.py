@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import errors
 from app.errors import FieldError, Problem
+from app.http.bodies import UNTOLD
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "2"
@@ -133,8 +134,10 @@ def _on_invalid(_: Request, error: Exception) -> Response:
 
 def _field_error(location: tuple[int | str, ...], message: str) -> FieldError:
     where, *path = location
-    field = ".".join(str(part) for part in path) or str(where)
-    return FieldError(str(where), field, message[:1].lower() + message[1:])
+    told = [str(part) for part in path if not str(part).startswith(UNTOLD)]
+    if message[1:2].islower():
+        message = message[0].lower() + message[1:]
+    return FieldError(str(where), ".".join(told) or str(where), message)
 
 
 def _on_http(request: Request, error: Exception) -> Response:

@@ -14,7 +14,7 @@ from app.places.models import Border, Crossing, CrossingVersion
 from app.places.schemas import CrossingDetails, Location, Name
 from app.sources.models import Citation
 from app.sources.service import citation_out
-from app.status.history import Lane
+from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
 
 

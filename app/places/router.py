@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
 from app.database.sessions import Session
@@ -12,12 +12,13 @@ from app.http.bodies import BorderId, CountryCode, CrossingId
 from app.http.paging import AskedTurn, Page, slug
 from app.http.parameters import AskedKnowledge, At, tell_change
 from app.http.problems import preview, responses
+from app.http.routing import feature_router
 from app.places import service
 from app.places.answers import BorderOut, CrossingAlone, CrossingListed, CrossingPreview
 from app.places.schemas import CrossingIn
 from app.vocabulary import KeyScope, Mode, Status
 
-router = APIRouter(prefix="/v1", tags=["crossings"])
+router = feature_router(prefix="/v1", tag="crossings")
 
 
 @router.get("/crossings", responses=responses())

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example
@@ -75,11 +75,13 @@ class CrossingIn(Body):
     )
     citations: list[CitationIn] = Field(min_length=1, max_length=50)
 
-    @model_validator(mode="after")
-    def _names_are_of_its_sides(self) -> "CrossingIn":
-        if any(name.side not in self.sides for name in self.names):
+    @field_validator("names")
+    @classmethod
+    def _names_are_of_its_sides(cls, value: list[Name], others: ValidationInfo) -> list[Name]:
+        sides = others.data.get("sides")
+        if sides is not None and any(name.side not in sides for name in value):
             raise PydanticCustomError("names", "every name must be of one of the two sides")
-        return self
+        return value
 
 
 class CrossingDetails(Body):

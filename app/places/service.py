@@ -118,7 +118,9 @@ async def get_border_status(
     asked = await known(session, knowledge)
     names = list(await session.scalars(_names(border=border.id)))
     logs = await logs_of(session, names, known_change=asked.change)
-    crossings = await _listed(session, list(logs.values()), at or asked.now)
+    # A crossing added later was not among those counted then.
+    known_then = [log for log in logs.values() if log.details.known]
+    crossings = await _listed(session, known_then, at or asked.now)
     by_mode = {
         mode: _counts([one for one in crossings if one.mode is mode])
         for mode in sorted({one.mode for one in crossings})

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
 from app.changes.ids import seed_id
@@ -12,11 +12,12 @@ from app.database.sessions import Session
 from app.errors import SourceNotFound
 from app.http.paging import AskedTurn, Page, change_and_id
 from app.http.problems import preview, responses
+from app.http.routing import feature_router
 from app.sources import service
 from app.sources.schemas import SourceIn, SourceOut, SourcePreview
 from app.vocabulary import KeyScope
 
-router = APIRouter(prefix="/v1/sources", tags=["sources"])
+router = feature_router(prefix="/v1/sources", tag="sources")
 
 _ARTICLE = str(seed_id("source/article", "source"))
 SourceId = Annotated[UUID, Path(description="A source's id.", examples=[_ARTICLE])]

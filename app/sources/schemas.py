@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, JsonValue
+from pydantic import Discriminator, Field, JsonValue, Tag
 
-from app.http.bodies import Body, DateOrInstant, Line, Text, example
+from app.http.bodies import UNTOLD, Body, DateOrInstant, Line, Text, example
 from app.vocabulary import Basis, SourceKind
 
 Url = Annotated[
@@ -70,10 +70,17 @@ class SourcePreview(SourceIn):
     recorded_by: str
 
 
+def _which_source(value: object) -> str:
+    return f"{UNTOLD}inline" if isinstance(value, dict | SourceIn) else f"{UNTOLD}id"
+
+
 class CitationIn(Body):
     """The link to a source: one that is recorded, by id, or a new one, inline."""
 
-    source: UUID | SourceIn
+    source: Annotated[
+        Annotated[UUID, Tag(f"{UNTOLD}id")] | Annotated[SourceIn, Tag(f"{UNTOLD}inline")],
+        Discriminator(_which_source),
+    ]
     locator: Line | None = Field(None, examples=["paragraph 1"])
     basis: Basis = Basis.STATED
 

@@ -15,7 +15,8 @@ from app.places.details import Details, details_of
 from app.places.models import Crossing
 from app.sources.schemas import CitationOut
 from app.sources.service import citations_of_events
-from app.status.history import (
+from app.status.models import StatusEvent
+from app.status.rule.history import (
     Confirmation,
     Declaration,
     Event,
@@ -24,7 +25,6 @@ from app.status.history import (
     Retraction,
     Scope,
 )
-from app.status.models import StatusEvent
 from app.status.schemas import EventOut
 from app.vocabulary import Certainty, EventKind, Status, Traffic
 

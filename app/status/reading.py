@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.changes.service import Known, known
 from app.errors import CrossingNotFound, LaneNotFound, invalid
 from app.http.parameters import Knowledge
-from app.status.history import Answer, Lane, LaneAnswer, LaneState, Stretch
 from app.status.log import CrossingLog, events_out, logs_of
-from app.status.resolution import next_change, present_period, resolve, timeline
+from app.status.rule.history import Answer, Lane, LaneAnswer, LaneState, Stretch
+from app.status.rule.resolution import next_change, present_period, resolve, timeline
 from app.status.schemas import LaneOut, StatusOut, StretchOut
 from app.vocabulary import Traffic
 

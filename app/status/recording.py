@@ -25,9 +25,9 @@ from app.errors import (
 )
 from app.places.details import Details, details_of
 from app.sources.service import Cited, cite
-from app.status.effect import effects
 from app.status.log import CrossingLog, event_out, event_told, logs_of
 from app.status.models import StatusEvent
+from app.status.rule.effect import effects
 from app.status.schemas import (
     ConfirmationIn,
     DecisionIn,

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
 from app.changes.ids import seed_id
@@ -21,6 +21,7 @@ from app.http.bodies import CountryCode, CrossingId, QueryInstant
 from app.http.paging import AskedTurn, Page, change_and_id, instant
 from app.http.parameters import AskedKnowledge, At, tell_change
 from app.http.problems import preview, responses
+from app.http.routing import feature_router
 from app.status import log, reading, recording
 from app.status.schemas import (
     ConfirmationIn,
@@ -34,7 +35,7 @@ from app.status.schemas import (
 )
 from app.vocabulary import EventKind, KeyScope, Traffic
 
-router = APIRouter(prefix="/v1", tags=["status"])
+router = feature_router(prefix="/v1", tag="status")
 
 CrossingPath = Annotated[CrossingId, Path()]
 _CLOSING = str(seed_id("record/two-closed-2023-08-18", "sumskas-losa"))

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, CountryCode, CrossingId, Instant, Text, example
@@ -115,13 +115,13 @@ class DecisionIn(Body):
         json_schema_extra={"uniqueItems": True},
     )
 
-    @model_validator(mode="after")
-    def _has_one_end(self) -> "DecisionIn":
-        if self.expected_until is not None and self.effective.until is not None:
-            raise PydanticCustomError(
-                "ends", "expected_until and effective.until exclude each other"
-            )
-        return self
+    @field_validator("expected_until")
+    @classmethod
+    def _has_one_end(cls, value: datetime | None, others: ValidationInfo) -> datetime | None:
+        effective = others.data.get("effective")
+        if value is not None and isinstance(effective, PeriodIn) and effective.until is not None:
+            raise PydanticCustomError("ends", "excludes effective.until: give one of the two")
+        return value
 
 
 class RetractionIn(Body):

@@ -485,7 +485,7 @@ def make_functions() -> None:
         CREATE FUNCTION guard_citation() RETURNS trigger LANGUAGE plpgsql
         SET search_path = public, pg_temp AS $$
         BEGIN
-            IF is_open(coalesce(
+            IF num_nonnulls(NEW.event_id, NEW.version) > 0 AND is_open(coalesce(
                    NEW.version, (SELECT change FROM status_event WHERE id = NEW.event_id)
                )) IS NOT TRUE THEN
                 RAISE EXCEPTION 'what was recorded takes no more citations'

@@ -54,9 +54,8 @@ class Log:
             "number": number,
             "recorded_at": recorded_at,
             "kind": "decision",
-            "recorded_by": "sql",
             "subjects": Jsonb({}),
-            "payload": Jsonb({}),
+            "payload": Jsonb({"recorded_by": "sql"}),
             "hash": bytes(32),
             **fields,
         }

@@ -18,7 +18,7 @@ from itertools import pairwise
 from operator import attrgetter
 from uuid import UUID
 
-from app.status.history import (
+from app.status.rule.history import (
     Answer,
     Confirmation,
     Declaration,
@@ -73,7 +73,7 @@ class _InForce:
         }
         self._shadowed: list[_Said] = []
 
-    def begin(self, new: _Said) -> None:
+    def enter(self, new: _Said) -> None:
         """Let ``new`` take effect: call in order of start, then of being said."""
         if self._shadowed:
             self._shadowed = [
@@ -88,7 +88,7 @@ class _InForce:
                 self._shadowed += [old for old in lifted if old.end > new.end]
         self._raise(new)
 
-    def finish(self, old: _Said) -> None:
+    def leave(self, old: _Said) -> None:
         """End ``old``, in force or not, and raise what only it had lifted."""
         line = self._said[old.firmness]
         place = bisect_left(line, old.said, key=_by_said)
@@ -294,7 +294,7 @@ class _Group:
         for one in self.declarations:
             if one.event.start <= at < one.end:
                 for side in one.event.sides:
-                    sides[side].begin(one)
+                    sides[side].enter(one)
         return sides
 
     def state(self, decider: _Said | None, at: datetime) -> _State:
@@ -320,10 +320,10 @@ class _Group:
         for instant in sorted((begins.keys() | ends.keys()) - {_NEVER}):
             for one in ends.get(instant, ()):
                 for side in one.event.sides:
-                    sides[side].finish(one)
+                    sides[side].leave(one)
             for one in begins.get(instant, ()):
                 for side in one.event.sides:
-                    sides[side].begin(one)
+                    sides[side].enter(one)
             yield instant, _decider(sides.values())
 
     def _states(

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.status.history import History, Lane, LaneState, Stretch
-from app.status.resolution import timeline
+from app.status.rule.history import History, Lane, LaneState, Stretch
+from app.status.rule.resolution import timeline
 from app.vocabulary import Status
 
 

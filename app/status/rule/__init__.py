@@ -1,0 +1,1 @@
+"""The resolution rule: pure functions of values and instants."""
