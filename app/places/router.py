@@ -27,9 +27,14 @@ async def list_crossings(
     response: Response,
     turn: AskedTurn,
     ids: Annotated[
-        list[CrossingId] | None,
-        Query(alias="id", description="Only these; may be repeated.", max_length=200),
-    ] = None,
+        list[CrossingId],
+        Query(
+            alias="id",
+            description="Only these; may be repeated.",
+            max_length=200,
+            default_factory=list,
+        ),
+    ],
     border: Annotated[BorderId | None, Query()] = None,
     country: Annotated[CountryCode | None, Query()] = None,
     status: Annotated[Status | None, Query(description="Only of this status now.")] = None,

@@ -179,7 +179,7 @@ def _names(
     after: str | None = None,
 ) -> Select[str]:
     rows = select(Crossing.id).order_by(Crossing.id)
-    if ids is not None:
+    if ids:
         rows = rows.where(Crossing.id.in_(ids))
     if border is not None:
         rows = rows.where(Crossing.border_id == border)

@@ -484,10 +484,11 @@ def make_functions() -> None:
     op.execute("""
         CREATE FUNCTION guard_citation() RETURNS trigger LANGUAGE plpgsql
         SET search_path = public, pg_temp AS $$
+        DECLARE recorded bigint := coalesce(
+            NEW.version, (SELECT change FROM status_event WHERE id = NEW.event_id)
+        );
         BEGIN
-            IF num_nonnulls(NEW.event_id, NEW.version) > 0 AND is_open(coalesce(
-                   NEW.version, (SELECT change FROM status_event WHERE id = NEW.event_id)
-               )) IS NOT TRUE THEN
+            IF recorded IS NOT NULL AND is_open(recorded) IS NOT TRUE THEN
                 RAISE EXCEPTION 'what was recorded takes no more citations'
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_change_is_newest';
             END IF;
