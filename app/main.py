@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.sessions = create_sessions(engine)
     problems.install(app)
+    app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
     for feature in (places, status, sources, changes, health):
         app.include_router(

@@ -1,5 +1,6 @@
 """Engines, sessions, and the one transaction of each request."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -14,6 +15,9 @@ from sqlalchemy.ext.asyncio import (
 from app.database.tables import Base
 
 Sessions = async_sessionmaker[AsyncSession]
+
+PATIENCE = 6.0
+"""Seconds that a request waits for the database in all: a little more than for one lock."""
 
 # A waiting writer is told to come back rather than left hanging; nothing the service
 # asks of the database takes long.
@@ -49,7 +53,8 @@ async def append(session: AsyncSession, *rows: Base) -> None:
 async def request_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Open the transaction of a request; it commits when the endpoint has returned."""
     sessions: Sessions = request.app.state.sessions
-    async with sessions() as session, session.begin():
+    # The database's own limits do not help against a server that hangs.
+    async with asyncio.timeout(PATIENCE), sessions() as session, session.begin():
         yield session
 
 

@@ -1,18 +1,20 @@
 """Render everything that goes wrong as RFC 9457 problems, and document them."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import sqlalchemy.exc
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
 from app.errors import FieldError, Problem
@@ -20,6 +22,11 @@ from app.http.bodies import UNTOLD
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "2"
+
+_OUTAGE_CLASSES = ("08", "40", "53", "55", "57", "58")
+"""Connections, rollbacks, resources, locks, operators and systems: PostgreSQL, appendix A."""
+_OUTAGE_CODES = {"25006", "25P03", "25P04"}
+"""A database that only reads; a transaction that was idle, or took, too long."""
 
 _log = logging.getLogger(__name__)
 
@@ -110,11 +117,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for outage in (
-        sqlalchemy.exc.OperationalError,
-        sqlalchemy.exc.InterfaceError,
-        sqlalchemy.exc.TimeoutError,
-    ):
+    app.add_exception_handler(DBAPIError, _on_refusal)
+    for outage in (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError):
         app.add_exception_handler(outage, _on_outage)
     app.add_exception_handler(Exception, _on_fault)
 
@@ -171,6 +175,15 @@ def _methods(request: Request) -> list[str]:
     ]
 
 
+def _on_refusal(request: Request, error: Exception) -> Response:
+    """Tell an outage from a fault of ours: not every one comes as an operational error."""
+    assert isinstance(error, DBAPIError)
+    code = getattr(error.orig, "sqlstate", None) or ""
+    if error.connection_invalidated or code.startswith(_OUTAGE_CLASSES) or code in _OUTAGE_CODES:
+        return _on_outage(request, error)
+    raise error
+
+
 def _on_outage(_: Request, error: Exception) -> Response:
     _log.warning("The database did not answer: %s", error)
     return render(
@@ -210,3 +223,29 @@ class SizeGuard:
             if name == b"content-length" and value.isdigit():
                 return int(value)
         return 0
+
+
+class DrainGuard:
+    """Answer a request that a stopping server gives up with a problem, not the server's own 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if started or scope["type"] != "http":
+                raise
+            problem = errors.Unavailable(
+                "The service is stopping. Repeat a write with the same Idempotency-Key.",
+                headers={"Retry-After": RETRY_SECONDS},
+            )
+            await render(problem)(scope, receive, send)

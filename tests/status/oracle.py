@@ -6,6 +6,7 @@ again for every question, in the order of the text, and nothing here may become 
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from app.status.rule.history import (
     Answer,
@@ -83,12 +84,27 @@ def said_at(history: History, declaration: Declaration) -> datetime:
     return declaration.recorded_at
 
 
+def first_entry(history: History, declaration: Declaration) -> Declaration:
+    """Return the entry whose said at this one has: a silent correction has that of its target."""
+    if declaration.announced_at is None:
+        for event in history.events:
+            if isinstance(event, Declaration) and event.id == declaration.supersedes:
+                return first_entry(history, event)
+    return declaration
+
+
+def said_order(history: History, declaration: Declaration) -> tuple[datetime, datetime, UUID]:
+    """Order what was said; what was said at one instant, in the order it was first recorded."""
+    first = first_entry(history, declaration)
+    return said_at(history, first), first.recorded_at, first.id
+
+
 def newest_first(history: History, declarations: Iterable[Declaration]) -> list[Declaration]:
     """List each once: the latest start, then the last said, then the last recorded, first."""
     once = {d.id: d for d in declarations}
     return sorted(
         once.values(),
-        key=lambda d: (d.start, said_at(history, d), d.recorded_at, d.id),
+        key=lambda d: (d.start, said_order(history, d)),
         reverse=True,
     )
 
@@ -110,11 +126,7 @@ def candidates(
 
 def lifts(history: History, later: Declaration, earlier: Declaration) -> bool:
     """Apply rule 2 to two candidates of one side."""
-    said_later = (said_at(history, later), later.recorded_at, later.id) > (
-        said_at(history, earlier),
-        earlier.recorded_at,
-        earlier.id,
-    )
+    said_later = said_order(history, later) > said_order(history, earlier)
     starts_no_earlier = later.start >= earlier.start
     no_less_certain = CERTAINTY.index(later.certainty) >= CERTAINTY.index(earlier.certainty)
     return said_later and starts_no_earlier and no_less_certain

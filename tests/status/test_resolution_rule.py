@@ -226,6 +226,16 @@ def test_mending_what_was_mended_does_not_undo_the_reopening_either() -> None:
     assert ask(day(11), closure, reopening, mended, again).decided_by == (reopening,)
 
 
+def test_mending_a_closure_does_not_undo_a_reopening_announced_in_the_same_breath() -> None:
+    """One decree says both: closed from the first, open again from the fifth."""
+    closure = closed(day(1), said=day(0), recorded=day(1))
+    reopening = opened(day(5), said=day(0), recorded=day(2))
+    mended = closed(day(1), recorded=day(9), supersedes=closure)
+
+    assert ask(day(10), closure, reopening).decided_by == (reopening,)
+    assert ask(day(10), closure, reopening, mended).decided_by == (reopening,)
+
+
 def test_between_two_known_facts_the_earlier_one_holds() -> None:
     """Open in 2010, next word in 2025: open in 2018, as known now but not as known then."""
     opening = opened(year(2010))

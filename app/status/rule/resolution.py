@@ -40,7 +40,9 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _SaidOrder = tuple[datetime, datetime, int]
-"""Said at, recorded at, and the id to make the order of any log total."""
+"""Said at, recorded at, and the id to make the order of any log total. A correction that keeps when
+its target was said keeps all of it, or mending one of two entries said at the same instant would
+make it the later."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -353,15 +355,15 @@ class _Known:
             (one for one in events if isinstance(one, Declaration)), key=_recorded_order
         )
         gone |= {one.supersedes for one in declared if one.supersedes}
-        said = _said_at(declared)
+        said = _said_order(declared)
         standing = [
             _Said(
                 event=one,
-                said=(said[one.id], one.recorded_at, one.id.int),
+                said=said[one.id],
                 end=one.end or _NEVER,
                 severity=SEVERITY[one.status],
                 firmness=FIRMNESS.get(one.certainty, 0),
-                prominence=(one.start, (said[one.id], one.recorded_at, one.id.int)),
+                prominence=(one.start, said[one.id]),
             )
             for one in declared
             if one.id not in gone
@@ -510,16 +512,15 @@ def _recorded_order(event: Declaration) -> tuple[datetime, int]:
     return event.recorded_at, event.id.int
 
 
-def _said_at(declared: Iterable[Declaration]) -> dict[UUID, datetime]:
-    """Return when each was said; a correction that does not say so keeps its target's."""
-    said: dict[UUID, datetime] = {}
+def _said_order(declared: Iterable[Declaration]) -> dict[UUID, _SaidOrder]:
+    """Return the place of each among what was said; a correction may keep its target's."""
+    said: dict[UUID, _SaidOrder] = {}
     for one in declared:
-        if one.announced_at:
-            said[one.id] = min(one.announced_at, one.recorded_at)
-        elif one.supersedes:
+        if one.supersedes and not one.announced_at:
             said[one.id] = said[one.supersedes]
         else:
-            said[one.id] = one.recorded_at
+            said_at = min(one.announced_at or one.recorded_at, one.recorded_at)
+            said[one.id] = (said_at, one.recorded_at, one.id.int)
     return said
 
 

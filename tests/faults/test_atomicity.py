@@ -1,0 +1,420 @@
+"""A write that fails at any of its statements, or at its commit, was never there."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx2
+import psutil
+import psycopg
+import pytest
+from fastapi import FastAPI
+from psycopg import sql
+from sqlalchemy import Connection, Engine, event
+
+from app.config import Settings
+from app.database import schema
+from app.embedded import SERVICE, SUPERUSER, Server
+from app.main import create_app
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation, crossing, decision, problem
+from tests.conftest import Database
+from tests.faults.servers import Write, all_changes, assert_chained, assert_unavailable, post, told
+
+SECRET = "the password is swordfish"  # noqa: S105 -- bait, to be looked for in answers
+TABLES = sorted(schema.metadata.tables)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An application on a database of its own, and its engine to put faults into."""
+
+    api: Api
+    engine: Engine
+    database: Database
+
+    def state(self) -> dict[str, object]:
+        """Return the number of rows of every table, and the newest hash."""
+        with self.database.connect() as connection:
+            state: dict[str, object] = {}
+            for table in TABLES:
+                rows = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+                state[table] = connection.execute(rows).fetchone()
+            newest = "SELECT hash FROM change ORDER BY number DESC LIMIT 1"
+            state["newest"] = connection.execute(newest).fetchone()
+        return state
+
+
+@pytest.fixture
+async def bench(seeded: Database) -> AsyncIterator[Bench]:
+    async with bench_at(seeded, seeded.url) as found:
+        yield found
+
+
+@asynccontextmanager
+async def bench_at(database: Database, url: str) -> AsyncIterator[Bench]:
+    app: FastAPI = create_app(Settings.model_validate({"database_url": url, "pool_size": 2}))
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://crossings.test") as client,
+    ):
+        engine = app.state.sessions.kw["bind"].sync_engine
+        yield Bench(Api(client, await database.new_key()), engine, database)
+
+
+# The writes
+
+
+Prepare = Callable[[Api, str], Awaitable[Write]]
+
+
+async def two_crossings(_: Api, key: str) -> Write:
+    cited = [citation(), citation(source={"title": f"Second source of {key}"})]
+    body = decision(crossings=[SUMSKAS, TVERECIUS], citations=cited)
+    return Write(key, "/v1/events", body)
+
+
+async def correction(api: Api, key: str) -> Write:
+    wrong = (await api.declare(crossings=[SUMSKAS, TVERECIUS]))["events"]
+    assert isinstance(wrong, list)
+    supersedes = [one["id"] for one in wrong if isinstance(one, dict)]
+    body = decision(crossings=[SUMSKAS, TVERECIUS], status="open", supersedes=supersedes)
+    return Write(key, "/v1/events", body)
+
+
+async def retraction(api: Api, key: str) -> Write:
+    undo = (await api.declare())["undo"]
+    assert isinstance(undo, list)
+    body = {"reason": {"code": "other"}, "citations": [citation()]}
+    return Write(key, str(undo[0]), body)
+
+
+async def confirmation(_: Api, key: str) -> Write:
+    path = f"/v1/crossings/{MEDININKAI}/confirmations"
+    return Write(key, path, {"sides": ["LT"], "citations": [citation()]})
+
+
+async def new_crossing(_: Api, key: str) -> Write:
+    """Make a border come into being, too."""
+    sides = ["EE", "LV"]
+    names = [{"lang": "lv", "side": "LV", "name": "Valka"}]
+    return Write(
+        key, "/v1/crossings", crossing(f"valka-{key.replace('_', '-')}", sides=sides, names=names)
+    )
+
+
+async def source(_: Api, key: str) -> Write:
+    return Write(key, "/v1/sources", {"title": f"Source {key}"})
+
+
+WRITES: list[Prepare] = [
+    two_crossings,
+    correction,
+    retraction,
+    confirmation,
+    new_crossing,
+    source,
+]
+
+READS = [
+    f"/v1/crossings/{SUMSKAS}/status",
+    f"/v1/crossings/{SUMSKAS}/timeline",
+    "/v1/crossings",
+    "/v1/events",
+    "/v1/changes",
+    "/health/ready",
+]
+
+
+# The faults
+
+
+@dataclass
+class Fault:
+    """Harm that is done to a connection just before its n-th statement, or its commit."""
+
+    harm: Callable[[Connection], None]
+    before: int
+    seen: int = 0
+    struck: bool = False
+
+    def statement(self, connection: Connection, *_: object) -> None:
+        self.seen += 1
+        if self.seen == self.before:
+            self.strike(connection)
+
+    def commit(self, connection: Connection) -> None:
+        self.seen += 1
+        if self.seen == self.before:
+            self.strike(connection)
+
+    def strike(self, connection: Connection) -> None:
+        self.struck = True
+        self.harm(connection)
+
+
+@contextmanager
+def failing(bench: Bench, harm: Callable[[Connection], None], *, before: int) -> Iterator[Fault]:
+    """Do harm before the n-th step of a transaction, its commit being the last one."""
+    fault = Fault(harm, before)
+    event.listen(bench.engine, "before_cursor_execute", fault.statement)
+    event.listen(bench.engine, "commit", fault.commit)
+    try:
+        yield fault
+    finally:
+        event.remove(bench.engine, "before_cursor_execute", fault.statement)
+        event.remove(bench.engine, "commit", fault.commit)
+
+
+def losing_connection(database: Database) -> Callable[[Connection], None]:
+    def lose(connection: Connection) -> None:
+        pid = pid_of(connection)
+        with database.connect(SUPERUSER) as superuser:
+            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+
+    return lose
+
+
+def failing_inside(_: Connection) -> None:
+    raise RuntimeError(SECRET)
+
+
+def idling_too_long(connection: Connection) -> None:
+    """Halt as a suspended machine does: PostgreSQL ends a transaction that does nothing."""
+    cursor = connection.connection.cursor()
+    cursor.execute("SET idle_in_transaction_session_timeout = 1")
+    cursor.close()
+    pid = pid_of(connection)
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def pid_of(connection: Connection) -> int:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    return driver.info.backend_pid
+
+
+async def assert_all_or_nothing(
+    bench: Bench,
+    prepare: Prepare,
+    harm: Callable[[Connection], None],
+    check: Callable[[httpx2.Response], None],
+) -> None:
+    """Do harm at each step of a write in turn; see that nothing is left, and retry."""
+    step, struck = 0, True
+    while struck:
+        step += 1
+        write = await prepare(bench.api, f"step-{step}")
+        before = bench.state()
+        with failing(bench, harm, before=step) as fault:
+            response = await post(bench.api, write)
+        struck = fault.struck
+        if not struck:
+            assert response.status_code == 201
+            continue
+        check(response)
+        assert SECRET not in response.text
+        assert bench.state() == before
+
+        retry = await post(bench.api, write)
+        assert retry.status_code == 201, retry.text
+        assert "idempotent-replayed" not in retry.headers
+        after = bench.state()
+        assert after["change"] == plus_one(before["change"])
+        assert after["kept_answer"] == plus_one(before["kept_answer"])
+        again = await post(bench.api, write)
+        assert again.headers["idempotent-replayed"] == "true"
+        assert told(again) == told(retry)
+        assert bench.state() == after
+    assert step > 8  # key, lock, answer kept, place, change, row, answer, commit
+    assert_chained(await all_changes(bench.api))
+
+
+def plus_one(row: object) -> tuple[int]:
+    assert isinstance(row, tuple)
+    return (row[0] + 1,)
+
+
+def assert_internal(response: httpx2.Response) -> None:
+    problem(response, 500, "internal")
+
+
+# One connection
+
+
+@pytest.mark.parametrize("prepare", WRITES)
+async def test_a_write_whose_connection_is_lost_before_any_step_leaves_nothing(
+    bench: Bench, prepare: Prepare
+) -> None:
+    """Commit included: a 503, nothing written, and the retry does it once."""
+    lose = losing_connection(bench.database)
+    await assert_all_or_nothing(bench, prepare, lose, assert_unavailable)
+
+
+async def test_a_write_that_fails_inside_before_any_step_leaves_nothing(bench: Bench) -> None:
+    """A fault of ours is a 500 that tells nothing of what happened."""
+    await assert_all_or_nothing(bench, two_crossings, failing_inside, assert_internal)
+
+
+async def test_a_write_that_halts_for_too_long_before_any_step_leaves_nothing(
+    bench: Bench,
+) -> None:
+    """PostgreSQL gives up on it, so that others are not held up; that is no fault of ours."""
+    await assert_all_or_nothing(bench, confirmation, idling_too_long, assert_unavailable)
+
+
+async def test_a_preview_whose_connection_is_lost_before_any_step_is_a_503(bench: Bench) -> None:
+    """Savepoint and all."""
+    before = bench.state()
+    answers = await with_connections_lost(
+        bench, lambda: bench.api.post("/v1/events", decision(), validate_only="true")
+    )
+    for answer in answers:
+        assert_unavailable(answer)
+    assert len(answers) > 8
+    assert bench.state() == before
+
+
+async def test_a_read_whose_connection_is_lost_before_any_step_is_a_503(bench: Bench) -> None:
+    for path in READS:
+        answers = await with_connections_lost(bench, partial(bench.api.get, path))
+        *during, at_commit = answers
+        assert during
+        for answer in during:
+            assert_unavailable(answer)
+        # Of a read, the commit is a formality.
+        if at_commit.status_code != 200:
+            assert_unavailable(at_commit)
+
+
+async def with_connections_lost(
+    bench: Bench, request: Callable[[], Awaitable[httpx2.Response]]
+) -> list[httpx2.Response]:
+    """Make a request again and again, its connection lost at each of its steps in turn."""
+    answers: list[httpx2.Response] = []
+    while True:
+        lose = losing_connection(bench.database)
+        with failing(bench, lose, before=len(answers) + 1) as fault:
+            answer = await request()
+        if not fault.struck:
+            assert answer.status_code == 200
+            return answers
+        answers.append(answer)
+
+
+# The commit
+
+
+@pytest.mark.parametrize(
+    ("code", "check"),
+    [
+        pytest.param("P0001", assert_internal, id="fault"),
+        pytest.param("23514", assert_internal, id="constraint"),
+        pytest.param("53100", assert_unavailable, id="disk full"),
+        pytest.param("40001", assert_unavailable, id="conflict"),
+    ],
+)
+async def test_a_write_refused_at_its_commit_is_never_acknowledged(
+    bench: Bench, code: str, check: Callable[[httpx2.Response], None]
+) -> None:
+    """The answer goes out after the commit, so that a 201 is a promise."""
+    for prepare in WRITES:
+        write = await prepare(bench.api, prepare.__name__)
+        before = bench.state()
+        with refused_at_commit(bench.database, code):
+            response = await post(bench.api, write)
+        check(response)
+        assert SECRET not in response.text
+        assert "location" not in response.headers
+        assert bench.state() == before
+
+        retry = await post(bench.api, write)
+        assert retry.status_code == 201
+        assert "idempotent-replayed" not in retry.headers
+        assert bench.state()["change"] == plus_one(before["change"])
+
+
+@contextmanager
+def refused_at_commit(database: Database, code: str) -> Iterator[None]:
+    with database.connect() as owner:
+        raising = sql.SQL(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE EXCEPTION {} USING ERRCODE = {}; END$$"
+        ).format(sql.Literal(SECRET), sql.Literal(code))
+        owner.execute(raising)
+        owner.execute(
+            "CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON change"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+        try:
+            yield
+        finally:
+            owner.execute("DROP TRIGGER refused ON change")
+            owner.execute("DROP FUNCTION refuse()")
+
+
+async def test_a_commit_that_was_done_but_not_heard_of_is_replayed(
+    seeded: Database, tmp_path: Path
+) -> None:
+    """The connection is lost after the commit: a 503, and the retry tells what was written."""
+    async with deaf_to_commits(seeded, tmp_path) as (url, deafness), bench_at(seeded, url) as bench:
+        for prepare in WRITES:
+            write = await prepare(bench.api, prepare.__name__)
+            before = bench.state()
+            deafness.set()
+            response = await post(bench.api, write)
+            deafness.clear()
+            assert_unavailable(response)
+            after = bench.state()
+            assert after["change"] == plus_one(before["change"])
+
+            retry = await post(bench.api, write)
+            assert retry.status_code == 201
+            assert retry.headers["idempotent-replayed"] == "true"
+            newest = (await all_changes(bench.api))[-1]["change"]
+            assert retry.headers["change-number"] == str(newest)
+            assert bench.state() == after
+
+
+@asynccontextmanager
+async def deaf_to_commits(
+    database: Database, folder: Path
+) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Stand between a client and its server; while the event is set, hang up after a COMMIT."""
+    deafness = asyncio.Event()
+    ours = Server(folder)
+    streams: list[asyncio.StreamWriter] = []
+
+    async def pass_on(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        path = database.server.socket_dir / ".s.PGSQL.5432"
+        server, to_server = await asyncio.open_unix_connection(path)
+        streams.extend([to_client, to_server])
+        committing = asyncio.Event()
+
+        async def ask() -> None:
+            while data := await client.read(2**16):
+                if deafness.is_set() and b"COMMIT" in data:
+                    committing.set()
+                to_server.write(data)
+            to_server.close()
+
+        async def answer() -> None:
+            while (data := await server.read(2**16)) and not committing.is_set():
+                to_client.write(data)
+            to_client.close()
+            to_server.close()
+
+        await asyncio.gather(ask(), answer(), return_exceptions=True)
+
+    listener = await asyncio.start_unix_server(pass_on, folder / ".s.PGSQL.5432")
+    async with listener:
+        yield ours.url(SERVICE, database.name), deafness
+        for stream in streams:
+            stream.close()
