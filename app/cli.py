@@ -294,10 +294,30 @@ def worker_app() -> FastAPI:
     """Build the application in a process that uvicorn started: it ends with its parent."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # The terminal's Ctrl-C reaches every process; the parent tells the workers in order.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_follow, args=[parent], daemon=True).start()
     return create_app()
+
+
+class Workers(Multiprocess):
+    """Processes that do not hear the terminal's Ctrl-C: their parent ends them in order."""
+
+    def init_processes(self) -> None:
+        with _interrupts_held():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        with _interrupts_held():
+            super().keep_subprocess_alive()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold SIGINT back; a process started meanwhile holds it back for good."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _follow(parent: multiprocessing.process.BaseProcess) -> None:
@@ -334,7 +354,7 @@ def _serve(settings: Settings, database: Database) -> None:
         if settings.workers == 1:
             server.run(sockets=[listener])
         else:
-            Multiprocess(config, sockets=[listener]).run()
+            Workers(config, sockets=[listener]).run()
     except KeyboardInterrupt:
         return
     if settings.workers == 1 and not server.started:
