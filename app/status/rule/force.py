@@ -1,0 +1,131 @@
+"""Which declarations of a side are in force: what is lifted, and what decides."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from uuid import UUID
+
+from app.status.rule.history import Declaration
+from app.vocabulary import Certainty, Status
+
+SEVERITY: Mapping[Status, int] = {Status.OPEN: 1, Status.RESTRICTED: 2, Status.CLOSED: 3}
+FIRMNESS: Mapping[Certainty, int] = {Certainty.REPORTED: 1, Certainty.CONFIRMED: 2}
+
+SaidOrder = tuple[datetime, datetime, int]
+"""Said at, recorded at, and the id to make the order of any log total. A correction that keeps when
+its target was said keeps all of it, or mending one of two entries said at the same instant would
+make it the later."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """An eligible declaration with its place among the others."""
+
+    event: Declaration
+    said: SaidOrder
+    end: datetime
+    severity: int
+    firmness: int
+    prominence: tuple[datetime, SaidOrder]
+
+
+by_said = attrgetter("said")
+by_prominence = attrgetter("prominence")
+
+
+class InForce:
+    """One side's declarations in force for one lane, as instants pass in order.
+
+    In force, the later said starts the earlier (else it would lift the other), so within one
+    firmness only the next one said can lift a newcomer. Each step costs a few bisections.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[int, list[Said]] = {firmness: [] for firmness in FIRMNESS.values()}
+        self._ranked: dict[int, list[Said]] = {
+            severity: [] for severity in sorted(SEVERITY.values(), reverse=True)
+        }
+        self._shadowed: list[Said] = []
+
+    def enter(self, new: Said) -> None:
+        """Let ``new`` take effect: call in order of start, then of being said."""
+        if self._shadowed:
+            self._shadowed = [
+                old for old in self._shadowed if old.end > new.end or not _lifts(new, old)
+            ]
+        for firmness, line in self._said.items():
+            if firmness <= new.firmness:
+                lifted = line[: bisect_left(line, new.said, key=by_said)]
+                del line[: len(lifted)]
+                for old in lifted:
+                    self._unrank(old)
+                self._shadowed += [old for old in lifted if old.end > new.end]
+        self._raise(new)
+
+    def leave(self, old: Said) -> None:
+        """End ``old``, in force or not, and raise what only it had lifted."""
+        line = self._said[old.firmness]
+        place = bisect_left(line, old.said, key=by_said)
+        if place == len(line) or line[place] is not old:
+            self._shadowed = [other for other in self._shadowed if other is not old]
+            return
+        del line[place]
+        self._unrank(old)
+        for other in sorted(self._shadowed, key=by_said, reverse=True):
+            if not self._is_lifted(other):
+                self._raise(other)
+                self._shadowed.remove(other)
+
+    def foremost(self) -> Said | None:
+        """Return the most severe, of those the latest to start, then the latest said."""
+        for line in self._ranked.values():
+            if line:
+                return line[-1]
+        return None
+
+    def __iter__(self) -> Iterator[Said]:
+        for line in self._said.values():
+            yield from line
+
+    def _is_lifted(self, old: Said) -> bool:
+        for firmness, line in self._said.items():
+            if firmness >= old.firmness:
+                later = bisect_right(line, old.said, key=by_said)
+                if later < len(line) and line[later].event.start >= old.event.start:
+                    return True
+        return False
+
+    def _raise(self, new: Said) -> None:
+        insort(self._said[new.firmness], new, key=by_said)
+        insort(self._ranked[new.severity], new, key=by_prominence)
+
+    def _unrank(self, old: Said) -> None:
+        line = self._ranked[old.severity]
+        del line[bisect_left(line, old.prominence, key=by_prominence)]
+
+
+def _lifts(later: Said, old: Said) -> bool:
+    return (
+        later.said > old.said
+        and later.event.start >= old.event.start
+        and later.firmness >= old.firmness
+    )
+
+
+def decider_of(sides: Iterable[InForce]) -> Said | None:
+    foremost = [found for side in sides if (found := side.foremost())]
+    return max(foremost, key=lambda one: (one.severity, one.prominence), default=None)
+
+
+def said_order(declared: Iterable[Declaration]) -> dict[UUID, SaidOrder]:
+    """Return the place of each among what was said; a correction may keep its target's."""
+    said: dict[UUID, SaidOrder] = {}
+    for one in declared:
+        if one.supersedes and not one.announced_at:
+            said[one.id] = said[one.supersedes]
+        else:
+            said_at = min(one.announced_at or one.recorded_at, one.recorded_at)
+            said[one.id] = (said_at, one.recorded_at, one.id.int)
+    return said
