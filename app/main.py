@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import attrgetter
 
 from fastapi import Depends, FastAPI
 
@@ -13,6 +14,7 @@ from app.http import problems
 from app.http.docs import router as docs
 from app.http.openapi import DESCRIPTION, TAGS, document
 from app.http.parameters import refuse_unknown
+from app.places.router import borders
 from app.places.router import router as places
 from app.sources.router import router as sources
 from app.status.router import router as status
@@ -40,13 +42,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        generate_unique_id_function=attrgetter("name"),
         redirect_slashes=False,
     )
     app.state.sessions = create_sessions(engine)
     problems.install(app)
     app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
-    for feature in (places, status, sources, changes, health):
+    for feature in (status, places, borders, sources, changes, health):
         app.include_router(
             feature,
             dependencies=[Depends(refuse_unknown)],

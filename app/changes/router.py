@@ -14,7 +14,7 @@ from app.http.routing import feature_router
 router = feature_router(prefix="/v1/changes", tag="changes")
 
 
-@router.get("", responses=responses())
+@router.get("", summary="Follow every change", responses=responses())
 async def list_changes(
     session: Session,
     request: Request,

@@ -25,13 +25,13 @@ class Ready(Body):
     schema_revision: str
 
 
-@router.get("/live", responses=responses())
+@router.get("/live", summary="Is it alive?", responses=responses())
 async def live() -> Live:
     """Tell that the process is alive. It does not ask the database."""
     return Live()
 
 
-@router.get("/ready", responses=responses())
+@router.get("/ready", summary="Is it ready?", responses=responses())
 async def ready(session: Session) -> Ready:
     """Tell whether the service can answer; 503 while it cannot."""
     connection = await session.connection()

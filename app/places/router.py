@@ -19,9 +19,10 @@ from app.places.schemas import CrossingIn
 from app.vocabulary import KeyScope, Mode, Status
 
 router = feature_router(prefix="/v1", tag="crossings")
+borders = feature_router(prefix="/v1/borders", tag="borders")
 
 
-@router.get("/crossings", responses=responses())
+@router.get("/crossings", summary="List crossings with their status", responses=responses())
 async def list_crossings(
     session: Session,
     response: Response,
@@ -55,7 +56,9 @@ async def list_crossings(
     return turn.page(found, lambda crossing: (crossing.id,))
 
 
-@router.get("/crossings/{crossing_id}", responses=responses(CrossingNotFound))
+@router.get(
+    "/crossings/{crossing_id}", summary="Look at a crossing", responses=responses(CrossingNotFound)
+)
 async def get_crossing(
     session: Session, response: Response, crossing_id: Annotated[CrossingId, Path()]
 ) -> CrossingAlone:
@@ -67,6 +70,7 @@ async def get_crossing(
 
 @router.post(
     "/crossings",
+    summary="Add a crossing",
     status_code=201,
     response_model=CrossingAlone,
     responses=responses(*WRITE_PROBLEMS, CrossingExists) | preview(CrossingPreview),
@@ -78,7 +82,7 @@ async def post_crossing(
     return await writer.once(crossing, partial(service.add_crossing, crossing=crossing))
 
 
-@router.get("/borders/{border_id}", responses=responses(BorderNotFound), tags=["borders"])
+@borders.get("/{border_id}", summary="Look at a border", responses=responses(BorderNotFound))
 async def get_border(
     session: Session,
     response: Response,

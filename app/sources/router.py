@@ -23,7 +23,7 @@ _ARTICLE = str(seed_id("source/article", "source"))
 SourceId = Annotated[UUID, Path(description="A source's id.", examples=[_ARTICLE])]
 
 
-@router.get("", responses=responses())
+@router.get("", summary="List sources", responses=responses())
 async def list_sources(session: Session, turn: AskedTurn) -> Page[SourceOut]:
     """List where facts come from, the newest first."""
     return turn.page(
@@ -32,7 +32,7 @@ async def list_sources(session: Session, turn: AskedTurn) -> Page[SourceOut]:
     )
 
 
-@router.get("/{source_id}", responses=responses(SourceNotFound))
+@router.get("/{source_id}", summary="Look at a source", responses=responses(SourceNotFound))
 async def get_source(session: Session, source_id: SourceId) -> SourceOut:
     """Return one source."""
     return await service.get_source(session, source_id)
@@ -40,6 +40,7 @@ async def get_source(session: Session, source_id: SourceId) -> SourceOut:
 
 @router.post(
     "",
+    summary="Record a source",
     status_code=201,
     response_model=SourceOut,
     responses=responses(*WRITE_PROBLEMS) | preview(SourcePreview),

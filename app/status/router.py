@@ -49,7 +49,11 @@ AskedTo = Annotated[
 EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
 
 
-@router.get("/crossings/{crossing_id}/status", responses=responses(CrossingNotFound, LaneNotFound))
+@router.get(
+    "/crossings/{crossing_id}/status",
+    summary="Is it open?",
+    responses=responses(CrossingNotFound, LaneNotFound),
+)
 async def get_status(
     session: Session,
     response: Response,
@@ -71,7 +75,9 @@ async def get_status(
 
 
 @router.get(
-    "/crossings/{crossing_id}/timeline", responses=responses(CrossingNotFound, LaneNotFound)
+    "/crossings/{crossing_id}/timeline",
+    summary="What was it, and what will it be?",
+    responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_timeline(
     session: Session,
@@ -109,7 +115,11 @@ async def get_timeline(
     return turn.page(found, lambda one: (str(one.until),), **pinned)
 
 
-@router.get("/crossings/{crossing_id}/events", responses=responses(CrossingNotFound))
+@router.get(
+    "/crossings/{crossing_id}/events",
+    summary="Read a crossing's log",
+    responses=responses(CrossingNotFound),
+)
 async def list_crossing_events(
     session: Session, crossing_id: CrossingPath, turn: AskedTurn
 ) -> Page[EventOut]:
@@ -123,7 +133,7 @@ async def list_crossing_events(
     return turn.page(found, _place)
 
 
-@router.get("/events", responses=responses())
+@router.get("/events", summary="Read the log", responses=responses())
 async def list_events(
     session: Session,
     turn: AskedTurn,
@@ -143,7 +153,7 @@ async def list_events(
     return turn.page(found, _place)
 
 
-@router.get("/events/{event_id}", responses=responses(EventNotFound))
+@router.get("/events/{event_id}", summary="Look at an event", responses=responses(EventNotFound))
 async def get_event(session: Session, event_id: EventPath) -> EventOut:
     """Return one status event, and what became of it."""
     return await log.get_event(session, event_id)
@@ -151,6 +161,7 @@ async def get_event(session: Session, event_id: EventPath) -> EventOut:
 
 @router.post(
     "/events",
+    summary="Declare or correct a status",
     status_code=201,
     response_model=DecisionOut,
     responses=responses(*WRITE_PROBLEMS, Superseded, NotCorrectable) | preview(DecisionPreview),
@@ -166,6 +177,7 @@ async def post_event(decision: DecisionIn, writer: EventWriter) -> Response:
 
 @router.post(
     "/events/{event_id}/retraction",
+    summary="Withdraw an event",
     status_code=201,
     response_model=DecisionOut,
     responses=responses(*WRITE_PROBLEMS, EventNotFound, Superseded, NotRetractable)
@@ -183,6 +195,7 @@ async def post_retraction(
 
 @router.post(
     "/crossings/{crossing_id}/confirmations",
+    summary="Confirm that it is still so",
     status_code=201,
     response_model=DecisionOut,
     responses=responses(*WRITE_PROBLEMS, CrossingNotFound) | preview(DecisionPreview),
