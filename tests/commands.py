@@ -13,7 +13,7 @@ from tests.conftest import Database
 PATIENCE = 60
 """Seconds: however busy the machine is."""
 
-_BIN = Path(sys.executable).parent
+BIN = Path(sys.executable).parent
 _OURS = {"CROSSINGS", "DATABASE", "PGHOST", "PGPORT"}
 
 
@@ -39,7 +39,7 @@ def start(*arguments: str | Path, env: dict[str, str] | None = None) -> subproce
     """Start a command of the project in a group of its own, as a terminal does."""
     name, *rest = arguments
     return subprocess.Popen(
-        [_BIN / name, *rest],
+        [BIN / name, *rest],
         cwd=PROJECT,
         env=env or environment(),
         stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.config import Settings
 from app.main import create_app
-from tests.servers import RunningServer, running_server
+from tests.servers import Service, service
 
 # The document alone is read here: no database is asked before the tests run.
 document = create_app(Settings(database_url="postgresql://nowhere/none")).openapi()
@@ -19,16 +19,15 @@ schema = schemathesis.openapi.from_dict(document)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("fuzz") / "data") as found:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    with service(folder / "serve.log", data_dir=folder / "data") as found:
         yield found
 
 
 @schema.parametrize()
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
-def test_no_input_breaks_the_service_or_its_document(
-    case: Case[Any], server: RunningServer
-) -> None:
+def test_no_input_breaks_the_service_or_its_document(case: Case[Any], server: Service) -> None:
     """No 5xx, no answer that the document does not promise, every error a problem."""
     response = case.call_and_validate(
         base_url=server.url,

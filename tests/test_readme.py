@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from app.config import Settings
 from app.database.schema import PROJECT
-from tests.servers import running_server
+from tests.servers import service
 
 # One terminal, many blocks: what one sets, the next ones use.
 REMEMBERED = "if [ -f state ]; then . ./state; fi"
@@ -56,7 +56,7 @@ def test_the_container_files_set_only_settings() -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the commands use curl")
 def test_the_first_five_minutes_work_as_written(tmp_path: Path) -> None:
     """Each block of commands runs, and its last output holds what the README shows."""
-    with running_server(tmp_path / "data") as server:
+    with service(tmp_path / "serve.log", data_dir=tmp_path / "data") as server:
         for commands, shown in five_minutes():
             script = commands.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
             done = subprocess.run(

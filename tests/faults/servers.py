@@ -2,14 +2,8 @@
 
 import contextlib
 import hashlib
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,22 +27,7 @@ from tests.api import (
     decision,
     problem,
 )
-
-START_SECONDS = 60
-"""However busy the machine is."""
-
-CALM_SECONDS = 60
-"""However long a recovery may take."""
-
-COMMAND = Path(sys.executable).with_name("crossings")
-
-
-def eventually(holds: Callable[[], object], *, within: float = CALM_SECONDS) -> None:
-    """Poll until something holds."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
+from tests.servers import CALM_SECONDS
 
 
 async def until(holds: Callable[[], object], *, within: float = CALM_SECONDS) -> None:
@@ -56,110 +35,6 @@ async def until(holds: Callable[[], object], *, within: float = CALM_SECONDS) ->
     with anyio.fail_after(within):
         while not holds():  # noqa: ASYNC110 -- what is waited for is no event of ours
             await anyio.sleep(0.01)
-
-
-# Processes
-
-
-@dataclass(frozen=True)
-class Service:
-    """A `crossings serve` that was ready."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def family(self) -> list[psutil.Process]:
-        """Return its main process, and all that it started, PostgreSQL and workers included."""
-        main = psutil.Process(self.process.pid)
-        return [main, *main.children(recursive=True)]
-
-    def kill(self) -> None:
-        """End its main process as the kernel does when memory is short."""
-        self.process.kill()
-        self.process.wait()
-
-    @asynccontextmanager
-    async def api(self, key: str) -> AsyncIterator[Api]:
-        async with httpx2.AsyncClient(
-            base_url=self.url, timeout=CALM_SECONDS, trust_env=False
-        ) as client:
-            yield Api(client, key)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@contextmanager
-def service(
-    log: Path,
-    *options: str,
-    port: int | None = None,
-    data_dir: Path | None = None,
-    database_url: str | None = None,
-    drain_seconds: int = 5,
-) -> Iterator[Service]:
-    """Run `crossings serve` until the block ends; see that it leaves no process behind."""
-    port = port or free_port()
-    ours = {"CROSSINGS", "DATABASE", "PGHOST", "PGPORT"}
-    environment = {k: v for k, v in os.environ.items() if k.partition("_")[0] not in ours}
-    environment["CROSSINGS_DRAIN_SECONDS"] = str(drain_seconds)
-    if database_url:
-        environment["DATABASE_URL"] = database_url
-    if data_dir:
-        options = ("--data-dir", str(data_dir), *options)
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", str(port), *options],
-            stdout=output,
-            stderr=output,
-            env=environment,
-        )
-    running = Service(process, port, log)
-    try:
-        _await_ready(running)
-        yield running
-    finally:
-        _stop(running)
-
-
-def _stop(running: Service) -> None:
-    if running.process.poll() is not None:
-        return
-    family = running.family()
-    running.process.terminate()
-    try:
-        running.process.wait(CALM_SECONDS)
-        eventually(lambda: not any(map(is_alive, family)))
-    finally:
-        for one in filter(is_alive, family):
-            one.kill()
-        running.process.wait()
-
-
-def _await_ready(running: Service) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and running.process.poll() is None:
-        with contextlib.suppress(httpx2.TransportError):
-            ready = httpx2.get(f"{running.url}/health/ready", trust_env=False, timeout=10)
-            if ready.status_code == 200:
-                return
-        time.sleep(0.02)
-    raise AssertionError(running.log.read_text(encoding="utf-8", errors="replace"))
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def postmaster(data_dir: Path) -> psutil.Process:

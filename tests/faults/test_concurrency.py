@@ -33,10 +33,10 @@ from tests.faults.servers import (
     assert_chained,
     assert_unavailable,
     post,
-    service,
     told,
     until,
 )
+from tests.servers import service
 
 PATIENCE = 20
 """Seconds after which an answer counts as missing."""

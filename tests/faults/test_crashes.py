@@ -18,29 +18,24 @@ import pytest
 from app.changes.service import LOG_LOCK
 from app.embedded import DATABASE, OWNER
 from tests.api import Api, decision
+from tests.commands import BIN
 from tests.conftest import Database
 from tests.faults.servers import (
-    CALM_SECONDS,
-    COMMAND,
     WAITING,
     Author,
     Ledger,
-    Service,
     all_changes,
     assert_chained,
     assert_kept,
     assert_unavailable,
     database_of,
-    eventually,
-    free_port,
-    is_alive,
     postmaster,
-    service,
     signal_all,
     told,
     until,
     write_on,
 )
+from tests.servers import CALM_SECONDS, Service, eventually, free_port, is_alive, service
 
 WRITERS = 8
 
@@ -105,7 +100,7 @@ class Scene:
 
     async def assert_checked(self) -> None:
         """Let the service check itself, too."""
-        check = [str(COMMAND), "check", "--data-dir", str(self.data_dir)]
+        check = [str(BIN / "crossings"), "check", "--data-dir", str(self.data_dir)]
         done = await anyio.run_process(check, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
 
@@ -269,7 +264,7 @@ def start_and_kill(data_dir: Path, moment: list[Path]) -> None:
     """Serve a directory until one of some files appears."""
     with data_dir.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
-            [COMMAND, "serve", "--port", str(free_port()), "--data-dir", data_dir],
+            [BIN / "crossings", "serve", "--port", str(free_port()), "--data-dir", data_dir],
             stdout=log,
             stderr=log,
         )

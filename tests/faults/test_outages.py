@@ -29,14 +29,13 @@ from tests.faults.servers import (
     assert_kept,
     assert_unavailable,
     database_of,
-    eventually,
-    is_alive,
     postmaster,
     signal_all,
     until,
     write_on,
     written_by_hand,
 )
+from tests.servers import eventually, is_alive
 
 PATIENCE = 20
 """Seconds after which an answer counts as missing, whatever the database does."""
