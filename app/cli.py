@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -313,6 +314,8 @@ class Workers(Multiprocess):
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Hold SIGINT back; a process started meanwhile holds it back for good."""
+    # Its start, which the first process brings about, would let SIGINT through again.
+    resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
