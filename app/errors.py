@@ -92,6 +92,24 @@ class SourceNotFound(NotFound):
     slug, title = "source-not-found", "There is no such source"
 
 
+class NoticeNotFound(NotFound):
+    """No notice has this id."""
+
+    slug, title = "notice-not-found", "There is no such notice"
+
+
+class IncidentNotFound(NotFound):
+    """No incident has this id."""
+
+    slug, title = "incident-not-found", "There is no such incident"
+
+
+class CountryNotFound(NotFound):
+    """The country is not on any border that is known here."""
+
+    slug, title = "country-not-found", "There is no such country here"
+
+
 class MethodNotAllowed(Problem):
     """The address exists but not with this method."""
 
@@ -99,21 +117,21 @@ class MethodNotAllowed(Problem):
 
 
 class Superseded(Problem):
-    """The event was corrected or withdrawn already."""
+    """What is to be corrected or withdrawn was corrected or withdrawn already."""
 
-    status, slug, title = 409, "superseded", "The event is no longer in force"
+    status, slug, title = 409, "superseded", "It was corrected or withdrawn already"
 
 
 class NotCorrectable(Problem):
-    """The event is not one that this correction may supersede."""
+    """What is to be corrected is nothing that this correction may supersede."""
 
-    status, slug, title = 409, "not-correctable", "The event cannot be corrected so"
+    status, slug, title = 409, "not-correctable", "It cannot be corrected so"
 
 
 class NotRetractable(Problem):
-    """The event is not one that can be withdrawn."""
+    """What is to be withdrawn is nothing that can be withdrawn."""
 
-    status, slug, title = 409, "not-retractable", "The event cannot be retracted"
+    status, slug, title = 409, "not-retractable", "It cannot be retracted"
 
 
 class CrossingExists(Problem):

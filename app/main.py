@@ -14,10 +14,26 @@ from app.http import problems
 from app.http.docs import router as docs
 from app.http.openapi import DESCRIPTION, TAGS, document
 from app.http.parameters import refuse_unknown
-from app.places.router import borders
+from app.http.root import router as root
+from app.notices.router import incidents_router, notices_router
+from app.places.router import borders, countries
 from app.places.router import router as places
 from app.sources.router import router as sources
 from app.status.router import router as status
+
+FEATURES = (
+    root,
+    status,
+    places,
+    borders,
+    countries,
+    notices_router,
+    incidents_router,
+    sources,
+    changes,
+    health,
+)
+"""In the order of the documentation."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -49,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
-    for feature in (status, places, borders, sources, changes, health):
+    for feature in FEATURES:
         app.include_router(
             feature,
             dependencies=[Depends(refuse_unknown)],

@@ -126,6 +126,53 @@ class SourceKind(StrEnum):
     DATASET = "dataset"
 
 
+class NoticeKind(StrEnum):
+    """What a notice tells. None of them is a status."""
+
+    ANNOUNCEMENT = "announcement"
+    """An authority makes a decision or an intention known."""
+    TRAVEL_ADVICE = "travel_advice"
+    SECURITY_MEASURE = "security_measure"
+    THREAT_ASSESSMENT = "threat_assessment"
+    REACTION = "reaction"
+    NEGOTIATION = "negotiation"
+    """What is only under discussion, and the talks about it."""
+    EXPECTED_IMPACT = "expected_impact"
+    CONTEXT = "context"
+    """What one has to know to understand the rest."""
+
+
+class Qualifier(StrEnum):
+    """How a figure's value bounds what it counts."""
+
+    EXACTLY = "exactly"
+    UP_TO = "up_to"
+    AT_LEAST = "at_least"
+    ABOUT = "about"
+
+
+class CrossingOrder(StrEnum):
+    """In which order crossings are listed."""
+
+    EVIDENCE = "evidence"
+    """The one that nobody has confirmed for longest comes first."""
+
+
+class GapCode(StrEnum):
+    """What is not covered of a border."""
+
+    SIDE_SILENT = "side_silent"
+    """Nothing in force is known from a side."""
+    NEVER_DECLARED = "never_declared"
+    """Nobody ever said anything that would hold of some lane."""
+    EVIDENCE_OLD = "evidence_old"
+    """What was last said is too old to be relied on."""
+    LOCATION_UNKNOWN = "location_unknown"
+    OPENING_HOURS = "opening_hours"
+    WAITING_TIMES = "waiting_times"
+    OTHER_CROSSINGS = "other_crossings"
+
+
 class ChangeKind(StrEnum):
     """What one committed step of the world was; the later ones are reserved by name."""
 

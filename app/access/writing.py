@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Annotated
 
 import rfc8785
@@ -86,7 +87,11 @@ class Writer:
     validate_only: bool
 
     async def once(
-        self, body: BaseModel, write: Callable[[AsyncSession, Reporter], Awaitable[Written]]
+        self,
+        body: BaseModel,
+        write: Callable[[AsyncSession, Reporter], Awaitable[Written]],
+        *,
+        status: int = 201,
     ) -> Response:
         """Do ``write`` unless the idempotency key says that it is done already.
 
@@ -95,19 +100,23 @@ class Writer:
         if self.validate_only:
             return await self._preview(write)
         if self.idempotency_key is None:
-            return _answer(await write(self.session, self.reporter))
+            return _answer(await write(self.session, self.reporter), status)
         request_hash = self._request_hash(body)
         kept = await self._kept()
         if kept is not None:
             return _replay(kept, request_hash)
-        response = _answer(await write(self.session, self.reporter))
+        response = _answer(await write(self.session, self.reporter), status)
         self.session.add(
             KeptAnswer(
                 key_id=self.reporter.key_id,
                 idempotency_key=self.idempotency_key,
                 request_hash=request_hash,
                 status=response.status_code,
-                headers={name: response.headers[name] for name in ("location", "change-number")},
+                headers={
+                    name: response.headers[name]
+                    for name in ("location", "change-number")
+                    if name in response.headers
+                },
                 body=bytes(response.body),
             )
         )
@@ -174,11 +183,14 @@ def _unquoted(key: str) -> str:
     return found[1] or found[2]
 
 
-def _answer(written: Written) -> Response:
+def _answer(written: Written, status: int) -> Response:
+    headers = {"Change-Number": str(written.change)}
+    if status == HTTPStatus.CREATED:
+        headers["Location"] = written.location
     return Response(
         written.body.model_dump_json(by_alias=True),
-        201,
-        headers={"Location": written.location, "Change-Number": str(written.change)},
+        status,
+        headers=headers,
         media_type="application/json",
     )
 

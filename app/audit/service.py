@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.models import Change
 from app.changes.service import GENESIS, chained_hash, changes_after
+from app.notices.told import notices_told
 from app.places.details import versions_told
 from app.sources.models import Source
 from app.sources.service import source_told
@@ -20,6 +21,9 @@ from app.status.log import event_told, events_out
 from app.status.models import StatusEvent
 
 _BATCH = 200
+_TABLES = ("events", "sources", "crossings", "notices", "incidents", "retractions")
+"""What a change's payload may list the rows of."""
+
 _Told = dict[str, list[JsonValue]]
 
 
@@ -41,7 +45,7 @@ async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
 
 def _told(change: Change) -> _Told:
     """Return what the change's payload says of each table's rows, in a fixed order."""
-    found: _Told = {"events": [], "sources": [], "crossings": []}
+    found: _Told = {name: [] for name in _TABLES}
     for name, rows in found.items():
         listed = change.payload.get(name, [])
         if isinstance(listed, list):
@@ -51,9 +55,7 @@ def _told(change: Change) -> _Told:
 
 async def _rows_told(session: AsyncSession, first: int, last: int) -> defaultdict[int, _Told]:
     """Return the rows of each change as its payload should tell them."""
-    found: defaultdict[int, _Told] = defaultdict(
-        lambda: {"events": [], "sources": [], "crossings": []}
-    )
+    found: defaultdict[int, _Told] = defaultdict(lambda: {name: [] for name in _TABLES})
     events = select(StatusEvent).where(StatusEvent.change.between(first, last))
     for event in await events_out(session, (await session.scalars(events)).all()):
         found[event.change]["events"].append(event_told(event))
@@ -62,6 +64,8 @@ async def _rows_told(session: AsyncSession, first: int, last: int) -> defaultdic
         found[source.change]["sources"].append(source_told(source))
     for version, told in await versions_told(session, first=first, last=last):
         found[version]["crossings"].append(told)
+    for name, change, told in await notices_told(session, first=first, last=last):
+        found[change][name].append(told)
     for rows_by_table in found.values():
         for rows in rows_by_table.values():
             rows.sort(key=_id)

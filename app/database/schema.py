@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, make_url, text
 # Importing the tables of every feature is what fills the metadata.
 import app.access.models
 import app.changes.models
+import app.notices.models
 import app.places.models
 import app.seeding.models
 import app.sources.models

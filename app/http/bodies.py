@@ -2,9 +2,11 @@
 
 import re
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Annotated
 
 import iso3166
+from babel import Locale
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -86,6 +88,7 @@ Text = Annotated[
     AfterValidator(_printable),
     Field(max_length=2000, json_schema_extra={"pattern": "^[^\\u0000\\ud800-\\udfff]*$"}),
 ]
+Prose = Annotated[Text, Field(min_length=1)]
 Line = Annotated[
     str,
     AfterValidator(_printable),
@@ -93,6 +96,52 @@ Line = Annotated[
         min_length=1,
         max_length=300,
         json_schema_extra={"pattern": "^[^\\u0000\\ud800-\\udfff]*$"},
+    ),
+]
+
+
+@cache
+def _languages() -> frozenset[str]:
+    """Return the ISO 639 codes that CLDR knows by name."""
+    return frozenset(str(code) for code in Locale("en").languages)
+
+
+def known_language(value: str) -> str:
+    """Return the tag, or say that its language is none that ISO 639 has."""
+    if value.partition("-")[0] not in _languages():
+        raise PydanticCustomError(
+            "language", "{tag} begins with no ISO 639 code of a language", {"tag": value}
+        )
+    return value
+
+
+LANGUAGE_TAG = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+Language = Annotated[
+    str,
+    AfterValidator(known_language),
+    Field(
+        pattern=LANGUAGE_TAG,
+        max_length=35,
+        examples=["lt"],
+        description="A language tag (BCP 47), like lt or be-tarask.",
+    ),
+]
+
+
+def _in_languages(value: dict[str, str]) -> dict[str, str]:
+    for tag in value:
+        known_language(tag)
+    return value
+
+
+Texts = Annotated[
+    dict[Annotated[str, Field(pattern=LANGUAGE_TAG, max_length=35)], Prose],
+    AfterValidator(_in_languages),
+    Field(
+        min_length=1,
+        max_length=50,
+        examples=[{"en": "Travel is discouraged."}],
+        description="In our own words, by language.",
     ),
 ]
 

@@ -21,8 +21,12 @@ TAGS = [
     {"name": "status", "description": "The question, its history, and the log behind it."},
     {"name": "crossings", "description": "Border crossing points and their present status."},
     {"name": "borders", "description": "All crossings between two countries."},
-    {"name": "sources", "description": "Where facts come from."},
+    {"name": "countries", "description": "The countries whose borders are covered."},
+    {"name": "notices", "description": "Cited facts that are no status."},
+    {"name": "incidents", "description": "Stories: decisions and notices that belong together."},
+    {"name": "sources", "description": "Where facts come from, and what was drawn from each."},
     {"name": "changes", "description": "Every committed change, numbered and hash-chained."},
+    {"name": "collections", "description": "What there is."},
     {"name": "health", "description": "Is the service alive and ready?"},
 ]
 

@@ -52,10 +52,34 @@ def change_and_id(parts: list[str]) -> tuple[int, UUID]:
     return int(change), UUID(row_id)
 
 
+def number(parts: list[str]) -> int:
+    """Read the place of a row by its number."""
+    (found,) = parts
+    if not 0 <= int(found) < 2**62:
+        raise ValueError(found)
+    return int(found)
+
+
 def slug(parts: list[str]) -> str:
     """Read the place of a crossing: its id."""
     (found,) = parts
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", found):
+        raise ValueError(found)
+    return found
+
+
+def border_code(parts: list[str]) -> str:
+    """Read the place of a border: its id."""
+    (found,) = parts
+    if not re.fullmatch("[A-Z]{2}-[A-Z]{2}", found):
+        raise ValueError(found)
+    return found
+
+
+def country_code(parts: list[str]) -> str:
+    """Read the place of a country: its code."""
+    (found,) = parts
+    if not re.fullmatch("[A-Z]{2}", found):
         raise ValueError(found)
     return found
 
@@ -118,4 +142,20 @@ def _turn(
     return Turn(request, response, min(limit, MAX_LIMIT), cursor)
 
 
+def _long_turn(
+    request: Request,
+    response: Response,
+    limit: Annotated[
+        int, Query(ge=1, description="Items of the list within: more than 200 is lowered to 200.")
+    ] = MAX_LIMIT,
+    cursor: Annotated[
+        str | None,
+        Query(max_length=200, description="Where the list within starts: take it from `next`."),
+    ] = None,
+) -> Turn:
+    return _turn(request, response, limit, cursor)
+
+
 AskedTurn = Annotated[Turn, Depends(_turn)]
+AskedLongTurn = Annotated[Turn, Depends(_long_turn)]
+"""For a list within an answer that is best read whole."""

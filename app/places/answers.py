@@ -2,11 +2,17 @@
 
 from datetime import datetime
 
-from app.http.bodies import Body, BorderId, CountryCode
+from pydantic import Field
+
+from app.http.bodies import Body, BorderId, CountryCode, CrossingId
+from app.notices.schemas import NoticeOut
 from app.places.schemas import CrossingDetails
 from app.sources.schemas import CitationPreview
 from app.status.schemas import StatusOut, StatusPreview
-from app.vocabulary import Mode, Status
+from app.vocabulary import GapCode, Mode, Status
+
+NOTICES_SHOWN = 50
+"""How many notices a border is shown with."""
 
 
 class Links(Body):
@@ -42,6 +48,12 @@ class CrossingListed(CrossingDetails):
     links: Links
 
 
+class CrossingNear(CrossingListed):
+    """A crossing in a list by distance."""
+
+    distance_km: float = Field(description="From the point in `near`, along the ellipsoid.")
+
+
 class CrossingAlone(CrossingListed):
     """A crossing with the whole answer for now."""
 
@@ -56,13 +68,66 @@ class CrossingPreview(CrossingListed):
     now: StatusPreview
 
 
-class BorderOut(Body):
-    """A border: its crossings, and how many are of each status."""
+class NewestEvidence(Body):
+    """The last time that anything on a border was heard of: when, and of which crossing."""
+
+    at: datetime
+    crossing: CrossingId
+
+
+class Gap(Body):
+    """Something that one might expect to find here, and will not."""
+
+    code: GapCode
+    text: str = Field(description="What is missing, in English.")
+    side: CountryCode | None
+    crossings: list[CrossingId]
+
+
+class BorderLinks(Body):
+    """Where to go on from a border."""
+
+    self: str
+    crossings: str
+    notices: str
+    incidents: str
+
+    @classmethod
+    def of(cls, border: str) -> "BorderLinks":
+        return cls(
+            self=f"/v1/borders/{border}",
+            crossings=f"/v1/crossings?border={border}",
+            notices=f"/v1/notices?border={border}",
+            incidents=f"/v1/incidents?border={border}",
+        )
+
+
+class BorderListed(Body):
+    """A border, and how many of its crossings are of each status."""
 
     id: BorderId
     countries: list[CountryCode]
-    at: datetime | None
-    known_at: datetime | None
     counts: dict[Status, int]
     counts_by_mode: dict[Mode, dict[Status, int]]
+    newest_evidence: NewestEvidence | None
+    links: BorderLinks
+
+
+class BorderOut(BorderListed):
+    """A border: its crossings, what else holds there, and what is not covered."""
+
+    at: datetime | None
+    known_at: datetime | None
     crossings: list[CrossingListed]
+    notices: list[NoticeOut] = Field(
+        description=f"The newest {NOTICES_SHOWN} in force that concern it; `links.notices` has all."
+    )
+    not_covered: list[Gap]
+
+
+class CountryOut(Body):
+    """A country, its names by language, and the borders of it that are covered."""
+
+    code: CountryCode
+    names: dict[str, str] = Field(examples=[{"en": "Lithuania", "lt": "Lietuva"}])
+    borders: list[BorderId]

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import BorderNotFound, CrossingNotFound
+from app.places.finding.geography import Point
 from app.places.models import Border, Crossing, CrossingVersion
 from app.places.schemas import CrossingDetails, Location, Name
 from app.sources.models import Citation
@@ -35,6 +36,12 @@ class Details:
     @property
     def lanes(self) -> tuple[Lane, ...]:
         return tuple(Lane(traffic, to) for traffic in self.traffic for to in self.sides)
+
+    @property
+    def point(self) -> Point | None:
+        if self.version.lat is None or self.version.lon is None:
+            return None
+        return Point(self.version.lat, self.version.lon)
 
     @property
     def confirm_within(self) -> timedelta:
@@ -153,6 +160,16 @@ def details_out(one: Details, citations: Iterable[Citation]) -> CrossingDetails:
         confirm_within_days=version.confirm_within_days,
         citations=[citation_out(citation) for citation in citations],
         version=version.change,
+    )
+
+
+def newest_versions() -> Select[CrossingVersion]:
+    """Return the newest version of every crossing."""
+    version = CrossingVersion
+    return (
+        select(version)
+        .ext(distinct_on(version.crossing_id))
+        .order_by(version.crossing_id, version.change.desc())
     )
 
 

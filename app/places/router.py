@@ -1,32 +1,45 @@
 """HTTP of crossings and borders."""
 
+import math
 from functools import partial
 from typing import Annotated
 
-from fastapi import Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
 from app.database.sessions import Session
-from app.errors import BorderNotFound, CrossingExists, CrossingNotFound
+from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
 from app.http.bodies import BorderId, CountryCode, CrossingId
-from app.http.paging import AskedTurn, Page, slug
+from app.http.paging import AskedTurn, Page, border_code, country_code, slug
 from app.http.parameters import AskedKnowledge, At, tell_change
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
+from app.places import borders as reading
 from app.places import service
-from app.places.answers import BorderOut, CrossingAlone, CrossingListed, CrossingPreview
-from app.places.schemas import CrossingIn
-from app.vocabulary import KeyScope, Mode, Status
+from app.places.answers import (
+    BorderListed,
+    BorderOut,
+    CountryOut,
+    CrossingAlone,
+    CrossingListed,
+    CrossingNear,
+    CrossingPreview,
+)
+from app.places.finding.candidates import Rank, Wanted
+from app.places.finding.geography import Box, Point
+from app.places.schemas import Bbox, CrossingIn, CrossingPatch, Near, SearchText
+from app.vocabulary import CrossingOrder, KeyScope, Mode, Status, Traffic
 
 router = feature_router(prefix="/v1", tag="crossings")
 borders = feature_router(prefix="/v1/borders", tag="borders")
+countries = feature_router(prefix="/v1/countries", tag="countries")
 
 
-@router.get("/crossings", summary="List crossings with their status", responses=responses())
-async def list_crossings(
-    session: Session,
-    response: Response,
-    turn: AskedTurn,
+_RANK = "rank"
+"""Marks the cursors of this list among those of others."""
+
+
+def _wanted(
     ids: Annotated[
         list[CrossingId],
         Query(
@@ -38,22 +51,84 @@ async def list_crossings(
     ],
     border: Annotated[BorderId | None, Query()] = None,
     country: Annotated[CountryCode | None, Query()] = None,
-    status: Annotated[Status | None, Query(description="Only of this status now.")] = None,
     mode: Annotated[Mode | None, Query()] = None,
-) -> Page[CrossingListed]:
-    """List crossings with their status now, by id."""
-    found, asked = await service.list_crossings(
-        session,
+    traffic: Annotated[
+        Traffic | None,
+        Query(description="Only where it may cross; the status is of its lanes.", examples=["car"]),
+    ] = None,
+    to: Annotated[
+        CountryCode | None,
+        Query(description="Only into this country; the status is of its lanes.", examples=["LT"]),
+    ] = None,
+    near: Annotated[
+        Near | None,
+        Query(description="lat,lon in degrees: the nearest first.", examples=["54.69,25.28"]),
+    ] = None,
+    radius_km: Annotated[
+        float | None,
+        Query(
+            gt=0,
+            le=20_040,
+            allow_inf_nan=False,
+            description="Only so far from `near`. Locations are estimates: see `precision_km`.",
+        ),
+    ] = None,
+    bbox: Annotated[
+        Bbox | None,
+        Query(
+            description="west,south,east,north in degrees, as GeoJSON has it.",
+            examples=["23,53,27,56"],
+        ),
+    ] = None,
+    q: Annotated[
+        SearchText | None,
+        Query(
+            description="A name in any spelling, script or order of words: the best match first.",
+            examples=["Шумскас"],
+        ),
+    ] = None,
+) -> Wanted:
+    return Wanted(
         ids=ids,
         border=border,
         country=country,
-        status=status,
         mode=mode,
-        after=turn.start(slug),
+        traffic=traffic,
+        to=to,
+        near=None if near is None else Point.parse(near),
+        radius_km=radius_km,
+        bbox=None if bbox is None else Box.parse(bbox),
+        q=q,
+    )
+
+
+@router.get("/crossings", summary="List crossings with their status", responses=responses())
+async def list_crossings(
+    session: Session,
+    response: Response,
+    turn: AskedTurn,
+    wanted: Annotated[Wanted, Depends(_wanted)],
+    status: Annotated[Status | None, Query(description="Only of this status now.")] = None,
+    order: Annotated[
+        CrossingOrder | None,
+        Query(description="`evidence`: the longest unconfirmed first.", examples=["evidence"]),
+    ] = None,
+) -> Page[CrossingNear | CrossingListed]:
+    """List crossings with their status now: by id, or the nearest or best match first.
+
+    `order` goes before `near`, `near` before `q`.
+    """
+    found, asked = await service.list_crossings(
+        session,
+        wanted=wanted,
+        status=status,
+        order=order,
+        after=turn.start(_rank),
         limit=turn.limit + 1,
     )
     tell_change(response, asked.change)
-    return turn.page(found, lambda crossing: (crossing.id,))
+    page = turn.page(found, lambda pair: (_RANK, repr(pair[0].figure), pair[0].id))
+    return Page(items=[one for _, one in page.items], next=page.next)
 
 
 @router.get(
@@ -82,6 +157,44 @@ async def post_crossing(
     return await writer.once(crossing, partial(service.add_crossing, crossing=crossing))
 
 
+@router.patch(
+    "/crossings/{crossing_id}",
+    summary="Revise a crossing's details",
+    response_model=CrossingAlone | CrossingPreview,
+    responses=responses(*WRITE_PROBLEMS, CrossingNotFound),
+)
+async def patch_crossing(
+    crossing_id: Annotated[CrossingId, Path()],
+    patch: CrossingPatch,
+    writer: Annotated[Writer, writes(KeyScope.ADMIN)],
+) -> Response:
+    """Give a crossing new details, cited. The old ones stay: past answers do not change.
+
+    What is left out stays as it is. With `validate_only` the answer is what would be,
+    `version` and `change` null.
+    """
+    return await writer.once(
+        patch,
+        partial(service.patch_crossing, crossing_id=crossing_id, patch=patch),
+        status=200,
+    )
+
+
+@borders.get("", summary="List borders", responses=responses())
+async def list_borders(
+    session: Session,
+    response: Response,
+    turn: AskedTurn,
+    country: Annotated[CountryCode | None, Query()] = None,
+) -> Page[BorderListed]:
+    """List borders and how many of their crossings are of each status now, by id."""
+    found, asked = await reading.list_borders(
+        session, country=country, after=turn.start(border_code), limit=turn.limit + 1
+    )
+    tell_change(response, asked.change)
+    return turn.page(found, lambda one: (one.id,))
+
+
 @borders.get("/{border_id}", summary="Look at a border", responses=responses(BorderNotFound))
 async def get_border(
     session: Session,
@@ -90,9 +203,34 @@ async def get_border(
     knowledge: AskedKnowledge,
     at: At = None,
 ) -> BorderOut:
-    """Return a border's crossings and how many are of each status, now or at an instant."""
-    body, asked = await service.get_border_status(
+    """Return a border now or at an instant: counts by status, crossings, notices in force.
+
+    And what is not covered, plainly.
+    """
+    body, asked = await reading.get_border_status(
         session, border_id=border_id, at=at, knowledge=knowledge
     )
     tell_change(response, asked.change)
     return body
+
+
+@countries.get("", summary="List countries", responses=responses())
+async def list_countries(session: Session, turn: AskedTurn) -> Page[CountryOut]:
+    """List the countries that are known here, each with its borders, by code."""
+    found = await reading.list_countries(
+        session, after=turn.start(country_code), limit=turn.limit + 1
+    )
+    return turn.page(found, lambda one: (one.code,))
+
+
+@countries.get("/{code}", summary="Look at a country", responses=responses(CountryNotFound))
+async def get_country(session: Session, code: Annotated[CountryCode, Path()]) -> CountryOut:
+    """Return a country: its names by language, and which of its borders are covered."""
+    return await reading.get_country(session, code)
+
+
+def _rank(parts: list[str]) -> Rank:
+    mark, figure, name = parts
+    if mark != _RANK or math.isnan(float(figure)):
+        raise ValueError(parts)
+    return Rank(float(figure), slug([name]))

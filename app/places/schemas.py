@@ -1,15 +1,19 @@
 """Bodies of crossings, without what the status adds."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, LiteralString, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example
-from app.sources.schemas import CITATION_EXAMPLE, CitationIn, CitationOut
+from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example, known_language
+from app.places.finding.geography import Box, Point
+from app.places.finding.spelling import fold
+from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
 from app.vocabulary import Mode, Traffic
 
 DEFAULT_CONFIRM_WITHIN_DAYS = 30
+NAMES_OF_SIDES: LiteralString = "every name must be of one of the two sides"
 
 
 def _distinct(values: list[str]) -> list[str]:
@@ -39,6 +43,27 @@ class Location(Body):
     precision_km: float = Field(gt=0, le=100, allow_inf_nan=False, examples=[3.5])
 
 
+def _in_known_languages(names: list[Name]) -> list[Name]:
+    for name in names:
+        known_language(name.lang)
+    return names
+
+
+Names = Annotated[
+    list[Name], AfterValidator(_in_known_languages), Field(min_length=1, max_length=100)
+]
+Aliases = Annotated[list[Line], Field(max_length=100, description="Other spellings.")]
+ConfirmWithinDays = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=3650,
+        description="An open or restricted that nothing has confirmed for so many days is"
+        " answered as unknown.",
+    ),
+]
+
+
 class CrossingIn(Body):
     """A border crossing point: two checkpoints facing each other."""
 
@@ -63,25 +88,67 @@ class CrossingIn(Body):
     ]
     mode: Mode = Mode.ROAD
     traffic: TrafficList = Field(description="What it is authorised for; a lane each way.")
-    names: list[Name] = Field(min_length=1, max_length=100)
-    aliases: list[Line] = Field([], max_length=100, description="Other spellings.")
+    names: Names
+    aliases: Aliases = Field([])
     location: Location | None = None
-    confirm_within_days: int = Field(
-        DEFAULT_CONFIRM_WITHIN_DAYS,
-        ge=1,
-        le=3650,
-        description="An open or restricted that nothing has confirmed for so many days is"
-        " answered as unknown.",
-    )
-    citations: list[CitationIn] = Field(min_length=1, max_length=50)
+    confirm_within_days: ConfirmWithinDays = DEFAULT_CONFIRM_WITHIN_DAYS
+    citations: Citations
 
     @field_validator("names")
     @classmethod
     def _names_are_of_its_sides(cls, value: list[Name], others: ValidationInfo) -> list[Name]:
         sides = others.data.get("sides")
         if sides is not None and any(name.side not in sides for name in value):
-            raise PydanticCustomError("names", "every name must be of one of the two sides")
+            raise PydanticCustomError("names", NAMES_OF_SIDES)
         return value
+
+
+class CrossingPatch(Body):
+    """New details of a crossing: what is left out stays as it is."""
+
+    model_config = example({"aliases": ["Schumsk", "Shumskas"], "citations": [CITATION_EXAMPLE]})
+
+    mode: Mode | None = None
+    traffic: TrafficList | None = None
+    names: Names | None = None
+    aliases: Aliases | None = None
+    location: Location | None = Field(None, description="Null takes the location away.")
+    confirm_within_days: ConfirmWithinDays | None = None
+    citations: Citations
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        """Null has a meaning for the location alone."""
+        for name in self.model_fields_set - {"location"}:
+            if getattr(self, name) is None:
+                raise PydanticCustomError(
+                    "null", "{field} cannot be null: leave it out to keep it", {"field": name}
+                )
+        return self
+
+
+def _read_by(parse: Callable[[str], object]) -> AfterValidator:
+    def check(value: str) -> str:
+        try:
+            parse(value)
+        except ValueError as error:
+            raise PydanticCustomError("geography", "{fault}", {"fault": str(error)}) from error
+        return value
+
+    return AfterValidator(check)
+
+
+Near = Annotated[str, Field(max_length=60), _read_by(Point.parse)]
+Bbox = Annotated[str, Field(max_length=120), _read_by(Box.parse)]
+
+
+def _has_letters(value: str) -> str:
+    if not fold(value):
+        raise PydanticCustomError("spelling", "must have a letter or a digit")
+    return value
+
+
+SearchText = Annotated[Line, AfterValidator(_has_letters), Field(max_length=100)]
 
 
 class CrossingDetails(Body):

@@ -1,9 +1,5 @@
-"""Add crossings, list them with their present status, count a border."""
+"""Add and revise crossings, look at one, list them with their present status."""
 
-from collections import Counter
-from datetime import datetime
-
-from sqlalchemy import Select, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,69 +7,58 @@ from app.access.service import Reporter
 from app.access.writing import Written
 from app.changes.service import Known, Place, fill_place, known, take_place
 from app.database.sessions import append
-from app.errors import CrossingExists, raising
+from app.errors import CrossingExists, invalid, raising
 from app.http.parameters import Knowledge
-from app.places.answers import BorderOut, CrossingAlone, CrossingListed, Links
+from app.places.answers import CrossingAlone, CrossingListed, CrossingNear
 from app.places.details import (
     Details,
     crossing_details,
     details_of_one,
+    details_out,
     details_told,
-    get_border,
 )
+from app.places.finding.candidates import Rank, Wanted, candidates
 from app.places.models import Border, Country, Crossing, CrossingVersion
-from app.places.schemas import CrossingDetails, CrossingIn
+from app.places.schemas import NAMES_OF_SIDES, CrossingIn, CrossingPatch
+from app.places.summaries import Summary, listing
 from app.sources.service import cite
-from app.status.log import CrossingLog, logs_of
-from app.status.reading import status_of, summary_of
-from app.vocabulary import ChangeKind, Mode, Status
+from app.status.log import logs_of
+from app.status.reading import status_of
+from app.vocabulary import ChangeKind, CrossingOrder, Status
 
 _BATCH = 100
 
 
 async def add_crossing(
-    session: AsyncSession, reporter: Reporter, *, crossing: CrossingIn, revise: bool = False
+    session: AsyncSession, reporter: Reporter, *, crossing: CrossingIn
 ) -> Written:
-    """Add a crossing, and its border and countries with the first; or a new version of one.
-
-    Raises CrossingExists unless it is to ``revise``.
-    """
+    """Add a crossing, and its border and countries with the first. Raises CrossingExists."""
     reporter.require_sides(crossing.sides)
+    return await _record(session, reporter, await take_place(session), crossing, new=True)
+
+
+async def revise_crossing(
+    session: AsyncSession, reporter: Reporter, *, crossing: CrossingIn
+) -> Written:
+    """Replace all details of a crossing by a new version."""
+    reporter.require_sides(crossing.sides)
+    return await _record(session, reporter, await take_place(session), crossing, new=False)
+
+
+async def patch_crossing(
+    session: AsyncSession, reporter: Reporter, *, crossing_id: str, patch: CrossingPatch
+) -> Written:
+    """Replace some details of a crossing by a new version. Raises CrossingNotFound."""
     place = await take_place(session)
-    border = Border(first=min(crossing.sides), second=max(crossing.sides))
-    border_id = f"{border.first}-{border.second}"
-    cited = await cite(session, place, reporter, crossing.citations)
-    subjects = {
-        "crossings": [crossing.id],
-        "borders": [border_id],
-        "countries": [border.first, border.second],
-        "sources": sorted({str(one.source) for one in cited.citations}),
-    }
-    version = _version(crossing, place, reporter)
-    citations = cited.for_version(crossing.id, place.number)
-    details = Details(crossing.id, border_id, border.sides, version, known=True)
-    await fill_place(
-        session,
-        place,
-        kind=ChangeKind.CROSSING,
-        subjects=subjects,
-        payload={"crossings": [details_told(details, citations)], "sources": cited.told()},
-        recorded_by=reporter.name,
-    )
-    await append(session, *cited.new_sources)
-    for code in border.sides:
-        await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
-    await session.execute(
-        insert(Border).values(first=border.first, second=border.second).on_conflict_do_nothing()
-    )
-    if not revise:
-        taken = f"There is a crossing {crossing.id!r} already."
-        with raising({"pk_crossing": (CrossingExists, taken)}):
-            await append(session, Crossing(id=crossing.id, border_id=border_id))
-    await append(session, version)
-    await append(session, *citations)
-    body = await _alone(session, crossing.id, Known(place.number, place.recorded_at))
-    return Written(body, f"/v1/crossings/{crossing.id}", place.number, cited.new_ids)
+    current = await details_of_one(session, crossing_id, known_change=place.number)
+    reporter.require_sides(current.sides)
+    if any(name.side not in current.sides for name in patch.names or ()):
+        raise invalid("names", NAMES_OF_SIDES)
+    kept = dict(details_out(current, [])) | {"citations": patch.citations}
+    given = {name: getattr(patch, name) for name in patch.model_fields_set}
+    # What is kept was checked when it came in.
+    crossing = CrossingIn.model_construct(**kept | given)
+    return await _record(session, reporter, place, crossing, new=False)
 
 
 async def get_crossing(session: AsyncSession, crossing_id: str) -> tuple[CrossingAlone, Known]:
@@ -85,109 +70,112 @@ async def get_crossing(session: AsyncSession, crossing_id: str) -> tuple[Crossin
 async def list_crossings(
     session: AsyncSession,
     *,
-    ids: list[str] | None = None,
-    border: str | None = None,
-    country: str | None = None,
-    mode: Mode | None = None,
+    wanted: Wanted,
     status: Status | None = None,
-    after: str | None,
+    order: CrossingOrder | None = None,
+    after: Rank | None,
     limit: int,
-) -> tuple[list[CrossingListed], Known]:
-    """Return crossings by id, from the one after ``after``, with their present status."""
+) -> tuple[list[tuple[Rank, CrossingListed]], Known]:
+    """Return crossings in their order, from the one after ``after``, with their present status.
+
+    Where traffic or direction is asked for, the status is of those lanes.
+    """
     asked = await known(session, Knowledge())
-    names = list(
-        await session.scalars(_names(ids=ids, border=border, country=country, after=after))
-    )
-    found: list[CrossingListed] = []
-    while names and len(found) < limit:
-        batch, names = names[:_BATCH], names[_BATCH:]
-        logs = await logs_of(session, batch, known_change=asked.change)
-        found += [
-            one
-            for one in await _listed(session, list(logs.values()), asked.now)
-            if mode in {None, one.mode} and status in {None, one.status}
-        ]
+    ranks = await candidates(session, wanted, known_change=asked.change)
+    if order is None:
+        ranks = [rank for rank in ranks if after is None or rank > after]
+        enough = limit
+    else:
+        enough = len(ranks)
+    found: list[tuple[Rank, CrossingListed]] = []
+    while ranks and len(found) < enough:
+        batch, ranks = ranks[:_BATCH], ranks[_BATCH:]
+        for rank, one in await _batch(session, batch, wanted, asked):
+            if status in {None, one.status}:
+                found.append((rank, one))
+    if order is not None:
+        by_evidence = sorted(
+            ((Rank(_heard(one), one.id), one) for _, one in found), key=lambda pair: pair[0]
+        )
+        found = [pair for pair in by_evidence if after is None or pair[0] > after]
     return found[:limit], asked
 
 
-async def get_border_status(
-    session: AsyncSession, *, border_id: str, at: datetime | None, knowledge: Knowledge
-) -> tuple[BorderOut, Known]:
-    """Return the border's crossings and how many are of each status. Raises BorderNotFound."""
-    border = await get_border(session, border_id)
-    asked = await known(session, knowledge)
-    names = list(await session.scalars(_names(border=border.id)))
-    logs = await logs_of(session, names, known_change=asked.change)
-    # A crossing added later was not among those counted then.
-    known_then = [log for log in logs.values() if log.details.known]
-    crossings = await _listed(session, known_then, at or asked.now)
-    by_mode = {
-        mode: _counts([one for one in crossings if one.mode is mode])
-        for mode in sorted({one.mode for one in crossings})
+async def _batch(
+    session: AsyncSession, ranks: list[Rank], wanted: Wanted, asked: Known
+) -> list[tuple[Rank, CrossingListed]]:
+    logs = await logs_of(session, [rank.id for rank in ranks], known_change=asked.change)
+    details = await crossing_details(session, [log.details for log in logs.values()])
+    found = []
+    for rank in ranks:
+        log = logs[rank.id]
+        lanes = wanted.lanes_of(log.details) if wanted.of_lanes else None
+        listed = listing(Summary.of(log, asked.now, lanes), details[rank.id])
+        distance = wanted.distance_km(log.details)
+        if distance is not None:
+            listed = CrossingNear(**dict(listed), distance_km=distance)
+        found.append((rank, listed))
+    return found
+
+
+def _heard(crossing: CrossingListed) -> float:
+    """Return when a crossing was last heard of, in seconds of 1970; before all time if never."""
+    heard = crossing.last_confirmed_at
+    return float("-inf") if heard is None else heard.timestamp()
+
+
+async def _record(
+    session: AsyncSession, reporter: Reporter, place: Place, crossing: CrossingIn, *, new: bool
+) -> Written:
+    border = Border(first=min(crossing.sides), second=max(crossing.sides))
+    border_id = f"{border.first}-{border.second}"
+    cited = await cite(session, place, reporter, crossing.citations)
+    subjects = {
+        "crossings": [crossing.id],
+        "borders": [border_id],
+        "countries": [border.first, border.second],
+        "sources": cited.source_ids(),
     }
-    body = BorderOut(
-        id=border.id,
-        countries=list(border.sides),
-        at=at,
-        known_at=knowledge.known_at,
-        counts=_counts(crossings),
-        counts_by_mode=by_mode,
-        crossings=crossings,
+    version = _version(crossing, place, reporter)
+    citations = cited.linked(crossing_id=crossing.id, version=place.number)
+    details = Details(crossing.id, border_id, border.sides, version, known=True)
+    await fill_place(
+        session,
+        place,
+        kind=ChangeKind.CROSSING,
+        subjects=subjects,
+        payload={"crossings": [details_told(details, citations)], "sources": cited.told()},
+        recorded_by=reporter.name,
     )
-    return body, asked
+    await append(session, *cited.new_sources)
+    if new:
+        await _place(session, crossing.id, border)
+    await append(session, version)
+    await append(session, *citations)
+    body = await _alone(session, crossing.id, Known(place.number, place.recorded_at))
+    return Written(body, f"/v1/crossings/{crossing.id}", place.number, cited.new_ids)
 
 
-def _counts(crossings: list[CrossingListed]) -> dict[Status, int]:
-    found = Counter(one.status for one in crossings)
-    return {status: found[status] for status in Status}
+async def _place(session: AsyncSession, crossing_id: str, border: Border) -> None:
+    """Put a new crossing on its border, which comes into being with the first."""
+    for code in border.sides:
+        await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
+    await session.execute(
+        insert(Border).values(first=border.first, second=border.second).on_conflict_do_nothing()
+    )
+    taken = f"There is a crossing {crossing_id!r} already."
+    border_id = "-".join(border.sides)
+    with raising({"pk_crossing": (CrossingExists, taken)}):
+        await append(session, Crossing(id=crossing_id, border_id=border_id))
 
 
 async def _alone(session: AsyncSession, crossing_id: str, asked: Known) -> CrossingAlone:
-    await details_of_one(session, crossing_id, known_change=asked.change)
+    details = await details_of_one(session, crossing_id, known_change=asked.change)
     log = (await logs_of(session, [crossing_id], known_change=asked.change))[crossing_id]
-    listed = (await _listed(session, [log], asked.now))[0]
+    told = await crossing_details(session, [details])
+    listed = listing(Summary.of(log, asked.now), told[crossing_id])
     now = await status_of(session, log, at=None, known_at=None, asked=asked)
     return CrossingAlone(**dict(listed), now=now)
-
-
-async def _listed(
-    session: AsyncSession, logs: list[CrossingLog], now: datetime
-) -> list[CrossingListed]:
-    details = await crossing_details(session, [log.details for log in logs])
-    return [_listing(log, details[log.details.id], now) for log in logs]
-
-
-def _listing(log: CrossingLog, details: CrossingDetails, now: datetime) -> CrossingListed:
-    answer, since = summary_of(log, now)
-    return CrossingListed(
-        **dict(details),
-        status=answer.status,
-        since=since,
-        last_known=answer.last_known,
-        stale=answer.stale,
-        overdue=answer.overdue,
-        last_confirmed_at=answer.last_confirmed_at,
-        links=Links.of(details.id, details.border),
-    )
-
-
-def _names(
-    *,
-    ids: list[str] | None = None,
-    border: str | None = None,
-    country: str | None = None,
-    after: str | None = None,
-) -> Select[str]:
-    rows = select(Crossing.id).order_by(Crossing.id)
-    if ids:
-        rows = rows.where(Crossing.id.in_(ids))
-    if border is not None:
-        rows = rows.where(Crossing.border_id == border)
-    if country is not None:
-        rows = rows.join(Border, Border.id == Crossing.border_id).where(
-            or_(Border.first == country, Border.second == country)
-        )
-    return rows if after is None else rows.where(Crossing.id > after)
 
 
 def _version(crossing: CrossingIn, place: Place, reporter: Reporter) -> CrossingVersion:

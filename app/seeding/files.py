@@ -3,16 +3,20 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
+from app.changes.ids import seed_id
 from app.database.schema import PROJECT
-from app.http.bodies import Body, CrossingId
+from app.http.bodies import Body, CrossingId, Line
+from app.notices.schemas import NoticeIn
+from app.notices.stories import IncidentIn
 from app.places.schemas import CrossingIn
 from app.sources.schemas import SourceIn
 from app.status.schemas import ConfirmationIn, DecisionIn
@@ -47,7 +51,38 @@ class SeedConfirmation(ConfirmationIn):
     crossing: CrossingId
 
 
-SeedBody = SeedSource | CrossingIn | SeedDeclaration | SeedConfirmation
+class SeedIncident(IncidentIn):
+    """An incident, under the id that records and notices use."""
+
+    id: str = _Id
+
+
+class SeedNotice(NoticeIn):
+    """A notice, under the id by which others contradict it."""
+
+    id: str = _Id
+
+
+class Fact(Body):
+    """One thing that the article says: the seeds that it stands as, or why it is left out.
+
+    Nothing is loaded from it. It shows that no statement of the article was forgotten.
+    """
+
+    row: int = Field(ge=1)
+    paragraph: int = Field(ge=1)
+    says: Line
+    stands_as: list[str] = Field([], max_length=20)
+    left_out: Line | None = None
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        if bool(self.stands_as) == bool(self.left_out):
+            raise PydanticCustomError("fact", "must either stand as something or be left out")
+        return self
+
+
+SeedBody = SeedSource | CrossingIn | SeedIncident | SeedDeclaration | SeedConfirmation | SeedNotice
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,83 +94,115 @@ class Seed:
     digest: bytes
 
 
+Records = list[dict[str, object]]
+
+
 class Files(Body):
-    """The three files, as their parser reads them: every record still unchecked."""
+    """All files together, as their parser reads them: every record still unchecked.
 
-    source: list[dict[str, object]]
-    crossing: list[dict[str, object]]
-    record: list[dict[str, object]]
-
-
-def read_seeds(folder: Path, source_ids: Mapping[str, UUID] | None = None) -> list[Seed]:
-    """Return every seed in the order of loading. Raises SeedError.
-
-    ``source_ids`` tells the id that each cited source has or will have.
+    In the order of loading: what is referred to comes before what refers to it.
     """
-    files = _read(folder)
-    ids = source_ids if source_ids is not None else {}
-    found = [
-        *_checked("source", SeedSource, files.source, ids),
-        *_checked("crossing", CrossingIn, files.crossing, ids),
-        *(seed for record in files.record for seed in _record(record, ids)),
-    ]
-    names = [seed.name for seed in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise SeedError(f"There are two seeds {', '.join(sorted(twice))}.")
-    return found
+
+    source: Records = Field([])
+    crossing: Records = Field([])
+    incident: Records = Field([])
+    record: Records = Field([])
+    notice: Records = Field([])
+    fact: Records = Field([])
 
 
-def source_names(folder: Path) -> list[str]:
-    """Return the ids that citations may use."""
-    return [str(source.get("id")) for source in _read(folder).source]
+class Seeds:
+    """What the files of a folder hold."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read every file in the folder and below it, in the order of their paths."""
+        self.files = _read(folder)
+        self._ids = {
+            "source": _ids("source", self.files.source),
+            "incident": _ids("incident", self.files.incident),
+            "notice": _ids("notice", self.files.notice),
+        }
+
+    def checked(self) -> list[Seed]:
+        """Return every seed in the order of loading. Raises SeedError."""
+        found = [
+            *self._checked("source", SeedSource),
+            *self._checked("crossing", CrossingIn),
+            *self._checked("incident", SeedIncident),
+            *self._checked("record"),
+            *self._checked("notice", SeedNotice),
+        ]
+        names = [seed.name for seed in found]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise SeedError(f"There are two seeds {', '.join(sorted(twice))}.")
+        self._check_facts(set(names))
+        return found
+
+    def facts(self) -> list[Fact]:
+        """Return what the article says, statement by statement. Raises SeedError."""
+        try:
+            return [Fact.model_validate(fact) for fact in self.files.fact]
+        except ValidationError as error:
+            raise SeedError(f"The list of facts: {error}") from error
+
+    def _check_facts(self, names: set[str]) -> None:
+        for fact in self.facts():
+            if missing := sorted(set(fact.stands_as) - names):
+                raise SeedError(f"Fact {fact.row} stands as {missing[0]!r}, which is no seed.")
+
+    def _checked(self, kind: str, schema: type[SeedBody] | None = None) -> Iterator[Seed]:
+        for record in getattr(self.files, kind):
+            name = f"{kind}/{record.get('id')}"
+            told = json.dumps(record, sort_keys=True, default=str)
+            try:
+                body = (schema or _schema_of(record)).model_validate(self._linked(record, name))
+            except ValidationError as error:
+                raise SeedError(f"{name}: {error}") from error
+            yield Seed(name, body, hashlib.sha256(told.encode()).digest())
+
+    def _linked(self, record: dict[str, object], name: str) -> dict[str, object]:
+        """Return the record with the ids that its references by name will have."""
+        found = dict(record)
+        citations = record.get("citations")
+        if isinstance(citations, list):
+            found["citations"] = [self._cited(citation, name) for citation in citations]
+        if "incident" in record:
+            found["incident"] = self._id("incident", record["incident"], name)
+        contradicted = record.get("contradicts")
+        if isinstance(contradicted, list):
+            found["contradicts"] = [self._id("notice", one, name) for one in contradicted]
+        return found
+
+    def _cited(self, citation: object, name: str) -> dict[str, object]:
+        given = citation if isinstance(citation, dict) else {"source": citation}
+        return {**given, "source": self._id("source", given.get("source"), name)}
+
+    def _id(self, kind: str, told: object, name: str) -> UUID:
+        found = self._ids[kind].get(told) if isinstance(told, str) else None
+        if found is None:
+            raise SeedError(f"{name} refers to {told!r}, which is no {kind} of the files.")
+        return found
+
+
+def _ids(kind: str, records: Records) -> dict[str, UUID]:
+    """Return the id that each of a kind has in every database."""
+    return {str(one.get("id")): seed_id(f"{kind}/{one.get('id')}", kind) for one in records}
+
+
+def _schema_of(record: dict[str, object]) -> type[SeedBody]:
+    return SeedDeclaration if record.get("kind") == "declaration" else SeedConfirmation
 
 
 def _read(folder: Path) -> Files:
-    tables: dict[str, object] = {}
-    for name in ("sources", "crossings", "history"):
-        path = folder / f"{name}.toml"
+    tables: dict[str, Records] = {}
+    paths = sorted(folder.rglob("*.toml"))
+    if not paths:
+        raise SeedError(f"There are no seed files in {folder}.")
+    for path in paths:
         try:
-            tables |= tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise SeedError(f"{path.name}: {error}") from error
-    try:
-        return Files.model_validate(tables)
-    except ValidationError as error:
-        raise SeedError(f"The seed files are not whole: {error}") from error
-
-
-def _record(record: dict[str, object], ids: Mapping[str, UUID]) -> Iterator[Seed]:
-    declares = record.get("kind") == "declaration"
-    schema = SeedDeclaration if declares else SeedConfirmation
-    return _checked("record", schema, [record], ids)
-
-
-def _checked(
-    kind: str,
-    schema: type[SeedBody],
-    records: list[dict[str, object]],
-    ids: Mapping[str, UUID],
-) -> Iterator[Seed]:
-    for record in records:
-        name = f"{kind}/{record.get('id')}"
-        digest = hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).digest()
-        try:
-            body = schema.model_validate(_with_source_ids(record, ids, name))
-        except ValidationError as error:
-            raise SeedError(f"{name}: {error}") from error
-        yield Seed(name, body, digest)
-
-
-def _with_source_ids(
-    record: dict[str, object], ids: Mapping[str, UUID], name: str
-) -> dict[str, object]:
-    citations = record.get("citations")
-    if not isinstance(citations, list):
-        return record
-    cited = []
-    for citation in citations:
-        source = citation.get("source") if isinstance(citation, dict) else citation
-        if not isinstance(source, str) or source not in ids:
-            raise SeedError(f"{name} cites {source!r}, which is no source of the files.")
-        cited.append({**citation, "source": ids[source]})
-    return {**record, "citations": cited}
+            found = tomllib.loads(path.read_text(encoding="utf-8"))
+            for kind, records in Files.model_validate(found):
+                tables.setdefault(kind, []).extend(records)
+        except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+            raise SeedError(f"{path.relative_to(folder)}: {error}") from error
+    return Files.model_validate(tables)

@@ -8,19 +8,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.service import Reporter
 from app.access.writing import Written
-from app.changes.ids import seed_id
 from app.errors import Problem
+from app.notices.models import Incident, Notice
+from app.notices.recording import record_incident, record_notice
+from app.notices.schemas import NoticeIn
+from app.notices.stories import IncidentIn
 from app.places.schemas import CrossingIn
-from app.places.service import add_crossing
+from app.places.service import add_crossing, revise_crossing
 from app.seeding.files import (
     SEEDS,
     Seed,
     SeedConfirmation,
     SeedDeclaration,
     SeedError,
+    SeedIncident,
+    SeedNotice,
+    Seeds,
     SeedSource,
-    read_seeds,
-    source_names,
 )
 from app.seeding.models import SeedRecord
 from app.sources.schemas import SourceIn
@@ -35,12 +39,11 @@ SEEDER = Reporter(key_id=None, name="seed", scopes=frozenset(KeyScope))
 
 async def load_seeds(session: AsyncSession, *, folder: Path = SEEDS) -> int:
     """Write every seed that is new or changed and return how many. Raises SeedError."""
-    ids = {name: seed_id(f"source/{name}", "source") for name in source_names(folder)}
     loaded: defaultdict[str, list[SeedRecord]] = defaultdict(list)
     for row in await session.scalars(select(SeedRecord).order_by(SeedRecord.change)):
         loaded[row.id].append(row)
     written = 0
-    for seed in read_seeds(folder, ids):
+    for seed in Seeds(folder).checked():
         before = loaded[seed.name]
         if before and before[-1].digest == seed.digest:
             continue
@@ -74,12 +77,17 @@ async def _add(session: AsyncSession, seed: Seed, *, name: str | None = None) ->
             )
         case CrossingIn() as body:
             return await add_crossing(session, SEEDER, crossing=body)
+        case SeedIncident() as body:
+            incident = IncidentIn.model_validate(body.model_dump(exclude={"id"}))
+            return await record_incident(session, SEEDER, incident=incident, seed=name)
+        case SeedNotice() as body:
+            return await record_notice(session, SEEDER, notice=_notice(body), seed=name)
 
 
 async def _mend(session: AsyncSession, seed: Seed, before: list[SeedRecord]) -> Written:
     """Correct what an older text of the seed became."""
-    name = f"{seed.name}#{len(before)}"
-    rows = await session.scalars(select(StatusEvent).where(StatusEvent.change == before[-1].change))
+    name, change = f"{seed.name}#{len(before)}", before[-1].change
+    rows = await session.scalars(select(StatusEvent).where(StatusEvent.change == change))
     match seed.body:
         case SeedSource():
             raise SeedError(f"{seed.name} changed: a source never does, give it a new id.")
@@ -94,8 +102,21 @@ async def _mend(session: AsyncSession, seed: Seed, before: list[SeedRecord]) -> 
                 await retract_event(session, SEEDER, event_id=row.id, retraction=retraction)
             return await _add(session, seed, name=name)
         case CrossingIn() as body:
-            return await add_crossing(session, SEEDER, crossing=body, revise=True)
+            return await revise_crossing(session, SEEDER, crossing=body)
+        case SeedIncident() as body:
+            older = await session.scalar(select(Incident.id).where(Incident.change == change))
+            told = body.model_dump(exclude={"id"}) | {"supersedes": older}
+            incident = IncidentIn.model_validate(told)
+            return await record_incident(session, SEEDER, incident=incident, seed=name)
+        case SeedNotice() as body:
+            older = await session.scalar(select(Notice.id).where(Notice.change == change))
+            notice = _notice(body).model_copy(update={"supersedes": older})
+            return await record_notice(session, SEEDER, notice=notice, seed=name)
 
 
 def _decision(body: SeedDeclaration) -> DecisionIn:
     return DecisionIn.model_validate(body.model_dump(exclude={"id", "kind"}, by_alias=True))
+
+
+def _notice(body: SeedNotice) -> NoticeIn:
+    return NoticeIn.model_validate(body.model_dump(exclude={"id"}, by_alias=True))

@@ -43,7 +43,7 @@ class Source(Base):
 
 
 class Citation(Base):
-    """The link from a status event or a crossing's details to a source."""
+    """The link to a source from an event, a crossing's details, a notice, an incident."""
 
     __tablename__ = "citation"
     __table_args__ = (
@@ -51,11 +51,17 @@ class Citation(Base):
             ["crossing_id", "version"],
             ["crossing_version.crossing_id", "crossing_version.change"],
         ),
-        CheckConstraint("num_nonnulls(event_id, crossing_id) = 1", name="one_subject"),
+        CheckConstraint(
+            "num_nonnulls(event_id, crossing_id, notice_id, incident_id, retraction_id) = 1",
+            name="one_subject",
+        ),
         CheckConstraint("num_nulls(crossing_id, version) <> 1", name="version_whole"),
         Index(None, "event_id"),
         Index(None, "crossing_id", "version"),
         Index(None, "source_id"),
+        Index(None, "notice_id"),
+        Index(None, "incident_id"),
+        Index(None, "retraction_id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -63,5 +69,8 @@ class Citation(Base):
     event_id: Mapped[UUID | None] = mapped_column(ForeignKey("status_event.id"))
     crossing_id: Mapped[str | None]
     version: Mapped[int | None] = mapped_column(BigInteger)
+    notice_id: Mapped[UUID | None] = mapped_column(ForeignKey("notice.id"))
+    incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
+    retraction_id: Mapped[UUID | None] = mapped_column(ForeignKey("retraction.id"))
     locator: Mapped[str | None]
     basis: Mapped[str]

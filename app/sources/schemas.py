@@ -85,6 +85,9 @@ class CitationIn(Body):
     basis: Basis = Basis.STATED
 
 
+Citations = Annotated[list[CitationIn], Field(min_length=1, max_length=50)]
+
+
 class CitationOut(Body):
     """The link to a source, and how it carries the fact."""
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import JsonValue
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.access.service import Reporter
 from app.access.writing import Written
@@ -33,12 +34,13 @@ class Cited:
     def told(self) -> list[JsonValue]:
         return [source_told(source) for source in self.new_sources]
 
-    def for_event(self, event_id: UUID) -> list[Citation]:
-        return [Citation(event_id=event_id, **_columns(one)) for one in self.citations]
+    def source_ids(self) -> list[str]:
+        return sorted({str(one.source) for one in self.citations})
 
-    def for_version(self, crossing_id: str, version: int) -> list[Citation]:
+    def linked(self, **subject: object) -> list[Citation]:
+        """Return the rows that link the sources to a subject, given by its columns."""
         return [
-            Citation(crossing_id=crossing_id, version=version, **_columns(one))
+            Citation(source_id=one.source, locator=one.locator, basis=one.basis.value, **subject)
             for one in self.citations
         ]
 
@@ -103,15 +105,15 @@ async def list_sources(
     return [source_out(row) for row in await session.scalars(rows)]
 
 
-async def citations_of_events(
-    session: AsyncSession, event_ids: Iterable[UUID]
+async def citations_of(
+    session: AsyncSession, subject: InstrumentedAttribute[UUID | None], ids: Iterable[UUID]
 ) -> dict[UUID, list[CitationOut]]:
-    """Return the citations of each event, in the order they were given."""
-    found: dict[UUID, list[CitationOut]] = {event_id: [] for event_id in event_ids}
-    rows = select(Citation).where(Citation.event_id.in_(found)).order_by(Citation.id)
-    for row in await session.scalars(rows):
-        if row.event_id is not None:
-            found[row.event_id].append(citation_out(row))
+    """Return the citations of each of ``subject``, a column, in the order they were given."""
+    found: dict[UUID, list[CitationOut]] = {one: [] for one in ids}
+    rows = select(subject, Citation).where(subject.in_(found)).order_by(Citation.id)
+    for one, row in await session.execute(rows):
+        if one is not None:
+            found[one].append(citation_out(row))
     return found
 
 
@@ -137,14 +139,6 @@ def _row(source: SourceIn, source_id: UUID, place: Place, reporter: Reporter) ->
         recorded_by=reporter.name,
         **source.model_dump(mode="json"),
     )
-
-
-def _columns(citation: CitationOut) -> dict[str, object]:
-    return {
-        "source_id": citation.source,
-        "locator": citation.locator,
-        "basis": citation.basis.value,
-    }
 
 
 async def _require_sources(session: AsyncSession, citations: Sequence[CitationIn]) -> None:

@@ -6,15 +6,18 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.errors import CrossingNotFound, EventNotFound
+from app.notices.reading import last_noticed
 from app.places.details import Details, details_of
 from app.places.models import Crossing
+from app.sources.models import Citation
 from app.sources.schemas import CitationOut
-from app.sources.service import citations_of_events
+from app.sources.service import citations_of
 from app.status.models import StatusEvent
 from app.status.rule.history import (
     Confirmation,
@@ -35,6 +38,8 @@ class CrossingLog:
 
     details: Details
     rows: Sequence[StatusEvent]
+    noticed: int | None = None
+    """The last change of a notice that names the crossing."""
 
     def history(self, lanes: Sequence[Lane] | None = None) -> History:
         """Return what the rule works on, for ``lanes`` or for every lane."""
@@ -51,6 +56,8 @@ class CrossingLog:
         changes = [row.change for row in self.rows]
         if self.details.known:
             changes.append(self.details.version.change)
+        if self.noticed is not None:
+            changes.append(self.noticed)
         return max(changes, default=None)
 
     def rows_of(self, event_ids: Iterable[UUID]) -> list[StatusEvent]:
@@ -69,8 +76,11 @@ async def logs_of(
     )
     for row in await session.scalars(found.order_by(StatusEvent.change)):
         rows[row.crossing_id].append(row)
+    noticed = await last_noticed(session, list(details), known_change)
     return {
-        name: CrossingLog(details[name], rows[name]) for name in crossing_ids if name in details
+        name: CrossingLog(details[name], rows[name], noticed.get(name))
+        for name in crossing_ids
+        if name in details
     }
 
 
@@ -120,7 +130,7 @@ async def events_out(
 ) -> list[EventOut]:
     """Return events as bodies; what was done to them since, as known at ``known_change``."""
     ids = [row.id for row in rows]
-    citations = await citations_of_events(session, ids)
+    citations = await citations_of(session, Citation.event_id, ids)
     superseded_by: dict[UUID | None, UUID] = {}
     retracted_by: dict[UUID | None, UUID] = {}
     for row in await session.scalars(_undoing(ids, known_change)):
@@ -170,7 +180,7 @@ def event_out(
             "retracts": row.retracts,
             "superseded_by": superseded_by,
             "retracted_by": retracted_by,
-            "incident": None,
+            "incident": row.incident_id,
             "citations": list(citations),
         }
     )
@@ -227,6 +237,15 @@ def _declaration(row: StatusEvent) -> Declaration:
 def _scope(row: StatusEvent) -> Scope:
     traffic = None if row.traffic is None else frozenset(Traffic(name) for name in row.traffic)
     return Scope(traffic, row.to)
+
+
+def standing(known_change: int) -> ColumnElement[bool]:
+    """Return the condition that an event says something that nobody undid, as known."""
+    later = aliased(StatusEvent)
+    undone = or_(later.supersedes == StatusEvent.id, later.retracts == StatusEvent.id)
+    return (StatusEvent.kind != EventKind.RETRACTION.value) & ~exists().where(
+        undone, later.change <= known_change
+    )
 
 
 def _undoing(ids: Sequence[UUID], known_change: int | None) -> Select[StatusEvent]:

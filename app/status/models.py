@@ -77,9 +77,11 @@ class StatusEvent(Base):
         CheckConstraint("announced_at <= recorded_at", name="announced_in_the_past"),
         CheckConstraint("confirmed_at <= recorded_at", name="confirmed_in_the_past"),
         CheckConstraint("id <> supersedes AND id <> retracts", name="not_about_itself"),
+        CheckConstraint(f"incident_id IS NULL OR {_DECLARATION}", name="incident_of_declaration"),
         Index(None, "crossing_id", desc("change")),
         Index(None, "change", "id"),
         Index(None, "decision"),
+        Index(None, "incident_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -102,5 +104,6 @@ class StatusEvent(Base):
     precision: Mapped[str | None]
     announced_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
+    incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
     supersedes: Mapped[UUID | None]
     retracts: Mapped[UUID | None]

@@ -121,9 +121,11 @@ def clipped(
     ]
 
 
-def summary_of(log: CrossingLog, now: datetime) -> tuple[Answer, datetime | None]:
-    """Return the present answer and since when its status is so."""
-    history = log.history()
+def summary_of(
+    log: CrossingLog, now: datetime, lanes: Sequence[Lane] | None = None
+) -> tuple[Answer, datetime | None]:
+    """Return the present answer, of some lanes or of all, and since when its status is so."""
+    history = log.history(lanes)
     since, _ = present_period(timeline(history), now)
     return resolve(history, now), since
 

@@ -23,6 +23,7 @@ from app.errors import (
     invalid,
     raising,
 )
+from app.notices.recording import require_incident
 from app.places.details import Details, details_of
 from app.sources.service import Cited, cite
 from app.status.log import CrossingLog, event_out, event_told, logs_of
@@ -73,6 +74,8 @@ async def record_decision(
     start = decision.effective.from_ or place.recorded_at
     _check_instants(decision, start, place)
     targets = await _targets(session, reporter, decision)
+    if decision.incident is not None:
+        await require_incident(session, decision.incident)
     cited = await cite(session, place, reporter, decision.citations)
     minted = await mint(session, ["decision", *decision.crossings], seed=seed)
     rows = [
@@ -90,6 +93,7 @@ async def record_decision(
             certainty=decision.certainty.value,
             precision=decision.precision.value,
             announced_at=decision.announced_at,
+            incident_id=decision.incident,
             supersedes=targets.get(crossing),
             **_standing(decision, place, reporter),
         )
@@ -186,7 +190,7 @@ async def _record(
         session,
         place,
         kind=kind,
-        subjects=_subjects(logs.values(), cited),
+        subjects=_subjects(logs.values(), rows, cited),
         payload={
             "decision": str(decision),
             "events": [event_told(event) for event in events],
@@ -197,7 +201,7 @@ async def _record(
     await append(session, *cited.new_sources)
     with raising(_REFUSALS):
         await append(session, *rows)
-    await append(session, *(one for row in rows for one in cited.for_event(row.id)))
+    await append(session, *(one for row in rows for one in cited.linked(event_id=row.id)))
     body = DecisionOut(
         decision=decision,
         change=place.number,
@@ -209,13 +213,17 @@ async def _record(
     return Written(body, f"/v1/events?decision={decision}", place.number, ids)
 
 
-def _subjects(logs: Iterable[CrossingLog], cited: Cited) -> dict[str, list[str]]:
+def _subjects(
+    logs: Iterable[CrossingLog], rows: Iterable[StatusEvent], cited: Cited
+) -> dict[str, list[str]]:
     details = [log.details for log in logs]
+    incidents = sorted({str(row.incident_id) for row in rows if row.incident_id is not None})
     return {
         "crossings": [one.id for one in details],
         "borders": sorted({one.border for one in details}),
         "countries": sorted({side for one in details for side in one.sides}),
-        "sources": sorted({str(one.source) for one in cited.citations}),
+        **({"incidents": incidents} if incidents else {}),
+        "sources": cited.source_ids(),
     }
 
 

@@ -9,7 +9,13 @@ from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, CountryCode, CrossingId, Instant, Text, example
 from app.places.schemas import Distinct, TrafficList
-from app.sources.schemas import CITATION_EXAMPLE, CitationIn, CitationOut, CitationPreview
+from app.sources.schemas import (
+    CITATION_EXAMPLE,
+    CitationIn,
+    CitationOut,
+    CitationPreview,
+    Citations,
+)
 from app.vocabulary import (
     Certainty,
     DeclaredStatus,
@@ -38,7 +44,6 @@ ScopeTraffic = Annotated[
 ScopeTo = Annotated[
     CountryCode | None, Field(description="The country being entered; null is both ways.")
 ]
-Citations = Annotated[list[CitationIn], Field(min_length=1, max_length=50)]
 
 
 class PeriodIn(Body):
@@ -107,7 +112,7 @@ class DecisionIn(Body):
         None, description="When the authority said so; never in the future."
     )
     citations: Citations
-    incident: None = Field(None, description="Reserved: the story that this belongs to.")
+    incident: UUID | None = Field(None, description="The story that this belongs to.")
     supersedes: Annotated[list[UUID], Distinct] = Field(
         default=[],
         max_length=200,
@@ -173,7 +178,7 @@ class EventOut(Body):
     retracts: UUID | None
     superseded_by: UUID | None
     retracted_by: UUID | None
-    incident: None
+    incident: UUID | None
     citations: list[CitationOut]
 
 

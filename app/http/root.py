@@ -1,0 +1,51 @@
+"""What there is: the way in for whoever begins at `/v1`."""
+
+from fastapi import Request
+
+from app.http.bodies import Body
+from app.http.problems import responses
+from app.http.routing import feature_router
+
+router = feature_router(prefix="/v1", tag="collections")
+
+
+class Collection(Body):
+    """A list of the API: its name, its address, and what is in it."""
+
+    name: str
+    url: str
+    about: str
+
+
+class Collections(Body):
+    """Every list of the API, and its documentation."""
+
+    collections: list[Collection]
+    openapi: str
+    docs: str
+
+
+_ABOUT = {
+    "crossings": "Border crossing points and their present status; each has its timeline.",
+    "borders": "Pairs of countries: counts by status, notices in force, what is not covered.",
+    "countries": "Countries by name, and their borders.",
+    "events": "The log of status events, the newest first.",
+    "notices": "Cited facts that are no status.",
+    "incidents": "Stories: decisions and notices that belong together.",
+    "sources": "Where facts come from, and what was drawn from each.",
+    "changes": "Every committed change, numbered and hash-chained.",
+}
+
+
+@router.get("", summary="See what there is", responses=responses())
+async def list_collections(request: Request) -> Collections:
+    """List the collections of the API."""
+    here = str(request.base_url).rstrip("/")
+    return Collections(
+        collections=[
+            Collection(name=name, url=f"{here}/v1/{name}", about=about)
+            for name, about in _ABOUT.items()
+        ],
+        openapi=f"{here}/openapi.json",
+        docs=f"{here}/docs",
+    )

@@ -1,0 +1,1 @@
+"""Notices, cited facts that are no status; incidents, the stories that gather them."""

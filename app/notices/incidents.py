@@ -1,0 +1,269 @@
+"""Read incidents, each as one story: what belongs to it and stands, in the order of time."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from app.changes.service import Known, known
+from app.errors import IncidentNotFound
+from app.http.paging import change_and_id, instant
+from app.http.parameters import Knowledge
+from app.notices.models import Incident, Notice, Retraction
+from app.notices.reading import Asked, notices_out, retractions_of, utc, wanted
+from app.notices.reading import standing as notice_stands
+from app.notices.schemas import NoticeOut, RetractionOut
+from app.notices.stories import IncidentOut, StoryItem
+from app.places.models import Border, Crossing
+from app.sources.models import Citation
+from app.sources.schemas import CitationOut
+from app.sources.service import citations_of
+from app.status.log import events_out
+from app.status.log import standing as event_stands
+from app.status.models import StatusEvent
+from app.status.schemas import EventOut
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item stands in a story: its instant, its change, its id."""
+
+    at: datetime
+    change: int
+    id: UUID
+
+
+def place(parts: list[str]) -> Place:
+    """Read an item's place from a cursor."""
+    at, change_number, item_id = parts
+    change, found = change_and_id([change_number, item_id])
+    return Place(instant([at]), change, found)
+
+
+async def get_incident(session: AsyncSession, incident_id: UUID) -> tuple[IncidentOut, Known]:
+    """Return one incident without its story. Raises IncidentNotFound."""
+    asked = await known(session, Knowledge())
+    row = await session.get(Incident, incident_id)
+    if row is None:
+        raise IncidentNotFound(f"There is no incident {incident_id}.")
+    return (await incidents_out(session, [row], asked=asked))[0], asked
+
+
+async def list_incidents(
+    session: AsyncSession,
+    *,
+    country: str | None = None,
+    border: str | None = None,
+    crossing: str | None = None,
+    source: UUID | None = None,
+    after: tuple[int, UUID] | None,
+    limit: int,
+) -> tuple[list[IncidentOut], Known]:
+    """Return incidents, the newest first, from the one after ``after``: its change and id."""
+    asked = await known(session, Knowledge())
+    rows = select(Incident).order_by(Incident.change.desc(), Incident.id.desc()).limit(limit)
+    if source is not None:
+        cited = (Citation.incident_id == Incident.id, Citation.source_id == source)
+        rows = rows.where(exists().where(*cited))
+    if country or border or crossing:
+        touching = _touching(country=country, border=border, crossing=crossing, asked=asked)
+        rows = rows.where(Incident.id.in_(_lineage(Incident.id.in_(touching))))
+    if after is not None:
+        rows = rows.where(tuple_(Incident.change, Incident.id) < after)
+    found = (await session.scalars(rows)).all()
+    return await incidents_out(session, found, asked=asked), asked
+
+
+async def story_of(
+    session: AsyncSession, incident_id: UUID, *, asked: Known, after: Place | None, limit: int
+) -> list[StoryItem]:
+    """Return the standing decisions and notices of an incident, the oldest first."""
+    items = _members(incident_id, asked.change).subquery()
+    rows = select(items).order_by(items.c.at, items.c.change, items.c.id).limit(limit)
+    if after is not None:
+        here = tuple_(items.c.at, items.c.change, items.c.id)
+        rows = rows.where(here > (after.at, after.change, after.id))
+    found = (await session.execute(rows)).all()
+    decisions = await standing_decisions(
+        session, [row.id for row in found if row.decides], asked.change
+    )
+    notices = await notices_by_id(session, [row.id for row in found if not row.decides], asked)
+    return [
+        StoryItem(
+            at=row.at,
+            change=row.change,
+            decision=decisions[row.id] if row.decides else None,
+            notice=None if row.decides else notices[row.id],
+        )
+        for row in found
+    ]
+
+
+async def incidents_out(
+    session: AsyncSession, rows: Sequence[Incident], *, asked: Known
+) -> list[IncidentOut]:
+    """Return incidents as bodies, with what became of them by ``asked``."""
+    ids = [row.id for row in rows]
+    citations = await citations_of(session, Citation.incident_id, ids)
+    retractions = await retractions_of(session, Retraction.incident_id, ids, asked.change)
+    later = await session.execute(
+        select(Incident.supersedes, Incident.id).where(
+            Incident.supersedes.in_(ids), Incident.change <= asked.change
+        )
+    )
+    superseded_by = dict(later.all())
+    return [
+        incident_out(
+            row,
+            citations[row.id],
+            superseded_by=superseded_by.get(row.id),
+            retraction=retractions.get(row.id),
+        )
+        for row in rows
+    ]
+
+
+def incident_out(
+    row: Incident,
+    citations: Sequence[CitationOut],
+    *,
+    superseded_by: UUID | None = None,
+    retraction: RetractionOut | None = None,
+) -> IncidentOut:
+    """Return an incident as a body, from what the log and its later rows say."""
+    return IncidentOut.model_validate(
+        {
+            "id": row.id,
+            "change": row.change,
+            "title": row.title,
+            "summary": row.summary,
+            "supersedes": row.supersedes,
+            "recorded_at": utc(row.recorded_at),
+            "recorded_by": row.recorded_by,
+            "citations": list(citations),
+            "superseded_by": superseded_by,
+            "retraction": retraction,
+        }
+    )
+
+
+def standing(known_change: int) -> ColumnElement[bool]:
+    """Return the condition that an incident is neither corrected nor withdrawn, as known."""
+    later = aliased(Incident)
+    return ~exists().where(later.supersedes == Incident.id, later.change <= known_change) & ~(
+        exists().where(Retraction.incident_id == Incident.id, Retraction.change <= known_change)
+    )
+
+
+def _lineage(of: ColumnElement[bool]) -> Select[UUID]:
+    """Return the ids of some incidents, of what they correct and of what corrects them."""
+    chain = select(Incident.id, Incident.supersedes).where(of).cte("chain", recursive=True)
+    other = aliased(Incident)
+    chain = chain.union(
+        select(other.id, other.supersedes).where(
+            or_(other.id == chain.c.supersedes, other.supersedes == chain.c.id)
+        )
+    )
+    return select(chain.c.id)
+
+
+def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID, bool]:
+    chain = _lineage(Incident.id == incident_id)
+    decisions = (
+        select(
+            func.min(func.lower(StatusEvent.effective)).label("at"),
+            func.max(StatusEvent.change).label("change"),
+            StatusEvent.decision.label("id"),
+            literal(value=True).label("decides"),
+        )
+        .where(
+            StatusEvent.incident_id.in_(chain),
+            StatusEvent.change <= known_change,
+            event_stands(known_change),
+        )
+        .group_by(StatusEvent.decision)
+    )
+    notices = select(
+        func.coalesce(func.lower(Notice.effective), Notice.announced_at, Notice.recorded_at).label(
+            "at"
+        ),
+        Notice.change.label("change"),
+        Notice.id.label("id"),
+        literal(value=False).label("decides"),
+    ).where(
+        Notice.incident_id.in_(chain),
+        Notice.change <= known_change,
+        notice_stands(Notice, known_change),
+    )
+    both = union_all(decisions, notices).subquery()
+    return select(both.c.at, both.c.change, both.c.id, both.c.decides)
+
+
+async def standing_decisions(
+    session: AsyncSession, decisions: Sequence[UUID], known_change: int
+) -> dict[UUID, list[EventOut]]:
+    """Return what stands of each decision, as known."""
+    rows = await session.scalars(
+        select(StatusEvent)
+        .where(StatusEvent.decision.in_(decisions), event_stands(known_change))
+        .order_by(StatusEvent.crossing_id)
+    )
+    found: defaultdict[UUID, list[EventOut]] = defaultdict(list)
+    for event in await events_out(session, rows.all(), known_change=known_change):
+        found[event.decision].append(event)
+    return found
+
+
+async def notices_by_id(
+    session: AsyncSession, ids: Sequence[UUID], asked: Known
+) -> dict[UUID, NoticeOut]:
+    """Return the notices as bodies."""
+    rows = await session.scalars(select(Notice).where(Notice.id.in_(ids)))
+    return {one.id: one for one in await notices_out(session, rows.all(), asked=asked)}
+
+
+async def incidents_by_id(
+    session: AsyncSession, ids: Sequence[UUID], asked: Known
+) -> dict[UUID, IncidentOut]:
+    """Return the incidents as bodies."""
+    rows = await session.scalars(select(Incident).where(Incident.id.in_(ids)))
+    return {one.id: one for one in await incidents_out(session, rows.all(), asked=asked)}
+
+
+def _touching(
+    *, country: str | None, border: str | None, crossing: str | None, asked: Known
+) -> Select[UUID | None]:
+    """Return the incidents with a notice about all these places, or an event of a crossing."""
+    places = Asked(country=country, border=border, crossing=crossing)
+    notices = select(Notice.incident_id).where(
+        *wanted(places, asked.change), Notice.incident_id.is_not(None)
+    )
+    events = (
+        select(StatusEvent.incident_id)
+        .join(Crossing, Crossing.id == StatusEvent.crossing_id)
+        .join(Border, Border.id == Crossing.border_id)
+        .where(StatusEvent.incident_id.is_not(None))
+    )
+    if country is not None:
+        events = events.where(or_(Border.first == country, Border.second == country))
+    if border is not None:
+        events = events.where(Border.id == border)
+    if crossing is not None:
+        events = events.where(Crossing.id == crossing)
+    both = union_all(notices, events).subquery()
+    return select(both.c.incident_id)

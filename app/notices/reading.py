@@ -1,0 +1,302 @@
+"""Read notices: all of the log, or what holds at an instant for a place."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from app.changes.service import Known, known
+from app.errors import NoticeNotFound
+from app.http.parameters import Knowledge
+from app.notices.models import Notice, Retraction
+from app.notices.schemas import STALE_AFTER_DAYS, NoticeOut, RetractionOut
+from app.places.models import Border, Crossing
+from app.sources.models import Citation
+from app.sources.schemas import CitationOut
+from app.sources.service import citations_of
+from app.vocabulary import NoticeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which notices are asked for; None asks for all. Places also take what is wider."""
+
+    kind: NoticeKind | None = None
+    country: str | None = None
+    border: str | None = None
+    crossing: str | None = None
+    incident: UUID | None = None
+    source: UUID | None = None
+    in_force_at: datetime | None = None
+
+
+async def get_notice(session: AsyncSession, notice_id: UUID) -> tuple[NoticeOut, Known]:
+    """Return one notice, and what became of it. Raises NoticeNotFound."""
+    asked = await known(session, Knowledge())
+    row = await session.get(Notice, notice_id)
+    if row is None:
+        raise NoticeNotFound(f"There is no notice {notice_id}.")
+    return (await notices_out(session, [row], asked=asked))[0], asked
+
+
+async def list_notices(
+    session: AsyncSession, *, asked: Asked, after: tuple[int, UUID] | None, limit: int
+) -> tuple[list[NoticeOut], Known]:
+    """Return notices, the newest first, from the one after ``after``: its change and id."""
+    knowledge = await known(session, Knowledge())
+    rows = (
+        select(Notice)
+        .where(*wanted(asked, knowledge.change))
+        .order_by(Notice.change.desc(), Notice.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        rows = rows.where(tuple_(Notice.change, Notice.id) < after)
+    found = (await session.scalars(rows)).all()
+    return await notices_out(session, found, asked=knowledge, at=asked.in_force_at), knowledge
+
+
+async def notices_in_force(
+    session: AsyncSession, *, border: str, at: datetime, asked: Known, limit: int
+) -> list[NoticeOut]:
+    """Return the newest notices that hold at ``at`` for a border, as known then."""
+    rows = (
+        select(Notice)
+        .where(
+            *wanted(Asked(border=border, in_force_at=at), asked.change),
+            Notice.change <= asked.change,
+        )
+        .order_by(Notice.change.desc(), Notice.id.desc())
+        .limit(limit)
+    )
+    return await notices_out(session, (await session.scalars(rows)).all(), asked=asked, at=at)
+
+
+async def notices_out(
+    session: AsyncSession, rows: Sequence[Notice], *, asked: Known, at: datetime | None = None
+) -> list[NoticeOut]:
+    """Return notices as bodies, with what became of them by ``asked``; stale as of ``at``."""
+    ids = [row.id for row in rows]
+    citations = await citations_of(session, Citation.notice_id, ids)
+    retractions = await retractions_of(session, Retraction.notice_id, ids, asked.change)
+    later = await session.execute(
+        select(Notice.supersedes, Notice.id).where(
+            Notice.supersedes.in_(ids), Notice.change <= asked.change
+        )
+    )
+    superseded_by = dict(later.all())
+    against = await _contradicting(session, ids, asked.change)
+    return [
+        notice_out(
+            row,
+            citations[row.id],
+            contradicted_by=against[row.id],
+            superseded_by=superseded_by.get(row.id),
+            retraction=retractions.get(row.id),
+            at=at or asked.now,
+        )
+        for row in rows
+    ]
+
+
+def notice_out(
+    row: Notice,
+    citations: Sequence[CitationOut],
+    *,
+    contradicted_by: Sequence[UUID] = (),
+    superseded_by: UUID | None = None,
+    retraction: RetractionOut | None = None,
+    at: datetime,
+) -> NoticeOut:
+    """Return a notice as a body, from what the log and its later rows say."""
+    said_at = row.announced_at or row.recorded_at
+    old = at - said_at >= timedelta(days=STALE_AFTER_DAYS)
+    return NoticeOut.model_validate(
+        {
+            "id": row.id,
+            "kind": row.kind,
+            "change": row.change,
+            "issuer": {"country": row.issuer_country, "name": row.issuer_name},
+            "subjects": {
+                "countries": row.countries,
+                "borders": row.borders,
+                "crossings": row.crossings,
+            },
+            "text": row.text,
+            "figures": row.figures,
+            "certainty": row.certainty,
+            "effective": {"from": utc(row.effective.lower), "until": utc(row.effective.upper)},
+            "precision": row.precision,
+            "announced_at": utc(row.announced_at),
+            "incident": row.incident_id,
+            "contradicts": row.contradicts,
+            "supersedes": row.supersedes,
+            "recorded_at": utc(row.recorded_at),
+            "recorded_by": row.recorded_by,
+            "citations": list(citations),
+            "contradicted_by": list(contradicted_by),
+            "superseded_by": superseded_by,
+            "retraction": retraction,
+            "stale": row.effective.upper is None and old,
+        }
+    )
+
+
+async def retractions_of(
+    session: AsyncSession,
+    target: InstrumentedAttribute[UUID | None],
+    ids: Iterable[UUID],
+    known_change: int,
+) -> dict[UUID | None, RetractionOut]:
+    """Return the retraction of each of the notices, or incidents, that has one."""
+    rows = (
+        await session.scalars(
+            select(Retraction).where(target.in_(list(ids)), Retraction.change <= known_change)
+        )
+    ).all()
+    citations = await citations_of(session, Citation.retraction_id, [row.id for row in rows])
+    return {
+        row.notice_id or row.incident_id: retraction_out(row, citations[row.id]) for row in rows
+    }
+
+
+def retraction_out(row: Retraction, citations: Sequence[CitationOut]) -> RetractionOut:
+    return RetractionOut.model_validate(
+        {
+            "id": row.id,
+            "change": row.change,
+            "recorded_at": utc(row.recorded_at),
+            "recorded_by": row.recorded_by,
+            "reason": {"code": row.reason_code, "text": row.reason_text},
+            "citations": list(citations),
+        }
+    )
+
+
+def standing(notice: type[Notice], known_change: int) -> ColumnElement[bool]:
+    """Return the condition that a notice is neither corrected nor withdrawn, as known."""
+    later = aliased(Notice)
+    return ~exists().where(later.supersedes == notice.id, later.change <= known_change) & ~(
+        exists().where(Retraction.notice_id == notice.id, Retraction.change <= known_change)
+    )
+
+
+async def last_noticed(
+    session: AsyncSession, crossing_ids: Sequence[str], known_change: int
+) -> dict[str, int]:
+    """Return the last change of each crossing that recorded or withdrew a notice naming it."""
+    change = func.coalesce(Retraction.change, Notice.change)
+    withdrawn = (Retraction.notice_id == Notice.id) & (Retraction.change <= known_change)
+    named = (
+        select(func.unnest(Notice.crossings).label("crossing"), change.label("change"))
+        .outerjoin(Retraction, withdrawn)
+        .where(Notice.crossings.overlap(list(crossing_ids)), Notice.change <= known_change)
+        .subquery()
+    )
+    newest = select(named.c.crossing, func.max(named.c.change)).group_by(named.c.crossing)
+    return dict((await session.execute(newest)).all())
+
+
+def utc(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(UTC)
+
+
+def wanted(asked: Asked, known_change: int) -> list[ColumnElement[bool]]:
+    """Return the conditions on a notice that together say what is asked for."""
+    found: list[ColumnElement[bool]] = []
+    if asked.kind is not None:
+        found.append(Notice.kind == asked.kind.value)
+    if asked.incident is not None:
+        found.append(Notice.incident_id == asked.incident)
+    if asked.source is not None:
+        cited = (Citation.notice_id == Notice.id, Citation.source_id == asked.source)
+        found.append(exists().where(*cited))
+    if asked.country is not None:
+        found.append(_about_country(asked.country))
+    if asked.border is not None:
+        found.append(_about_border(asked.border))
+    if asked.crossing is not None:
+        found.append(_about_crossing(asked.crossing))
+    if asked.in_force_at is not None:
+        found += [_in_force(asked.in_force_at), standing(Notice, known_change)]
+    return found
+
+
+def _in_force(at: datetime) -> ColumnElement[bool]:
+    """Where nobody told the start, it holds from the moment it was said."""
+    said = func.coalesce(Notice.announced_at, Notice.recorded_at)
+    return Notice.effective.contains(at) & or_(~func.lower_inf(Notice.effective), said <= at)
+
+
+def _about_country(code: str) -> ColumnElement[bool]:
+    """Ask whether it names the country, one of its borders or a crossing there."""
+    borders = select(Border.id).where(or_(Border.first == code, Border.second == code))
+    return or_(
+        Notice.countries.contains([code]),
+        _overlaps(Notice.borders, borders),
+        _overlaps(Notice.crossings, select(Crossing.id).where(Crossing.border_id.in_(borders))),
+    )
+
+
+def _about_border(border: str) -> ColumnElement[bool]:
+    """Ask whether it names the border, a crossing there, or one of the two countries."""
+    return or_(
+        Notice.countries.overlap(border.split("-")),
+        Notice.borders.contains([border]),
+        _overlaps(Notice.crossings, select(Crossing.id).where(Crossing.border_id == border)),
+    )
+
+
+def _about_crossing(crossing: str) -> ColumnElement[bool]:
+    """Ask whether it names the crossing, its border, or one of the two countries."""
+    borders = (
+        select(Border.id)
+        .join(Crossing, Crossing.border_id == Border.id)
+        .where(Crossing.id == crossing)
+    )
+    countries = (
+        select(func.unnest(array([Border.first, Border.second])))
+        .join(Crossing, Crossing.border_id == Border.id)
+        .where(Crossing.id == crossing)
+    )
+    return or_(
+        Notice.crossings.contains([crossing]),
+        _overlaps(Notice.borders, borders),
+        _overlaps(Notice.countries, countries),
+    )
+
+
+def _overlaps(column: InstrumentedAttribute[list[str]], wanted: Select[str]) -> ColumnElement[bool]:
+    return column.bool_op("&&")(func.array(wanted.scalar_subquery()))
+
+
+async def _contradicting(
+    session: AsyncSession, ids: Sequence[UUID], known_change: int
+) -> dict[UUID, list[UUID]]:
+    """Return the standing notices that contradict each of ``ids``, or what it corrects."""
+    older = (
+        select(Notice.id.label("notice"), Notice.id.label("ancestor"), Notice.supersedes)
+        .where(Notice.id.in_(ids))
+        .cte("older", recursive=True)
+    )
+    parent, other = aliased(Notice), aliased(Notice)
+    older = older.union_all(
+        select(older.c.notice, parent.id, parent.supersedes).where(parent.id == older.c.supersedes)
+    )
+    pairs = select(older.c.notice, other.id, other.change).where(
+        and_(
+            other.contradicts.contains(array([older.c.ancestor])),
+            other.change <= known_change,
+            standing(other, known_change),
+        )
+    )
+    found: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for notice, contradicting, _ in await session.execute(pairs.order_by(other.change).distinct()):
+        found[notice].append(contradicting)
+    return found

@@ -1,0 +1,333 @@
+"""Append notices and incidents: record, correct, withdraw."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import Range, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.service import Reporter
+from app.access.writing import Written
+from app.changes.ids import mint
+from app.changes.service import Known, Place, fill_place, take_place
+from app.database.sessions import append
+from app.errors import (
+    Forbidden,
+    IncidentNotFound,
+    NotCorrectable,
+    NoticeNotFound,
+    NotRetractable,
+    Problem,
+    Superseded,
+    invalid,
+    raising,
+)
+from app.notices.incidents import incident_out, incidents_out
+from app.notices.models import Incident, Notice, Retraction
+from app.notices.reading import notice_out, notices_out
+from app.notices.schemas import NoticeIn, NoticeRecorded
+from app.notices.stories import IncidentIn, IncidentRecorded
+from app.notices.told import incident_told, notice_told, retraction_told
+from app.places.models import Border, Country, Crossing
+from app.sources.service import Cited, cite
+from app.status.schemas import RetractionIn
+from app.vocabulary import ChangeKind, Precision
+
+Told = TypeVar("Told", Notice, Incident)
+
+# What the database refuses although the checks above it passed: it is the last word.
+_REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
+    "uq_notice_supersedes": (Superseded, "The notice was corrected already."),
+    "uq_incident_supersedes": (Superseded, "The incident was corrected already."),
+    "uq_retraction_notice_id": (Superseded, "The notice was retracted already."),
+    "uq_retraction_incident_id": (Superseded, "The incident was retracted already."),
+    "ck_notice_target_standing": (Superseded, "The notice was corrected or retracted already."),
+    "ck_incident_target_standing": (
+        Superseded,
+        "The incident was corrected or retracted already.",
+    ),
+    "ck_retraction_target_standing": (Superseded, "It was corrected or retracted already."),
+    "ck_notice_supersedes_no_firmer": (
+        NotCorrectable,
+        "An unconfirmed notice may supersede only an unconfirmed one.",
+    ),
+    "ck_retraction_no_correction": (
+        NotRetractable,
+        "A correction is corrected again, not retracted.",
+    ),
+}
+
+
+async def record_notice(
+    session: AsyncSession, reporter: Reporter, *, notice: NoticeIn, seed: str | None = None
+) -> Written:
+    """Append a notice, or the correction of one."""
+    _require_voice(reporter, notice.issuer.country)
+    place = await take_place(session)
+    effective = _effective(notice, place)
+    places = await _places(session, notice)
+    await _require_told(session, reporter, notice)
+    cited = await cite(session, place, reporter, notice.citations)
+    notice_id = (await mint(session, ["notice"], seed=seed))["notice"]
+    row = _row(notice, notice_id, effective, place, reporter)
+    body = notice_out(row, cited.citations, at=place.recorded_at)
+    incidents = [] if notice.incident is None else [str(notice.incident)]
+    await fill_place(
+        session,
+        place,
+        kind=ChangeKind.NOTICE,
+        subjects={
+            **places,
+            "notices": [str(row.id)],
+            "incidents": incidents,
+            "sources": cited.source_ids(),
+        },
+        payload={"notices": [notice_told(body)], "sources": cited.told()},
+        recorded_by=reporter.name,
+    )
+    codes = {*notice.subjects.countries, *filter(None, [notice.issuer.country])}
+    for code in sorted(codes):
+        await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
+    await _append(session, row, cited)
+    here = f"/v1/notices/{row.id}"
+    recorded = NoticeRecorded(**dict(body), undo=_undo(here, row))
+    return Written(recorded, here, place.number, {str(row.id)} | cited.new_ids)
+
+
+async def record_incident(
+    session: AsyncSession, reporter: Reporter, *, incident: IncidentIn, seed: str | None = None
+) -> Written:
+    """Append an incident, or the correction of one."""
+    place = await take_place(session)
+    if incident.supersedes is not None:
+        await require_incident(session, incident.supersedes, field="supersedes")
+    cited = await cite(session, place, reporter, incident.citations)
+    row = Incident(
+        id=(await mint(session, ["incident"], seed=seed))["incident"],
+        change=place.number,
+        recorded_at=place.recorded_at,
+        recorded_by=reporter.name,
+        title=incident.title,
+        summary=incident.summary,
+        supersedes=incident.supersedes,
+    )
+    body = incident_out(row, cited.citations)
+    await fill_place(
+        session,
+        place,
+        kind=ChangeKind.INCIDENT,
+        subjects={"incidents": [str(row.id)], "sources": cited.source_ids()},
+        payload={"incidents": [incident_told(body)], "sources": cited.told()},
+        recorded_by=reporter.name,
+    )
+    await _append(session, row, cited)
+    here = f"/v1/incidents/{row.id}"
+    recorded = IncidentRecorded(**dict(body), undo=_undo(here, row))
+    return Written(recorded, here, place.number, {str(row.id)} | cited.new_ids)
+
+
+async def retract_notice(
+    session: AsyncSession, reporter: Reporter, *, notice_id: UUID, retraction: RetractionIn
+) -> Written:
+    """Withdraw a notice. Raises NoticeNotFound."""
+    place = await take_place(session)
+    target = await session.get(Notice, notice_id)
+    if target is None:
+        raise NoticeNotFound(f"There is no notice {notice_id}.")
+    _require_voice(reporter, target.issuer_country)
+    places = await _upwards(session, target.countries, target.borders, target.crossings)
+    row = await _retract(
+        session,
+        reporter,
+        place,
+        kind=ChangeKind.NOTICE,
+        subjects={**places, "notices": [str(notice_id)]},
+        target=Retraction(notice_id=notice_id),
+        retraction=retraction,
+    )
+    known = Known(place.number, place.recorded_at)
+    body = (await notices_out(session, [target], asked=known))[0]
+    recorded = NoticeRecorded(**dict(body), undo=[])
+    return Written(recorded, f"/v1/notices/{notice_id}", place.number, row)
+
+
+async def retract_incident(
+    session: AsyncSession, reporter: Reporter, *, incident_id: UUID, retraction: RetractionIn
+) -> Written:
+    """Withdraw an incident; what had joined it stays. Raises IncidentNotFound."""
+    place = await take_place(session)
+    target = await session.get(Incident, incident_id)
+    if target is None:
+        raise IncidentNotFound(f"There is no incident {incident_id}.")
+    row = await _retract(
+        session,
+        reporter,
+        place,
+        kind=ChangeKind.INCIDENT,
+        subjects={"incidents": [str(incident_id)]},
+        target=Retraction(incident_id=incident_id),
+        retraction=retraction,
+    )
+    known = Known(place.number, place.recorded_at)
+    body = (await incidents_out(session, [target], asked=known))[0]
+    recorded = IncidentRecorded(**dict(body), undo=[])
+    return Written(recorded, f"/v1/incidents/{incident_id}", place.number, row)
+
+
+async def require_incident(
+    session: AsyncSession, incident_id: UUID, *, field: str = "incident"
+) -> None:
+    """Raise Invalid unless there is such an incident, and nobody withdrew it."""
+    if await session.get(Incident, incident_id) is None:
+        raise invalid(field, f"there is no incident {incident_id}")
+    withdrawn = select(Retraction.id).where(Retraction.incident_id == incident_id)
+    if field == "incident" and await session.scalar(withdrawn) is not None:
+        raise invalid(field, f"the incident {incident_id} was retracted")
+
+
+async def _retract(
+    session: AsyncSession,
+    reporter: Reporter,
+    place: Place,
+    *,
+    kind: ChangeKind,
+    subjects: Mapping[str, Sequence[str]],
+    target: Retraction,
+    retraction: RetractionIn,
+) -> set[str]:
+    """Append ``target``, completed, and return the ids that this brings up."""
+    cited = await cite(session, place, reporter, retraction.citations)
+    target.id = (await mint(session, ["retraction"]))["retraction"]
+    target.change, target.recorded_at = place.number, place.recorded_at
+    target.recorded_by = reporter.name
+    target.reason_code = retraction.reason.code.value
+    target.reason_text = retraction.reason.text
+    await fill_place(
+        session,
+        place,
+        kind=kind,
+        subjects={**subjects, "sources": cited.source_ids()},
+        payload={
+            "retractions": [retraction_told(target, cited.citations)],
+            "sources": cited.told(),
+        },
+        recorded_by=reporter.name,
+    )
+    await _append(session, target, cited)
+    return {str(target.id), *cited.new_ids}
+
+
+async def _append(session: AsyncSession, row: Notice | Incident | Retraction, cited: Cited) -> None:
+    await append(session, *cited.new_sources)
+    with raising(_REFUSALS):
+        await append(session, row)
+    column = f"{row.__tablename__}_id"
+    await append(session, *cited.linked(**{column: row.id}))
+
+
+def _require_voice(reporter: Reporter, country: str | None) -> None:
+    """Let a key limited to sides speak for their countries alone, and for no other body."""
+    if country is not None:
+        reporter.require_sides([country])
+    elif reporter.sides is not None:
+        sides = ", ".join(sorted(reporter.sides))
+        raise Forbidden(f"The key {reporter.name!r} may only speak for {sides}: name the country.")
+
+
+def _row(
+    notice: NoticeIn,
+    notice_id: UUID,
+    effective: Range[datetime],
+    place: Place,
+    reporter: Reporter,
+) -> Notice:
+    return Notice(
+        id=notice_id,
+        change=place.number,
+        recorded_at=place.recorded_at,
+        recorded_by=reporter.name,
+        kind=notice.kind.value,
+        issuer_country=notice.issuer.country,
+        issuer_name=notice.issuer.name,
+        countries=notice.subjects.countries,
+        borders=notice.subjects.borders,
+        crossings=notice.subjects.crossings,
+        text=notice.text,
+        figures=[figure.model_dump(mode="json") for figure in notice.figures],
+        certainty=notice.certainty.value,
+        effective=effective,
+        precision=notice.precision.value,
+        announced_at=notice.announced_at,
+        incident_id=notice.incident,
+        contradicts=notice.contradicts,
+        supersedes=notice.supersedes,
+    )
+
+
+def _effective(notice: NoticeIn, place: Place) -> Range[datetime]:
+    start, until = notice.effective.from_, notice.effective.until
+    if start is None and notice.precision is not Precision.UNKNOWN:
+        start = place.recorded_at
+    if start is not None and until is not None and until <= start:
+        raise invalid("effective.until", "must lie after effective.from")
+    if notice.announced_at is not None and notice.announced_at > place.recorded_at:
+        raise invalid("announced_at", "lies in the future")
+    return Range(start, until)
+
+
+async def _require_told(session: AsyncSession, reporter: Reporter, notice: NoticeIn) -> None:
+    """Check that what the notice refers to is there, and may be corrected by this reporter."""
+    if notice.incident is not None:
+        await require_incident(session, notice.incident)
+    wanted = {*notice.contradicts, *filter(None, [notice.supersedes])}
+    rows = await session.scalars(select(Notice).where(Notice.id.in_(wanted)))
+    found = {row.id: row for row in rows}
+    for notice_id in notice.contradicts:
+        if notice_id not in found:
+            raise invalid("contradicts", f"there is no notice {notice_id}")
+    if notice.supersedes is not None:
+        if notice.supersedes not in found:
+            raise invalid("supersedes", f"there is no notice {notice.supersedes}")
+        _require_voice(reporter, found[notice.supersedes].issuer_country)
+
+
+async def _places(session: AsyncSession, notice: NoticeIn) -> dict[str, list[str]]:
+    """Return the places that the notice is about, wider ones included. Raises Invalid."""
+    subjects = notice.subjects
+    crossings = set(
+        await session.scalars(select(Crossing.id).where(Crossing.id.in_(subjects.crossings)))
+    )
+    borders = set(await session.scalars(select(Border.id).where(Border.id.in_(subjects.borders))))
+    for name in subjects.crossings:
+        if name not in crossings:
+            raise invalid("subjects.crossings", f"there is no crossing {name!r}")
+    for name in subjects.borders:
+        if name not in borders:
+            raise invalid("subjects.borders", f"there is no border {name}")
+    return await _upwards(session, subjects.countries, subjects.borders, subjects.crossings)
+
+
+async def _upwards(
+    session: AsyncSession,
+    countries: Sequence[str],
+    borders: Sequence[str],
+    crossings: Sequence[str],
+) -> dict[str, list[str]]:
+    """Return the places with the border of each crossing and the countries of each border."""
+    rows = await session.scalars(
+        select(Crossing.border_id).where(Crossing.id.in_(crossings)).distinct()
+    )
+    all_borders = sorted({*borders, *rows})
+    sides = {side for border in all_borders for side in border.split("-")}
+    return {
+        "crossings": sorted(crossings),
+        "borders": all_borders,
+        "countries": sorted({*countries, *sides}),
+    }
+
+
+def _undo(here: str, row: Notice | Incident) -> list[str]:
+    return [] if row.supersedes is not None else [f"{here}/retraction"]

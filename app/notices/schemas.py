@@ -1,0 +1,184 @@
+"""Bodies of notices."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Instant, Line, Texts, example
+from app.places.schemas import Distinct
+from app.sources.schemas import CITATION_EXAMPLE, CitationOut, CitationPreview, Citations
+from app.status.schemas import PeriodIn, Reason
+from app.vocabulary import Certainty, NoticeKind, Precision, Qualifier
+
+STALE_AFTER_DAYS = 30
+"""As long as an open is relied on by default: older word without an end is told as stale."""
+
+
+class Issuer(Body):
+    """Who says it: a country's authorities, a named body, or a named body of a country."""
+
+    country: CountryCode | None = None
+    name: Line | None = Field(None, examples=["State Border Guard Service"])
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> Self:
+        if self.country is None and self.name is None:
+            raise PydanticCustomError("issuer", "must have a country or a name")
+        return self
+
+
+class Subjects(Body):
+    """What it is about: at least one country, border or crossing."""
+
+    countries: Annotated[list[CountryCode], Distinct] = Field(
+        default=[], max_length=200, json_schema_extra={"uniqueItems": True}
+    )
+    borders: Annotated[list[BorderId], Distinct] = Field(
+        default=[], max_length=200, json_schema_extra={"uniqueItems": True}
+    )
+    crossings: Annotated[list[CrossingId], Distinct] = Field(
+        default=[], max_length=200, json_schema_extra={"uniqueItems": True}
+    )
+
+    @model_validator(mode="after")
+    def _is_something(self) -> Self:
+        if not (self.countries or self.borders or self.crossings):
+            raise PydanticCustomError(
+                "subjects", "must have a country, a border or a crossing at least"
+            )
+        return self
+
+
+class Figure(Body):
+    """A number that the notice tells, as exact and as sure as its source has it."""
+
+    value: float = Field(ge=-1e15, le=1e15, allow_inf_nan=False, examples=[4500])
+    unit: Line = Field(examples=["persons"])
+    qualifier: Qualifier = Qualifier.EXACTLY
+    of: Line | None = Field(None, description="What is counted.", examples=["Border guards"])
+    hedge: Line | None = Field(
+        None, description="How the source itself hedges it, if it does.", examples=["may be"]
+    )
+
+
+class NoticePeriod(Body):
+    """When it holds: ``[from, until)``; no ``from``: the start is not known."""
+
+    from_: datetime | None = Field(alias="from")
+    until: datetime | None
+
+
+class NoticeIn(Body):
+    """A cited fact that is no status: advice, a measure, a threat, a reaction, talks."""
+
+    model_config = example(
+        {
+            "kind": "travel_advice",
+            "issuer": {"country": "LT", "name": "Ministry of the Interior"},
+            "subjects": {"countries": ["BY"]},
+            "text": {"en": "Citizens are advised against travelling to Belarus."},
+            "figures": [
+                {"value": 4500, "unit": "persons", "qualifier": "up_to", "hedge": "may be"}
+            ],
+            "effective": {"from": "2023-08-01T00:00:00+03:00"},
+            "precision": "month",
+            "announced_at": "2023-08-16T00:00:00+03:00",
+            "citations": [CITATION_EXAMPLE],
+        }
+    )
+
+    kind: NoticeKind
+    issuer: Issuer
+    subjects: Subjects
+    text: Texts
+    figures: list[Figure] = Field([], max_length=50)
+    certainty: Certainty = Certainty.CONFIRMED
+    effective: PeriodIn = Field(
+        default_factory=lambda: PeriodIn(from_=None, until=None),
+        description="Without `from` it holds from the recorded instant; or, where `precision`"
+        " is `unknown`, from a start that nobody told.",
+    )
+    precision: Precision = Field(
+        Precision.MINUTE, description="Of both ends of `effective`: as vague as the source."
+    )
+    announced_at: Instant | None = Field(
+        None, description="When the issuer said so; never in the future."
+    )
+    incident: UUID | None = Field(None, description="The story that this belongs to.")
+    contradicts: Annotated[list[UUID], Distinct] = Field(
+        default=[],
+        max_length=50,
+        description="Notices that say otherwise. Both claims stand.",
+        json_schema_extra={"uniqueItems": True},
+    )
+    supersedes: UUID | None = Field(None, description="The notice that this corrects.")
+    citations: Citations
+
+
+class RetractionOut(Body):
+    """The withdrawal of something that should not have been recorded."""
+
+    id: UUID
+    change: int
+    recorded_at: datetime
+    recorded_by: str
+    reason: Reason
+    citations: list[CitationOut]
+
+
+class NoticeOut(Body):
+    """A notice, and what became of it."""
+
+    id: UUID
+    kind: NoticeKind
+    change: int
+    issuer: Issuer
+    subjects: Subjects
+    text: Texts
+    figures: list[Figure]
+    certainty: Certainty
+    effective: NoticePeriod
+    precision: Precision
+    announced_at: datetime | None
+    incident: UUID | None
+    contradicts: list[UUID]
+    supersedes: UUID | None
+    recorded_at: datetime
+    recorded_by: str
+    citations: list[CitationOut]
+    contradicted_by: list[UUID] = Field(
+        description="Standing notices that say otherwise than this, or than what this corrects."
+    )
+    superseded_by: UUID | None
+    retraction: RetractionOut | None
+    stale: bool = Field(
+        description=f"No end is known, and the word is {STALE_AFTER_DAYS} days old or older."
+    )
+
+
+class NoticeRecorded(NoticeOut):
+    """A notice as it was recorded, and where to take it back."""
+
+    undo: list[str] = Field(description="Where to POST a retraction; none for a correction.")
+
+
+class RetractionPreview(RetractionOut):
+    """A withdrawal as it would be recorded."""
+
+    id: None  # type: ignore[assignment]  # only a real write brings it up
+    change: None  # type: ignore[assignment]
+    recorded_at: None  # type: ignore[assignment]
+    citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id
+
+
+class NoticePreview(NoticeRecorded):
+    """A notice as it would be recorded, or withdrawn."""
+
+    id: UUID | None  # type: ignore[assignment]  # a notice to be withdrawn has one
+    change: None  # type: ignore[assignment]
+    recorded_at: None  # type: ignore[assignment]
+    citations: list[CitationPreview]  # type: ignore[assignment]
+    retraction: RetractionPreview | None

@@ -1,0 +1,196 @@
+"""Read borders and countries: counts by status, what holds there, what is not covered."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from babel import Locale
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.changes.service import Known, known
+from app.errors import CountryNotFound
+from app.http.parameters import Knowledge
+from app.notices.reading import notices_in_force
+from app.places.answers import (
+    NOTICES_SHOWN,
+    BorderLinks,
+    BorderListed,
+    BorderOut,
+    CountryOut,
+    CrossingListed,
+    Gap,
+    NewestEvidence,
+)
+from app.places.details import crossing_details, get_border
+from app.places.models import Border, Country, Crossing
+from app.places.summaries import Summary, listing
+from app.status.log import logs_of
+from app.vocabulary import GapCode, Status
+
+LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
+"""In which a country is named: those spoken at these borders, and around them."""
+
+
+async def get_border_status(
+    session: AsyncSession, *, border_id: str, at: datetime | None, knowledge: Knowledge
+) -> tuple[BorderOut, Known]:
+    """Return a border as it is, or was at ``at``, as known. Raises BorderNotFound."""
+    border = await get_border(session, border_id)
+    asked = await known(session, knowledge)
+    instant = at or asked.now
+    summaries = await _summaries(session, border, asked, instant)
+    details = await crossing_details(session, [one.log.details for one in summaries])
+    crossings = [listing(one, details[one.log.details.id]) for one in summaries]
+    notices = await notices_in_force(
+        session, border=border.id, at=instant, asked=asked, limit=NOTICES_SHOWN
+    )
+    body = BorderOut(
+        **dict(_listed(border, summaries)),
+        at=at,
+        known_at=knowledge.known_at,
+        crossings=crossings,
+        notices=notices,
+        not_covered=_gaps(border, summaries, crossings),
+    )
+    return body, asked
+
+
+async def list_borders(
+    session: AsyncSession, *, country: str | None, after: str | None, limit: int
+) -> tuple[list[BorderListed], Known]:
+    """Return borders with their counts by status now, by id, from the one after ``after``."""
+    asked = await known(session, Knowledge())
+    rows = select(Border).order_by(Border.id).limit(limit)
+    if country is not None:
+        rows = rows.where(or_(Border.first == country, Border.second == country))
+    if after is not None:
+        rows = rows.where(Border.id > after)
+    borders = (await session.scalars(rows)).all()
+    return [
+        _listed(border, await _summaries(session, border, asked, asked.now)) for border in borders
+    ], asked
+
+
+async def list_countries(
+    session: AsyncSession, *, after: str | None, limit: int
+) -> list[CountryOut]:
+    """Return countries by code, from the one after ``after``."""
+    codes = select(Country.code).order_by(Country.code).limit(limit)
+    if after is not None:
+        codes = codes.where(Country.code > after)
+    return await _countries(session, (await session.scalars(codes)).all())
+
+
+async def get_country(session: AsyncSession, code: str) -> CountryOut:
+    """Return one country. Raises CountryNotFound."""
+    if await session.get(Country, code) is None:
+        raise CountryNotFound(f"Nothing is known here of {code}.")
+    return (await _countries(session, [code]))[0]
+
+
+async def _countries(session: AsyncSession, codes: Sequence[str]) -> list[CountryOut]:
+    rows = select(Border).where(or_(Border.first.in_(codes), Border.second.in_(codes)))
+    borders = (await session.scalars(rows.order_by(Border.id))).all()
+    return [
+        CountryOut(
+            code=code,
+            names={
+                language: name
+                for language in LANGUAGES
+                if (name := Locale(language).territories.get(code))
+            },
+            borders=[border.id for border in borders if code in border.sides],
+        )
+        for code in codes
+    ]
+
+
+async def _summaries(
+    session: AsyncSession, border: Border, asked: Known, instant: datetime
+) -> list[Summary]:
+    names = select(Crossing.id).where(Crossing.border_id == border.id).order_by(Crossing.id)
+    ids = (await session.scalars(names)).all()
+    logs = await logs_of(session, ids, known_change=asked.change)
+    # A crossing added later was not among those counted then.
+    return [Summary.of(log, instant) for log in logs.values() if log.details.known]
+
+
+def _listed(border: Border, summaries: Sequence[Summary]) -> BorderListed:
+    modes = sorted({one.mode for one in summaries})
+    return BorderListed(
+        id=border.id,
+        countries=list(border.sides),
+        counts=_counts(summaries),
+        counts_by_mode={
+            mode: _counts(one for one in summaries if one.mode is mode) for mode in modes
+        },
+        newest_evidence=_newest_evidence(summaries),
+        links=BorderLinks.of(border.id),
+    )
+
+
+def _counts(summaries: Iterable[Summary]) -> dict[Status, int]:
+    found = Counter(one.answer.status for one in summaries)
+    return {status: found[status] for status in Status}
+
+
+def _newest_evidence(summaries: Sequence[Summary]) -> NewestEvidence | None:
+    heard = [
+        (lane.last_confirmed_at, one.log.details.id)
+        for one in summaries
+        for lane in one.answer.lanes
+        if lane.last_confirmed_at is not None
+    ]
+    if not heard:
+        return None
+    at, crossing = max(heard)
+    return NewestEvidence(at=at, crossing=crossing)
+
+
+def _gaps(
+    border: Border, summaries: Sequence[Summary], crossings: Sequence[CrossingListed]
+) -> list[Gap]:
+    """Return what one might expect to find on this border and does not."""
+    silent = [
+        _gap(
+            GapCode.SIDE_SILENT,
+            f"What {side}'s side says of these crossings is not known.",
+            (one for one in summaries if dict(one.answer.sides)[side] is Status.UNKNOWN),
+            side=side,
+        )
+        for side in border.sides
+    ]
+    specific = [
+        *silent,
+        _gap(
+            GapCode.NEVER_DECLARED,
+            "Of some lane of these crossings nothing was ever declared that would hold.",
+            (one for one in summaries if any(not lane.decided_by for lane in one.answer.lanes)),
+        ),
+        _gap(
+            GapCode.EVIDENCE_OLD,
+            "What was last said of these crossings has not been confirmed for long.",
+            (one for one in summaries if one.answer.last_known or one.answer.stale),
+        ),
+        Gap(
+            code=GapCode.LOCATION_UNKNOWN,
+            text="Where these crossings are is not known.",
+            side=None,
+            crossings=[one.id for one in crossings if one.location is None],
+        ),
+    ]
+    return [gap for gap in specific if gap.crossings] + [
+        _gap(GapCode.OPENING_HOURS, "Opening hours are not recorded.", summaries),
+        _gap(GapCode.WAITING_TIMES, "Waiting times are not recorded.", summaries),
+        _gap(
+            GapCode.OTHER_CROSSINGS,
+            "There may be crossings on this border besides those listed here.",
+            (),
+        ),
+    ]
+
+
+def _gap(code: GapCode, text: str, summaries: Iterable[Summary], *, side: str | None = None) -> Gap:
+    ids = [one.log.details.id for one in summaries]
+    return Gap(code=code, text=text, side=side, crossings=ids)
