@@ -32,10 +32,26 @@ class Api:
         idempotency_key: str | None = None,
         **parameters: str,
     ) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {key or self.key}"}
-        if idempotency_key is not None:
-            headers["Idempotency-Key"] = idempotency_key
+        headers = self._headers(key, idempotency_key)
         return await self.client.post(path, json=body, headers=headers, params=parameters or None)
+
+    async def patch(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        **parameters: str,
+    ) -> httpx2.Response:
+        headers = self._headers(key, idempotency_key)
+        return await self.client.patch(path, json=body, headers=headers, params=parameters or None)
+
+    def _headers(self, key: str | None, idempotency_key: str | None) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {key or self.key}"}
+        return (
+            headers if idempotency_key is None else {**headers, "Idempotency-Key": idempotency_key}
+        )
 
     async def declare(self, **fields: object) -> Json:
         """Record a decision and return the answer's body."""

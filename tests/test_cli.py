@@ -20,9 +20,8 @@ import psutil
 import pytest
 import rfc8785
 
-from app.changes.ids import seed_id
 from app.embedded import SUPERUSER
-from app.seeding.files import SEEDS, read_seeds, source_names
+from app.seeding.files import SEEDS, Seeds
 from tests.api import SUMSKAS, crossing, decision
 from tests.commands import PATIENCE, Done, environment, finish, run, start
 from tests.conftest import Database
@@ -366,12 +365,10 @@ def test_migrate_says_where_the_schema_is(served: Served) -> None:
 
 
 def test_seed_writes_each_record_once(seeded: Database, database: Database) -> None:
-    ids = {name: seed_id(f"source/{name}", "source") for name in source_names(SEEDS)}
-
     first = run("crossings", "seed", env=environment(database))
     second = run("crossings", "seed", env=environment(database))
 
-    assert first == Done(0, f"{len(read_seeds(SEEDS, ids))} seed records written.\n", "")
+    assert first == Done(0, f"{len(Seeds(SEEDS).checked())} seed records written.\n", "")
     assert second == Done(0, "0 seed records written.\n", "")
     with database.connect() as ours, seeded.connect() as theirs:
         count = "SELECT count(*) FROM change"

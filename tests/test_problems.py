@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from app.changes.ids import seed_id
 from app.config import Settings
 from app.embedded import SERVICE, SUPERUSER
 from app.http.problems import catalogue
@@ -94,7 +95,7 @@ async def nothing_written(seeded_api: Api) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/nothing", "/nothing", "/v1/crossings/", "/v1", f"/v1/crossings/{SUMSKAS}/x"]
+    "path", ["/v1/nothing", "/nothing", "/v1/crossings/", "/v1/", f"/v1/crossings/{SUMSKAS}/x"]
 )
 async def test_an_unknown_address_is_not_found(seeded_api: Api, path: str) -> None:
     body = problem(await seeded_api.get(path), 404, "not-found")
@@ -396,6 +397,9 @@ async def operations(api: Api) -> AsyncIterator[tuple[str, list[Body]]]:
         "border_id": "BY-LT",
         "event_id": event["id"],
         "source_id": source["id"],
+        "code": "LT",
+        "notice_id": str(seed_id("notice/wagner-presence", "notice")),
+        "incident_id": str(seed_id("incident/two-of-six-2023", "incident")),
     }
     document = (await api.get("/openapi.json")).json()
     for path, methods in document["paths"].items():

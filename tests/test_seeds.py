@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from app.changes.ids import seed_id
-from app.seeding.files import SEEDS, SeedConfirmation, SeedDeclaration, SeedError, read_seeds
+from app.seeding.files import (
+    SEEDS,
+    SeedConfirmation,
+    SeedDeclaration,
+    SeedError,
+    SeedNotice,
+    Seeds,
+)
 from app.seeding.service import load_seeds
+from app.vocabulary import Basis
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api
 from tests.conftest import Database
 
@@ -35,26 +43,32 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ids_in(folder: Path) -> dict[str, list[str]]:
-    """Return the ids in each file, as plain text has them."""
-    return {
-        path.stem: re.findall(r'^id = "(.+)"$', path.read_text(encoding="utf-8"), re.MULTILINE)
-        for path in folder.glob("*.toml")
-    }
+    """Return the ids of each kind of seed, as plain text has them, in the order of the files."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("*.toml")):
+        text = path.read_text(encoding="utf-8")
+        for kind, name in re.findall(r'(?m)^\[\[(\w+)\]\]\n(?:#.*\n)*id = "(.+)"$', text):
+            found.setdefault(kind, []).append(name)
+    return found
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """Return the file that holds the seed ``name``."""
+    kind, _, seed_name = name.partition("/")
+    (found,) = [
+        path
+        for path in folder.rglob("*.toml")
+        if f'[[{kind}]]\nid = "{seed_name}"\n' in path.read_text(encoding="utf-8")
+    ]
+    return found
 
 
 def edit(folder: Path, name: str, change: Callable[[str], str]) -> None:
-    """Change the text of the record ``name`` and of nothing else."""
-    file, record_id = (
-        {
-            "source": "sources.toml",
-            "crossing": "crossings.toml",
-            "record": "history.toml",
-        }[name.partition("/")[0]],
-        name.partition("/")[2],
-    )
-    path = folder / file
+    """Change the text of the seed ``name`` and of nothing else."""
+    path = file_of(folder, name)
     blocks = re.split(r"(?m)^(?=\[\[)", path.read_text(encoding="utf-8"))
-    (found,) = [one for one in blocks if f'\nid = "{record_id}"\n' in one]
+    kind, _, seed_name = name.partition("/")
+    (found,) = [one for one in blocks if one.startswith(f'[[{kind}]]\nid = "{seed_name}"\n')]
     changed = change(found)
     assert changed != found
     text = "".join(changed if one is found else one for one in blocks)
@@ -69,58 +83,53 @@ def replace(folder: Path, name: str, old: str, new: str) -> None:
     edit(folder, name, lambda text: text.replace(old, new, 1))
 
 
+KINDS = ("source", "crossing", "incident", "record", "notice")
+"""In the order of loading: what is referred to comes before what refers to it."""
+
+
 def test_every_record_is_what_its_schema_says_and_cites_a_source_there_is() -> None:
     """The same bodies that the API takes, checked by the loader's own reading."""
     ids = ids_in(SEEDS)
-    sources = {name: seed_id(f"source/{name}", "source") for name in ids["sources"]}
+    sources = {seed_id(f"source/{name}", "source") for name in ids["source"]}
 
-    seeds = read_seeds(SEEDS, sources)
+    seeds = Seeds(SEEDS).checked()
 
     assert [seed.name for seed in seeds] == [
-        *(f"source/{name}" for name in ids["sources"]),
-        *(f"crossing/{name}" for name in ids["crossings"]),
-        *(f"record/{name}" for name in ids["history"]),
+        f"{kind}/{name}" for kind in KINDS for name in ids[kind]
     ]
     for seed in seeds:
         citations = getattr(seed.body, "citations", [])
-        assert {citation.source for citation in citations} <= set(sources.values())
+        assert {citation.source for citation in citations} <= sources
         assert citations or seed.name.startswith("source/")
 
 
 def test_every_source_is_cited() -> None:
-    told = "".join((SEEDS / name).read_text() for name in ("crossings.toml", "history.toml"))
+    told = "".join(path.read_text(encoding="utf-8") for path in SEEDS.rglob("*.toml"))
 
-    for source in ids_in(SEEDS)["sources"]:
+    for source in ids_in(SEEDS)["source"]:
         assert f'source = "{source}"' in told, source
 
 
 def test_history_says_when_it_was_said() -> None:
     """Or it would all count as said on the day of loading."""
-    ids = {name: seed_id(f"source/{name}", "source") for name in ids_in(SEEDS)["sources"]}
-
-    for seed in read_seeds(SEEDS, ids):
+    for seed in Seeds(SEEDS).checked():
         if isinstance(seed.body, SeedDeclaration):
             assert seed.body.announced_at is not None, seed.name
             assert seed.body.effective.from_ is not None, seed.name
         if isinstance(seed.body, SeedConfirmation):
             assert seed.body.confirmed_at is not None, seed.name
+        if isinstance(seed.body, SeedNotice):
+            assert seed.body.announced_at is not None, seed.name
 
 
 def test_only_the_article_is_cited_for_what_is_stated() -> None:
     """What is stated, inferred and background must never blur."""
-    ids = {name: seed_id(f"source/{name}", "source") for name in ids_in(SEEDS)["sources"]}
-
-    stated = [
-        (seed.name, citation.source)
-        for seed in read_seeds(SEEDS, ids)
-        for citation in getattr(seed.body, "citations", [])
-        if citation.basis.value == "stated"
-    ]
-
-    assert stated == [("record/two-closed-2023-08-18", ids["article"])] * 3
-
-
-# Loading
+    article = seed_id("source/article", "source")
+    for seed in Seeds(SEEDS).checked():
+        for citation in getattr(seed.body, "citations", []):
+            stated = citation.basis is Basis.STATED
+            assert not stated or citation.source == article, seed.name
+            assert citation.source != article or citation.basis is not Basis.BACKGROUND, seed.name
 
 
 async def load(database: Database, folder: Path = SEEDS) -> int:
@@ -150,7 +159,7 @@ async def test_loading_twice_changes_nothing(seeded: Database) -> None:
 async def test_each_seed_is_one_change(database: Database) -> None:
     written = await load(database)
 
-    assert written == changes(database) == sum(map(len, ids_in(SEEDS).values()))
+    assert written == changes(database) == sum(len(ids_in(SEEDS)[kind]) for kind in KINDS)
 
 
 NEWER = {
@@ -184,7 +193,7 @@ citations = [{source = "new-source"}]
 async def test_a_newer_seed_adds_only_what_is_new(seeded: Database, folder: Path) -> None:
     older = rows(seeded, "SELECT * FROM change ORDER BY number")
     for name, more in NEWER.items():
-        append(folder / name, more)
+        append(folder / "by-lt" / name, more)
 
     assert await load(seeded, folder) == 3
 
@@ -206,6 +215,8 @@ async def test_loading_seed_by_seed_comes_to_the_same(
     left_out = ["record/two-closed-2023-08-18", "record/both-closed-2025-10-26"]
     for name in left_out:
         leave_out(folder, name)
+    # The list of the article's facts speaks of all of them.
+    (folder / "article" / "facts.toml").unlink()
     await load(database, folder)
 
     assert await load(database) == len(left_out)
@@ -323,7 +334,7 @@ async def assert_refused(database: Database, folder: Path, *named: str) -> None:
     """Check that loading tells what is wrong, and that nothing of it was written."""
     before = changes(database)
     # Something good comes first, and would have been written.
-    path = folder / "sources.toml"
+    path = folder / "by-lt" / "sources.toml"
     if path.exists():
         text = path.read_text(encoding="utf-8")
         path.write_text(f'[[source]]\nid = "good"\ntitle = "Good"\n\n{text}', encoding="utf-8")
@@ -388,8 +399,8 @@ async def test_a_repeated_id_is_named(database: Database, folder: Path) -> None:
     await assert_refused(database, folder, "two seeds record/two-closed-2023-08-18")
 
 
-@pytest.mark.parametrize("file", ["sources.toml", "crossings.toml", "history.toml"])
-async def test_a_file_that_is_no_toml_or_is_not_there_is_named(
+@pytest.mark.parametrize("file", ["by-lt/sources.toml", "by-pl/crossings.toml"])
+async def test_a_file_that_is_no_seed_file_is_named(
     database: Database, folder: Path, file: str
 ) -> None:
     path = folder / file
@@ -398,9 +409,29 @@ async def test_a_file_that_is_no_toml_or_is_not_there_is_named(
     path.write_text(text + "\nthis is no TOML\n", encoding="utf-8")
     await assert_refused(database, folder, file)
     path.write_text(text + '\n[[cr0ssing]]\nid = "x"\n', encoding="utf-8")
-    await assert_refused(database, folder, "cr0ssing")
-    path.unlink()
-    await assert_refused(database, folder, file)
+    await assert_refused(database, folder, file, "cr0ssing")
+
+
+@pytest.mark.parametrize(
+    ("file", "missed"),
+    [
+        ("by-lt/sources.toml", "no source"),
+        ("article/incident.toml", "no incident"),
+        ("by-lt/crossings.toml", "there is no crossing"),
+        ("by-lt/history.toml", "is no seed"),
+    ],
+)
+async def test_a_file_that_is_not_there_is_missed(
+    database: Database, folder: Path, file: str, missed: str
+) -> None:
+    (folder / file).unlink()
+
+    await assert_refused(database, folder, missed)
+
+
+async def test_a_folder_without_seeds_is_named(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(SeedError, match="no seed files"):
+        await load(database, tmp_path)
 
 
 # What the seeds say: August 2023
@@ -425,9 +456,9 @@ async def test_two_of_six_road_crossings_are_closed_after_it(seeded_api: Api) ->
 
     border = response.json()
     counted = {"open": 4, "restricted": 0, "closed": 2, "unknown": 0}
-    assert border["counts"] == counted
-    assert border["counts_by_mode"] == {"road": counted}
-    status = {one["id"]: one["status"] for one in border["crossings"]}
+    assert border["counts_by_mode"]["road"] == counted
+    road = [one for one in border["crossings"] if one["mode"] == "road"]
+    status = {one["id"]: one["status"] for one in road}
     assert status == dict.fromkeys(FOUR, "open") | {SUMSKAS: "closed", TVERECIUS: "closed"}
 
 
@@ -459,7 +490,11 @@ async def test_the_closing_is_one_decision_that_says_what_the_article_states(
         assert event["reason"]["code"] == "security"
         stated = [one for one in cited(event) if one["basis"] == "stated"]
         assert [one["source"] for one in stated] == [ARTICLE] * 3
-        assert all(re.fullmatch(r"paragraph \d", one["locator"]) for one in stated)
+        assert [one["locator"] for one in stated] == [
+            "paragraph 1, sentence 1",
+            "paragraph 2, sentence 2",
+            "paragraph 4, sentence 1",
+        ]
         others = [one for one in cited(event) if one["source"] != ARTICLE]
         assert {one["basis"] for one in others} == {"background"}
         told = " ".join(one["locator"] for one in others)
@@ -483,7 +518,7 @@ async def test_the_article_is_kept_with_its_copy_and_says_which_date_is_which(
     source = (await seeded_api.get(f"/v1/sources/{ARTICLE}")).json()
 
     note = source.pop("note")
-    del source["change"], source["recorded_at"]
+    del source["change"], source["recorded_at"], source["facts"]
     assert source == {
         "id": ARTICLE,
         "kind": "article",

@@ -47,7 +47,8 @@ async def test_a_source_is_told_back_and_found_as_it_was_recorded(empty: Api) ->
         "recorded_by": "reporter",
     }
     assert [*body] == [*FULL, "id", "change", "recorded_at", "recorded_by"]
-    assert (await empty.get(response.headers["location"])).content == response.content
+    found = (await empty.get(response.headers["location"])).json()
+    assert found == {**body, "facts": {"items": [], "next": None}}
     assert (await empty.get(SOURCES)).json() == {"items": [body], "next": None}
 
 

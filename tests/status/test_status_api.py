@@ -15,7 +15,7 @@ import pytest
 
 from app.embedded import SUPERUSER
 from app.places.schemas import CrossingIn
-from app.places.service import add_crossing
+from app.places.service import revise_crossing
 from app.seeding.service import SEEDER
 from app.status.recording import record_decision
 from app.status.schemas import DecisionIn
@@ -640,7 +640,7 @@ async def revise(database: Database, **fields: object) -> None:
     """Write a new version of the details of ``HERE``, as a changed seed does."""
     details = CrossingIn.model_validate(crossing(fields.pop("crossing_id", HERE), **fields))  # type: ignore[arg-type]
     async with database.session() as session:
-        await add_crossing(session, SEEDER, crossing=details, revise=True)
+        await revise_crossing(session, SEEDER, crossing=details)
 
 
 # A random run
