@@ -83,10 +83,15 @@ def five_minutes() -> Iterator[tuple[str, str]]:
 
 
 def assert_holds(found: JsonValue, shown: JsonValue) -> None:
-    """Check that ``found`` has all that is shown, and perhaps more fields."""
+    """Check that ``found`` has all that is shown, and perhaps more fields and items."""
     if isinstance(shown, dict):
         assert isinstance(found, dict)
         for name, value in shown.items():
             assert_holds(found[name], value)
+    elif isinstance(shown, list) and shown:
+        assert isinstance(found, list)
+        assert len(found) >= len(shown)
+        for one, value in zip(found, shown, strict=False):
+            assert_holds(one, value)
     else:
         assert found == shown
