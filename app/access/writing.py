@@ -130,7 +130,7 @@ class Writer:
             await self.session.flush()  # the checks at commit are to be made now
             await self.session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             await savepoint.rollback()
-        body = _without_ids(written.body.model_dump(mode="json", by_alias=True), written.new_ids)
+        body = _as_preview(written.body.model_dump(mode="json", by_alias=True), written)
         return Response(json.dumps(body), 200, media_type="application/json")
 
     async def _kept(self) -> KeptAnswer | None:
@@ -207,19 +207,19 @@ def _replay(kept: KeptAnswer, request_hash: bytes) -> Response:
     )
 
 
-def _without_ids(value: JsonValue, new_ids: AbstractSet[str]) -> JsonValue:
+def _as_preview(value: JsonValue, written: Written) -> JsonValue:
     """Return a body as it would be, with null for what only a real write brings up."""
     match value:
         case dict():
+            new = written.change in (value.get("change"), value.get("version"))
+            gone = {"change", "version", "recorded_at"} if new else set()
             return {
-                name: None
-                if name in {"change", "version", "recorded_at"}
-                else _without_ids(part, new_ids)
+                name: None if name in gone else _as_preview(part, written)
                 for name, part in value.items()
             }
         case list():
-            parts = [_without_ids(part, new_ids) for part in value]
+            parts = [_as_preview(part, written) for part in value]
             return [part for part in parts if part is not None]
-        case str() if any(new_id in value for new_id in new_ids):
+        case str() if any(new_id in value for new_id in written.new_ids):
             return None
     return value

@@ -178,7 +178,7 @@ class NoticePreview(NoticeRecorded):
     """A notice as it would be recorded, or withdrawn."""
 
     id: UUID | None  # type: ignore[assignment]  # a notice to be withdrawn has one
-    change: None  # type: ignore[assignment]
-    recorded_at: None  # type: ignore[assignment]
+    change: int | None  # type: ignore[assignment]
+    recorded_at: datetime | None  # type: ignore[assignment]
     citations: list[CitationPreview]  # type: ignore[assignment]
     retraction: RetractionPreview | None

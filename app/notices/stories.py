@@ -76,7 +76,7 @@ class IncidentPreview(IncidentRecorded):
     """An incident as it would be recorded, or withdrawn."""
 
     id: UUID | None  # type: ignore[assignment]  # an incident to be withdrawn has one
-    change: None  # type: ignore[assignment]
-    recorded_at: None  # type: ignore[assignment]
+    change: int | None  # type: ignore[assignment]
+    recorded_at: datetime | None  # type: ignore[assignment]
     citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id
     retraction: RetractionPreview | None
