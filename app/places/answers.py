@@ -22,6 +22,7 @@ class Links(Body):
     status: str
     timeline: str
     events: str
+    alternatives: str
     border: str
 
     @classmethod
@@ -32,6 +33,7 @@ class Links(Body):
             status=f"{here}/status",
             timeline=f"{here}/timeline",
             events=f"{here}/events",
+            alternatives=f"{here}/alternatives",
             border=f"/v1/borders/{border}",
         )
 

@@ -10,7 +10,7 @@ from app.access.writing import WRITE_PROBLEMS, Writer, writes
 from app.database.sessions import Session
 from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
 from app.http.bodies import BorderId, CountryCode, CrossingId
-from app.http.paging import AskedTurn, Page, border_code, country_code, slug
+from app.http.paging import AskedTurn, Page, Turn, border_code, country_code, slug
 from app.http.parameters import AskedKnowledge, At, tell_change
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
@@ -35,6 +35,14 @@ borders = feature_router(prefix="/v1/borders", tag="borders")
 countries = feature_router(prefix="/v1/countries", tag="countries")
 
 
+AskedTraffic = Annotated[
+    Traffic | None,
+    Query(description="Only where it may cross; the status is of its lanes.", examples=["car"]),
+]
+AskedTo = Annotated[
+    CountryCode | None,
+    Query(description="Only into this country; the status is of its lanes.", examples=["LT"]),
+]
 _RANK = "rank"
 """Marks the cursors of this list among those of others."""
 
@@ -52,14 +60,8 @@ def _wanted(
     border: Annotated[BorderId | None, Query()] = None,
     country: Annotated[CountryCode | None, Query()] = None,
     mode: Annotated[Mode | None, Query()] = None,
-    traffic: Annotated[
-        Traffic | None,
-        Query(description="Only where it may cross; the status is of its lanes.", examples=["car"]),
-    ] = None,
-    to: Annotated[
-        CountryCode | None,
-        Query(description="Only into this country; the status is of its lanes.", examples=["LT"]),
-    ] = None,
+    traffic: AskedTraffic = None,
+    to: AskedTo = None,
     near: Annotated[
         Near | None,
         Query(description="lat,lon in degrees: the nearest first.", examples=["54.69,25.28"]),
@@ -127,8 +129,7 @@ async def list_crossings(
         limit=turn.limit + 1,
     )
     tell_change(response, asked.change)
-    page = turn.page(found, lambda pair: (_RANK, repr(pair[0].figure), pair[0].id))
-    return Page(items=[one for _, one in page.items], next=page.next)
+    return _listed(turn, found)
 
 
 @router.get(
@@ -141,6 +142,35 @@ async def get_crossing(
     body, asked = await service.get_crossing(session, crossing_id)
     tell_change(response, asked.change)
     return body
+
+
+@router.get(
+    "/crossings/{crossing_id}/alternatives",
+    summary="Where else?",
+    responses=responses(CrossingNotFound),
+)
+async def list_alternatives(
+    session: Session,
+    response: Response,
+    turn: AskedTurn,
+    crossing_id: Annotated[CrossingId, Path()],
+    traffic: AskedTraffic = None,
+    to: AskedTo = None,
+) -> Page[CrossingNear | CrossingListed]:
+    """List other crossings of either country that are not closed for these lanes.
+
+    First those known to be open or restricted, then the unknown; the nearest first.
+    """
+    found, asked = await service.list_alternatives(
+        session,
+        crossing_id=crossing_id,
+        traffic=traffic,
+        to=to,
+        after=turn.start(_rank),
+        limit=turn.limit + 1,
+    )
+    tell_change(response, asked.change)
+    return _listed(turn, found)
 
 
 @router.post(
@@ -227,6 +257,13 @@ async def list_countries(session: Session, turn: AskedTurn) -> Page[CountryOut]:
 async def get_country(session: Session, code: Annotated[CountryCode, Path()]) -> CountryOut:
     """Return a country: its names by language, and which of its borders are covered."""
     return await reading.get_country(session, code)
+
+
+def _listed(
+    turn: Turn, found: list[tuple[Rank, CrossingListed]]
+) -> Page[CrossingNear | CrossingListed]:
+    page = turn.page(found, lambda pair: (_RANK, repr(pair[0].figure), pair[0].id))
+    return Page(items=[one for _, one in page.items], next=page.next)
 
 
 def _rank(parts: list[str]) -> Rank:

@@ -1,5 +1,7 @@
 """Add and revise crossings, look at one, list them with their present status."""
 
+from operator import itemgetter
+
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,9 +26,11 @@ from app.places.summaries import Summary, listing
 from app.sources.service import cite
 from app.status.log import logs_of
 from app.status.reading import status_of
-from app.vocabulary import ChangeKind, CrossingOrder, Status
+from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
 
 _BATCH = 100
+_RESERVE = 100_000
+"""Kilometres: more than any two points are apart."""
 
 
 async def add_crossing(
@@ -99,6 +103,38 @@ async def list_crossings(
         )
         found = [pair for pair in by_evidence if after is None or pair[0] > after]
     return found[:limit], asked
+
+
+async def list_alternatives(
+    session: AsyncSession,
+    *,
+    crossing_id: str,
+    traffic: Traffic | None,
+    to: str | None,
+    after: Rank | None,
+    limit: int,
+) -> tuple[list[tuple[Rank, CrossingListed]], Known]:
+    """Return the other crossings of either country whose lanes, as asked for, are not closed.
+
+    Those known to let somebody pass come before the unknown, each by distance; by id where
+    nobody knows where the crossing is. Raises CrossingNotFound.
+    """
+    asked = await known(session, Knowledge())
+    here = await details_of_one(session, crossing_id, known_change=asked.change)
+    wanted = Wanted(traffic=traffic, to=to, near=here.point)
+    ranks = [
+        rank
+        for rank in await candidates(session, wanted, known_change=asked.change)
+        if rank.id != crossing_id
+    ]
+    found = [
+        (Rank(rank.figure + _RESERVE * (one.status is Status.UNKNOWN), one.id), one)
+        for start in range(0, len(ranks), _BATCH)
+        for rank, one in await _batch(session, ranks[start : start + _BATCH], wanted, asked)
+        if one.status is not Status.CLOSED and set(one.sides) & set(here.sides)
+    ]
+    found.sort(key=itemgetter(0))
+    return [pair for pair in found if after is None or pair[0] > after][:limit], asked
 
 
 async def _batch(

@@ -206,6 +206,7 @@ async def test_every_link_of_a_crossing_leads_somewhere(seeded_api: Api) -> None
             "status": f"{here}/status",
             "timeline": f"{here}/timeline",
             "events": f"{here}/events",
+            "alternatives": f"{here}/alternatives",
             "border": f"/v1/borders/{one['border']}",
         }
         for address in one["links"].values():
@@ -272,6 +273,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
                 "status": f"{here}/status",
                 "timeline": f"{here}/timeline",
                 "events": f"{here}/events",
+                "alternatives": f"{here}/alternatives",
                 "border": "/v1/borders/BY-PL",
             },
             "now": {

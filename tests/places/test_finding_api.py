@@ -241,3 +241,64 @@ async def test_the_order_of_evidence_keeps_to_the_filters(seeded_api: Api) -> No
     assert {one["status"] for one in closed} == {"closed"}
     heard = [one["last_confirmed_at"] for one in closed]
     assert heard == sorted(heard)
+
+
+# Where else
+
+
+async def others(api: Api, crossing_id: str, **parameters: str | int) -> list[Body]:
+    response = await api.get(f"{CROSSINGS}/{crossing_id}/alternatives", **parameters)
+    assert response.status_code == 200, response.text
+    found: list[Body] = response.json()["items"]
+    return found
+
+
+async def test_elsewhere_is_what_is_not_closed_the_nearest_first(seeded_api: Api) -> None:
+    found = await others(seeded_api, SUMSKAS, traffic="car")
+
+    assert found[0]["id"] == MEDININKAI
+    assert SUMSKAS not in [one["id"] for one in found]
+    assert {one["status"] for one in found} <= {"open", "restricted", "unknown"}
+    distances = [one["distance_km"] for one in found]
+    assert distances == sorted(distances)
+    # Belarus is left by other countries too.
+    assert {"BY-LT", "BY-LV", "BY-PL"} == {one["border"] for one in found}
+    into = await others(seeded_api, SUMSKAS, traffic="car", to="LT")
+    assert [one["id"] for one in into] == [MEDININKAI, "salcininkai-bieniakoni"]
+
+
+async def test_what_is_known_to_be_open_comes_before_what_is_unknown(api: Api) -> None:
+    open_one = "salcininkai-bieniakoni"
+    await api.declare(status="open", crossings=[open_one], sides=["LT", "BY"])
+
+    found = await others(api, SUMSKAS, traffic="truck", to="BY")
+
+    assert [(one["id"], one["status"]) for one in found[:2]] == [
+        (open_one, "open"),
+        (MEDININKAI, "unknown"),
+    ]
+    pages = [
+        await api.get(f"{CROSSINGS}/{SUMSKAS}/alternatives", traffic="truck", to="BY", limit=1)
+    ]
+    while address := pages[-1].json()["next"]:
+        pages.append(await api.client.get(address))
+    assert [page.json()["items"][0] for page in pages] == found
+
+
+async def test_the_status_elsewhere_is_of_the_lanes_asked_for(seeded_api: Api) -> None:
+    assert MEDININKAI in [one["id"] for one in await others(seeded_api, SUMSKAS)]
+    walking = await others(seeded_api, SUMSKAS, traffic="pedestrian")
+    assert walking == []
+
+
+async def test_where_the_crossing_itself_is_need_not_be_known(seeded_api: Api) -> None:
+    found = await others(seeded_api, "siemianowka-svislac-rail", traffic="train")
+
+    assert [one["id"] for one in found] == sorted(one["id"] for one in found)
+    assert "terespol-brest-rail" in [one["id"] for one in found]
+    assert not [one for one in found if "distance_km" in one]
+
+
+async def test_elsewhere_of_an_unknown_crossing_is_not_found(seeded_api: Api) -> None:
+    response = await seeded_api.get(f"{CROSSINGS}/nowhere/alternatives")
+    problem(response, 404, "crossing-not-found")
