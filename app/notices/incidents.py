@@ -25,7 +25,7 @@ from app.errors import IncidentNotFound
 from app.http.paging import change_and_id, instant
 from app.http.parameters import Knowledge
 from app.notices.models import Incident, Notice, Retraction
-from app.notices.reading import Asked, notices_out, retractions_of, utc, wanted
+from app.notices.reading import Asked, lineage, notices_out, retractions_of, utc, wanted
 from app.notices.reading import standing as notice_stands
 from app.notices.schemas import NoticeOut, RetractionOut
 from app.notices.stories import IncidentOut, StoryItem
@@ -82,7 +82,7 @@ async def list_incidents(
         rows = rows.where(exists().where(*cited))
     if country or border or crossing:
         touching = _touching(country=country, border=border, crossing=crossing, asked=asked)
-        rows = rows.where(Incident.id.in_(_lineage(Incident.id.in_(touching))))
+        rows = rows.where(Incident.id.in_(lineage(Incident.id.in_(touching))))
     if after is not None:
         rows = rows.where(tuple_(Incident.change, Incident.id) < after)
     found = (await session.scalars(rows)).all()
@@ -170,20 +170,8 @@ def standing(known_change: int) -> ColumnElement[bool]:
     )
 
 
-def _lineage(of: ColumnElement[bool]) -> Select[UUID]:
-    """Return the ids of some incidents, of what they correct and of what corrects them."""
-    chain = select(Incident.id, Incident.supersedes).where(of).cte("chain", recursive=True)
-    other = aliased(Incident)
-    chain = chain.union(
-        select(other.id, other.supersedes).where(
-            or_(other.id == chain.c.supersedes, other.supersedes == chain.c.id)
-        )
-    )
-    return select(chain.c.id)
-
-
 def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID, bool]:
-    chain = _lineage(Incident.id == incident_id)
+    chain = lineage(Incident.id == incident_id)
     decisions = (
         select(
             func.min(func.lower(StatusEvent.effective)).label("at"),

@@ -67,7 +67,7 @@ class Notice(Base):
         ),
         CheckConstraint(
             "jsonb_typeof(figures) = 'array' AND NOT jsonb_path_exists(figures, '$[*] ?"
-            ' (!(@.value.type() == "number" && @.unit.type() == "string"'
+            ' (!(@.type() == "object" && @.value.type() == "number" && @.unit.type() == "string"'
             ' && @.qualifier.type() == "string"))\')',
             name="figures_whole",
         ),

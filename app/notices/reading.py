@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from app.changes.service import Known, known
 from app.errors import NoticeNotFound
 from app.http.parameters import Knowledge
-from app.notices.models import Notice, Retraction
+from app.notices.models import Incident, Notice, Retraction
 from app.notices.schemas import STALE_AFTER_DAYS, NoticeOut, RetractionOut
 from app.places.models import Border, Crossing
 from app.sources.models import Citation
@@ -190,17 +190,33 @@ def standing(notice: type[Notice], known_change: int) -> ColumnElement[bool]:
 async def last_noticed(
     session: AsyncSession, crossing_ids: Sequence[str], known_change: int
 ) -> dict[str, int]:
-    """Return the last change of each crossing that recorded or withdrew a notice naming it."""
-    change = func.coalesce(Retraction.change, Notice.change)
-    withdrawn = (Retraction.notice_id == Notice.id) & (Retraction.change <= known_change)
+    """Return the last change of each crossing by a notice naming it, or by what undid that."""
+    later = aliased(Notice)
+    change = func.coalesce(Retraction.change, later.change, Notice.change)
     named = (
         select(func.unnest(Notice.crossings).label("crossing"), change.label("change"))
-        .outerjoin(Retraction, withdrawn)
+        .outerjoin(
+            Retraction,
+            (Retraction.notice_id == Notice.id) & (Retraction.change <= known_change),
+        )
+        .outerjoin(later, (later.supersedes == Notice.id) & (later.change <= known_change))
         .where(Notice.crossings.overlap(list(crossing_ids)), Notice.change <= known_change)
         .subquery()
     )
     newest = select(named.c.crossing, func.max(named.c.change)).group_by(named.c.crossing)
     return dict((await session.execute(newest)).all())
+
+
+def lineage(of: ColumnElement[bool]) -> Select[UUID]:
+    """Return the ids of some incidents, of what they correct and of what corrects them."""
+    chain = select(Incident.id, Incident.supersedes).where(of).cte("chain", recursive=True)
+    other = aliased(Incident)
+    chain = chain.union(
+        select(other.id, other.supersedes).where(
+            or_(other.id == chain.c.supersedes, other.supersedes == chain.c.id)
+        )
+    )
+    return select(chain.c.id)
 
 
 def utc(instant: datetime | None) -> datetime | None:
@@ -213,7 +229,7 @@ def wanted(asked: Asked, known_change: int) -> list[ColumnElement[bool]]:
     if asked.kind is not None:
         found.append(Notice.kind == asked.kind.value)
     if asked.incident is not None:
-        found.append(Notice.incident_id == asked.incident)
+        found.append(Notice.incident_id.in_(lineage(Incident.id == asked.incident)))
     if asked.source is not None:
         cited = (Citation.notice_id == Notice.id, Citation.source_id == asked.source)
         found.append(exists().where(*cited))
@@ -292,6 +308,7 @@ async def _contradicting(
     pairs = select(older.c.notice, other.id, other.change).where(
         and_(
             other.contradicts.contains(array([older.c.ancestor])),
+            other.id != older.c.notice,  # a correction may contradict what it corrects
             other.change <= known_change,
             standing(other, known_change),
         )

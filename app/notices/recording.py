@@ -68,13 +68,13 @@ async def record_notice(
     _require_voice(reporter, notice.issuer.country)
     place = await take_place(session)
     effective = _effective(notice, place)
-    places = await _places(session, notice)
-    await _require_told(session, reporter, notice)
+    corrected = await _require_told(session, reporter, notice)
+    places = await _places(session, notice, corrected)
     cited = await cite(session, place, reporter, notice.citations)
     notice_id = (await mint(session, ["notice"], seed=seed))["notice"]
     row = _row(notice, notice_id, effective, place, reporter)
     body = notice_out(row, cited.citations, at=place.recorded_at)
-    incidents = [] if notice.incident is None else [str(notice.incident)]
+    incidents = {row.incident_id, corrected and corrected.incident_id} - {None}
     await fill_place(
         session,
         place,
@@ -82,7 +82,7 @@ async def record_notice(
         subjects={
             **places,
             "notices": [str(row.id)],
-            "incidents": incidents,
+            "incidents": sorted(map(str, incidents)),
             "sources": cited.source_ids(),
         },
         payload={"notices": [notice_told(body)], "sources": cited.told()},
@@ -93,7 +93,8 @@ async def record_notice(
         await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
     await _append(session, row, cited)
     here = f"/v1/notices/{row.id}"
-    recorded = NoticeRecorded(**dict(body), undo=_undo(here, row))
+    (told,) = await notices_out(session, [row], asked=Known(place.number, place.recorded_at))
+    recorded = NoticeRecorded(**dict(told), undo=_undo(here, row))
     return Written(recorded, here, place.number, {str(row.id)} | cited.new_ids)
 
 
@@ -103,7 +104,9 @@ async def record_incident(
     """Append an incident, or the correction of one."""
     place = await take_place(session)
     if incident.supersedes is not None:
-        await require_incident(session, incident.supersedes, field="supersedes")
+        _require_own(
+            reporter, await require_incident(session, incident.supersedes, field="supersedes")
+        )
     cited = await cite(session, place, reporter, incident.citations)
     row = Incident(
         id=(await mint(session, ["incident"], seed=seed))["incident"],
@@ -144,7 +147,11 @@ async def retract_notice(
         reporter,
         place,
         kind=ChangeKind.NOTICE,
-        subjects={**places, "notices": [str(notice_id)]},
+        subjects={
+            **places,
+            "notices": [str(notice_id)],
+            "incidents": [str(target.incident_id)] if target.incident_id else [],
+        },
         target=Retraction(notice_id=notice_id),
         retraction=retraction,
     )
@@ -162,6 +169,7 @@ async def retract_incident(
     target = await session.get(Incident, incident_id)
     if target is None:
         raise IncidentNotFound(f"There is no incident {incident_id}.")
+    _require_own(reporter, target)
     row = await _retract(
         session,
         reporter,
@@ -179,13 +187,15 @@ async def retract_incident(
 
 async def require_incident(
     session: AsyncSession, incident_id: UUID, *, field: str = "incident"
-) -> None:
-    """Raise Invalid unless there is such an incident, and nobody withdrew it."""
-    if await session.get(Incident, incident_id) is None:
+) -> Incident:
+    """Return the incident. Raises Invalid if there is none, or if it was withdrawn."""
+    found = await session.get(Incident, incident_id)
+    if found is None:
         raise invalid(field, f"there is no incident {incident_id}")
     withdrawn = select(Retraction.id).where(Retraction.incident_id == incident_id)
     if field == "incident" and await session.scalar(withdrawn) is not None:
         raise invalid(field, f"the incident {incident_id} was retracted")
+    return found
 
 
 async def _retract(
@@ -237,6 +247,14 @@ def _require_voice(reporter: Reporter, country: str | None) -> None:
         raise Forbidden(f"The key {reporter.name!r} may only speak for {sides}: name the country.")
 
 
+def _require_own(reporter: Reporter, incident: Incident) -> None:
+    """Let a key limited to sides touch no story that another reporter told."""
+    if reporter.sides is not None and incident.recorded_by != reporter.name:
+        raise Forbidden(
+            f"The key {reporter.name!r} may only correct and withdraw its own incidents."
+        )
+
+
 def _row(
     notice: NoticeIn,
     notice_id: UUID,
@@ -278,8 +296,13 @@ def _effective(notice: NoticeIn, place: Place) -> Range[datetime]:
     return Range(start, until)
 
 
-async def _require_told(session: AsyncSession, reporter: Reporter, notice: NoticeIn) -> None:
-    """Check that what the notice refers to is there, and may be corrected by this reporter."""
+async def _require_told(
+    session: AsyncSession, reporter: Reporter, notice: NoticeIn
+) -> Notice | None:
+    """Check that what the notice refers to is there, and return what it corrects, if anything.
+
+    Raises Forbidden if this reporter may not correct that.
+    """
     if notice.incident is not None:
         await require_incident(session, notice.incident)
     wanted = {*notice.contradicts, *filter(None, [notice.supersedes])}
@@ -288,26 +311,41 @@ async def _require_told(session: AsyncSession, reporter: Reporter, notice: Notic
     for notice_id in notice.contradicts:
         if notice_id not in found:
             raise invalid("contradicts", f"there is no notice {notice_id}")
-    if notice.supersedes is not None:
-        if notice.supersedes not in found:
-            raise invalid("supersedes", f"there is no notice {notice.supersedes}")
-        _require_voice(reporter, found[notice.supersedes].issuer_country)
+    if notice.supersedes is None:
+        return None
+    if notice.supersedes not in found:
+        raise invalid("supersedes", f"there is no notice {notice.supersedes}")
+    corrected = found[notice.supersedes]
+    _require_voice(reporter, corrected.issuer_country)
+    return corrected
 
 
-async def _places(session: AsyncSession, notice: NoticeIn) -> dict[str, list[str]]:
-    """Return the places that the notice is about, wider ones included. Raises Invalid."""
+async def _places(
+    session: AsyncSession, notice: NoticeIn, corrected: Notice | None
+) -> dict[str, list[str]]:
+    """Return the places that it is about, or that it no longer is about, wider ones included.
+
+    Raises Invalid for places that are not known.
+    """
     subjects = notice.subjects
-    crossings = set(
+    known_crossings = set(
         await session.scalars(select(Crossing.id).where(Crossing.id.in_(subjects.crossings)))
     )
-    borders = set(await session.scalars(select(Border.id).where(Border.id.in_(subjects.borders))))
+    known_borders = set(
+        await session.scalars(select(Border.id).where(Border.id.in_(subjects.borders)))
+    )
     for name in subjects.crossings:
-        if name not in crossings:
+        if name not in known_crossings:
             raise invalid("subjects.crossings", f"there is no crossing {name!r}")
     for name in subjects.borders:
-        if name not in borders:
+        if name not in known_borders:
             raise invalid("subjects.borders", f"there is no border {name}")
-    return await _upwards(session, subjects.countries, subjects.borders, subjects.crossings)
+    countries, borders, crossings = subjects.countries, subjects.borders, subjects.crossings
+    if corrected is not None:
+        countries = [*countries, *corrected.countries]
+        borders = [*borders, *corrected.borders]
+        crossings = [*crossings, *corrected.crossings]
+    return await _upwards(session, countries, borders, crossings)
 
 
 async def _upwards(
@@ -323,7 +361,7 @@ async def _upwards(
     all_borders = sorted({*borders, *rows})
     sides = {side for border in all_borders for side in border.split("-")}
     return {
-        "crossings": sorted(crossings),
+        "crossings": sorted(set(crossings)),
         "borders": all_borders,
         "countries": sorted({*countries, *sides}),
     }

@@ -55,7 +55,7 @@ class Subjects(Body):
 class Figure(Body):
     """A number that the notice tells, as exact and as sure as its source has it."""
 
-    value: float = Field(ge=-1e15, le=1e15, allow_inf_nan=False, examples=[4500])
+    value: float = Field(strict=True, ge=-1e15, le=1e15, allow_inf_nan=False, examples=[4500])
     unit: Line = Field(examples=["persons"])
     qualifier: Qualifier = Qualifier.EXACTLY
     of: Line | None = Field(None, description="What is counted.", examples=["Border guards"])

@@ -38,9 +38,9 @@ class Name(Body):
 class Location(Body):
     """A point in WGS 84 degrees, and how far off it may be."""
 
-    lat: float = Field(ge=-90, le=90, allow_inf_nan=False, examples=[54.6063])
-    lon: float = Field(ge=-180, le=180, allow_inf_nan=False, examples=[25.7557])
-    precision_km: float = Field(gt=0, le=100, allow_inf_nan=False, examples=[3.5])
+    lat: float = Field(strict=True, ge=-90, le=90, allow_inf_nan=False, examples=[54.6063])
+    lon: float = Field(strict=True, ge=-180, le=180, allow_inf_nan=False, examples=[25.7557])
+    precision_km: float = Field(strict=True, gt=0, le=100, allow_inf_nan=False, examples=[3.5])
 
 
 def _in_known_languages(names: list[Name]) -> list[Name]:

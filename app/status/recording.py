@@ -81,25 +81,24 @@ async def record_decision(
     rows = [
         StatusEvent(
             id=minted[crossing],
-            decision=minted["decision"],
-            kind=EventKind.DECLARATION.value,
             crossing_id=crossing,
-            status=decision.status.value,
+            supersedes=targets[crossing].id if targets else None,
+            decision=minted["decision"],
             effective=Range(start, decision.effective.until),
-            expected_until=decision.expected_until,
-            reason_code=decision.reason.code.value,
-            reason_text=decision.reason.text,
-            exceptions=[one.model_dump(mode="json") for one in decision.exceptions],
-            certainty=decision.certainty.value,
-            precision=decision.precision.value,
-            announced_at=decision.announced_at,
-            incident_id=decision.incident,
-            supersedes=targets.get(crossing),
+            **_declared(decision),
             **_standing(decision, place, reporter),
         )
         for crossing in decision.crossings
     ]
-    return await _record(session, reporter, place, kind=ChangeKind.DECISION, rows=rows, cited=cited)
+    return await _record(
+        session,
+        reporter,
+        place,
+        kind=ChangeKind.DECISION,
+        rows=rows,
+        cited=cited,
+        undone=targets.values(),
+    )
 
 
 async def retract_event(
@@ -135,7 +134,13 @@ async def retract_event(
         recorded_by=reporter.name,
     )
     return await _record(
-        session, reporter, place, kind=ChangeKind.RETRACTION, rows=[row], cited=cited
+        session,
+        reporter,
+        place,
+        kind=ChangeKind.RETRACTION,
+        rows=[row],
+        cited=cited,
+        undone=[target],
     )
 
 
@@ -181,8 +186,12 @@ async def _record(
     kind: ChangeKind,
     rows: Sequence[StatusEvent],
     cited: Cited,
+    undone: Iterable[StatusEvent] = (),
 ) -> Written:
-    """Append the change with all that belongs to it, and tell what it does."""
+    """Append the change with all that belongs to it, and tell what it does.
+
+    ``undone`` is what the rows correct or withdraw.
+    """
     logs = await logs_of(session, [row.crossing_id for row in rows], known_change=place.number - 1)
     events = [event_out(row, cited.citations) for row in rows]
     decision = events[0].decision
@@ -190,7 +199,7 @@ async def _record(
         session,
         place,
         kind=kind,
-        subjects=_subjects(logs.values(), rows, cited),
+        subjects=_subjects(logs.values(), [*rows, *undone], cited),
         payload={
             "decision": str(decision),
             "events": [event_told(event) for event in events],
@@ -246,6 +255,22 @@ def _can_be_retracted(row: StatusEvent) -> bool:
     return row.kind != EventKind.RETRACTION and row.supersedes is None
 
 
+def _declared(decision: DecisionIn) -> dict[str, object]:
+    """Return the columns that say what is declared, whichever crossing it is of."""
+    return {
+        "kind": EventKind.DECLARATION.value,
+        "status": decision.status.value,
+        "expected_until": decision.expected_until,
+        "reason_code": decision.reason.code.value,
+        "reason_text": decision.reason.text,
+        "exceptions": [one.model_dump(mode="json") for one in decision.exceptions],
+        "certainty": decision.certainty.value,
+        "precision": decision.precision.value,
+        "announced_at": decision.announced_at,
+        "incident_id": decision.incident,
+    }
+
+
 def _standing(
     body: DecisionIn | ConfirmationIn, place: Place, reporter: Reporter
 ) -> dict[str, object]:
@@ -290,7 +315,7 @@ def _check_instants(decision: DecisionIn, start: datetime, place: Place) -> None
 
 async def _targets(
     session: AsyncSession, reporter: Reporter, decision: DecisionIn
-) -> dict[str, UUID]:
+) -> dict[str, StatusEvent]:
     """Return what the decision supersedes, by crossing: all of them or none."""
     if not decision.supersedes:
         return {}
@@ -300,7 +325,7 @@ async def _targets(
         if event_id not in found:
             raise invalid("supersedes", f"there is no status event {event_id}")
         reporter.require_sides(found[event_id].sides)
-    by_crossing = {row.crossing_id: row.id for row in found.values()}
+    by_crossing = {row.crossing_id: row for row in found.values()}
     if len(by_crossing) < len(found) or by_crossing.keys() != set(decision.crossings):
         raise invalid("supersedes", "must have one event of each of the crossings")
     return by_crossing

@@ -35,7 +35,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back. The change log keeps all that is dropped here; going up restores it."""
+    """Go back. The change log keeps all that is dropped here; going up restores it.
+
+    Until then `crossings check` tells of the events whose incident is not in their rows.
+    """
     for column in CITED:
         op.execute(f"DROP TRIGGER guard_{column} ON citation")
     with unlocked("citation"):
@@ -133,7 +136,7 @@ def make_tables() -> None:
         ),
         sa.CheckConstraint(
             "jsonb_typeof(figures) = 'array' AND NOT jsonb_path_exists(figures, '$[*] ?"
-            ' (!(@.value.type() == "number" && @.unit.type() == "string"'
+            ' (!(@.type() == "object" && @.value.type() == "number" && @.unit.type() == "string"'
             ' && @.qualifier.type() == "string"))\')',
             name=op.f("ck_notice_figures_whole"),
         ),
@@ -312,6 +315,8 @@ def make_functions() -> None:
         DECLARE breach text := CASE
             WHEN is_open(NEW.change) IS NOT TRUE
                 THEN 'ck_change_is_newest'
+            WHEN num_nonnulls(NEW.notice_id, NEW.incident_id) <> 1
+                THEN 'ck_retraction_one_target'
             WHEN EXISTS (SELECT FROM notice WHERE supersedes = NEW.notice_id)
                  OR EXISTS (SELECT FROM incident WHERE supersedes = NEW.incident_id)
                  OR EXISTS (SELECT FROM retraction WHERE notice_id = NEW.notice_id

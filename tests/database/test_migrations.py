@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.database import schema
 from app.embedded import SERVICE, Server
+from app.seeding.files import SEEDS, Seeds
 from app.seeding.service import load_seeds
 from tests.commands import PATIENCE, Done, environment, finish, run, start
 from tests.conftest import Database, _clone
@@ -260,7 +261,7 @@ def test_after_migrate_the_service_reads_and_writes_in_its_own_role(nothing: Dat
         finish(serving)
 
     assert ready.json() == {"status": "ready", "schema_revision": schema.head()}
-    assert len(crossings.json()["items"]) == 6
+    assert len(crossings.json()["items"]) == len(Seeds(SEEDS).files.crossing)
     with nothing.connect() as connection:
         owners = connection.execute(
             "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"

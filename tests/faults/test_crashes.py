@@ -17,6 +17,7 @@ import pytest
 
 from app.changes.service import LOG_LOCK
 from app.embedded import DATABASE, OWNER
+from app.seeding.files import SEEDS, Seeds
 from tests.api import Api, decision
 from tests.commands import BIN
 from tests.conftest import Database
@@ -255,7 +256,8 @@ async def test_a_start_after_kill_9_in_the_midst_of_the_first_start_succeeds(
         key = (data_dir / "admin.key").read_text(encoding="ascii").strip()
         async with running.api(key) as api:
             await api.declare()
-            assert len((await api.get("/v1/crossings")).json()["items"]) == 6
+            found = (await api.get("/v1/crossings")).json()["items"]
+            assert len(found) == len(Seeds(SEEDS).files.crossing)
             assert_chained(await all_changes(api))
     shutil.rmtree(data_dir)
 

@@ -1,0 +1,145 @@
+"""Going down from notices and incidents, and up again: the change log forgets nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from alembic import command
+from sqlalchemy import create_engine
+
+from app.audit.service import find_faults
+from app.database import schema
+from app.embedded import SERVICE
+from app.seeding.service import load_seeds
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation, decision
+from tests.conftest import Database
+
+Body = dict[str, Any]
+Rows = dict[str, list[str]]
+
+BELOW = "0001"
+"""The revision that knows no notices."""
+
+SUBJECTS = "event_id, crossing_id, version, notice_id, incident_id, retraction_id"
+EXACTLY = {
+    table: f"SELECT row::text FROM {table} row ORDER BY 1"  # noqa: S608
+    for table in schema.metadata.tables
+} | {
+    # All of a citation but its id, which tells no more than its place among those of its subject.
+    "citation": f"""
+        SELECT (source_id, {SUBJECTS}, locator, basis,
+                row_number() OVER (PARTITION BY {SUBJECTS} ORDER BY id))::text
+        FROM citation ORDER BY 1
+    """,  # noqa: S608
+}
+
+
+def rows_of(database: Database) -> Rows:
+    """Return every row of every table, as PostgreSQL itself spells it."""
+    with database.connect() as connection:
+        return {
+            table: [row for (row,) in connection.execute(query.encode())]
+            for table, query in EXACTLY.items()
+        }
+
+
+def go_down(database: Database) -> None:
+    engine = create_engine(database.owner_url)
+    try:
+        with engine.begin() as connection:
+            command.downgrade(schema._config(connection), BELOW)
+    finally:
+        engine.dispose()
+
+
+def go_up(database: Database) -> None:
+    schema.migrate(database.owner_url, service_role=SERVICE)
+
+
+async def write(api: Api, path: str, body: Mapping[str, object]) -> Body:
+    response = await api.post(path, body)
+    assert response.status_code == 201, response.text
+    told: Body = response.json()
+    return told
+
+
+def notice(**fields: object) -> Body:
+    return {
+        "kind": "security_measure",
+        "issuer": {"country": "LT", "name": "VSAT"},
+        "subjects": {"crossings": [TVERECIUS, SUMSKAS]},
+        "text": {"lt": 'Patruliai "dvigubi"\n', "en": "Патрули\\удвоены"},
+        "citations": [citation(locator="line 2"), citation(), citation(locator=None)],
+        **fields,
+    }
+
+
+async def tell_everything(api: Api) -> None:
+    """Write what the seeds have none of: corrections, withdrawals, odd numbers and bounds."""
+    text: Body = {"title": {"en": "A story"}, "summary": {"en": "It begins."}}
+    cited: Body = {"citations": [citation(), citation(locator="line 2")]}
+    story = await write(api, "/v1/incidents", text | cited)
+    claim = await write(
+        api,
+        "/v1/notices",
+        notice(
+            figures=[
+                {"value": 1e-7, "unit": "share", "qualifier": "up_to"},
+                {"value": 4500.5, "unit": "persons", "of": "Guards", "hedge": "may be"},
+                {"value": -1e15, "unit": "persons"},
+            ],
+            effective={"from": None, "until": "2199-01-01T00:00:00.000001Z"},
+            precision="unknown",
+            certainty="unconfirmed",
+            announced_at="2023-08-16T10:00:00.123456+03:00",
+            incident=story["id"],
+        ),
+    )
+    denial = await write(
+        api,
+        "/v1/notices",
+        notice(
+            issuer={"name": "Somebody"},
+            subjects={"countries": ["US", "LT"], "borders": ["BY-LT"]},
+            effective={"from": "2023-08-16T00:00:00Z", "until": None},
+            contradicts=[claim["id"]],
+        ),
+    )
+    await write(api, "/v1/notices", notice(supersedes=claim["id"], contradicts=[denial["id"]]))
+    reason: Body = {"reason": {"code": "other", "text": "Told twice"}}
+    await write(api, denial["undo"][0], reason | cited)
+    await api.declare(crossings=[SUMSKAS, MEDININKAI], incident=story["id"])
+    wrong = decision(crossings=[TVERECIUS], incident=story["id"])
+    await write(api, (await write(api, "/v1/events", wrong))["undo"][0], reason)
+    await write(api, "/v1/incidents", text | cited | {"supersedes": story["id"]})
+    gone = await write(api, "/v1/incidents", text | cited)
+    await write(api, gone["undo"][0], {"reason": {"code": "other"}})
+
+
+async def load(database: Database) -> int:
+    async with database.session() as session:
+        return await load_seeds(session)
+
+
+async def faults(database: Database) -> list[str]:
+    async with database.session() as session:
+        return [fault async for fault in find_faults(session)]
+
+
+async def test_down_and_up_again_restores_every_row(seeded: Database) -> None:
+    """Of seeds and of what was written since, citations in their order and all; twice."""
+    async with seeded.api() as api:
+        await tell_everything(api)
+    before = rows_of(seeded)
+    for table in ("notice", "incident", "retraction"):
+        assert len(before[table]) > 1, table
+
+    for _ in range(2):
+        go_down(seeded)
+        with seeded.connect() as connection:
+            gone = connection.execute("SELECT to_regclass('notice'), to_regclass('incident')")
+            assert gone.fetchone() == (None, None)
+        go_up(seeded)
+
+        assert rows_of(seeded) == before
+    assert await faults(seeded) == []
+    assert await load(seeded) == 0
