@@ -105,7 +105,7 @@ class IncidentNotFound(NotFound):
 
 
 class CountryNotFound(NotFound):
-    """The country is not on any border that is known here."""
+    """Nothing is known here of the country: no border of it, and no notice about it."""
 
     slug, title = "country-not-found", "There is no such country here"
 

@@ -163,8 +163,8 @@ class GapCode(StrEnum):
 
     SIDE_SILENT = "side_silent"
     """Nothing in force is known from a side."""
-    NEVER_DECLARED = "never_declared"
-    """Nobody ever said anything that would hold of some lane."""
+    NOTHING_HOLDS = "nothing_holds"
+    """Nothing that was recorded says of some lane what holds at this instant."""
     EVIDENCE_OLD = "evidence_old"
     """What was last said is too old to be relied on."""
     LOCATION_UNKNOWN = "location_unknown"

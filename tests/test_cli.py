@@ -517,7 +517,7 @@ TAMPERINGS = {
         WHERE one.id = event_id AND change = {closing}""",
     "citation gone": """
         DELETE FROM citation USING status_event one
-        WHERE one.id = event_id AND change = {closing} AND locator = 'paragraph 1'""",
+        WHERE one.id = event_id AND change = {closing} AND locator = 'paragraph 1, sentence 1'""",
     "citation too many": """
         INSERT INTO citation (source_id, event_id, basis) SELECT source_id, event_id, 'stated'
         FROM citation JOIN status_event one ON one.id = event_id
@@ -527,7 +527,7 @@ TAMPERINGS = {
     "crossing's traffic": """
         UPDATE crossing_version SET traffic = '{{car}}' WHERE change = {crossing}""",
     "crossing's border": """
-        WITH other AS (INSERT INTO border (first, second) VALUES ('BY', 'LV') RETURNING id)
+        WITH other AS (INSERT INTO border (first, second) VALUES ('LT', 'LV') RETURNING id)
         UPDATE crossing SET border_id = other.id FROM other, crossing_version
         WHERE crossing.id = crossing_id AND change = {crossing}""",
     "version gone": "DELETE FROM crossing_version WHERE change = {crossing}",

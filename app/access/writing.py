@@ -150,7 +150,10 @@ class Writer:
         return await self.session.get(KeptAnswer, (self.reporter.key_id, self.idempotency_key))
 
     def _request_hash(self, body: BaseModel) -> bytes:
-        asked = rfc8785.dumps(body.model_dump(mode="json", by_alias=True))
+        # In a PATCH, null and left out are two things; elsewhere a default may be spelt out.
+        partial = self.request.method == "PATCH"
+        told = body.model_dump(mode="json", by_alias=True, exclude_unset=partial)
+        asked = rfc8785.dumps(told)
         return hashlib.sha256(self.request.url.path.encode() + b"\n" + asked).digest()
 
 

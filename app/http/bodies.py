@@ -102,30 +102,20 @@ Line = Annotated[
 
 @cache
 def _languages() -> frozenset[str]:
-    """Return the ISO 639 codes that CLDR knows by name."""
+    """Return the codes of the languages that CLDR names."""
     return frozenset(str(code) for code in Locale("en").languages)
 
 
 def known_language(value: str) -> str:
-    """Return the tag, or say that its language is none that ISO 639 has."""
-    if value.partition("-")[0] not in _languages():
+    """Return the tag, or say that its language is none that is known."""
+    if value.partition("-")[0].lower() not in _languages():
         raise PydanticCustomError(
-            "language", "{tag} begins with no ISO 639 code of a language", {"tag": value}
+            "language", "{tag} begins with no code of a language that CLDR names", {"tag": value}
         )
     return value
 
 
 LANGUAGE_TAG = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
-Language = Annotated[
-    str,
-    AfterValidator(known_language),
-    Field(
-        pattern=LANGUAGE_TAG,
-        max_length=35,
-        examples=["lt"],
-        description="A language tag (BCP 47), like lt or be-tarask.",
-    ),
-]
 
 
 def _in_languages(value: dict[str, str]) -> dict[str, str]:

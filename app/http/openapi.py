@@ -21,7 +21,10 @@ TAGS = [
     {"name": "status", "description": "The question, its history, and the log behind it."},
     {"name": "crossings", "description": "Border crossing points and their present status."},
     {"name": "borders", "description": "All crossings between two countries."},
-    {"name": "countries", "description": "The countries whose borders are covered."},
+    {
+        "name": "countries",
+        "description": "Countries by name, and which of their borders are here.",
+    },
     {"name": "notices", "description": "Cited facts that are no status."},
     {"name": "incidents", "description": "Stories: decisions and notices that belong together."},
     {"name": "sources", "description": "Where facts come from, and what was drawn from each."},

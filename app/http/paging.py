@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -42,6 +43,19 @@ def decode_cursor(cursor: str, read: Callable[[list[str]], Key]) -> Key:
         return read(parts)
     except (binascii.Error, ValueError, OverflowError) as error:
         raise invalid("cursor", "is none of ours: take it from `next`", where="query") from error
+
+
+def within(rows: Sequence[Item], weigh: Callable[[Item], int], *, limit: int) -> list[Item]:
+    """Return the first ``limit`` rows, fewer where they weigh more than a page may; at least one.
+
+    An item may hold many others, and an answer must stay of a size that one can wait for.
+    """
+    weights = accumulate(weigh(row) for row in rows)
+    return [
+        row
+        for place, (row, weight) in enumerate(zip(rows, weights, strict=True))
+        if place == 0 or (place < limit and weight <= MAX_LIMIT)
+    ]
 
 
 def change_and_id(parts: list[str]) -> tuple[int, UUID]:
@@ -119,6 +133,14 @@ class Turn:
         return Page(
             items=items, next=self.address(cursor=encode_cursor(*name(items[-1])), **pinned)
         )
+
+    def part(
+        self, items: Sequence[Item], name: Callable[[Item], Sequence[str]], *, more: bool
+    ) -> Page[Item]:
+        """Make a page of exactly ``items``; ``more`` tells whether others follow."""
+        if not more or not items:
+            return Page(items=list(items), next=None)
+        return Page(items=list(items), next=self.address(cursor=encode_cursor(*name(items[-1]))))
 
     def address(self, **changed: str) -> str:
         """Return the full address of this list with ``changed`` parameters, and link to it."""

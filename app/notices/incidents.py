@@ -22,7 +22,7 @@ from sqlalchemy.orm import aliased
 
 from app.changes.service import Known, known
 from app.errors import IncidentNotFound
-from app.http.paging import change_and_id, instant
+from app.http.paging import change_and_id, instant, within
 from app.http.parameters import Knowledge
 from app.notices.models import Incident, Notice, Retraction
 from app.notices.reading import Asked, lineage, notices_out, retractions_of, utc, wanted
@@ -40,7 +40,7 @@ from app.status.schemas import EventOut
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StoryPlace:
     """Where an item stands in a story: its instant, its change, its id."""
 
     at: datetime
@@ -48,11 +48,11 @@ class Place:
     id: UUID
 
 
-def place(parts: list[str]) -> Place:
+def place(parts: list[str]) -> StoryPlace:
     """Read an item's place from a cursor."""
     at, change_number, item_id = parts
     change, found = change_and_id([change_number, item_id])
-    return Place(instant([at]), change, found)
+    return StoryPlace(instant([at]), change, found)
 
 
 async def get_incident(session: AsyncSession, incident_id: UUID) -> tuple[IncidentOut, Known]:
@@ -76,7 +76,12 @@ async def list_incidents(
 ) -> tuple[list[IncidentOut], Known]:
     """Return incidents, the newest first, from the one after ``after``: its change and id."""
     asked = await known(session, Knowledge())
-    rows = select(Incident).order_by(Incident.change.desc(), Incident.id.desc()).limit(limit)
+    rows = (
+        select(Incident)
+        .where(Incident.change <= asked.change)
+        .order_by(Incident.change.desc(), Incident.id.desc())
+        .limit(limit)
+    )
     if source is not None:
         cited = (Citation.incident_id == Incident.id, Citation.source_id == source)
         rows = rows.where(exists().where(*cited))
@@ -90,15 +95,19 @@ async def list_incidents(
 
 
 async def story_of(
-    session: AsyncSession, incident_id: UUID, *, asked: Known, after: Place | None, limit: int
-) -> list[StoryItem]:
-    """Return the standing decisions and notices of an incident, the oldest first."""
+    session: AsyncSession, incident_id: UUID, *, asked: Known, after: StoryPlace | None, limit: int
+) -> tuple[list[StoryItem], bool]:
+    """Return the standing decisions and notices of an incident, the oldest first.
+
+    And whether there are more of them.
+    """
     items = _members(incident_id, asked.change).subquery()
-    rows = select(items).order_by(items.c.at, items.c.change, items.c.id).limit(limit)
+    rows = select(items).order_by(items.c.at, items.c.change, items.c.id).limit(limit + 1)
     if after is not None:
         here = tuple_(items.c.at, items.c.change, items.c.id)
         rows = rows.where(here > (after.at, after.change, after.id))
-    found = (await session.execute(rows)).all()
+    candidates = (await session.execute(rows)).all()
+    found = within(candidates, lambda row: row.weight, limit=limit)
     decisions = await standing_decisions(
         session, [row.id for row in found if row.decides], asked.change
     )
@@ -111,7 +120,7 @@ async def story_of(
             notice=None if row.decides else notices[row.id],
         )
         for row in found
-    ]
+    ], len(found) < len(candidates)
 
 
 async def incidents_out(
@@ -170,7 +179,7 @@ def standing(known_change: int) -> ColumnElement[bool]:
     )
 
 
-def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID, bool]:
+def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID, bool, int]:
     chain = lineage(Incident.id == incident_id)
     decisions = (
         select(
@@ -178,6 +187,7 @@ def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID
             func.max(StatusEvent.change).label("change"),
             StatusEvent.decision.label("id"),
             literal(value=True).label("decides"),
+            func.count().label("weight"),
         )
         .where(
             StatusEvent.incident_id.in_(chain),
@@ -193,13 +203,14 @@ def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID
         Notice.change.label("change"),
         Notice.id.label("id"),
         literal(value=False).label("decides"),
+        literal(1).label("weight"),
     ).where(
         Notice.incident_id.in_(chain),
         Notice.change <= known_change,
         notice_stands(Notice, known_change),
     )
     both = union_all(decisions, notices).subquery()
-    return select(both.c.at, both.c.change, both.c.id, both.c.decides)
+    return select(both.c.at, both.c.change, both.c.id, both.c.decides, both.c.weight)
 
 
 async def standing_decisions(
@@ -245,7 +256,7 @@ def _touching(
         select(StatusEvent.incident_id)
         .join(Crossing, Crossing.id == StatusEvent.crossing_id)
         .join(Border, Border.id == Crossing.border_id)
-        .where(StatusEvent.incident_id.is_not(None))
+        .where(StatusEvent.incident_id.is_not(None), StatusEvent.change <= asked.change)
     )
     if country is not None:
         events = events.where(or_(Border.first == country, Border.second == country))

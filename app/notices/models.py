@@ -29,7 +29,9 @@ def _logged(*constraints: object) -> tuple[Any, ...]:
 
 def _texts(column: str) -> CheckConstraint:
     return CheckConstraint(
-        f"jsonb_typeof({column}) = 'object' AND {column} <> '{{}}'", name=f"{column}_given"
+        f"jsonb_typeof({column}) = 'object' AND {column} <> '{{}}' AND NOT"
+        f' jsonb_path_exists({column}, \'$.* ? (@.type() != "string" || @ == "")\')',
+        name=f"{column}_given",
     )
 
 
@@ -60,7 +62,10 @@ class Notice(Base):
     __tablename__ = "notice"
     __table_args__ = _logged(
         _texts("text"),
-        CheckConstraint("num_nonnulls(issuer_country, issuer_name) > 0", name="has_issuer"),
+        CheckConstraint(
+            "num_nonnulls(issuer_country, issuer_name) > 0 AND issuer_name IS DISTINCT FROM ''",
+            name="has_issuer",
+        ),
         CheckConstraint(
             "cardinality(countries) + cardinality(borders) + cardinality(crossings) > 0",
             name="has_subject",
@@ -82,6 +87,9 @@ class Notice(Base):
             name="effective_not_empty",
         ),
         CheckConstraint("NOT lower_inf(effective) OR precision = 'unknown'", name="start_known"),
+        CheckConstraint(
+            "precision IN ('minute', 'hour', 'day', 'month', 'unknown')", name="precision_known"
+        ),
         CheckConstraint(
             "isfinite(announced_at) IS NOT FALSE AND announced_at <= recorded_at",
             name="announced_in_the_past",

@@ -68,10 +68,7 @@ async def notices_in_force(
     """Return the newest notices that hold at ``at`` for a border, as known then."""
     rows = (
         select(Notice)
-        .where(
-            *wanted(Asked(border=border, in_force_at=at), asked.change),
-            Notice.change <= asked.change,
-        )
+        .where(*wanted(Asked(border=border, in_force_at=at), asked.change))
         .order_by(Notice.change.desc(), Notice.id.desc())
         .limit(limit)
     )
@@ -225,7 +222,7 @@ def utc(instant: datetime | None) -> datetime | None:
 
 def wanted(asked: Asked, known_change: int) -> list[ColumnElement[bool]]:
     """Return the conditions on a notice that together say what is asked for."""
-    found: list[ColumnElement[bool]] = []
+    found: list[ColumnElement[bool]] = [Notice.change <= known_change]
     if asked.kind is not None:
         found.append(Notice.kind == asked.kind.value)
     if asked.incident is not None:

@@ -81,7 +81,7 @@ async def record_notice(
         kind=ChangeKind.NOTICE,
         subjects={
             **places,
-            "notices": [str(row.id)],
+            "notices": _with_corrected(row),
             "incidents": sorted(map(str, incidents)),
             "sources": cited.source_ids(),
         },
@@ -122,7 +122,10 @@ async def record_incident(
         session,
         place,
         kind=ChangeKind.INCIDENT,
-        subjects={"incidents": [str(row.id)], "sources": cited.source_ids()},
+        subjects={
+            "incidents": _with_corrected(row),
+            "sources": cited.source_ids(),
+        },
         payload={"incidents": [incident_told(body)], "sources": cited.told()},
         recorded_by=reporter.name,
     )
@@ -365,6 +368,11 @@ async def _upwards(
         "borders": all_borders,
         "countries": sorted({*countries, *sides}),
     }
+
+
+def _with_corrected(row: Notice | Incident) -> list[str]:
+    """Return its id, and that of what it corrects: whoever follows that is to hear of it."""
+    return [str(one) for one in (row.id, row.supersedes) if one is not None]
 
 
 def _undo(here: str, row: Notice | Incident) -> list[str]:

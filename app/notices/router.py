@@ -160,15 +160,15 @@ async def get_incident(
 ) -> IncidentAlone:
     """Return an incident and its story: decisions and notices in the order of time."""
     body, knowledge = await incidents.get_incident(session, incident_id)
-    story = await incidents.story_of(
+    story, more = await incidents.story_of(
         session,
         incident_id,
         asked=knowledge,
         after=turn.start(incidents.place),
-        limit=turn.limit + 1,
+        limit=turn.limit,
     )
     tell_change(response, knowledge.change)
-    return IncidentAlone(**dict(body), timeline=turn.page(story, _name))
+    return IncidentAlone(**dict(body), timeline=turn.part(story, _name, more=more))
 
 
 @incidents_router.post(

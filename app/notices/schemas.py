@@ -107,7 +107,10 @@ class NoticeIn(Body):
     announced_at: Instant | None = Field(
         None, description="When the issuer said so; never in the future."
     )
-    incident: UUID | None = Field(None, description="The story that this belongs to.")
+    incident: UUID | None = Field(
+        None,
+        description="The story that this belongs to. A correction has to name it again.",
+    )
     contradicts: Annotated[list[UUID], Distinct] = Field(
         default=[],
         max_length=50,

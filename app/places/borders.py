@@ -26,6 +26,7 @@ from app.places.details import crossing_details, get_border
 from app.places.models import Border, Country, Crossing
 from app.places.summaries import Summary, listing
 from app.status.log import logs_of
+from app.status.rule.history import LaneAnswer
 from app.vocabulary import GapCode, Status
 
 LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
@@ -39,9 +40,9 @@ async def get_border_status(
     border = await get_border(session, border_id)
     asked = await known(session, knowledge)
     instant = at or asked.now
-    summaries = await _summaries(session, border, asked, instant)
+    summaries = (await _summaries(session, [border], asked, instant))[border.id]
     details = await crossing_details(session, [one.log.details for one in summaries])
-    crossings = [listing(one, details[one.log.details.id]) for one in summaries]
+    crossings = [listing(one, details[one.id]) for one in summaries]
     notices = await notices_in_force(
         session, border=border.id, at=instant, asked=asked, limit=NOTICES_SHOWN
     )
@@ -67,9 +68,8 @@ async def list_borders(
     if after is not None:
         rows = rows.where(Border.id > after)
     borders = (await session.scalars(rows)).all()
-    return [
-        _listed(border, await _summaries(session, border, asked, asked.now)) for border in borders
-    ], asked
+    summaries = await _summaries(session, borders, asked, asked.now)
+    return [_listed(border, summaries[border.id]) for border in borders], asked
 
 
 async def list_countries(
@@ -107,13 +107,16 @@ async def _countries(session: AsyncSession, codes: Sequence[str]) -> list[Countr
 
 
 async def _summaries(
-    session: AsyncSession, border: Border, asked: Known, instant: datetime
-) -> list[Summary]:
-    names = select(Crossing.id).where(Crossing.border_id == border.id).order_by(Crossing.id)
+    session: AsyncSession, borders: Sequence[Border], asked: Known, instant: datetime
+) -> dict[str, list[Summary]]:
+    """Return the summaries of each border's crossings, those added later left out."""
+    found: dict[str, list[Summary]] = {border.id: [] for border in borders}
+    names = select(Crossing.id).where(Crossing.border_id.in_(found)).order_by(Crossing.id)
     ids = (await session.scalars(names)).all()
-    logs = await logs_of(session, ids, known_change=asked.change)
-    # A crossing added later was not among those counted then.
-    return [Summary.of(log, instant) for log in logs.values() if log.details.known]
+    for log in (await logs_of(session, ids, known_change=asked.change)).values():
+        if log.details.known:
+            found[log.details.border].append(Summary.of(log, instant))
+    return found
 
 
 def _listed(border: Border, summaries: Sequence[Summary]) -> BorderListed:
@@ -137,7 +140,7 @@ def _counts(summaries: Iterable[Summary]) -> dict[Status, int]:
 
 def _newest_evidence(summaries: Sequence[Summary]) -> NewestEvidence | None:
     heard = [
-        (lane.last_confirmed_at, one.log.details.id)
+        (lane.last_confirmed_at, one.id)
         for one in summaries
         for lane in one.answer.lanes
         if lane.last_confirmed_at is not None
@@ -156,7 +159,7 @@ def _gaps(
         _gap(
             GapCode.SIDE_SILENT,
             f"What {side}'s side says of these crossings is not known.",
-            (one for one in summaries if dict(one.answer.sides)[side] is Status.UNKNOWN),
+            (one for one in summaries if _is_silent(one, side)),
             side=side,
         )
         for side in border.sides
@@ -164,14 +167,14 @@ def _gaps(
     specific = [
         *silent,
         _gap(
-            GapCode.NEVER_DECLARED,
-            "Of some lane of these crossings nothing was ever declared that would hold.",
+            GapCode.NOTHING_HOLDS,
+            "Nothing recorded says of some lane of these crossings what holds at this instant.",
             (one for one in summaries if any(not lane.decided_by for lane in one.answer.lanes)),
         ),
         _gap(
             GapCode.EVIDENCE_OLD,
-            "What was last said of these crossings has not been confirmed for long.",
-            (one for one in summaries if one.answer.last_known or one.answer.stale),
+            "What was last said of some lane of these crossings was not confirmed for long.",
+            (one for one in summaries if any(_is_old(lane) for lane in one.answer.lanes)),
         ),
         Gap(
             code=GapCode.LOCATION_UNKNOWN,
@@ -191,6 +194,18 @@ def _gaps(
     ]
 
 
+def _is_silent(summary: Summary, side: str) -> bool:
+    """Tell whether nothing is known from a side: it may sum up as unknown and yet speak."""
+    answer = summary.answer
+    spoken = (*answer.decided_by, *answer.also_said)
+    unknown = dict(answer.sides)[side] is Status.UNKNOWN
+    return unknown and not any(side in event.sides for event in spoken)
+
+
+def _is_old(lane: LaneAnswer) -> bool:
+    return lane.last_known is not None or lane.stale
+
+
 def _gap(code: GapCode, text: str, summaries: Iterable[Summary], *, side: str | None = None) -> Gap:
-    ids = [one.log.details.id for one in summaries]
+    ids = [one.id for one in summaries]
     return Gap(code=code, text=text, side=side, crossings=ids)

@@ -1,9 +1,9 @@
 """Bodies of crossings, without what the status adds."""
 
 from collections.abc import Callable
-from typing import Annotated, LiteralString, Self
+from typing import Annotated, LiteralString
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example, known_language
@@ -56,6 +56,7 @@ Aliases = Annotated[list[Line], Field(max_length=100, description="Other spellin
 ConfirmWithinDays = Annotated[
     int,
     Field(
+        strict=True,
         ge=1,
         le=3650,
         description="An open or restricted that nothing has confirmed for so many days is"
@@ -116,15 +117,13 @@ class CrossingPatch(Body):
     confirm_within_days: ConfirmWithinDays | None = None
     citations: Citations
 
-    @model_validator(mode="after")
-    def _means_something(self) -> Self:
+    @field_validator("mode", "traffic", "names", "aliases", "confirm_within_days")
+    @classmethod
+    def _means_something(cls, value: object) -> object:
         """Null has a meaning for the location alone."""
-        for name in self.model_fields_set - {"location"}:
-            if getattr(self, name) is None:
-                raise PydanticCustomError(
-                    "null", "{field} cannot be null: leave it out to keep it", {"field": name}
-                )
-        return self
+        if value is None:
+            raise PydanticCustomError("null", "cannot be null: leave it out to keep it")
+        return value
 
 
 def _read_by(parse: Callable[[str], object]) -> AfterValidator:

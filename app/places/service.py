@@ -1,5 +1,6 @@
 """Add and revise crossings, look at one, list them with their present status."""
 
+from dataclasses import replace
 from operator import itemgetter
 
 from sqlalchemy.dialects.postgresql import insert
@@ -88,21 +89,18 @@ async def list_crossings(
     ranks = await candidates(session, wanted, known_change=asked.change)
     if order is None:
         ranks = [rank for rank in ranks if after is None or rank > after]
-        enough = limit
-    else:
-        enough = len(ranks)
-    found: list[tuple[Rank, CrossingListed]] = []
-    while ranks and len(found) < enough:
+    found: list[tuple[Rank, Summary]] = []
+    while ranks and (order is not None or len(found) < limit):
         batch, ranks = ranks[:_BATCH], ranks[_BATCH:]
-        for rank, one in await _batch(session, batch, wanted, asked):
-            if status in {None, one.status}:
-                found.append((rank, one))
+        found += [
+            (rank, one)
+            for rank, one in await _summaries(session, batch, wanted, asked)
+            if status in {None, one.answer.status}
+        ]
     if order is not None:
-        by_evidence = sorted(
-            ((Rank(_heard(one), one.id), one) for _, one in found), key=lambda pair: pair[0]
-        )
+        by_evidence = sorted((Rank(_heard(one), one.id), one) for _, one in found)
         found = [pair for pair in by_evidence if after is None or pair[0] > after]
-    return found[:limit], asked
+    return await _shown(session, found[:limit], wanted), asked
 
 
 async def list_alternatives(
@@ -121,42 +119,63 @@ async def list_alternatives(
     """
     asked = await known(session, Knowledge())
     here = await details_of_one(session, crossing_id, known_change=asked.change)
-    wanted = Wanted(traffic=traffic, to=to, near=here.point)
-    ranks = [
-        rank
-        for rank in await candidates(session, wanted, known_change=asked.change)
-        if rank.id != crossing_id
-    ]
+    wanted = Wanted(traffic=traffic, to=to, of_sides=here.sides)
+    ranks = await candidates(session, wanted, known_change=asked.change)
     found = [
-        (Rank(rank.figure + _RESERVE * (one.status is Status.UNKNOWN), one.id), one)
+        (_reserved(here, one), one)
         for start in range(0, len(ranks), _BATCH)
-        for rank, one in await _batch(session, ranks[start : start + _BATCH], wanted, asked)
-        if one.status is not Status.CLOSED and set(one.sides) & set(here.sides)
+        for _, one in await _summaries(session, ranks[start : start + _BATCH], wanted, asked)
+        if one.answer.status is not Status.CLOSED and one.id != crossing_id
     ]
     found.sort(key=itemgetter(0))
-    return [pair for pair in found if after is None or pair[0] > after][:limit], asked
+    page = [pair for pair in found if after is None or pair[0] > after][:limit]
+    near = replace(wanted, near=here.point)
+    return await _shown(session, page, near), asked
 
 
-async def _batch(
+def _reserved(here: Details, one: Summary) -> Rank:
+    """Rank the unknown behind those that let somebody pass, in each the nowhere last."""
+    there = one.log.details.point
+    distance = float(_RESERVE)
+    if here.point is not None and there is not None:
+        distance = round(here.point.distance_km(there), 1)
+    return Rank(distance + 2 * _RESERVE * (one.answer.status is Status.UNKNOWN), one.id)
+
+
+async def _summaries(
     session: AsyncSession, ranks: list[Rank], wanted: Wanted, asked: Known
-) -> list[tuple[Rank, CrossingListed]]:
+) -> list[tuple[Rank, Summary]]:
+    """Return the summaries of those that were recorded by then, of the lanes asked about."""
     logs = await logs_of(session, [rank.id for rank in ranks], known_change=asked.change)
-    details = await crossing_details(session, [log.details for log in logs.values()])
-    found = []
-    for rank in ranks:
-        log = logs[rank.id]
-        lanes = wanted.lanes_of(log.details) if wanted.of_lanes else None
-        listed = listing(Summary.of(log, asked.now, lanes), details[rank.id])
-        distance = wanted.distance_km(log.details)
-        if distance is not None:
+    return [
+        (
+            rank,
+            Summary.of(log, asked.now, wanted.lanes_of(log.details) if wanted.of_lanes else None),
+        )
+        for rank in ranks
+        if (log := logs[rank.id]).details.known
+    ]
+
+
+async def _shown(
+    session: AsyncSession, page: list[tuple[Rank, Summary]], wanted: Wanted
+) -> list[tuple[Rank, CrossingListed]]:
+    """Return the crossings of a page as lists show them, with distances if they are asked for."""
+    details = await crossing_details(session, [one.log.details for _, one in page])
+    found: list[tuple[Rank, CrossingListed]] = []
+    for rank, one in page:
+        listed = listing(one, details[one.id])
+        there = one.log.details.point
+        if wanted.near is not None and there is not None:
+            distance = round(wanted.near.distance_km(there), 1)
             listed = CrossingNear(**dict(listed), distance_km=distance)
         found.append((rank, listed))
     return found
 
 
-def _heard(crossing: CrossingListed) -> float:
+def _heard(summary: Summary) -> float:
     """Return when a crossing was last heard of, in seconds of 1970; before all time if never."""
-    heard = crossing.last_confirmed_at
+    heard = summary.answer.last_confirmed_at
     return float("-inf") if heard is None else heard.timestamp()
 
 

@@ -7,28 +7,40 @@ from datetime import datetime
 from app.places.answers import CrossingListed, Links
 from app.places.schemas import CrossingDetails
 from app.status.log import CrossingLog
-from app.status.reading import summary_of
-from app.status.rule.history import Answer, Lane
+from app.status.rule.history import Answer, History, Lane
+from app.status.rule.resolution import present_period, resolve, timeline
 from app.vocabulary import Mode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Summary:
     """What is answered about a crossing, or about some of its lanes, at an instant."""
 
     log: CrossingLog
+    history: History
+    instant: datetime
     answer: Answer
-    since: datetime | None
 
     @classmethod
     def of(
         cls, log: CrossingLog, instant: datetime, lanes: Sequence[Lane] | None = None
     ) -> "Summary":
-        return cls(log, *summary_of(log, instant, lanes))
+        history = log.history(lanes)
+        return cls(log, history, instant, resolve(history, instant))
+
+    @property
+    def id(self) -> str:
+        return self.log.details.id
 
     @property
     def mode(self) -> Mode:
         return Mode(self.log.details.version.mode)
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when the status is so. It takes the whole timeline: only for what is shown."""
+        since, _ = present_period(timeline(self.history), self.instant)
+        return since
 
 
 def listing(summary: Summary, details: CrossingDetails) -> CrossingListed:

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.changes.service import Known, known
+from app.errors import invalid
+from app.http.paging import within
 from app.http.parameters import Knowledge
 from app.notices.incidents import incidents_by_id, notices_by_id, standing_decisions
 from app.notices.incidents import standing as incident_stands
@@ -35,21 +37,27 @@ Drawn = Row[*tuple[Any, ...]]
 
 async def get_source_facts(
     session: AsyncSession, source_id: UUID, *, after: int | None, limit: int
-) -> tuple[SourceOut, list[tuple[int, FactOut]], Known]:
-    """Return a source, and its facts after the citation ``after``, each with its citation.
+) -> tuple[SourceOut, list[tuple[int, FactOut]], bool, Known]:
+    """Return a source, its facts after the citation ``after``, and whether there are more.
 
-    Raises SourceNotFound.
+    Each fact comes with its citation. Raises SourceNotFound, and Invalid for a citation of none.
     """
     asked = await known(session, Knowledge())
     source = await get_source(session, source_id)
     drawn = _drawn(source_id, asked.change).subquery()
-    rows = select(drawn).order_by(drawn.c.numbers, drawn.c.id).limit(limit)
+    rows = select(drawn).order_by(drawn.c.numbers, drawn.c.id).limit(limit + 1)
     if after is not None:
-        here = select(drawn.c.numbers, drawn.c.id).where(drawn.c.id == after).subquery()
+        # Its fact may be gone by now, but a citation never is.
+        cited = (Citation.id == after, Citation.source_id == source_id)
+        if await session.scalar(select(Citation.id).where(*cited)) is None:
+            raise invalid("cursor", "is none of ours: take it from `next`", where="query")
+        here = select(_NUMBERS.label("numbers"), Citation.id).where(*cited).subquery()
         place = tuple_(drawn.c.numbers, drawn.c.id)
         rows = rows.join(here, place > tuple_(here.c.numbers, here.c.id))
-    found = (await session.execute(rows)).all()
-    return source, await _facts(session, found, asked), asked
+    candidates = (await session.execute(rows)).all()
+    found = within(candidates, lambda row: row.weight, limit=limit)
+    more = len(found) < len(candidates)
+    return source, await _facts(session, found, asked), more, asked
 
 
 async def _facts(
@@ -103,7 +111,12 @@ def _drawn(source_id: UUID, known_change: int) -> Select[*tuple[Any, ...]]:
         Citation.crossing_id,
     )
     return (
-        select(func.min(Citation.id).label("id"), _NUMBERS.label("numbers"), *of)
+        select(
+            func.min(Citation.id).label("id"),
+            _NUMBERS.label("numbers"),
+            func.count().label("weight"),
+            *of,
+        )
         .outerjoin(StatusEvent, StatusEvent.id == Citation.event_id)
         .outerjoin(Notice, Notice.id == Citation.notice_id)
         .outerjoin(Incident, Incident.id == Citation.incident_id)

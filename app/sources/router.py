@@ -39,11 +39,11 @@ async def get_source(
     session: Session, response: Response, turn: AskedLongTurn, source_id: SourceId
 ) -> SourceAlone:
     """Return a source, and what was drawn from it: one can read it back as data."""
-    source, drawn, asked = await facts.get_source_facts(
-        session, source_id, after=turn.start(number), limit=turn.limit + 1
+    source, drawn, more, asked = await facts.get_source_facts(
+        session, source_id, after=turn.start(number), limit=turn.limit
     )
     tell_change(response, asked.change)
-    page = turn.page(drawn, lambda fact: (str(fact[0]),))
+    page = turn.part(drawn, lambda fact: (str(fact[0]),), more=more)
     shown: Page[FactOut] = Page(items=[fact for _, fact in page.items], next=page.next)
     return SourceAlone(**dict(source), facts=shown)
 

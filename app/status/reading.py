@@ -9,7 +9,7 @@ from app.changes.service import Known, known
 from app.errors import CrossingNotFound, LaneNotFound, invalid
 from app.http.parameters import Knowledge
 from app.status.log import CrossingLog, events_out, logs_of
-from app.status.rule.history import Answer, Lane, LaneAnswer, LaneState, Stretch
+from app.status.rule.history import Lane, LaneAnswer, LaneState, Stretch
 from app.status.rule.resolution import next_change, present_period, resolve, timeline
 from app.status.schemas import LaneOut, StatusOut, StretchOut
 from app.vocabulary import Traffic
@@ -119,15 +119,6 @@ def clipped(
         if (start is None or one.end is None or one.end > start)
         and (end is None or one.start is None or one.start < end)
     ]
-
-
-def summary_of(
-    log: CrossingLog, now: datetime, lanes: Sequence[Lane] | None = None
-) -> tuple[Answer, datetime | None]:
-    """Return the present answer, of some lanes or of all, and since when its status is so."""
-    history = log.history(lanes)
-    since, _ = present_period(timeline(history), now)
-    return resolve(history, now), since
 
 
 async def _log_of(session: AsyncSession, crossing_id: str, asked: Known) -> CrossingLog:

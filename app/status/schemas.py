@@ -112,7 +112,10 @@ class DecisionIn(Body):
         None, description="When the authority said so; never in the future."
     )
     citations: Citations
-    incident: UUID | None = Field(None, description="The story that this belongs to.")
+    incident: UUID | None = Field(
+        None,
+        description="The story that this belongs to. A correction has to name it again.",
+    )
     supersedes: Annotated[list[UUID], Distinct] = Field(
         default=[],
         max_length=200,

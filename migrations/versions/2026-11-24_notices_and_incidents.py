@@ -18,6 +18,7 @@ FUNCTIONS = (
     "guard_notice()",
     "guard_incident()",
     "guard_retraction()",
+    "guard_joining()",
     "guard_told_citation()",
     "require_told_citation()",
 )
@@ -47,6 +48,7 @@ def downgrade() -> None:
     for column in CITED:
         op.drop_column("citation", column)
     op.create_check_constraint(op.f("ck_citation_one_subject"), "citation", ONE_SUBJECT)
+    op.execute("DROP TRIGGER guard_joining ON status_event")
     op.drop_column("status_event", "incident_id")
     for table in reversed(TABLES):
         op.drop_table(table)
@@ -89,7 +91,8 @@ def refers(table: str, column: str, target: str) -> sa.ForeignKeyConstraint:
 
 def texts(table: str, column: str) -> sa.CheckConstraint:
     return sa.CheckConstraint(
-        f"jsonb_typeof({column}) = 'object' AND {column} <> '{{}}'",
+        f"jsonb_typeof({column}) = 'object' AND {column} <> '{{}}' AND NOT"
+        f' jsonb_path_exists({column}, \'$.* ? (@.type() != "string" || @ == "")\')',
         name=op.f(f"ck_{table}_{column}_given"),
     )
 
@@ -128,7 +131,8 @@ def make_tables() -> None:
         sa.Column("supersedes", sa.Uuid(), nullable=True),
         texts("notice", "text"),
         sa.CheckConstraint(
-            "num_nonnulls(issuer_country, issuer_name) > 0", name=op.f("ck_notice_has_issuer")
+            "num_nonnulls(issuer_country, issuer_name) > 0 AND issuer_name IS DISTINCT FROM ''",
+            name=op.f("ck_notice_has_issuer"),
         ),
         sa.CheckConstraint(
             "cardinality(countries) + cardinality(borders) + cardinality(crossings) > 0",
@@ -153,6 +157,10 @@ def make_tables() -> None:
         ),
         sa.CheckConstraint(
             "NOT lower_inf(effective) OR precision = 'unknown'", name=op.f("ck_notice_start_known")
+        ),
+        sa.CheckConstraint(
+            "precision IN ('minute', 'hour', 'day', 'month', 'unknown')",
+            name=op.f("ck_notice_precision_known"),
         ),
         sa.CheckConstraint(
             "isfinite(announced_at) IS NOT FALSE AND announced_at <= recorded_at",
@@ -288,11 +296,15 @@ def make_functions() -> None:
         DECLARE breach text := CASE
             WHEN is_open(NEW.change) IS NOT TRUE
                 THEN 'ck_change_is_newest'
-            WHEN EXISTS (SELECT unnest(NEW.countries) EXCEPT SELECT code FROM country)
-                 OR EXISTS (SELECT unnest(NEW.borders) EXCEPT SELECT id FROM border)
-                 OR EXISTS (SELECT unnest(NEW.crossings) EXCEPT SELECT id FROM crossing)
+            WHEN (SELECT count(*) FROM country WHERE code = ANY (NEW.countries))
+                     <> cardinality(NEW.countries)
+                 OR (SELECT count(*) FROM border WHERE id = ANY (NEW.borders))
+                     <> cardinality(NEW.borders)
+                 OR (SELECT count(*) FROM crossing WHERE id = ANY (NEW.crossings))
+                     <> cardinality(NEW.crossings)
                 THEN 'ck_notice_subjects_known'
-            WHEN EXISTS (SELECT unnest(NEW.contradicts) EXCEPT SELECT id FROM notice)
+            WHEN (SELECT count(*) FROM notice WHERE id = ANY (NEW.contradicts))
+                     <> cardinality(NEW.contradicts)
                 THEN 'ck_notice_contradicts_known'
             WHEN EXISTS (SELECT FROM notice WHERE supersedes = NEW.supersedes)
                  OR EXISTS (SELECT FROM retraction WHERE notice_id = NEW.supersedes)
@@ -335,6 +347,18 @@ def make_functions() -> None:
             RETURN NEW;
         END $$
     """)
+    # Called for events and for notices that name an incident.
+    op.execute("""
+        CREATE FUNCTION guard_joining() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = public, pg_temp AS $$
+        BEGIN
+            IF EXISTS (SELECT FROM retraction WHERE incident_id = NEW.incident_id) THEN
+                RAISE EXCEPTION 'incident % was retracted', NEW.incident_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_incident_standing';
+            END IF;
+            RETURN NEW;
+        END $$
+    """)
     # Called with the table that is cited for, and the column that points there.
     op.execute("""
         CREATE FUNCTION guard_told_citation() RETURNS trigger LANGUAGE plpgsql
@@ -367,6 +391,11 @@ def make_functions() -> None:
 
 
 def make_triggers() -> None:
+    for table in ("status_event", "notice"):
+        op.execute(f"""
+            CREATE TRIGGER guard_joining BEFORE INSERT ON {table}
+            FOR EACH ROW WHEN (NEW.incident_id IS NOT NULL) EXECUTE FUNCTION guard_joining()
+        """)
     for table in TABLES:
         op.execute(f"""
             CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}

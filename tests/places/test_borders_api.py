@@ -140,7 +140,7 @@ async def test_a_border_of_which_nothing_was_ever_heard_has_no_evidence(api: Api
     body = await border(api, "LT-LV")
 
     assert body["newest_evidence"] is None
-    assert [gap["crossings"] for gap in gaps(body, "never_declared")] == [["medumi"]]
+    assert [gap["crossings"] for gap in gaps(body, "nothing_holds")] == [["medumi"]]
     assert [gap["side"] for gap in gaps(body, "side_silent")] == ["LT", "LV"]
     assert gaps(body, "evidence_old") == []
 
@@ -189,6 +189,29 @@ async def test_a_gap_closes_when_it_is_filled(api: Api) -> None:
     body = await border(api)
     assert MEDININKAI not in gaps(body, "evidence_old")[0]["crossings"]
     assert MEDININKAI not in gaps(body, "side_silent")[0]["crossings"]
+
+
+async def test_a_side_that_spoke_of_some_lanes_is_not_silent(api: Api) -> None:
+    """Though it sums up as unknown, since its lanes differ."""
+    await api.post("/v1/crossings", crossing("two-lanes", traffic=["car", "truck"]))
+    await api.declare(crossings=["two-lanes"], sides=["LT"], traffic=["car"])
+
+    body = await border(api)
+
+    silent = {gap["side"]: gap["crossings"] for gap in gaps(body, "side_silent")}
+    assert "two-lanes" in silent["BY"]
+    assert "two-lanes" not in silent.get("LT", [])
+    assert "two-lanes" in gaps(body, "nothing_holds")[0]["crossings"]
+
+
+async def test_one_lane_whose_evidence_is_old_is_told_though_others_are_fresh(api: Api) -> None:
+    await api.post("/v1/crossings", crossing("old-lane", traffic=["car", "truck"]))
+    old = {"effective": {"from": "2025-01-01T00:00:00Z"}, "announced_at": "2025-01-01T00:00:00Z"}
+    both: dict[str, object] = {"crossings": ["old-lane"], "sides": ["BY", "LT"], "status": "open"}
+    await api.declare(**both, **old, traffic=["truck"])
+    await api.declare(**both, traffic=["car"])
+
+    assert "old-lane" in gaps(await border(api), "evidence_old")[0]["crossings"]
 
 
 # As known

@@ -299,6 +299,21 @@ async def test_where_the_crossing_itself_is_need_not_be_known(seeded_api: Api) -
     assert not [one for one in found if "distance_km" in one]
 
 
+async def test_a_crossing_of_unknown_place_is_elsewhere_too_behind_the_others(api: Api) -> None:
+    await api.post(CROSSINGS, crossing("somewhere"))
+    await api.declare(status="open", crossings=["somewhere"], sides=["LT", "BY"])
+
+    found = await others(api, SUMSKAS, traffic="car")
+
+    assert found[0]["id"] == "somewhere"
+    assert "distance_km" not in found[0]
+    await api.declare(status="open", crossings=[MEDININKAI], sides=["LT", "BY"])
+    assert [one["id"] for one in await others(api, SUMSKAS, traffic="car")][:2] == [
+        MEDININKAI,
+        "somewhere",
+    ]
+
+
 async def test_elsewhere_of_an_unknown_crossing_is_not_found(seeded_api: Api) -> None:
     response = await seeded_api.get(f"{CROSSINGS}/nowhere/alternatives")
     problem(response, 404, "crossing-not-found")

@@ -1,13 +1,14 @@
 """Finding a crossing by any spelling: what finds which, and what finds nothing."""
 
 import unicodedata
+from collections.abc import Iterable
 from random import Random
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.places.finding.spelling import EXACT, Index, fold, score, sound
+from app.places.finding.spelling import EXACT, Index, fold, sound
 
 SPELLINGS = {
     "medininkai-kamienny-loh": [
@@ -47,6 +48,11 @@ NAMED = CROSSINGS.flatmap(
 """A crossing and one of its spellings."""
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def score(q: str, spellings: Iterable[str]) -> float | None:
+    """Return how well ``q`` names a crossing of these spellings; None if it does not."""
+    return Index.of({"": spellings}).find(q).get("")
 
 
 def best(q: str) -> list[str]:

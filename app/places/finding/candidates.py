@@ -24,6 +24,8 @@ class Wanted:
     ids: Sequence[str] = field(default_factory=tuple)
     border: str | None = None
     country: str | None = None
+    of_sides: Sequence[str] = field(default_factory=tuple)
+    """Of a border with one of these countries."""
     mode: Mode | None = None
     traffic: Traffic | None = None
     to: str | None = None
@@ -50,31 +52,24 @@ class Wanted:
             self.mode in {None, details.version.mode}
             and bool(self.lanes_of(details))
             and (self.bbox is None or self._is_within(self.bbox, details.point))
-            and (self.near is None or self._is_near(details))
+            and (self.near is None or details.point is not None)
         )
-
-    def distance_km(self, details: Details) -> float | None:
-        """Return how far it is from the point asked about, in kilometres to a decimal."""
-        if self.near is None or details.point is None:
-            return None
-        return round(self.near.distance_km(details.point), 1)
 
     @staticmethod
     def _is_within(box: Box, point: Point | None) -> bool:
         return point is not None and box.holds(point)
 
-    def _is_near(self, details: Details) -> bool:
-        distance = self.distance_km(details)
-        return distance is not None and (self.radius_km is None or distance <= self.radius_km)
-
     @property
-    def _of_details(self) -> bool:
+    def of_details(self) -> bool:
         return self.of_lanes or any((self.mode, self.near, self.bbox))
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rank:
-    """Where a crossing stands in a list: the lowest figure first, then by id."""
+    """Where a crossing stands in a list: the lowest figure first, then by id.
+
+    Where the nearest come first, the figure is the distance in kilometres, to a decimal.
+    """
 
     figure: float
     id: str
@@ -92,14 +87,25 @@ async def candidates(session: AsyncSession, wanted: Wanted, *, known_change: int
     if wanted.q is not None:
         scores = (await _index(session)).find(wanted.q)
         figures = {name: -scores[name] for name in names if name in scores}
-    if wanted._of_details:  # noqa: SLF001  # its own module
+    if wanted.of_details:
         found = await details_of(session, list(figures), known_change=known_change)
         taken = {name: one for name, one in found.items() if wanted.takes(one)}
+        if wanted.near is not None:
+            figures = _distances(wanted.near, taken)
         figures = {
-            name: figures[name] if wanted.near is None else wanted.distance_km(one) or 0.0
-            for name, one in taken.items()
+            name: figures[name]
+            for name in taken
+            if wanted.radius_km is None or figures[name] <= wanted.radius_km
         }
     return sorted(Rank(figure, name) for name, figure in figures.items())
+
+
+def _distances(near: Point, found: Mapping[str, Details]) -> dict[str, float]:
+    return {
+        name: round(near.distance_km(one.point), 1)
+        for name, one in found.items()
+        if one.point is not None
+    }
 
 
 def _ids(wanted: Wanted) -> Select[str]:
@@ -112,6 +118,11 @@ def _ids(wanted: Wanted) -> Select[str]:
         rows = rows.join(Border, Border.id == Crossing.border_id).where(
             or_(Border.first == wanted.country, Border.second == wanted.country)
         )
+    if wanted.of_sides:
+        borders = select(Border.id).where(
+            or_(Border.first.in_(wanted.of_sides), Border.second.in_(wanted.of_sides))
+        )
+        rows = rows.where(Crossing.border_id.in_(borders))
     return rows
 
 
@@ -123,20 +134,40 @@ class _Kept:
 
     hash: bytes | None = None
     index = Index.of({})
-    being_made = asyncio.Lock()
+    being_made: tuple[bytes | None, asyncio.Task[Index]] | None = None
 
 
 async def _index(session: AsyncSession) -> Index:
+    """Return the index of what is recorded now.
+
+    Of thousands of crossings it takes seconds to make: in a thread, so that others are
+    answered meanwhile, and by a task that outlives a request that gave up waiting.
+    """
     newest = select(func.max(CrossingVersion.change)).scalar_subquery()
     found = await session.scalar(select(Change.hash).where(Change.number == newest))
-    async with _Kept.being_made:
-        if found != _Kept.hash:
-            rows = await session.scalars(newest_versions())
-            spellings = {row.crossing_id: _spellings(row) for row in rows}
-            # Of thousands of crossings it takes seconds, in which others are to be answered.
-            _Kept.index = await asyncio.to_thread(Index.of, spellings)
-            _Kept.hash = found
+    if found == _Kept.hash:
         return _Kept.index
+    if not _is_being_made(found):
+        rows = await session.scalars(newest_versions())
+        spellings = {row.crossing_id: _spellings(row) for row in rows}
+        if not _is_being_made(found):  # nobody else began meanwhile
+            _Kept.being_made = found, asyncio.create_task(_make(found, spellings))
+    assert _Kept.being_made is not None
+    return await asyncio.shield(_Kept.being_made[1])
+
+
+def _is_being_made(wanted: bytes | None) -> bool:
+    if _Kept.being_made is None:
+        return False
+    made, task = _Kept.being_made
+    failed = task.done() and (task.cancelled() or task.exception() is not None)
+    return made == wanted and not failed and task.get_loop() is asyncio.get_running_loop()
+
+
+async def _make(wanted: bytes | None, spellings: Mapping[str, Sequence[str]]) -> Index:
+    index = await asyncio.to_thread(Index.of, spellings)
+    _Kept.hash, _Kept.index = wanted, index
+    return index
 
 
 def _spellings(row: CrossingVersion) -> list[str]:

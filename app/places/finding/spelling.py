@@ -138,8 +138,3 @@ class Index:
                 for crossing in words.owners[other]:
                     best[crossing] = max(top * nearness, best.get(crossing, 0.0))
         return best
-
-
-def score(q: str, spellings: Iterable[str]) -> float | None:
-    """Return how well ``q`` names one crossing, as ``Index.find`` does; None if it does not."""
-    return Index.of({"": spellings}).find(q).get("")
