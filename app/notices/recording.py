@@ -49,6 +49,7 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
         Superseded,
         "The incident was corrected or retracted already.",
     ),
+    "ck_incident_standing": (Superseded, "The incident was retracted already."),
     "ck_retraction_target_standing": (Superseded, "It was corrected or retracted already."),
     "ck_notice_supersedes_no_firmer": (
         NotCorrectable,

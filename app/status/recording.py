@@ -47,6 +47,7 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
         Superseded,
         "The event was corrected or retracted already.",
     ),
+    "ck_incident_standing": (Superseded, "The incident was retracted already."),
     "ck_status_event_supersedes_declaration": (
         NotCorrectable,
         "Only a declaration can be corrected.",

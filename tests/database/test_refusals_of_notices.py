@@ -42,6 +42,11 @@ def test_a_valid_log_is_taken(teller: Teller) -> None:
         ({"text": Jsonb([])}, {}, "text_given"),
         ({"text": Jsonb("Patrols")}, {}, "text_given"),
         ({"text": Jsonb(None)}, {}, "text_given"),
+        ({"text": Jsonb({"en": 5})}, {}, "text_given"),
+        ({"text": Jsonb({"en": ""})}, {}, "text_given"),
+        ({"issuer_name": ""}, {"issuer_name": "VSAT"}, "has_issuer"),
+        ({"countries": ["LT", "LT"]}, {"countries": ["LT"]}, "subjects_known"),
+        ({"precision": "about"}, {"precision": "month"}, "precision_known"),
         ({"certainty": "rumoured"}, {"certainty": "unconfirmed"}, "certainty_known"),
         (
             {"effective": "(,2024-01-02Z)"},
@@ -76,6 +81,7 @@ def test_a_notice_that_makes_no_sense_is_refused(
         FIGURE | {"unit": 1},
         {},
         4500,
+        [FIGURE],
     ],
 )
 def test_a_figure_has_a_value_a_unit_and_a_qualifier(teller: Teller, figure: object) -> None:

@@ -25,6 +25,18 @@ def test_nothing_is_about_itself(teller: Teller) -> None:
     teller.notify(contradicts=[itself])
 
 
+def test_nothing_joins_an_incident_that_was_retracted(teller: Teller) -> None:
+    story, standing = teller.tell(), teller.tell()
+    teller.withdraw(incident_id=story)
+
+    with refused(teller, "ck_incident_standing"):
+        teller.notify(incident_id=story)
+    with refused(teller, "ck_incident_standing"):
+        teller.declare(incident_id=story)
+    teller.notify(incident_id=standing)
+    teller.declare(incident_id=standing)
+
+
 def test_two_corrections_of_one_are_refused(teller: Teller) -> None:
     notice, story = teller.notify(), teller.tell()
     corrected, retold = teller.notify(supersedes=notice), teller.tell(supersedes=story)
@@ -46,7 +58,7 @@ def test_what_was_retracted_is_not_corrected(teller: Teller) -> None:
         teller.notify(supersedes=notice)
     with refused(teller, "ck_incident_target_standing"):
         teller.tell(supersedes=story)
-    teller.notify(contradicts=[notice], incident_id=story)
+    teller.notify(contradicts=[notice])
 
 
 @pytest.mark.parametrize("certainty", ["confirmed", "reported"])
