@@ -71,8 +71,10 @@ class Notice(Base):
             name="has_subject",
         ),
         CheckConstraint(
-            "jsonb_typeof(figures) = 'array' AND NOT jsonb_path_exists(figures, '$[*] ?"
-            ' (!(@.type() == "object" && @.value.type() == "number" && @.unit.type() == "string"'
+            "jsonb_typeof(figures) = 'array' AND NOT"
+            " jsonb_path_exists(figures, 'strict $[*] ? (@.type() != \"object\")') AND NOT"
+            " jsonb_path_exists(figures, '$[*] ?"
+            ' (!(@.value.type() == "number" && @.unit.type() == "string"'
             ' && @.qualifier.type() == "string"))\')',
             name="figures_whole",
         ),

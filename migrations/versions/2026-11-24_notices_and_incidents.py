@@ -139,8 +139,10 @@ def make_tables() -> None:
             name=op.f("ck_notice_has_subject"),
         ),
         sa.CheckConstraint(
-            "jsonb_typeof(figures) = 'array' AND NOT jsonb_path_exists(figures, '$[*] ?"
-            ' (!(@.type() == "object" && @.value.type() == "number" && @.unit.type() == "string"'
+            "jsonb_typeof(figures) = 'array' AND NOT"
+            " jsonb_path_exists(figures, 'strict $[*] ? (@.type() != \"object\")') AND NOT"
+            " jsonb_path_exists(figures, '$[*] ?"
+            ' (!(@.value.type() == "number" && @.unit.type() == "string"'
             ' && @.qualifier.type() == "string"))\')',
             name=op.f("ck_notice_figures_whole"),
         ),
