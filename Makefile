@@ -65,4 +65,4 @@ lock: ## Renew the locked requirements from pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what setup and tests made (never the data directory)
-	@rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

@@ -50,16 +50,18 @@ def start(*arguments: str | Path, env: dict[str, str] | None = None) -> subproce
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Done:
+def finish(process: subprocess.Popen[str], *, within: float = PATIENCE) -> Done:
     """Wait for a command's end; it does not outlive its time."""
     try:
-        told, complained = process.communicate(timeout=PATIENCE)
+        told, complained = process.communicate(timeout=within)
     finally:
         with suppress(ProcessLookupError):
             process.kill()
     return Done(process.returncode, told, complained)
 
 
-def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Done:
+def run(
+    *arguments: str | Path, env: dict[str, str] | None = None, within: float = PATIENCE
+) -> Done:
     """Run a command of the project to its end."""
-    return finish(start(*arguments, env=env))
+    return finish(start(*arguments, env=env), within=within)
