@@ -59,6 +59,11 @@ def _to_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def utc(instant: datetime | None) -> datetime | None:
+    """Return a stored instant as bodies tell it."""
+    return None if instant is None else instant.astimezone(UTC)
+
+
 Instant = Annotated[
     datetime,
     BeforeValidator(_parse_instant),

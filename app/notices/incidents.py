@@ -22,10 +22,11 @@ from sqlalchemy.orm import aliased
 
 from app.changes.service import Known, known
 from app.errors import IncidentNotFound
+from app.http.bodies import utc
 from app.http.paging import change_and_id, instant, within
 from app.http.parameters import Knowledge
 from app.notices.models import Incident, Notice, Retraction
-from app.notices.reading import Asked, lineage, notices_out, retractions_of, utc, wanted
+from app.notices.reading import Asked, lineage, notices_out, retractions_of, wanted
 from app.notices.reading import standing as notice_stands
 from app.notices.schemas import NoticeOut, RetractionOut
 from app.notices.stories import IncidentOut, StoryItem

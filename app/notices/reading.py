@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.changes.service import Known, known
 from app.errors import NoticeNotFound
+from app.http.bodies import utc
 from app.http.parameters import Knowledge
 from app.notices.models import Incident, Notice, Retraction
 from app.notices.schemas import STALE_AFTER_DAYS, NoticeOut, RetractionOut
@@ -50,12 +51,7 @@ async def list_notices(
 ) -> tuple[list[NoticeOut], Known]:
     """Return notices, the newest first, from the one after ``after``: its change and id."""
     knowledge = await known(session, Knowledge())
-    rows = (
-        select(Notice)
-        .where(*wanted(asked, knowledge.change))
-        .order_by(Notice.change.desc(), Notice.id.desc())
-        .limit(limit)
-    )
+    rows = _newest(asked, knowledge.change).limit(limit)
     if after is not None:
         rows = rows.where(tuple_(Notice.change, Notice.id) < after)
     found = (await session.scalars(rows)).all()
@@ -66,12 +62,7 @@ async def notices_in_force(
     session: AsyncSession, *, border: str, at: datetime, asked: Known, limit: int
 ) -> list[NoticeOut]:
     """Return the newest notices that hold at ``at`` for a border, as known then."""
-    rows = (
-        select(Notice)
-        .where(*wanted(Asked(border=border, in_force_at=at), asked.change))
-        .order_by(Notice.change.desc(), Notice.id.desc())
-        .limit(limit)
-    )
+    rows = _newest(Asked(border=border, in_force_at=at), asked.change).limit(limit)
     return await notices_out(session, (await session.scalars(rows)).all(), asked=asked, at=at)
 
 
@@ -216,8 +207,12 @@ def lineage(of: ColumnElement[bool]) -> Select[UUID]:
     return select(chain.c.id)
 
 
-def utc(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC)
+def _newest(asked: Asked, known_change: int) -> Select[Notice]:
+    return (
+        select(Notice)
+        .where(*wanted(asked, known_change))
+        .order_by(Notice.change.desc(), Notice.id.desc())
+    )
 
 
 def wanted(asked: Asked, known_change: int) -> list[ColumnElement[bool]]:

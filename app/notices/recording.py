@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
@@ -35,8 +34,6 @@ from app.places.models import Border, Country, Crossing
 from app.sources.service import Cited, cite
 from app.status.schemas import RetractionIn
 from app.vocabulary import ChangeKind, Precision
-
-Told = TypeVar("Told", Notice, Incident)
 
 # What the database refuses although the checks above it passed: it is the last word.
 _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {

@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Instant, Line, Texts, example
-from app.places.schemas import Distinct
+from app.places.schemas import DEFAULT_CONFIRM_WITHIN_DAYS, Distinct
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, CitationPreview, Citations
 from app.status.schemas import PeriodIn, Reason
 from app.vocabulary import Certainty, NoticeKind, Precision, Qualifier
 
-STALE_AFTER_DAYS = 30
+STALE_AFTER_DAYS = DEFAULT_CONFIRM_WITHIN_DAYS
 """As long as an open is relied on by default: older word without an end is told as stale."""
 
 

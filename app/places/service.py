@@ -138,7 +138,7 @@ def _reserved(here: Details, one: Summary) -> Rank:
     there = one.log.details.point
     distance = float(_RESERVE)
     if here.point is not None and there is not None:
-        distance = round(here.point.distance_km(there), 1)
+        distance = here.point.distance_km(there)
     return Rank(distance + 2 * _RESERVE * (one.answer.status is Status.UNKNOWN), one.id)
 
 
@@ -167,7 +167,7 @@ async def _shown(
         listed = listing(one, details[one.id])
         there = one.log.details.point
         if wanted.near is not None and there is not None:
-            distance = round(wanted.near.distance_km(there), 1)
+            distance = wanted.near.distance_km(there)
             listed = CrossingNear(**dict(listed), distance_km=distance)
         found.append((rank, listed))
     return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.errors import CrossingNotFound, EventNotFound
+from app.http.bodies import utc
 from app.notices.reading import last_noticed
 from app.places.details import Details, details_of
 from app.places.models import Crossing
@@ -165,16 +166,16 @@ def event_out(
             "sides": row.sides,
             "status": row.status,
             "effective": _period_out(row.effective),
-            "expected_until": _utc(row.expected_until),
+            "expected_until": utc(row.expected_until),
             "traffic": row.traffic,
             "to": row.to,
             "reason": reason,
             "exceptions": row.exceptions,
             "certainty": row.certainty,
             "precision": row.precision,
-            "announced_at": _utc(row.announced_at),
-            "confirmed_at": _utc(row.confirmed_at),
-            "recorded_at": _utc(row.recorded_at),
+            "announced_at": utc(row.announced_at),
+            "confirmed_at": utc(row.confirmed_at),
+            "recorded_at": utc(row.recorded_at),
             "recorded_by": row.recorded_by,
             "supersedes": row.supersedes,
             "retracts": row.retracts,
@@ -258,8 +259,4 @@ def _undoing(ids: Sequence[UUID], known_change: int | None) -> Select[StatusEven
 def _period_out(effective: Range[datetime] | None) -> dict[str, datetime | None] | None:
     if effective is None:
         return None
-    return {"from": _utc(effective.lower), "until": _utc(effective.upper)}
-
-
-def _utc(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC)
+    return {"from": utc(effective.lower), "until": utc(effective.upper)}

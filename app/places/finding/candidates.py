@@ -102,9 +102,7 @@ async def candidates(session: AsyncSession, wanted: Wanted, *, known_change: int
 
 def _distances(near: Point, found: Mapping[str, Details]) -> dict[str, float]:
     return {
-        name: round(near.distance_km(one.point), 1)
-        for name, one in found.items()
-        if one.point is not None
+        name: near.distance_km(one.point) for name, one in found.items() if one.point is not None
     }
 
 

@@ -23,9 +23,9 @@ class Point:
         return cls(lat, lon)
 
     def distance_km(self, other: "Point") -> float:
-        """Return the length of the geodesic between the two points."""
+        """Return the length of the geodesic between the two points, to a decimal."""
         found = Geodesic.WGS84.Inverse(self.lat, self.lon, other.lat, other.lon, Geodesic.DISTANCE)
-        return float(found["s12"]) / 1000
+        return round(float(found["s12"]) / 1000, 1)
 
 
 @dataclass(frozen=True, slots=True)
