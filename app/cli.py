@@ -19,9 +19,7 @@ from typing import Annotated, NoReturn, TypeVar
 import sqlalchemy.exc
 import typer
 import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
-from sqlalchemy import create_engine as create_sync_engine
 from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.supervisors import Multiprocess
 
@@ -29,13 +27,15 @@ from app import embedded
 from app.access import service as access
 from app.access.keys import Key
 from app.audit.service import find_faults
+from app.board.front import Front
 from app.changes.service import changes_after, record_of
 from app.config import Settings
 from app.database import schema
+from app.database.connections import create_sync_engine
 from app.database.sessions import create_engine, create_sessions
 from app.embedded import EmbeddedError
 from app.errors import Problem
-from app.main import create_app
+from app.main import create_service
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
@@ -68,7 +68,7 @@ class Database:
         schema.migrate(self.owner_url, service_role=schema.service_role(self.url, self.owner_url))
 
     def revision(self) -> str | None:
-        engine = create_sync_engine(self.url, connect_args={"connect_timeout": 5})
+        engine = create_sync_engine(self.url)
         try:
             with engine.connect() as connection:
                 return schema.current(connection)
@@ -291,12 +291,12 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def worker_app() -> FastAPI:
+def worker_app() -> Front:
     """Build the application in a process that uvicorn started: it ends with its parent."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=[parent], daemon=True).start()
-    return create_app()
+    return create_service()
 
 
 class Workers(Multiprocess):
@@ -334,6 +334,7 @@ def _serve(settings: Settings, database: Database) -> None:
         "DATABASE_URL": database.url,
         "CROSSINGS_POOL_SIZE": str(settings.pool_size),
         "CROSSINGS_MAX_BODY_BYTES": str(settings.max_body_bytes),
+        "CROSSINGS_BOARD_MAX_AGE": str(settings.board_max_age),
     }
     config = uvicorn.Config(
         "app.cli:worker_app",

@@ -23,6 +23,11 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_OWNER_URL",
         description="The same database as the role that migrates; unset: `DATABASE_URL`.",
     )
+    database_read_url: str | None = Field(
+        None,
+        validation_alias="DATABASE_READ_URL",
+        description="A standby that answers questions about history; unset: `DATABASE_URL`.",
+    )
     data_dir: Path = Field(
         Path("data"), description="Where the embedded server keeps its data and `admin.key`."
     )
@@ -33,11 +38,16 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         1_000_000, ge=1_000, description="A larger request body is refused with 413."
     )
+    board_max_age: int = Field(
+        900,
+        ge=10,
+        description="Seconds without the database after which no open is told any more.",
+    )
     drain_seconds: int = Field(
         5, ge=1, description="How long a stopping server waits for requests in flight."
     )
 
-    @field_validator("database_url", "database_owner_url")
+    @field_validator("database_url", "database_owner_url", "database_read_url")
     @classmethod
     def _name_the_driver(cls, url: str | None) -> str | None:
         if not url:

@@ -1,14 +1,20 @@
 """The application: what it is made of, in the order in which a request meets it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from operator import attrgetter
 
 from fastapi import Depends, FastAPI
+from starlette.types import Lifespan
 
+from app.board.board import Board
+from app.board.front import Front
+from app.board.keeper import Keeper
 from app.changes.router import router as changes
 from app.config import Settings
 from app.database.sessions import create_engine, create_sessions
+from app.database.watch import Watch
 from app.health.router import router as health
 from app.http import problems
 from app.http.docs import router as docs
@@ -36,20 +42,36 @@ FEATURES = (
 """In the order of the documentation."""
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the application; without settings, from the environment."""
+def create_service(settings: Settings | None = None) -> Front:
+    """Build the service; without settings, from the environment."""
     settings = settings or Settings()
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
+    board = Board(Watch(), max_age=settings.board_max_age)
+    keeper = Keeper(settings.database_url, board)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        keeping = asyncio.create_task(keeper.run())
         try:
             yield
         finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
             await engine.dispose()
 
+    app = create_app(settings, lifespan)
+    app.state.sessions = create_sessions(engine)
+    app.state.watch = board.watch
+    app.state.board = board
+    app.state.board_max_age = board.max_age
+    app.state.keeper = keeper
+    return Front(app, board)
+
+
+def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
+    """Build the application: the ordinary routes, and their documentation."""
     app = FastAPI(
         title="Crossing Status",
         version="1",
@@ -61,7 +83,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=attrgetter("name"),
         redirect_slashes=False,
     )
-    app.state.sessions = create_sessions(engine)
     problems.install(app)
     app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)

@@ -1,9 +1,10 @@
 """How a migration reaches the database: one transaction, one migrator, short waits."""
 
 from alembic import context
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from app.config import Settings
+from app.database.connections import create_sync_engine
 from app.database.schema import MIGRATION_LOCK, metadata
 
 
@@ -28,5 +29,5 @@ else:
     url = Settings().owner_url
     if url is None:
         raise SystemExit("Set DATABASE_URL, or use `crossings migrate`.")
-    with create_engine(url).connect() as opened:
+    with create_sync_engine(url).connect() as opened:
         run(opened)

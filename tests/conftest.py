@@ -19,11 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import embedded
 from app.access.service import create_key
+from app.board.front import Front
 from app.config import Settings
 from app.database import schema
 from app.database.sessions import create_engine, create_sessions
 from app.embedded import OWNER, SERVICE, SUPERUSER, Server
-from app.main import create_app
+from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
 from tests.api import Api
@@ -75,14 +76,22 @@ class Database:
     @asynccontextmanager
     async def api(self, **settings: object) -> AsyncIterator[Api]:
         """Give the real application on this database, with a key of every scope."""
-        app = create_app(Settings.model_validate({"database_url": self.url, **settings}))
-        # Like a server: an exception that went unhandled is answered, not raised.
-        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://crossings.test") as client,
-        ):
+        async with started(self.url, **settings) as (service, client):
+            assert await service.board.reached(0, within=60)
             yield Api(client, await self.new_key())
+
+
+@asynccontextmanager
+async def started(url: str, **settings: object) -> AsyncIterator[tuple[Front, httpx2.AsyncClient]]:
+    """Give the real service on the database at ``url``, be there one or not, and a client."""
+    service = create_service(Settings.model_validate({"database_url": url, **settings}))
+    # Like a server: an exception that went unhandled is answered, not raised.
+    transport = httpx2.ASGITransport(app=service, raise_app_exceptions=False)
+    async with (
+        service.application.router.lifespan_context(service.application),
+        httpx2.AsyncClient(transport=transport, base_url="http://crossings.test") as client,
+    ):
+        yield service, client
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,11 @@ import pytest
 from psycopg import sql
 
 from app.changes.ids import seed_id
-from app.config import Settings
 from app.embedded import SERVICE, SUPERUSER
 from app.http.problems import catalogue
-from app.main import create_app
 from app.vocabulary import KeyScope
 from tests.api import SUMSKAS, Api, citation, crossing, decision, fields_of, problem
-from tests.conftest import Database
+from tests.conftest import Database, started
 
 Body = dict[str, Any]
 
@@ -571,10 +569,5 @@ async def test_while_the_database_is_away_every_question_and_write_is_told_to_co
 @asynccontextmanager
 async def pointed_at(url: str) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of the real application on the database at ``url``, be there one or not."""
-    app = create_app(Settings.model_validate({"database_url": url}))
-    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://crossings.test") as client,
-    ):
+    async with started(url) as (_, client):
         yield client

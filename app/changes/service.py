@@ -1,7 +1,7 @@
 """Take the next place in the log, fill it, and read the log back."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -130,6 +130,12 @@ def _recorded_by(instant: datetime | None) -> ScalarSelect[int]:
     if instant is not None:
         number = number.where(Change.recorded_at <= instant)
     return number.scalar_subquery()
+
+
+async def recorded_at(session: AsyncSession, numbers: Iterable[int]) -> dict[int, datetime]:
+    """Return when each of these changes was recorded."""
+    rows = select(Change.number, Change.recorded_at).where(Change.number.in_(list(numbers)))
+    return dict((await session.execute(rows)).all())
 
 
 async def changes_after(session: AsyncSession, after: int, limit: int) -> Sequence[Change]:

@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, text
 
 # Importing the tables of every feature is what fills the metadata.
 import app.access.models
@@ -16,6 +16,7 @@ import app.places.models
 import app.seeding.models
 import app.sources.models
 import app.status.models  # noqa: F401
+from app.database.connections import conninfo, create_sync_engine
 from app.database.tables import Base
 
 MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the same
@@ -26,7 +27,7 @@ metadata = Base.metadata
 
 def migrate(owner_url: str, *, revision: str = "head", service_role: str | None = None) -> None:
     """Bring the schema to ``revision`` and grant the service's role what it needs."""
-    engine = create_engine(owner_url, connect_args={"connect_timeout": 5})
+    engine = create_sync_engine(owner_url)
     try:
         with engine.begin() as connection:
             command.upgrade(_config(connection), revision)
@@ -46,7 +47,7 @@ def grant(connection: Connection, service_role: str) -> None:
 
 def service_role(database_url: str, owner_url: str) -> str | None:
     """Return the role to grant to, None where one role owns and serves."""
-    role, owner = make_url(database_url).username, make_url(owner_url).username
+    role, owner = conninfo(database_url).get("user"), conninfo(owner_url).get("user")
     return role if role != owner else None
 
 

@@ -1,7 +1,7 @@
 """Engines, sessions, and the one transaction of each request."""
 
-import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,16 +12,15 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
+from app.database.connections import Connector
 from app.database.tables import Base
+from app.database.watch import Watch
 
 Sessions = async_sessionmaker[AsyncSession]
 
-PATIENCE = 6.0
-"""Seconds that a request waits for the database in all: a little more than for one lock."""
-
 # A waiting writer is told to come back rather than left hanging; nothing the service
 # asks of the database takes long.
-_OPTIONS = (
+OPTIONS = (
     "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=15s"
     " -c idle_in_transaction_session_timeout=30s"
 )
@@ -30,12 +29,12 @@ _OPTIONS = (
 def create_engine(url: str, *, pool_size: int = 5) -> AsyncEngine:
     """Return an engine that notices dead connections and gives up soon on a dead server."""
     return create_async_engine(
-        url,
+        "postgresql+psycopg://",
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 2, "options": _OPTIONS},
+        connect_args={"async_creator_fn": Connector(url), "options": OPTIONS},
     )
 
 
@@ -50,11 +49,20 @@ async def append(session: AsyncSession, *rows: Base) -> None:
     await session.flush()
 
 
+@asynccontextmanager
+async def snapshot(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """Give a session that only reads, all of it from one state of the database."""
+    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    async with sessions() as session, session.begin():
+        _ = await session.connection(execution_options=options)
+        yield session
+
+
 async def request_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Open the transaction of a request; it commits when the endpoint has returned."""
     sessions: Sessions = request.app.state.sessions
-    # The database's own limits do not help against a server that hangs.
-    async with asyncio.timeout(PATIENCE), sessions() as session, session.begin():
+    watch: Watch = request.app.state.watch
+    async with watch.patience(), sessions() as session, session.begin():
         yield session
 
 

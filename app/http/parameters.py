@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Query, Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query as QueryInfo
 from fastapi.routing import APIRoute
@@ -85,8 +85,3 @@ def _knowledge(known_at: KnownAt = None, known_change: KnownChange = None) -> Kn
 
 
 AskedKnowledge = Annotated[Knowledge, Depends(_knowledge)]
-
-
-def tell_change(response: Response, change: int) -> None:
-    """Say which change the answer reflects: asked again as ``known_change`` it is the same."""
-    response.headers["Change-Number"] = str(change)

@@ -17,8 +17,8 @@ from app.errors import (
     Superseded,
 )
 from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
+from app.http.caching import AskedEnvelope
 from app.http.paging import AskedLongTurn, AskedTurn, Page, change_and_id
-from app.http.parameters import tell_change
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.notices import incidents, reading, recording
@@ -78,7 +78,7 @@ def _asked(
 @notices_router.get("", summary="Read notices", responses=responses())
 async def list_notices(
     session: Session,
-    response: Response,
+    envelope: AskedEnvelope,
     turn: AskedTurn,
     asked: Annotated[Asked, Depends(_asked)],
 ) -> Page[NoticeOut]:
@@ -86,15 +86,15 @@ async def list_notices(
     found, knowledge = await reading.list_notices(
         session, asked=asked, after=turn.start(change_and_id), limit=turn.limit + 1
     )
-    tell_change(response, knowledge.change)
+    envelope.tell_change(knowledge.change)
     return turn.page(found, lambda notice: (str(notice.change), str(notice.id)))
 
 
 @notices_router.get("/{notice_id}", summary="Look at a notice", responses=responses(NoticeNotFound))
-async def get_notice(session: Session, response: Response, notice_id: NoticeId) -> NoticeOut:
+async def get_notice(session: Session, envelope: AskedEnvelope, notice_id: NoticeId) -> NoticeOut:
     """Return one notice, what says otherwise, and what became of it."""
     body, knowledge = await reading.get_notice(session, notice_id)
-    tell_change(response, knowledge.change)
+    envelope.tell_change(knowledge.change)
     return body
 
 
@@ -131,7 +131,7 @@ async def post_notice_retraction(
 @incidents_router.get("", summary="List incidents", responses=responses())
 async def list_incidents(
     session: Session,
-    response: Response,
+    envelope: AskedEnvelope,
     turn: AskedTurn,
     country: Annotated[CountryCode | None, Query()] = None,
     border: Annotated[BorderId | None, Query()] = None,
@@ -148,7 +148,7 @@ async def list_incidents(
         after=turn.start(change_and_id),
         limit=turn.limit + 1,
     )
-    tell_change(response, knowledge.change)
+    envelope.tell_change(knowledge.change)
     return turn.page(found, lambda one: (str(one.change), str(one.id)))
 
 
@@ -156,7 +156,7 @@ async def list_incidents(
     "/{incident_id}", summary="Read an incident's story", responses=responses(IncidentNotFound)
 )
 async def get_incident(
-    session: Session, response: Response, turn: AskedLongTurn, incident_id: IncidentId
+    session: Session, envelope: AskedEnvelope, turn: AskedLongTurn, incident_id: IncidentId
 ) -> IncidentAlone:
     """Return an incident and its story: decisions and notices in the order of time."""
     body, knowledge = await incidents.get_incident(session, incident_id)
@@ -167,7 +167,7 @@ async def get_incident(
         after=turn.start(incidents.place),
         limit=turn.limit,
     )
-    tell_change(response, knowledge.change)
+    envelope.tell_change(knowledge.change)
     return IncidentAlone(**dict(body), timeline=turn.part(story, _name, more=more))
 
 

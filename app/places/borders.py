@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.service import Known, known
 from app.errors import CountryNotFound
+from app.http.caching import Validity
 from app.http.parameters import Knowledge
 from app.notices.reading import notices_in_force
 from app.places.answers import (
@@ -24,9 +25,11 @@ from app.places.answers import (
 )
 from app.places.details import crossing_details, get_border
 from app.places.models import Border, Country, Crossing
-from app.places.summaries import Summary, listing
+from app.places.summaries import listing
 from app.status.log import logs_of
+from app.status.reading import validity_of
 from app.status.rule.history import LaneAnswer
+from app.status.summaries import Summary
 from app.vocabulary import GapCode, Status
 
 LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
@@ -41,13 +44,13 @@ async def get_border_status(
     asked = await known(session, knowledge)
     instant = at or asked.now
     summaries = (await _summaries(session, [border], asked, instant))[border.id]
-    details = await crossing_details(session, [one.log.details for one in summaries])
+    details = await crossing_details(session, [one.details for one in summaries])
     crossings = [listing(one, details[one.id]) for one in summaries]
     notices = await notices_in_force(
         session, border=border.id, at=instant, asked=asked, limit=NOTICES_SHOWN
     )
     body = BorderOut(
-        **dict(_listed(border, summaries)),
+        **dict(border_listed(border.id, border.sides, summaries)),
         at=at,
         known_at=knowledge.known_at,
         crossings=crossings,
@@ -59,8 +62,11 @@ async def get_border_status(
 
 async def list_borders(
     session: AsyncSession, *, country: str | None, after: str | None, limit: int
-) -> tuple[list[BorderListed], Known]:
-    """Return borders with their counts by status now, by id, from the one after ``after``."""
+) -> tuple[list[BorderListed], Known, Validity]:
+    """Return borders with their counts by status now, by id, from the one after ``after``.
+
+    The validity is of all but the last of ``limit``.
+    """
     asked = await known(session, Knowledge())
     rows = select(Border).order_by(Border.id).limit(limit)
     if country is not None:
@@ -69,7 +75,9 @@ async def list_borders(
         rows = rows.where(Border.id > after)
     borders = (await session.scalars(rows)).all()
     summaries = await _summaries(session, borders, asked, asked.now)
-    return [_listed(border, summaries[border.id]) for border in borders], asked
+    listed = [border_listed(one.id, one.sides, summaries[one.id]) for one in borders]
+    shown = [one for border in borders[: limit - 1] for one in summaries[border.id]]
+    return listed, asked, await validity_of(session, shown)
 
 
 async def list_countries(
@@ -119,17 +127,20 @@ async def _summaries(
     return found
 
 
-def _listed(border: Border, summaries: Sequence[Summary]) -> BorderListed:
+def border_listed(
+    border_id: str, sides: Sequence[str], summaries: Sequence[Summary]
+) -> BorderListed:
+    """Return a border as lists show it."""
     modes = sorted({one.mode for one in summaries})
     return BorderListed(
-        id=border.id,
-        countries=list(border.sides),
+        id=border_id,
+        countries=list(sides),
         counts=_counts(summaries),
         counts_by_mode={
             mode: _counts(one for one in summaries if one.mode is mode) for mode in modes
         },
         newest_evidence=_newest_evidence(summaries),
-        links=BorderLinks.of(border.id),
+        links=BorderLinks.of(border_id),
     )
 
 

@@ -1,6 +1,5 @@
 """HTTP of crossings and borders."""
 
-import math
 from functools import partial
 from typing import Annotated
 
@@ -10,8 +9,9 @@ from app.access.writing import WRITE_PROBLEMS, Writer, writes
 from app.database.sessions import Session
 from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
 from app.http.bodies import BorderId, CountryCode, CrossingId
-from app.http.paging import AskedTurn, Page, Turn, border_code, country_code, slug
-from app.http.parameters import AskedKnowledge, At, tell_change
+from app.http.caching import AskedEnvelope
+from app.http.paging import AskedTurn, Page, Turn, border_code, country_code
+from app.http.parameters import AskedKnowledge, At, Knowledge
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.places import borders as reading
@@ -43,8 +43,6 @@ AskedTo = Annotated[
     CountryCode | None,
     Query(description="Only into this country; the status is of its lanes.", examples=["LT"]),
 ]
-_RANK = "rank"
-"""Marks the cursors of this list among those of others."""
 
 
 def _wanted(
@@ -107,7 +105,7 @@ def _wanted(
 @router.get("/crossings", summary="List crossings with their status", responses=responses())
 async def list_crossings(
     session: Session,
-    response: Response,
+    envelope: AskedEnvelope,
     turn: AskedTurn,
     wanted: Annotated[Wanted, Depends(_wanted)],
     status: Annotated[Status | None, Query(description="Only of this status now.")] = None,
@@ -120,15 +118,18 @@ async def list_crossings(
 
     `order` goes before `near`, `near` before `q`.
     """
-    found, asked = await service.list_crossings(
+    found, asked, validity = await service.list_crossings(
         session,
         wanted=wanted,
         status=status,
         order=order,
-        after=turn.start(_rank),
+        after=turn.start(Rank.parse),
         limit=turn.limit + 1,
     )
-    tell_change(response, asked.change)
+    if validity is None:
+        envelope.tell_change(asked.change)
+    else:
+        envelope.tell_present(asked.change, asked.now, validity)
     return _listed(turn, found)
 
 
@@ -136,11 +137,11 @@ async def list_crossings(
     "/crossings/{crossing_id}", summary="Look at a crossing", responses=responses(CrossingNotFound)
 )
 async def get_crossing(
-    session: Session, response: Response, crossing_id: Annotated[CrossingId, Path()]
+    session: Session, envelope: AskedEnvelope, crossing_id: Annotated[CrossingId, Path()]
 ) -> CrossingAlone:
     """Return a crossing: where it is, what it is authorised for, its whole status now."""
-    body, asked = await service.get_crossing(session, crossing_id)
-    tell_change(response, asked.change)
+    body, asked, validity = await service.get_crossing(session, crossing_id)
+    envelope.tell_present(asked.change, asked.now, validity)
     return body
 
 
@@ -151,7 +152,7 @@ async def get_crossing(
 )
 async def list_alternatives(
     session: Session,
-    response: Response,
+    envelope: AskedEnvelope,
     turn: AskedTurn,
     crossing_id: Annotated[CrossingId, Path()],
     traffic: AskedTraffic = None,
@@ -166,10 +167,10 @@ async def list_alternatives(
         crossing_id=crossing_id,
         traffic=traffic,
         to=to,
-        after=turn.start(_rank),
+        after=turn.start(Rank.parse),
         limit=turn.limit + 1,
     )
-    tell_change(response, asked.change)
+    envelope.tell_change(asked.change)
     return _listed(turn, found)
 
 
@@ -213,22 +214,22 @@ async def patch_crossing(
 @borders.get("", summary="List borders", responses=responses())
 async def list_borders(
     session: Session,
-    response: Response,
+    envelope: AskedEnvelope,
     turn: AskedTurn,
     country: Annotated[CountryCode | None, Query()] = None,
 ) -> Page[BorderListed]:
     """List borders and how many of their crossings are of each status now, by id."""
-    found, asked = await reading.list_borders(
+    found, asked, validity = await reading.list_borders(
         session, country=country, after=turn.start(border_code), limit=turn.limit + 1
     )
-    tell_change(response, asked.change)
+    envelope.tell_present(asked.change, asked.now, validity)
     return turn.page(found, lambda one: (one.id,))
 
 
 @borders.get("/{border_id}", summary="Look at a border", responses=responses(BorderNotFound))
 async def get_border(
     session: Session,
-    response: Response,
+    envelope: AskedEnvelope,
     border_id: Annotated[BorderId, Path()],
     knowledge: AskedKnowledge,
     at: At = None,
@@ -240,7 +241,10 @@ async def get_border(
     body, asked = await reading.get_border_status(
         session, border_id=border_id, at=at, knowledge=knowledge
     )
-    tell_change(response, asked.change)
+    if at is not None and knowledge != Knowledge():
+        envelope.tell_immutable(asked.change)
+    else:
+        envelope.tell_change(asked.change)
     return body
 
 
@@ -262,12 +266,5 @@ async def get_country(session: Session, code: Annotated[CountryCode, Path()]) ->
 def _listed(
     turn: Turn, found: list[tuple[Rank, CrossingListed]]
 ) -> Page[CrossingNear | CrossingListed]:
-    page = turn.page(found, lambda pair: (_RANK, repr(pair[0].figure), pair[0].id))
+    page = turn.page(found, lambda pair: pair[0].cursor)
     return Page(items=[one for _, one in page.items], next=page.next)
-
-
-def _rank(parts: list[str]) -> Rank:
-    mark, figure, name = parts
-    if mark != _RANK or math.isnan(float(figure)):
-        raise ValueError(parts)
-    return Rank(float(figure), slug([name]))

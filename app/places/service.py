@@ -11,6 +11,7 @@ from app.access.writing import Written
 from app.changes.service import Known, Place, fill_place, known, take_place
 from app.database.sessions import append
 from app.errors import CrossingExists, invalid, raising
+from app.http.caching import Validity
 from app.http.parameters import Knowledge
 from app.places.answers import CrossingAlone, CrossingListed, CrossingNear
 from app.places.details import (
@@ -23,10 +24,11 @@ from app.places.details import (
 from app.places.finding.candidates import Rank, Wanted, candidates
 from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.places.schemas import NAMES_OF_SIDES, CrossingIn, CrossingPatch
-from app.places.summaries import Summary, listing
+from app.places.summaries import alone, listing
 from app.sources.service import cite
 from app.status.log import logs_of
-from app.status.reading import status_of
+from app.status.reading import events_shown, validity_of
+from app.status.summaries import Summary
 from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
 
 _BATCH = 100
@@ -66,10 +68,13 @@ async def patch_crossing(
     return await _record(session, reporter, place, crossing, new=False)
 
 
-async def get_crossing(session: AsyncSession, crossing_id: str) -> tuple[CrossingAlone, Known]:
+async def get_crossing(
+    session: AsyncSession, crossing_id: str
+) -> tuple[CrossingAlone, Known, Validity]:
     """Return one crossing with its whole present answer. Raises CrossingNotFound."""
     asked = await known(session, Knowledge())
-    return await _alone(session, crossing_id, asked), asked
+    body, summary = await _alone(session, crossing_id, asked)
+    return body, asked, await validity_of(session, [summary])
 
 
 async def list_crossings(
@@ -80,10 +85,11 @@ async def list_crossings(
     order: CrossingOrder | None = None,
     after: Rank | None,
     limit: int,
-) -> tuple[list[tuple[Rank, CrossingListed]], Known]:
+) -> tuple[list[tuple[Rank, CrossingListed]], Known, Validity | None]:
     """Return crossings in their order, from the one after ``after``, with their present status.
 
-    Where traffic or direction is asked for, the status is of those lanes.
+    Where traffic or direction is asked for, the status is of those lanes. The validity is of
+    all but the last of ``limit``, and only of lists whose members do not depend on the time.
     """
     asked = await known(session, Knowledge())
     ranks = await candidates(session, wanted, known_change=asked.change)
@@ -100,7 +106,10 @@ async def list_crossings(
     if order is not None:
         by_evidence = sorted((Rank(_heard(one), one.id), one) for _, one in found)
         found = [pair for pair in by_evidence if after is None or pair[0] > after]
-    return await _shown(session, found[:limit], wanted), asked
+    validity = None
+    if wanted.is_plain and status is None and order is None:
+        validity = await validity_of(session, [one for _, one in found[: limit - 1]])
+    return await _shown(session, found[:limit], wanted), asked, validity
 
 
 async def list_alternatives(
@@ -135,7 +144,7 @@ async def list_alternatives(
 
 def _reserved(here: Details, one: Summary) -> Rank:
     """Rank the unknown behind those that let somebody pass, in each the nowhere last."""
-    there = one.log.details.point
+    there = one.details.point
     distance = float(_RESERVE)
     if here.point is not None and there is not None:
         distance = here.point.distance_km(there)
@@ -161,11 +170,11 @@ async def _shown(
     session: AsyncSession, page: list[tuple[Rank, Summary]], wanted: Wanted
 ) -> list[tuple[Rank, CrossingListed]]:
     """Return the crossings of a page as lists show them, with distances if they are asked for."""
-    details = await crossing_details(session, [one.log.details for _, one in page])
+    details = await crossing_details(session, [one.details for _, one in page])
     found: list[tuple[Rank, CrossingListed]] = []
     for rank, one in page:
         listed = listing(one, details[one.id])
-        there = one.log.details.point
+        there = one.details.point
         if wanted.near is not None and there is not None:
             distance = wanted.near.distance_km(there)
             listed = CrossingNear(**dict(listed), distance_km=distance)
@@ -207,7 +216,7 @@ async def _record(
         await _place(session, crossing.id, border)
     await append(session, version)
     await append(session, *citations)
-    body = await _alone(session, crossing.id, Known(place.number, place.recorded_at))
+    body, _ = await _alone(session, crossing.id, Known(place.number, place.recorded_at))
     return Written(body, f"/v1/crossings/{crossing.id}", place.number, cited.new_ids)
 
 
@@ -224,13 +233,15 @@ async def _place(session: AsyncSession, crossing_id: str, border: Border) -> Non
         await append(session, Crossing(id=crossing_id, border_id=border_id))
 
 
-async def _alone(session: AsyncSession, crossing_id: str, asked: Known) -> CrossingAlone:
+async def _alone(
+    session: AsyncSession, crossing_id: str, asked: Known
+) -> tuple[CrossingAlone, Summary]:
     details = await details_of_one(session, crossing_id, known_change=asked.change)
     log = (await logs_of(session, [crossing_id], known_change=asked.change))[crossing_id]
     told = await crossing_details(session, [details])
-    listed = listing(Summary.of(log, asked.now), told[crossing_id])
-    now = await status_of(session, log, at=None, known_at=None, asked=asked)
-    return CrossingAlone(**dict(listed), now=now)
+    summary = Summary.of(log, asked.now)
+    events = await events_shown(session, log, summary, asked)
+    return alone(summary, told[crossing_id], events), summary
 
 
 def _version(crossing: CrossingIn, place: Place, reporter: Reporter) -> CrossingVersion:

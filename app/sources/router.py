@@ -10,8 +10,8 @@ from app.access.writing import WRITE_PROBLEMS, Writer, writes
 from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import SourceNotFound
+from app.http.caching import AskedEnvelope
 from app.http.paging import AskedLongTurn, AskedTurn, Page, change_and_id, number
-from app.http.parameters import tell_change
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.sources import facts, service
@@ -36,13 +36,13 @@ async def list_sources(session: Session, turn: AskedTurn) -> Page[SourceOut]:
 
 @router.get("/{source_id}", summary="Look at a source", responses=responses(SourceNotFound))
 async def get_source(
-    session: Session, response: Response, turn: AskedLongTurn, source_id: SourceId
+    session: Session, envelope: AskedEnvelope, turn: AskedLongTurn, source_id: SourceId
 ) -> SourceAlone:
     """Return a source, and what was drawn from it: one can read it back as data."""
     source, drawn, more, asked = await facts.get_source_facts(
         session, source_id, after=turn.start(number), limit=turn.limit
     )
-    tell_change(response, asked.change)
+    envelope.tell_change(asked.change)
     page = turn.part(drawn, lambda fact: (str(fact[0]),), more=more)
     shown: Page[FactOut] = Page(items=[fact for _, fact in page.items], next=page.next)
     return SourceAlone(**dict(source), facts=shown)

@@ -44,12 +44,7 @@ class CrossingLog:
 
     def history(self, lanes: Sequence[Lane] | None = None) -> History:
         """Return what the rule works on, for ``lanes`` or for every lane."""
-        return History(
-            sides=self.details.sides,
-            lanes=self.details.lanes if lanes is None else tuple(lanes),
-            confirm_within=self.details.confirm_within,
-            events=tuple(event_of(row) for row in self.rows),
-        )
+        return history_of(self.details, self.rows, lanes)
 
     @property
     def change(self) -> int | None:
@@ -64,6 +59,18 @@ class CrossingLog:
     def rows_of(self, event_ids: Iterable[UUID]) -> list[StatusEvent]:
         by_id = {row.id: row for row in self.rows}
         return [by_id[event_id] for event_id in event_ids]
+
+
+def history_of(
+    details: Details, rows: Iterable[StatusEvent], lanes: Sequence[Lane] | None = None
+) -> History:
+    """Return what the rule works on, for ``lanes`` or for every lane."""
+    return History(
+        sides=details.sides,
+        lanes=details.lanes if lanes is None else tuple(lanes),
+        confirm_within=details.confirm_within,
+        events=tuple(event_of(row) for row in rows),
+    )
 
 
 async def logs_of(

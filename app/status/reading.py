@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.changes.service import Known, known
+from app.changes.service import Known, known, recorded_at
 from app.errors import CrossingNotFound, LaneNotFound, invalid
+from app.http.caching import Validity
 from app.http.parameters import Knowledge
 from app.status.log import CrossingLog, events_out, logs_of
-from app.status.rule.history import Lane, LaneAnswer, LaneState, Stretch
-from app.status.rule.resolution import next_change, present_period, resolve, timeline
-from app.status.schemas import LaneOut, StatusOut, StretchOut
+from app.status.rule.history import Lane, Stretch
+from app.status.rule.resolution import timeline
+from app.status.schemas import EventOut, StatusOut, StretchOut
+from app.status.summaries import Summary, lane_out, status_out, valid
 from app.vocabulary import Traffic
 
 
@@ -23,52 +26,30 @@ async def get_status(
     knowledge: Knowledge,
     traffic: Traffic | None,
     to: str | None,
-) -> tuple[StatusOut, Known]:
+) -> tuple[StatusOut, Known, Validity]:
     """Answer for one crossing, or for those of its lanes that ``traffic`` and ``to`` name."""
     asked = await known(session, knowledge)
     log = await _log_of(session, crossing_id, asked)
-    lanes = _lanes(log, traffic, to)
-    body = await status_of(
-        session, log, at=at, known_at=knowledge.known_at, asked=asked, lanes=lanes
-    )
-    return body, asked
+    summary = Summary.of(log, at or asked.now, _lanes(log, traffic, to))
+    events = await events_shown(session, log, summary, asked)
+    body = status_out(summary, events, at=at, known_at=knowledge.known_at)
+    return body, asked, await validity_of(session, [summary])
 
 
-async def status_of(
-    session: AsyncSession,
-    log: CrossingLog,
-    *,
-    at: datetime | None,
-    known_at: datetime | None,
-    asked: Known,
-    lanes: Sequence[Lane] | None = None,
-) -> StatusOut:
-    """Return the whole answer from a log that is loaded already."""
-    history = log.history(lanes)
-    instant = at or asked.now
-    answer = resolve(history, instant)
-    since, until = present_period(timeline(history), instant)
-    shown = [event.id for event in (*answer.decided_by, *answer.also_said)]
-    events = await events_out(session, log.rows_of(shown), known_change=asked.change)
-    return StatusOut(
-        crossing=log.details.id,
-        status=answer.status,
-        last_known=answer.last_known,
-        at=at,
-        known_at=known_at,
-        since=since,
-        until=until,
-        expected_until=answer.expected_until,
-        overdue=answer.overdue,
-        next_change_at=next_change(history, instant),
-        last_confirmed_at=answer.last_confirmed_at,
-        stale=answer.stale,
-        sides=dict(answer.sides),
-        lanes=[_lane_out(lane) for lane in answer.lanes],
-        decided_by=events[: len(answer.decided_by)],
-        also_said=events[len(answer.decided_by) :],
-        change=log.change,
-    )
+async def events_shown(
+    session: AsyncSession, log: CrossingLog, summary: Summary, asked: Known
+) -> dict[UUID, EventOut]:
+    """Return the bodies of the events that the whole answer shows, by id."""
+    rows = log.rows_of(summary.shown)
+    events = await events_out(session, rows, known_change=asked.change)
+    return {event.id: event for event in events}
+
+
+async def validity_of(session: AsyncSession, summaries: Sequence[Summary]) -> Validity:
+    """Return since when and until when answers are as they are, by what is recorded now."""
+    changes = {one.change for one in summaries if one.change is not None}
+    recorded = await recorded_at(session, changes)
+    return valid((one, None if one.change is None else recorded[one.change]) for one in summaries)
 
 
 async def get_timeline(
@@ -153,19 +134,7 @@ def _stretch_out(one: Stretch) -> StretchOut:
         stale=one.stale,
         overdue=one.overdue,
         decided_by=[event.id for event in one.decided_by],
-        lanes=[_lane_out(lane) for lane in one.lanes],
-    )
-
-
-def _lane_out(one: LaneAnswer | LaneState) -> LaneOut:
-    return LaneOut(
-        traffic=one.lane.traffic,
-        to=one.lane.to,
-        status=one.status,
-        last_known=one.last_known,
-        stale=one.stale,
-        overdue=one.overdue,
-        decided_by=one.decided_by.id if one.decided_by else None,
+        lanes=[lane_out(lane) for lane in one.lanes],
     )
 
 

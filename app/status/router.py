@@ -18,8 +18,9 @@ from app.errors import (
     Superseded,
 )
 from app.http.bodies import CountryCode, CrossingId, QueryInstant
+from app.http.caching import AskedEnvelope
 from app.http.paging import AskedTurn, Page, change_and_id, instant
-from app.http.parameters import AskedKnowledge, At, tell_change
+from app.http.parameters import AskedKnowledge, At, Knowledge
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.status import log, reading, recording
@@ -56,7 +57,7 @@ EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
 )
 async def get_status(
     session: Session,
-    response: Response,
+    envelope: AskedEnvelope,
     crossing_id: CrossingPath,
     knowledge: AskedKnowledge,
     at: At = None,
@@ -67,10 +68,15 @@ async def get_status(
 
     Asks about now, or about any instant, from all that is known or from what was known.
     """
-    body, asked = await reading.get_status(
+    body, asked, validity = await reading.get_status(
         session, crossing_id=crossing_id, at=at, knowledge=knowledge, traffic=traffic, to=to
     )
-    tell_change(response, asked.change)
+    if at is None and knowledge == Knowledge():
+        envelope.tell_present(asked.change, asked.now, validity)
+    elif at is not None and knowledge != Knowledge():
+        envelope.tell_immutable(asked.change)
+    else:
+        envelope.tell_change(asked.change)
     return body
 
 
@@ -81,7 +87,7 @@ async def get_status(
 )
 async def get_timeline(
     session: Session,
-    response: Response,
+    envelope: AskedEnvelope,
     turn: AskedTurn,
     crossing_id: CrossingPath,
     knowledge: AskedKnowledge,
@@ -109,7 +115,7 @@ async def get_timeline(
         after=after,
         limit=turn.limit + 1,
     )
-    tell_change(response, asked.change)
+    envelope.tell_change(asked.change)
     # Every page is told from the same knowledge, or a write in between would tear the list.
     pinned = {} if knowledge.known_at else {"known_change": str(asked.change)}
     return turn.page(found, lambda one: (str(one.until),), **pinned)

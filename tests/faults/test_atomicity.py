@@ -12,16 +12,13 @@ import httpx2
 import psutil
 import psycopg
 import pytest
-from fastapi import FastAPI
 from psycopg import sql
 from sqlalchemy import Connection, Engine, event
 
-from app.config import Settings
 from app.database import schema
 from app.embedded import SERVICE, SUPERUSER, Server
-from app.main import create_app
 from tests.api import SUMSKAS, Api, decision, problem
-from tests.conftest import Database
+from tests.conftest import Database, started
 from tests.faults.servers import all_changes, assert_chained, assert_unavailable
 from tests.faults.writes import WRITES, Prepare, confirmation, is_done, send, told, two_crossings
 
@@ -57,13 +54,8 @@ async def bench(seeded: Database) -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def bench_at(database: Database, url: str) -> AsyncIterator[Bench]:
-    app: FastAPI = create_app(Settings.model_validate({"database_url": url, "pool_size": 2}))
-    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://crossings.test") as client,
-    ):
-        engine = app.state.sessions.kw["bind"].sync_engine
+    async with started(url, pool_size=2) as (service, client):
+        engine = service.application.state.sessions.kw["bind"].sync_engine
         yield Bench(Api(client, await database.new_key()), engine, database)
 
 

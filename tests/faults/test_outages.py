@@ -14,13 +14,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from app.config import Settings
 from app.database import schema
 from app.embedded import DATABASE, OWNER, SERVICE, SUPERUSER, serving
-from app.main import create_app
 from app.seeding.service import load_seeds
 from tests.api import SUMSKAS, Api, decision
-from tests.conftest import Database
+from tests.conftest import Database, started
 from tests.faults.servers import (
     Author,
     Ledger,
@@ -269,12 +267,7 @@ async def test_a_database_that_takes_no_writes_still_answers_readers(seeded: Dat
     key = await seeded.new_key()
     with seeded.connect(SUPERUSER) as connection:
         connection.execute(read_only)
-    app = create_app(Settings.model_validate({"database_url": seeded.url}))
-    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://crossings.test") as client,
-    ):
+    async with started(seeded.url) as (_, client):
         for answer in await ask(Api(client, key), *WRITES):
             assert_unavailable(answer)
         for answer in await ask(Api(client, key), *READS):

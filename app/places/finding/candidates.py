@@ -1,20 +1,25 @@
 """Which crossings a list asks for, and in which order, before their status is looked at."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.models import Change
 from app.errors import invalid
+from app.http.paging import slug
 from app.places.details import Details, details_of, newest_versions
 from app.places.finding.geography import Box, Point
 from app.places.finding.spelling import Index
 from app.places.models import Border, Crossing, CrossingVersion
 from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
+
+_RANK = "rank"
+"""Marks the cursors of this list among those of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,11 @@ class Wanted:
         return point is not None and box.holds(point)
 
     @property
+    def is_plain(self) -> bool:
+        """Tell whether it asks for every crossing, or for every one of a border."""
+        return replace(self, ids=tuple(self.ids), border=None) == Wanted()
+
+    @property
     def of_details(self) -> bool:
         return self.of_lanes or any((self.mode, self.near, self.bbox))
 
@@ -73,6 +83,19 @@ class Rank:
 
     figure: float
     id: str
+
+    @property
+    def cursor(self) -> tuple[str, str, str]:
+        """The parts of the cursor that begins a page after it, marked as of this list."""
+        return _RANK, repr(self.figure), self.id
+
+    @classmethod
+    def parse(cls, parts: list[str]) -> "Rank":
+        """Read the parts of a cursor. Raises ValueError."""
+        mark, figure, name = parts
+        if mark != _RANK or math.isnan(float(figure)):
+            raise ValueError(parts)
+        return cls(float(figure), slug([name]))
 
 
 async def candidates(session: AsyncSession, wanted: Wanted, *, known_change: int) -> list[Rank]:

@@ -11,6 +11,7 @@ are those of the README's "How a status is resolved"; a declaration is
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -36,6 +37,8 @@ from app.status.rule.history import (
 )
 from app.status.rule.lanes import Group, State, groups_of
 from app.vocabulary import Status
+
+_PASSABLE = {Status.OPEN, Status.RESTRICTED}
 
 
 class _Known:
@@ -185,12 +188,46 @@ def next_change(
     )
 
 
+def last_change(history: History, at: datetime) -> datetime | None:
+    """Return since when the answer is as it is at ``at``, by what is recorded; None is ever."""
+    known = _Known(history, None)
+    present = known.answer(at)
+    boundaries = known.boundaries()
+    passed = [ALWAYS, *boundaries[: bisect_right(boundaries, at)]]
+    return next(
+        (
+            instant
+            for before, instant in reversed(list(pairwise(passed)))
+            if known.answer(before) != present
+        ),
+        None,
+    )
+
+
+def withheld(answer: Answer) -> Answer:
+    """Return what is left of an answer that may no longer be relied on.
+
+    As where evidence runs out: what was open or restricted is unknown, a closed stays closed.
+    """
+    lanes = tuple(
+        replace(lane, status=Status.UNKNOWN, last_known=lane.status)
+        if lane.status in _PASSABLE
+        else lane
+        for lane in answer.lanes
+    )
+    status, last_known = _summaries(lanes)
+    sides = tuple(
+        (side, Status.UNKNOWN if status in _PASSABLE else status) for side, status in answer.sides
+    )
+    return replace(answer, lanes=lanes, status=status, last_known=last_known, sides=sides)
+
+
 def summary(statuses: Iterable[Status]) -> Status:
     """Return what several lanes are together; nothing at all is ``unknown``."""
     found = set(statuses)
     if len(found) == 1:
         return found.pop()
-    return Status.RESTRICTED if found & {Status.OPEN, Status.RESTRICTED} else Status.UNKNOWN
+    return Status.RESTRICTED if found & _PASSABLE else Status.UNKNOWN
 
 
 def _summaries(lanes: Sequence[LaneAnswer | LaneState]) -> tuple[Status, Status | None]:

@@ -1,0 +1,1 @@
+"""The board: the present of every crossing, resolved and in memory."""

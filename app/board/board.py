@@ -1,0 +1,124 @@
+"""The state of the board, and how old it is.
+
+The state is an `Entry` for each crossing and the number of the newest change in them. Only
+`Board.take` and `Board.forget` alter it, and only the keeper calls them: after each commit
+that it hears of. Answers are made of it when they are asked for.
+"""
+
+import asyncio
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from app.board.views import Entry, Moment, View
+from app.database.watch import Watch, ticks
+
+
+class Board:
+    """Every crossing's present."""
+
+    def __init__(self, watch: Watch, *, max_age: float) -> None:
+        self.watch = watch
+        self.max_age = max_age
+        """Seconds without the database after which no open is told any more."""
+        self.change = -1
+        """The newest change that it reflects; -1 before it is loaded."""
+        self.hash = b""
+        """Of that change: it tells one history from another."""
+        self.as_of = -math.inf
+        """When it was last known to reflect everything, in `ticks`."""
+        self._entries: dict[str, Entry] = {}
+        self._ids: list[str] = []
+        self._by_border: dict[str, list[str]] = {}
+        self._altered = asyncio.Event()
+
+    @property
+    def is_loaded(self) -> bool:
+        return self.change >= 0
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was last known to reflect everything."""
+        return ticks() - self.as_of
+
+    def moment(self) -> Moment:
+        """Return the present, and whether the board may still be relied on."""
+        now = self.watch.now()
+        limit = self.as_of + self.watch.offset + self.max_age
+        return Moment(_instant(now), _instant(limit) if now >= limit else None)
+
+    # Only for the keeper
+
+    def take(
+        self,
+        entries: Mapping[str, Entry],
+        *,
+        change: int,
+        change_hash: bytes,
+        as_of: float,
+        whole: bool,
+    ) -> None:
+        """Take in what was loaded: ``whole`` replaces everything."""
+        if whole or entries.keys() - self._entries.keys():
+            self._entries = {**({} if whole else self._entries), **entries}
+            self._ids = sorted(self._entries)
+            self._by_border = {}
+            for name in self._ids:
+                border = self._entries[name].present.details.border
+                self._by_border.setdefault(border, []).append(name)
+        else:
+            self._entries.update(entries)
+        self.change, self.hash, self.as_of = change, change_hash, as_of
+        self._altered.set()
+        self._altered = asyncio.Event()
+
+    def confirm(self, as_of: float) -> None:
+        """Note that nothing had been committed beyond it at ``as_of``."""
+        self.as_of = as_of
+
+    def forget(self) -> None:
+        """Know nothing: the ordinary routes answer until it is loaded again."""
+        self.change, self.hash = -1, b""
+
+    # For whoever asks
+
+    async def reached(self, change: int, *, within: float) -> bool:
+        """Wait until it reflects ``change``, for so many seconds at most; tell whether it does."""
+        try:
+            async with asyncio.timeout(within):
+                while self.change < change:
+                    await self._altered.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def entry(self, crossing: str) -> Entry | None:
+        return self._entries.get(crossing)
+
+    def views(
+        self, moment: Moment, border: str | None, *, after: str | None, limit: int
+    ) -> list[View]:
+        """Return crossings by id, from the one after ``after``, of one border or of all."""
+        ids: Sequence[str] = self._ids if border is None else self._by_border.get(border, [])
+        start = 0 if after is None else bisect_right(ids, after)
+        return [self._view(name, moment) for name in ids[start : start + limit]]
+
+    def borders(self, *, after: str | None, limit: int) -> list[str]:
+        """Return borders by id, from the one after ``after``."""
+        found = sorted(self._by_border)
+        start = 0 if after is None else bisect_right(found, after)
+        return found[start : start + limit]
+
+    def views_of(self, border: str, moment: Moment) -> list[View]:
+        """Return all crossings of a border, by id."""
+        return [self._view(name, moment) for name in self._by_border[border]]
+
+    def _view(self, crossing: str, moment: Moment) -> View:
+        view = self._entries[crossing].view(moment)
+        assert view is not None  # a crossing has lanes: the database sees to it
+        return view
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,214 @@
+"""A thin layer in front of the application: what the board knows is answered here.
+
+Everything else falls through to the ordinary routes, which document the operations and give
+the same bytes. The common case is a look in a dictionary and two messages.
+"""
+
+import math
+
+from fastapi import FastAPI
+from starlette.datastructures import URL, Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.board.board import Board
+from app.board.questions import question_of
+from app.errors import FieldError, Invalid, Problem, Unavailable
+from app.http.caching import (
+    COMPRESSED_FROM,
+    Cached,
+    Validity,
+    accepts_gzip,
+    cache_control,
+    compressed,
+    etag_of,
+    http_date,
+    matches,
+)
+from app.http.problems import RETRY_SECONDS, render
+
+WAIT_SECONDS = 2.0
+"""How long a request waits for the change that it demands."""
+OWN_WRITE_SECONDS = 1.0
+"""How long the answer to a write may wait until the readers of its own worker see it."""
+FAR = 10_000
+"""A change so far ahead will not come while one waits for it."""
+KEPT_BYTES = 64 * 2**20
+"""Of pages: the oldest go first."""
+_OVERHEAD = 2_000
+"""Bytes of a page besides its bodies, about."""
+
+_Header = tuple[bytes, bytes]
+
+
+class Page:
+    """A body with its headers, in each coding; good until ``recheck``, in seconds of 1970."""
+
+    def __init__(self, body: bytes, origin: tuple[str, bytes] | None, link: str | None) -> None:
+        self.body = body
+        self.origin = origin
+        """The scheme and host that the body names; None if it names none."""
+        self.change = -1
+        self.recheck = -math.inf
+        self.etag = etag_of(body)
+        self.gzip_etag = etag_of(body, "gzip")
+        self.headers: list[_Header] = []
+        self._told: list[_Header] = []
+        self._gzip: bytes | None = None
+        self._fixed = [(b"content-type", b"application/json")]
+        if link is not None:
+            self._fixed.append((b"link", f'<{link}>; rel="next"'.encode("latin-1")))
+        if len(body) >= COMPRESSED_FROM:
+            self._fixed.append((b"vary", b"Accept-Encoding"))
+
+    @property
+    def is_compressible(self) -> bool:
+        return len(self.body) >= COMPRESSED_FROM
+
+    @property
+    def gzip(self) -> bytes:
+        if self._gzip is None:
+            self._gzip = compressed(self.body)
+        return self._gzip
+
+    def renew(self, validity: Validity, board: Board) -> None:
+        """Make the headers, which count whole seconds of the board's age."""
+        age = max(0, int(board.age))
+        begun = board.as_of + board.watch.offset + age
+        due = math.inf if validity.due is None else validity.due.timestamp()
+        self.change = board.change
+        self.recheck = min(begun + 1, due)
+        control = cache_control(due - begun, board.max_age - age)
+        self._told = [
+            *self._fixed,
+            (b"cache-control", control.encode()),
+            (b"change-number", b"%d" % board.change),
+            (b"knowledge-age", b"%d" % age),
+        ]
+        if validity.modified is not None:
+            self._told.append((b"last-modified", http_date(validity.modified).encode()))
+        self.headers = [
+            *self._told,
+            (b"etag", self.etag.encode()),
+            (b"content-length", b"%d" % len(self.body)),
+        ]
+
+    def answer(self, accepted: bytes, if_none_match: bytes) -> tuple[int, list[_Header], bytes]:
+        """Return status, headers and body for a request that has more than an address."""
+        coding = self.is_compressible and accepts_gzip(accepted.decode("latin-1"))
+        etag = self.gzip_etag if coding else self.etag
+        told = [*self._told, (b"etag", etag.encode())]
+        if matches(if_none_match.decode("latin-1"), etag):
+            return 304, [header for header in told if header[0] != b"content-type"], b""
+        if not coding:
+            return 200, self.headers, self.body
+        told += [(b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(self.gzip))]
+        return 200, told, self.gzip
+
+
+class Front:
+    """The service: the board's answers, and behind them the application's."""
+
+    def __init__(self, application: FastAPI, board: Board) -> None:
+        self.application = application
+        self.board = board
+        self._behind: ASGIApp = Cached(application)
+        self._pages: dict[bytes, Page] = {}
+        self._kept = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._behind(scope, receive, send)
+        elif scope["method"] in {"GET", "HEAD"}:
+            await self._read(scope, receive, send)
+        else:
+            await self._behind(scope, receive, self._showing(send))
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accepted = if_none_match = host = b""
+        for name, value in scope["headers"]:
+            if name == b"accept-encoding":
+                accepted = value
+            elif name == b"if-none-match":
+                if_none_match = value
+            elif name == b"host":
+                host = value
+            elif name == b"at-least-change":
+                problem = await self._demand(value)
+                if problem is not None:
+                    await render(problem)(scope, receive, send)
+                    return
+        page = self._page(scope, host)
+        if page is None:
+            await self._behind(scope, receive, send)
+            return
+        status, headers, body = 200, page.headers, page.body
+        if if_none_match or accepted:
+            status, headers, body = page.answer(accepted, if_none_match)
+        if scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _page(self, scope: Scope, host: bytes) -> Page | None:
+        """Return the present answer, the one kept if it still is that; None if it is not ours."""
+        board = self.board
+        key: bytes = scope["raw_path"] + b"?" + scope["query_string"]
+        page = self._pages.get(key)
+        if (
+            page is not None
+            and page.change == board.change
+            and board.watch.now() < page.recheck
+            and (page.origin is None or page.origin == (scope["scheme"], host))
+        ):
+            return page
+        question = question_of(scope["path"], scope["query_string"]) if board.is_loaded else None
+        answer = question and question.answer(board, board.moment())
+        if not answer:
+            return None
+        link = None
+        if answer.cursor is not None:
+            link = str(URL(scope=scope).include_query_params(cursor=answer.cursor))
+        body = answer.whole(link)
+        if page is None or page.body != body:
+            page = Page(body, (scope["scheme"], host) if link else None, link)
+            self._keep(key, page)
+        page.renew(answer.validity, board)
+        return page
+
+    def _keep(self, key: bytes, page: Page) -> None:
+        old = self._pages.pop(key, None)
+        self._kept += _weight(page) - (_weight(old) if old else 0)
+        self._pages[key] = page
+        while self._kept > KEPT_BYTES:
+            first = next(iter(self._pages))
+            self._kept -= _weight(self._pages.pop(first))
+
+    async def _demand(self, value: bytes) -> Problem | None:
+        """Wait until the board reflects the change that is demanded; return what is amiss."""
+        if not value.isdigit() or len(value) > len(str(2**62)):
+            fault = FieldError("header", "At-Least-Change", "must be the number of a change")
+            return Invalid([fault])
+        demanded = int(value)
+        is_near = demanded < max(self.board.change, self.board.watch.change) + FAR
+        if is_near and await self.board.reached(demanded, within=WAIT_SECONDS):
+            return None
+        return Unavailable(
+            f"Change {demanded} is not known here yet.", headers={"Retry-After": RETRY_SECONDS}
+        )
+
+    def _showing(self, send: Send) -> Send:
+        """Hold the answer to a write until this worker's board shows it: its readers come next."""
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start" and self.board.is_loaded:
+                change = Headers(raw=message["headers"]).get("change-number")
+                if change is not None:
+                    await self.board.reached(int(change), within=OWN_WRITE_SECONDS)
+            await send(message)
+
+        return told
+
+
+def _weight(page: Page) -> int:
+    # A compressed body is made later, and is a fraction of the other.
+    return _OVERHEAD + len(page.body) * 5 // 4

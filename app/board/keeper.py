@@ -1,0 +1,202 @@
+"""Keep the board true: follow what is committed, catch up after any gap, notice a lost database.
+
+One task listens: it hears of each commit, asks twice a second for the newest change, and so
+finds out within two seconds that nobody answers. The other loads what the board lacks, by
+change number, so that it does not matter which notifications were lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.board.board import Board
+from app.board.views import Entry, Moment
+from app.changes.models import Change
+from app.changes.service import known
+from app.database.connections import Connector
+from app.database.sessions import OPTIONS, create_engine, create_sessions, snapshot
+from app.database.watch import ticks
+from app.http.parameters import Knowledge
+from app.places.models import Crossing
+from app.status.present import present_of
+
+HEARTBEAT_SECONDS = 0.5
+ANSWER_SECONDS = 1.0
+"""After so long without an answer the database counts as lost."""
+RETRY_SECONDS = 0.25
+
+_SLICES = 4
+_WARMED_AT_ONCE = 20
+
+_NEWEST = """
+    SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
+           (SELECT version_num FROM alembic_version)
+    FROM (SELECT) one LEFT JOIN LATERAL
+         (SELECT number, hash FROM change ORDER BY number DESC LIMIT 1) newest ON true
+"""
+_OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
+
+_log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+
+class Keeper:
+    """Follows one database for one board."""
+
+    def __init__(self, url: str, board: Board) -> None:
+        self.schema_revision: str | None = None
+        """Of the database, when it last answered."""
+        self._board = board
+        self._watch = board.watch
+        self._connect = Connector(url)
+        self._engine = create_engine(url, pool_size=1)
+        self._sessions = create_sessions(self._engine)
+        self._behind = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the board true until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen())
+                tasks.create_task(self._catch_up())
+        finally:
+            await self._engine.dispose()
+
+    async def _listen(self) -> None:
+        while True:
+            heard_at = self._watch.heard_at
+            try:
+                connection = await self._connect(options=OPTIONS, autocommit=True)
+                try:
+                    await self._follow(connection)
+                finally:
+                    await connection.close()
+            except _OUTAGES as error:
+                # A connection that was cut is no loss as long as there is a next one.
+                if isinstance(error, TimeoutError) or self._watch.heard_at == heard_at:
+                    self._lose(error)
+                    await asyncio.sleep(RETRY_SECONDS)
+
+    def _lose(self, error: Exception) -> None:
+        if not self._watch.is_lost:
+            _log.warning("The database is lost: %s", error)
+        self._watch.lost()
+
+    async def _follow(self, connection: psycopg.AsyncConnection) -> None:
+        """Hear of every commit, and that there was none."""
+        await _soon(connection.execute("LISTEN change"))
+        while True:
+            asked_at = ticks()
+            cursor = await _soon(connection.execute(_NEWEST))
+            change, change_hash, clock, self.schema_revision = await cursor.fetchone() or ()
+            self._watch.heard(change, clock, asked_at=asked_at)
+            if (change, change_hash or b"") == (self._board.change, self._board.hash):
+                self._board.confirm(asked_at)
+            else:
+                self._behind.set()
+            async for told in connection.notifies(timeout=HEARTBEAT_SECONDS, stop_after=1):
+                if int(told.payload) > self._board.change:
+                    self._behind.set()
+
+    async def _catch_up(self) -> None:
+        """Load whenever the board is behind."""
+        while True:
+            await self._behind.wait()
+            self._behind.clear()
+            try:
+                async with self._watch.patience(None):
+                    await self._load()
+            except _OUTAGES as error:
+                _log.warning("The board could not be brought up to date: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._behind.set()
+            except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
+                # Better no board than one that stands still.
+                _log.exception("The board could not be made")
+                self._board.forget()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _load(self) -> None:
+        board = self._board
+        async with snapshot(self._sessions) as session:
+            asked_at = ticks()
+            newest = await known(session, Knowledge())
+            newest_hash = await _hash_of(session, newest.change)
+            if (newest.change, newest_hash) == (board.change, board.hash):
+                board.confirm(asked_at)
+                return
+            touched = await self._touched(session)
+            crossings = await _all_crossings(session) if touched is None else sorted(touched)
+            presents = await present_of(
+                session, crossings, now=newest.now, known_change=newest.change
+            )
+        entries = {name: Entry(present) for name, present in presents.items()}
+        await _warm(entries, Moment(newest.now))
+        board.take(
+            entries,
+            change=newest.change,
+            change_hash=newest_hash,
+            as_of=asked_at,
+            whole=touched is None,
+        )
+
+    async def _touched(self, session: AsyncSession) -> set[str] | None:
+        """Return the crossings that changes unknown to the board touch; None for all of them.
+
+        All, too, where the board's newest change is not in the log: a standby has taken over
+        that did not have it yet.
+        """
+        board = self._board
+        if not board.is_loaded:
+            return None
+        rows = (
+            await session.execute(
+                select(Change.number, Change.hash, Change.subjects["crossings"])
+                .where(Change.number >= board.change)
+                .order_by(Change.number)
+            )
+        ).all()
+        if board.change > 0:
+            if not rows or (rows[0][0], rows[0][1]) != (board.change, board.hash):
+                return None
+            rows = rows[1:]
+        return {name for _, _, crossings in rows for name in crossings or ()}
+
+
+async def _all_crossings(session: AsyncSession) -> list[str]:
+    return list(await session.scalars(select(Crossing.id).order_by(Crossing.id)))
+
+
+async def _hash_of(session: AsyncSession, change: int) -> bytes:
+    """Return the hash of a change; empty before the first."""
+    return await session.scalar(select(Change.hash).where(Change.number == change)) or b""
+
+
+async def _warm(entries: Mapping[str, Entry], moment: Moment) -> None:
+    """Work the answers out before they are asked for, a few at a time: others go on meanwhile."""
+    for place, entry in enumerate(entries.values()):
+        entry.view(moment)
+        if place % _WARMED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+
+
+async def _soon(waiting: Coroutine[object, object, Answer]) -> Answer:
+    """Return what the database answers. Raises TimeoutError when it does not answer in time.
+
+    Waits in slices: after a pause of this process, an answer that is there already counts.
+    """
+    task = asyncio.ensure_future(waiting)
+    for _ in range(_SLICES):
+        done, _ = await asyncio.wait({task}, timeout=ANSWER_SECONDS / _SLICES)
+        if done:
+            return task.result()
+    for _ in range(2):  # the driver takes the first as leave to ask the server to cancel
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
+    raise TimeoutError(f"no answer within {ANSWER_SECONDS:g} s")

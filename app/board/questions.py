@@ -1,0 +1,175 @@
+"""Which questions the board answers: read from an address as the ordinary routes would read it.
+
+Whatever is written in another way than these know, and every mistake, is left to the routes.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+from pydantic_core import to_json
+
+from app.board.board import Board
+from app.board.views import Moment, View
+from app.errors import Invalid
+from app.http.caching import ALWAYS_VALID, Validity
+from app.http.paging import MAX_LIMIT, border_code, decode_cursor, encode_cursor
+from app.places.borders import border_listed
+from app.places.finding.candidates import Rank
+from app.vocabulary import Traffic
+
+_SLUG = "[a-z0-9]+(?:-[a-z0-9]+)*"
+_ADDRESS = re.compile(f"/v1/(?:(borders)|crossings(?:/({_SLUG})(/status)?)?)")
+_DEFAULT_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body, or the items of a page and the cursor of the next one; and how long it is good."""
+
+    body: bytes
+    validity: Validity
+    is_page: bool = False
+    cursor: str | None = None
+
+    def whole(self, next_page: str | None) -> bytes:
+        """Return the whole body, given the address of the next page."""
+        if not self.is_page:
+            return self.body
+        return b'{"items":[%b],"next":%b}' % (self.body, to_json(next_page))
+
+
+@dataclass(frozen=True, slots=True)
+class StatusAsked:
+    """`GET /v1/crossings/{id}/status`, whole or of some lanes."""
+
+    crossing: str
+    traffic: Traffic | None = None
+    to: str | None = None
+
+    def answer(self, board: Board, moment: Moment) -> Answer | None:
+        entry = board.entry(self.crossing)
+        view = entry and entry.view(moment, self.traffic, self.to)
+        return Answer(view.status, view.validity) if view else None
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingAsked:
+    """`GET /v1/crossings/{id}`."""
+
+    crossing: str
+
+    def answer(self, board: Board, moment: Moment) -> Answer | None:
+        entry = board.entry(self.crossing)
+        view = entry and entry.view(moment)
+        return Answer(view.alone, view.validity) if view else None
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingsAsked:
+    """`GET /v1/crossings`, all of them or those of a border."""
+
+    border: str | None
+    limit: int
+    after: str | None
+
+    def answer(self, board: Board, moment: Moment) -> Answer | None:
+        found = board.views(moment, self.border, after=self.after, limit=self.limit + 1)
+        shown = found[: self.limit]
+        cursor = None
+        if len(found) > self.limit:
+            cursor = encode_cursor(*Rank(0.0, shown[-1].present.details.id).cursor)
+        return Answer(b",".join(view.listed for view in shown), _validity(shown), True, cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class BordersAsked:
+    """`GET /v1/borders`."""
+
+    limit: int
+    after: str | None
+
+    def answer(self, board: Board, moment: Moment) -> Answer | None:
+        found = board.borders(after=self.after, limit=self.limit + 1)
+        shown = found[: self.limit]
+        cursor = encode_cursor(shown[-1]) if len(found) > self.limit else None
+        bodies: list[bytes] = []
+        validity = ALWAYS_VALID
+        for border in shown:
+            views = board.views_of(border, moment)
+            listed = border_listed(border, border.split("-"), [view.summary for view in views])
+            bodies.append(listed.model_dump_json(by_alias=True).encode())
+            validity = validity.also(_validity(views))
+        return Answer(b",".join(bodies), validity, True, cursor)
+
+
+Question = StatusAsked | CrossingAsked | CrossingsAsked | BordersAsked
+
+
+@lru_cache(maxsize=10_000)
+def question_of(path: str, query: bytes) -> Question | None:
+    """Return what is asked there, None if the board does not answer it."""
+    address = _ADDRESS.fullmatch(path)
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    asked = dict(given)
+    if address is None or len(asked) < len(given):
+        return None
+    borders, crossing, status = address.groups()
+    try:
+        if crossing:
+            return _about_one(crossing, asked) if status else _alone(crossing, asked)
+        return _borders(asked) if borders else _crossings(asked)
+    except (ValueError, Invalid):
+        return None
+
+
+def _about_one(crossing: str, asked: dict[str, str]) -> Question | None:
+    traffic, to = asked.pop("traffic", None), asked.pop("to", None)
+    if asked:
+        return None
+    return StatusAsked(crossing, None if traffic is None else Traffic(traffic), to)
+
+
+def _alone(crossing: str, asked: dict[str, str]) -> Question | None:
+    return None if asked else CrossingAsked(crossing)
+
+
+def _crossings(asked: dict[str, str]) -> Question | None:
+    border = asked.pop("border", None)
+    limit = _limit(asked.pop("limit", None))
+    cursor = asked.pop("cursor", None)
+    if asked:
+        return None
+    if border is not None:
+        border = "-".join(sorted(border_code([border]).split("-")))
+    after = None
+    if cursor is not None:
+        rank = decode_cursor(cursor, Rank.parse)
+        if rank.figure:
+            return None
+        after = rank.id
+    return CrossingsAsked(border, limit, after)
+
+
+def _borders(asked: dict[str, str]) -> Question | None:
+    limit = _limit(asked.pop("limit", None))
+    cursor = asked.pop("cursor", None)
+    if asked:
+        return None
+    return BordersAsked(limit, None if cursor is None else decode_cursor(cursor, border_code))
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return _DEFAULT_LIMIT
+    if not re.fullmatch("[1-9][0-9]{0,5}", given):
+        raise ValueError(given)
+    return min(int(given), MAX_LIMIT)
+
+
+def _validity(views: list[View]) -> Validity:
+    found = ALWAYS_VALID
+    for view in views:
+        found = found.also(view.validity)
+    return found

@@ -1,0 +1,93 @@
+"""What the board answers about one crossing: made when asked for, kept until it comes due."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from app.http.caching import Validity
+from app.places.summaries import alone, listing
+from app.status.present import Present
+from app.status.rule.history import Lane
+from app.status.rule.resolution import resolve
+from app.status.summaries import Summary, status_out, valid
+from app.vocabulary import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant of the database's clock, and whether what is known may be relied on at it."""
+
+    now: datetime
+    withheld_since: datetime | None = None
+    """Since when nothing was heard for too long; None while it is not too long."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The answer for a crossing, or for some of its lanes, from a moment until it differs."""
+
+    present: Present
+    moment: Moment
+    summary: Summary
+    validity: Validity
+
+    @classmethod
+    def of(cls, present: Present, moment: Moment, lanes: Sequence[Lane] | None = None) -> "View":
+        history = present.history
+        if lanes is not None:
+            history = replace(history, lanes=tuple(lanes))
+        answer = resolve(history, moment.now)
+        summary = Summary(present.details, history, moment.now, answer, present.change)
+        if moment.withheld_since is not None:
+            summary = summary.withhold(moment.withheld_since)
+        return cls(present, moment, summary, valid([(summary, present.recorded_at)]))
+
+    def holds(self, moment: Moment) -> bool:
+        """Tell whether it is still the answer."""
+        due = self.validity.due
+        return (
+            self.moment.withheld_since == moment.withheld_since
+            and self.moment.now <= moment.now
+            and (due is None or moment.now < due)
+        )
+
+    @cached_property
+    def status(self) -> bytes:
+        return status_out(self.summary, self.present.events).model_dump_json(by_alias=True).encode()
+
+    @cached_property
+    def alone(self) -> bytes:
+        body = alone(self.summary, self.present.told, self.present.events)
+        return body.model_dump_json(by_alias=True).encode()
+
+    @cached_property
+    def listed(self) -> bytes:
+        return listing(self.summary, self.present.told).model_dump_json(by_alias=True).encode()
+
+
+class Entry:
+    """A crossing on the board."""
+
+    def __init__(self, present: Present) -> None:
+        self.present = present
+        self._views: dict[tuple[Traffic | None, str | None], View] = {}
+
+    def view(
+        self, moment: Moment, traffic: Traffic | None = None, to: str | None = None
+    ) -> View | None:
+        """Return the answer at ``moment``, for all lanes or those asked about; None without any."""
+        view = self._views.get((traffic, to))
+        if view is None or not view.holds(moment):
+            lanes = self._lanes(traffic, to)
+            if not lanes:
+                return None
+            view = self._views[traffic, to] = View.of(self.present, moment, lanes)
+        return view
+
+    def _lanes(self, traffic: Traffic | None, to: str | None) -> list[Lane]:
+        return [
+            lane
+            for lane in self.present.history.lanes
+            if traffic in {None, lane.traffic} and to in {None, lane.to}
+        ]

@@ -1,0 +1,91 @@
+"""What a process knows of its primary database: is it there, its clock, its newest change."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+PATIENCE = 6.0
+"""Seconds that a request waits for a database that is there: a little more than for one lock."""
+
+_AGAIN_AFTER = 0.1
+"""Seconds. The driver takes a first cancellation as leave to ask a silent server to cancel."""
+
+ticks = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""Seconds that pass even while the machine sleeps: knowledge grows old then, too."""
+
+
+class Watch:
+    """Kept by whoever listens to the database; asked by all who wait for it."""
+
+    def __init__(self) -> None:
+        self.change = 0
+        """The newest change heard of."""
+        self.offset = 0.0
+        """What `ticks` lacks to the database's clock, in seconds of 1970."""
+        self.heard_at = -math.inf
+        """When the database last answered, in `ticks`."""
+        self.is_lost = False
+        self._waiting: set[asyncio.Task[object]] = set()
+        self._given_up: set[asyncio.Task[object]] = set()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the database was last heard; infinite before the first time."""
+        return ticks() - self.heard_at
+
+    def now(self) -> float:
+        """Return the present by the database's clock, in seconds of 1970."""
+        return ticks() + self.offset
+
+    def heard(self, change: int, clock: float, *, asked_at: float) -> None:
+        """Take in an answer: the newest change, and the clock at some time since ``asked_at``.
+
+        The offset moves only as far as the answer contradicts it, so that time neither
+        jitters nor, but for a clock set back, goes back.
+        """
+        heard_at = ticks()
+        if self.heard_at == -math.inf:
+            self.offset = clock - (asked_at + heard_at) / 2
+        else:
+            self.offset = min(max(self.offset, clock - heard_at), clock - asked_at)
+        self.change = change
+        self.heard_at = heard_at
+        self.is_lost = False
+
+    def lost(self) -> None:
+        """Let go of everyone who waits: the database does not answer."""
+        self.is_lost = True
+        loop = asyncio.get_running_loop()
+        for task in list(self._waiting):
+            self._given_up.add(task)
+            task.cancel()
+            loop.call_later(_AGAIN_AFTER, self._cancel_again, task)
+
+    def _cancel_again(self, task: asyncio.Task[object]) -> None:
+        if task in self._waiting:
+            task.cancel()
+
+    @asynccontextmanager
+    async def patience(self, seconds: float | None = PATIENCE) -> AsyncIterator[None]:
+        """Bound what is done within. Raises TimeoutError as soon as the database is lost."""
+        if self.is_lost:
+            raise TimeoutError("the database is not there")
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            # The database's own limits do not help against a server that hangs.
+            async with asyncio.timeout(seconds):
+                yield
+        except asyncio.CancelledError:
+            if task not in self._given_up:
+                raise
+            while task.uncancel():
+                pass
+            raise TimeoutError("the database went away") from None
+        finally:
+            self._waiting.discard(task)
+            self._given_up.discard(task)

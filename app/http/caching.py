@@ -1,0 +1,182 @@
+"""What caches are told: how long an answer is good, and which one it is (RFC 9111, RFC 5861).
+
+An answer about the present is fresh for a few seconds at most and never past the instant at
+which it next differs by itself. Conditional requests go by the strong ETag alone:
+`Last-Modified` counts whole seconds, and two changes may share one.
+"""
+
+import gzip
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.database.watch import Watch
+
+FRESH_SECONDS = 2
+REVALIDATE_SECONDS = 3
+"""For so long a cache may go on with what it has while it asks for the new."""
+
+IMMUTABLE = "public, max-age=3600"
+"""Of answers that name an instant and the knowledge: they never differ."""
+REVALIDATED = "public, no-cache"
+
+COMPRESSED_FROM = 1_000
+"""Bytes: what is smaller fits one packet as it is."""
+_LEVEL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """When an answer came to be so, and when it next differs by itself; None is never."""
+
+    modified: datetime | None
+    due: datetime | None
+
+    def also(self, other: "Validity") -> "Validity":
+        """Return the validity of an answer that holds both."""
+        modified = [one for one in (self.modified, other.modified) if one is not None]
+        due = [one for one in (self.due, other.due) if one is not None]
+        return Validity(max(modified, default=None), min(due, default=None))
+
+
+ALWAYS_VALID = Validity(None, None)
+
+
+def cache_control(due_in: float, trust_in: float) -> str:
+    """Return how long to keep what differs in ``due_in`` seconds, which may be infinite.
+
+    ``trust_in`` is for how long the knowledge behind it may be relied on without more. Less
+    a second: headers may be told again for so long.
+    """
+    limit = int(max(0.0, min(due_in, trust_in) - 1))
+    fresh = min(FRESH_SECONDS, limit)
+    meanwhile = min(REVALIDATE_SECONDS, limit - fresh)
+    if_error = limit - fresh
+    return f"public, max-age={fresh}, stale-while-revalidate={meanwhile}, stale-if-error={if_error}"
+
+
+def http_date(instant: datetime) -> str:
+    return format_datetime(instant.astimezone(UTC), usegmt=True)
+
+
+def etag_of(body: bytes, coding: str = "") -> str:
+    """Return a strong validator: each content coding of the same body has its own."""
+    digest = hashlib.blake2b(body, digest_size=12).hexdigest()
+    return f'"{digest}-{coding}"' if coding else f'"{digest}"'
+
+
+def compressed(body: bytes) -> bytes:
+    """Return the body in gzip, the same bytes every time."""
+    return gzip.compress(body, _LEVEL, mtime=0)
+
+
+def accepts_gzip(accepted: str) -> bool:
+    """Tell whether an ``Accept-Encoding`` takes gzip."""
+    for one in accepted.lower().split(","):
+        coding, _, weight = one.partition(";")
+        if coding.strip() in {"gzip", "*"}:
+            return weight.strip().removeprefix("q=").strip("0.") != "" or not weight
+    return False
+
+
+def matches(if_none_match: str, etag: str) -> bool:
+    """Compare as RFC 9110 has it for ``If-None-Match``: a weak tag counts, too."""
+    given = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return etag in given or "*" in given
+
+
+class Envelope:
+    """The headers of an answer that say what it reflects and how long it is good."""
+
+    def __init__(self, request: Request, response: Response) -> None:
+        self._watch: Watch = request.app.state.watch
+        self._trust: float = request.app.state.board_max_age
+        self._headers = response.headers
+
+    def tell_change(self, change: int) -> None:
+        """Say which change it reflects: asked again as ``known_change`` it is the same."""
+        self._headers["Change-Number"] = str(change)
+
+    def tell_present(self, change: int, now: datetime, validity: Validity) -> None:
+        """Say how long an answer for ``now`` is good."""
+        self.tell_change(change)
+        due = validity.due
+        due_in = math.inf if due is None else (due - now).total_seconds()
+        self._headers["Cache-Control"] = cache_control(due_in, self._trust)
+        self._headers["Knowledge-Age"] = "0"
+        if validity.modified is not None:
+            self._headers["Last-Modified"] = http_date(validity.modified)
+
+    def tell_immutable(self, change: int) -> None:
+        """Say that an answer about an instant, as known then, never differs."""
+        self.tell_change(change)
+        self._headers["Cache-Control"] = IMMUTABLE
+
+
+AskedEnvelope = Annotated[Envelope, Depends(Envelope)]
+
+
+class Cached:
+    """Gives the answers of ``app`` to GET an ETag; knows HEAD, If-None-Match and gzip."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"}:
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(Headers(scope=scope), send, head=scope["method"] == "HEAD")
+        await self.app({**scope, "method": "GET"}, receive, answer.send)
+
+
+class _Answer:
+    """One answer on its way out: held until its body is whole, if it comes in one piece."""
+
+    def __init__(self, asked: Headers, send: Send, *, head: bool) -> None:
+        self._asked = asked
+        self._send = send
+        self._head = head
+        self._start: Message | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if self._start is None:
+            await self._send(message)
+            return
+        start, self._start = self._start, None
+        body = message.get("body", b"")
+        headers = MutableHeaders(raw=start["headers"])
+        if start["status"] == HTTPStatus.OK and not message.get("more_body", False):
+            body = self._validate(start, headers, body)
+        await self._send(start)
+        await self._send({**message, "body": b"" if self._head else body})
+
+    def _validate(self, start: Message, headers: MutableHeaders, body: bytes) -> bytes:
+        coding = ""
+        if len(body) >= COMPRESSED_FROM:
+            headers.add_vary_header("Accept-Encoding")
+            if accepts_gzip(self._asked.get("accept-encoding", "")):
+                coding = "gzip"
+        headers["ETag"] = etag_of(body, coding)
+        headers.setdefault("Cache-Control", REVALIDATED)
+        if matches(self._asked.get("if-none-match", ""), headers["ETag"]):
+            start["status"] = HTTPStatus.NOT_MODIFIED.value
+            for name in ("content-length", "content-type"):
+                del headers[name]
+            return b""
+        if coding:
+            body = compressed(body)
+            headers["Content-Encoding"] = coding
+            headers["Content-Length"] = str(len(body))
+        return body

@@ -1,0 +1,178 @@
+"""Load only what the present and the future of crossings need, out of however long a log.
+
+A log is cut at an instant ``since``: what is left gives the same answers from then on. An event
+that nobody undid is left out only if it cannot matter any more: it has ended by ``since``, and
+among the events that speak for the same sides about the same lanes there is newer evidence.
+Since when the present status has held may lie further back: then the log is cut earlier.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Text
+
+from app.changes.service import recorded_at
+from app.notices.reading import last_noticed
+from app.places.details import Details, crossing_details, details_of
+from app.places.schemas import CrossingDetails
+from app.status.log import events_out, history_of
+from app.status.models import StatusEvent
+from app.status.rule.history import History
+from app.status.rule.resolution import present_period, timeline
+from app.status.schemas import EventOut
+
+_BATCH = 1_000
+_DEPTHS = (timedelta(days=30), timedelta(days=365), None)
+"""How far back a log is looked at, the next only where the one before did not reach."""
+
+# `reach` is the last instant that an event speaks about, `heard` the newest evidence that it
+# had given by :since. Corrections need what they correct, to know when it was said.
+_KEPT = text("""
+    WITH RECURSIVE standing AS (
+        SELECT id, supersedes, crossing_id, sides, traffic, "to",
+               certainty IS NOT DISTINCT FROM 'unconfirmed' AS rumour,
+               coalesce(confirmed_at, upper(effective), 'infinity') AS reach,
+               greatest(
+                   CASE WHEN confirmed_at <= :since THEN confirmed_at END,
+                   CASE WHEN lower(effective) <= :since
+                        THEN least(lower(effective), recorded_at) END,
+                   CASE WHEN upper(effective) <= :since
+                        THEN least(upper(effective), recorded_at) END
+               ) AS heard
+        FROM status_event one
+        WHERE crossing_id = ANY (:crossings) AND kind <> 'retraction'
+          AND NOT EXISTS (SELECT FROM status_event later WHERE later.supersedes = one.id)
+          AND NOT EXISTS (SELECT FROM status_event later WHERE later.retracts = one.id)
+    ), newest AS (
+        SELECT id, supersedes, reach, max(heard) OVER (
+            PARTITION BY crossing_id, sides, traffic, "to", rumour
+        ) AS heard FROM standing
+    ), kept AS (
+        SELECT id, supersedes FROM newest WHERE reach >= coalesce(heard, '-infinity')
+        UNION
+        SELECT target.id, target.supersedes
+        FROM kept JOIN status_event target ON target.id = kept.supersedes
+    )
+    SELECT id FROM kept
+""").bindparams(
+    bindparam("since", type_=TIMESTAMP(timezone=True)),
+    bindparam("crossings", type_=ARRAY(Text)),
+)
+_EVER = datetime.fromisoformat("1900-01-01T00:00:00Z")
+"""No instant lies before it, so a log cut here is whole but for what was undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What answers about a crossing are made of, from some instant on."""
+
+    details: Details
+    told: CrossingDetails
+    history: History
+    events: Mapping[UUID, EventOut]
+    """Those that may still be shown, as bodies."""
+    change: int | None
+    recorded_at: datetime | None
+    """When that change was recorded."""
+
+
+async def present_of(
+    session: AsyncSession, crossing_ids: Sequence[str], *, now: datetime, known_change: int
+) -> dict[str, Present]:
+    """Return what answers for ``now`` and later need, of those crossings that exist."""
+    found: dict[str, Present] = {}
+    for batch in _batches(crossing_ids):
+        details = await details_of(session, batch, known_change=known_change)
+        rows = await _rows(session, details, now)
+        found |= await _presents(session, details, rows, now=now, known_change=known_change)
+    return found
+
+
+async def _rows(
+    session: AsyncSession, details: Mapping[str, Details], now: datetime
+) -> dict[str, Sequence[StatusEvent]]:
+    """Return the log of each crossing, cut late enough to be short and early enough to be right."""
+    found: dict[str, Sequence[StatusEvent]] = {}
+    pending = set(details)
+    for depth in _DEPTHS:
+        since = _EVER if depth is None else now - depth
+        rows = await _cut(session, sorted(pending), since)
+        for name in list(pending):
+            found[name] = rows.get(name, [])
+            started, _ = present_period(timeline(history_of(details[name], found[name])), now)
+            if started is not None and started > since:
+                pending.discard(name)
+        if not pending:
+            break
+    return found
+
+
+async def _cut(
+    session: AsyncSession, crossing_ids: Sequence[str], since: datetime
+) -> dict[str, list[StatusEvent]]:
+    kept = _KEPT.bindparams(since=since, crossings=list(crossing_ids)).columns(StatusEvent.id)
+    rows = select(StatusEvent).where(StatusEvent.id.in_(select(kept.subquery().c.id)))
+    found: dict[str, list[StatusEvent]] = {}
+    for row in await session.scalars(rows):
+        found.setdefault(row.crossing_id, []).append(row)
+    return found
+
+
+async def _presents(
+    session: AsyncSession,
+    details: Mapping[str, Details],
+    rows: Mapping[str, Sequence[StatusEvent]],
+    *,
+    now: datetime,
+    known_change: int,
+) -> dict[str, Present]:
+    told = await crossing_details(session, details.values())
+    changes = await _changes(session, details, known_change)
+    recorded = await recorded_at(session, changes.values())
+    shown = [row for name in details for row in rows[name] if _may_be_shown(row, now)]
+    bodies: dict[str, dict[UUID, EventOut]] = {name: {} for name in details}
+    for event in await events_out(session, shown):
+        bodies[event.crossing][event.id] = event
+    return {
+        name: Present(
+            details=one,
+            told=told[name],
+            history=history_of(one, rows[name]),
+            events=bodies[name],
+            change=changes.get(name),
+            recorded_at=recorded.get(changes.get(name, 0)),
+        )
+        for name, one in details.items()
+    }
+
+
+async def _changes(
+    session: AsyncSession, details: Mapping[str, Details], known_change: int
+) -> dict[str, int]:
+    """Return the last change that touches each crossing."""
+    events = (
+        select(StatusEvent.crossing_id, func.max(StatusEvent.change))
+        .where(StatusEvent.crossing_id.in_(list(details)))
+        .group_by(StatusEvent.crossing_id)
+    )
+    found = {name: one.version.change for name, one in details.items() if one.known}
+    for name, change in (await session.execute(events)).all():
+        found[name] = max(found.get(name, 0), change)
+    for name, change in (await last_noticed(session, list(details), known_change)).items():
+        found[name] = max(found.get(name, 0), change)
+    return found
+
+
+def _may_be_shown(row: StatusEvent, now: datetime) -> bool:
+    effective = row.effective
+    return effective is not None and (effective.upper is None or effective.upper > now)
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _BATCH):
+        yield ids[start : start + _BATCH]

@@ -1,0 +1,140 @@
+"""What is answered about a crossing at an instant, before it is told as a body."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from uuid import UUID
+
+from app.http.caching import ALWAYS_VALID, Validity
+from app.places.details import Details
+from app.status.log import CrossingLog
+from app.status.rule.history import Answer, History, Lane, LaneAnswer, LaneState
+from app.status.rule.resolution import (
+    last_change,
+    next_change,
+    present_period,
+    resolve,
+    timeline,
+    withheld,
+)
+from app.status.schemas import EventOut, LaneOut, StatusOut
+from app.vocabulary import Mode
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The answer for a crossing, or for some of its lanes, at an instant.
+
+    What takes the whole timeline is worked out when it is first asked for: a list looks at
+    more crossings than it shows.
+    """
+
+    details: Details
+    history: History
+    instant: datetime
+    answer: Answer
+    change: int | None
+    withheld_since: datetime | None = None
+    """Since when the knowledge is too old to rely on what it says is open; None if it is not."""
+
+    @classmethod
+    def of(
+        cls, log: CrossingLog, instant: datetime, lanes: Sequence[Lane] | None = None
+    ) -> "Summary":
+        history = log.history(lanes)
+        return cls(log.details, history, instant, resolve(history, instant), log.change)
+
+    def withhold(self, since: datetime) -> "Summary":
+        """Return what is left of this when nothing was heard for too long, ``since``."""
+        answer = withheld(self.answer)
+        if answer == self.answer:
+            return self
+        return replace(self, answer=answer, withheld_since=since)
+
+    @property
+    def id(self) -> str:
+        return self.details.id
+
+    @property
+    def mode(self) -> Mode:
+        return Mode(self.details.version.mode)
+
+    @cached_property
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        """Since when and until when the status holds; None is ever."""
+        if self.withheld_since is not None:
+            return self.withheld_since, None
+        return present_period(timeline(self.history), self.instant)
+
+    @property
+    def since(self) -> datetime | None:
+        return self.period[0]
+
+    @cached_property
+    def next_change_at(self) -> datetime | None:
+        if self.withheld_since is not None:
+            return None
+        return next_change(self.history, self.instant)
+
+    @cached_property
+    def last_change_at(self) -> datetime | None:
+        """Since when this is the answer, by what is recorded now; None is ever."""
+        return self.withheld_since or last_change(self.history, self.instant)
+
+    @property
+    def shown(self) -> list[UUID]:
+        """The events that the whole answer shows: those that decide, then the others."""
+        return [event.id for event in (*self.answer.decided_by, *self.answer.also_said)]
+
+
+def status_out(
+    summary: Summary,
+    events: Mapping[UUID, EventOut],
+    *,
+    at: datetime | None = None,
+    known_at: datetime | None = None,
+) -> StatusOut:
+    """Return the whole answer as a body, from bodies of the events that it shows."""
+    answer = summary.answer
+    since, until = summary.period
+    return StatusOut(
+        crossing=summary.id,
+        status=answer.status,
+        last_known=answer.last_known,
+        at=at,
+        known_at=known_at,
+        since=since,
+        until=until,
+        expected_until=answer.expected_until,
+        overdue=answer.overdue,
+        next_change_at=summary.next_change_at,
+        last_confirmed_at=answer.last_confirmed_at,
+        stale=answer.stale,
+        sides=dict(answer.sides),
+        lanes=[lane_out(lane) for lane in answer.lanes],
+        decided_by=[events[event.id] for event in answer.decided_by],
+        also_said=[events[event.id] for event in answer.also_said],
+        change=summary.change,
+    )
+
+
+def valid(summaries: Iterable[tuple[Summary, datetime | None]]) -> Validity:
+    """Return the validity of an answer about all of these, each with its change's instant."""
+    found = ALWAYS_VALID
+    for one, recorded_at in summaries:
+        found = found.also(Validity(recorded_at, None))
+        found = found.also(Validity(one.last_change_at, one.next_change_at))
+    return found
+
+
+def lane_out(lane: LaneAnswer | LaneState) -> LaneOut:
+    return LaneOut(
+        traffic=lane.lane.traffic,
+        to=lane.lane.to,
+        status=lane.status,
+        last_known=lane.last_known,
+        stale=lane.stale,
+        overdue=lane.overdue,
+        decided_by=lane.decided_by.id if lane.decided_by else None,
+    )
