@@ -17,8 +17,8 @@ from app.database.sessions import create_engine, create_sessions
 from app.database.watch import Watch
 from app.health.router import router as health
 from app.http import problems
+from app.http.docs import DESCRIPTION, TAGS, document
 from app.http.docs import router as docs
-from app.http.openapi import DESCRIPTION, TAGS, document
 from app.http.parameters import refuse_unknown
 from app.http.root import router as root
 from app.notices.router import incidents_router, notices_router

@@ -511,7 +511,7 @@ async def test_a_fault_of_ours_is_told_without_a_word_about_our_insides(
     api: Api, seeded: Database
 ) -> None:
     """A table that is gone makes every query fail as only a bug would."""
-    paths = (STATUS, EVENTS, "/v1/crossings")
+    paths = (f"{STATUS}?at=2023-09-01T00:00:00Z", EVENTS, "/v1/crossings?mode=road")
     with renamed(seeded, "status_event"):
         answers = [await api.get(path) for path in paths]
         answers.append(await api.post(EVENTS, decision(), idempotency_key="kept-for-later"))

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 PATIENCE = 6.0
@@ -15,6 +16,14 @@ _AGAIN_AFTER = 0.1
 
 ticks = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 """Seconds that pass even while the machine sleeps: knowledge grows old then, too."""
+
+
+@dataclass(eq=False)
+class _Wait:
+    """Somebody who waits for the database."""
+
+    task: asyncio.Task[object]
+    given_up: bool = False
 
 
 class Watch:
@@ -28,8 +37,7 @@ class Watch:
         self.heard_at = -math.inf
         """When the database last answered, in `ticks`."""
         self.is_lost = False
-        self._waiting: set[asyncio.Task[object]] = set()
-        self._given_up: set[asyncio.Task[object]] = set()
+        self._waiting: set[_Wait] = set()
 
     @property
     def age(self) -> float:
@@ -59,14 +67,14 @@ class Watch:
         """Let go of everyone who waits: the database does not answer."""
         self.is_lost = True
         loop = asyncio.get_running_loop()
-        for task in list(self._waiting):
-            self._given_up.add(task)
-            task.cancel()
-            loop.call_later(_AGAIN_AFTER, self._cancel_again, task)
+        for one in self._waiting:
+            one.given_up = True
+            one.task.cancel()
+            loop.call_later(_AGAIN_AFTER, self._cancel_again, one)
 
-    def _cancel_again(self, task: asyncio.Task[object]) -> None:
-        if task in self._waiting:
-            task.cancel()
+    def _cancel_again(self, one: "_Wait") -> None:
+        if one in self._waiting:
+            one.task.cancel()
 
     @asynccontextmanager
     async def patience(self, seconds: float | None = PATIENCE) -> AsyncIterator[None]:
@@ -75,17 +83,17 @@ class Watch:
             raise TimeoutError("the database is not there")
         task = asyncio.current_task()
         assert task is not None
-        self._waiting.add(task)
+        wait = _Wait(task)
+        self._waiting.add(wait)
         try:
             # The database's own limits do not help against a server that hangs.
             async with asyncio.timeout(seconds):
                 yield
         except asyncio.CancelledError:
-            if task not in self._given_up:
+            if not wait.given_up:
                 raise
             while task.uncancel():
                 pass
             raise TimeoutError("the database went away") from None
         finally:
-            self._waiting.discard(task)
-            self._given_up.discard(task)
+            self._waiting.discard(wait)

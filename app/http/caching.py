@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated
 
@@ -73,6 +74,7 @@ def etag_of(body: bytes, coding: str = "") -> str:
     return f'"{digest}-{coding}"' if coding else f'"{digest}"'
 
 
+@lru_cache(maxsize=64)
 def compressed(body: bytes) -> bytes:
     """Return the body in gzip, the same bytes every time."""
     return gzip.compress(body, _LEVEL, mtime=0)

@@ -1,13 +1,17 @@
-"""The documentation page, from installed files alone, under a strict content policy."""
+"""The documentation: the OpenAPI document, and the page that shows it.
+
+The page is made of installed files alone, under a strict content policy.
+"""
 
 from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from app.errors import NotFound
-from app.http.problems import catalogue
+from app.http.problems import ProblemOut, catalogue
 
 router = APIRouter(include_in_schema=False)
 
@@ -82,3 +86,111 @@ async def problem(slug: str) -> Response:
     if found is None:
         raise NotFound(f"There is no problem type {slug!r}.")
     return PlainTextResponse(f"{found.status} {found.title}\n\n{found.__doc__}\n")
+
+
+DESCRIPTION = """Is that border crossing open? For whom, since when, and who says so.
+
+Every status is resolved from an append-only log of status events, each citing its source.
+Ask about now or about any instant (`at`), from all that is known or from what was known at
+a time (`known_at`) or at a change (`known_change`).
+
+* Instants are RFC 3339 with an offset; answers are in UTC with `Z`.
+* `null` bounds are open: no `until` is until further notice.
+* `unknown` is an honest answer: nothing that we may rely on says otherwise.
+* New members of enumerations may appear in answers: readers should expect them.
+* Errors are RFC 9457 problems; each `type` leads to its description.
+* Unknown parameters and body fields are errors, not silence.
+"""
+TAGS = [
+    {"name": "status", "description": "The question, its history, and the log behind it."},
+    {"name": "crossings", "description": "Border crossing points and their present status."},
+    {"name": "borders", "description": "All crossings between two countries."},
+    {
+        "name": "countries",
+        "description": "Countries by name, and which of their borders are here.",
+    },
+    {"name": "notices", "description": "Cited facts that are no status."},
+    {"name": "incidents", "description": "Stories: decisions and notices that belong together."},
+    {"name": "sources", "description": "Where facts come from, and what was drawn from each."},
+    {"name": "changes", "description": "Every committed change, numbered and hash-chained."},
+    {"name": "collections", "description": "What there is."},
+    {"name": "health", "description": "Is the service alive and ready?"},
+]
+
+
+_READ_HEADERS = {
+    "ETag": "A strong validator: send it back in `If-None-Match` to be told 304 if it holds.",
+    "Cache-Control": "For how long a cache may keep it: never past the next change that is known.",
+}
+_PRESENT_HEADERS = {
+    "Change-Number": "The newest change that it reflects.",
+    "Knowledge-Age": "How many seconds ago the answering worker last heard from the database.",
+    "Last-Modified": "Since when the answer has been this one.",
+}
+_OF_THE_BOARD = {"get_status", "get_crossing", "list_crossings", "list_borders"}
+"""The operations that are answered from memory, also without the database."""
+_DEMAND = {
+    "name": "At-Least-Change",
+    "in": "header",
+    "required": False,
+    "description": "Answer from at least this change, as `Change-Number` told it: waits up to"
+    " 2 seconds for it, then 503.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 2**62},
+    "example": 1,
+}
+_HEADERS = {
+    "201": {
+        "Location": "Where to find what was written.",
+        "Change-Number": "The change that the write is.",
+        "Idempotent-Replayed": "`true` where this is the answer to an earlier request.",
+    },
+    "409": {"Retry-After": "Seconds, where the first request is still running."},
+    "503": {"Retry-After": "Seconds."},
+}
+"""The headers of an answer, by its status."""
+
+
+def _tell_headers(responses: dict[str, dict[str, object]]) -> None:
+    for status, headers in _HEADERS.items():
+        if status in responses:
+            responses[status]["headers"] = _described(headers)
+
+
+def _described(headers: dict[str, str]) -> dict[str, object]:
+    return {
+        name: {"description": meaning, "schema": {"type": "string"}}
+        for name, meaning in headers.items()
+    }
+
+
+# Any: a document of that many shapes.
+def _tell_reading(operation: dict[str, Any]) -> None:
+    """Tell what every public read can do besides its own."""
+    headers = dict(_READ_HEADERS)
+    if operation["operationId"] in _OF_THE_BOARD:
+        headers |= _PRESENT_HEADERS
+    operation["responses"]["200"]["headers"] = _described(headers)
+    operation["responses"]["304"] = {"description": "It is still what `If-None-Match` names."}
+    operation.setdefault("parameters", []).append(_DEMAND)
+
+
+def document(app: FastAPI) -> None:
+    """Complete the document with what no operation's signature mentions."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            found = generate()
+            schemas = found["components"]["schemas"]
+            problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= problem.pop("$defs", {})
+            schemas["ProblemOut"] = problem
+            for path, operations in found["paths"].items():
+                for method, operation in operations.items():
+                    _tell_headers(operation["responses"])
+                    if method == "get" and path.startswith("/v1"):
+                        _tell_reading(operation)
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
