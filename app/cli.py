@@ -332,6 +332,7 @@ def _serve(settings: Settings, database: Database) -> None:
     # Workers are processes of their own: they read the settings from their environment.
     os.environ |= {
         "DATABASE_URL": database.url,
+        "DATABASE_READ_URL": settings.database_read_url or "",
         "CROSSINGS_POOL_SIZE": str(settings.pool_size),
         "CROSSINGS_MAX_BODY_BYTES": str(settings.max_body_bytes),
         "CROSSINGS_BOARD_MAX_AGE": str(settings.board_max_age),

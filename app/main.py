@@ -11,6 +11,7 @@ from starlette.types import Lifespan
 from app.board.board import Board
 from app.board.front import Front
 from app.board.keeper import Keeper
+from app.changes.history import Standby
 from app.changes.router import router as changes
 from app.config import Settings
 from app.database.sessions import create_engine, create_sessions
@@ -50,6 +51,9 @@ def create_service(settings: Settings | None = None) -> Front:
     board = Board(Watch(), max_age=settings.board_max_age)
     keeper = Keeper(settings.database_url, board)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
+    standby = None
+    if settings.database_read_url is not None:
+        standby = create_engine(settings.database_read_url, pool_size=settings.pool_size)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -60,8 +64,13 @@ def create_service(settings: Settings | None = None) -> Front:
             keeping.cancel()
             await asyncio.wait({keeping})
             await engine.dispose()
+            if standby is not None:
+                await standby.dispose()
 
     app = create_app(settings, lifespan)
+    app.state.standby = None
+    if standby is not None:
+        app.state.standby = Standby(create_sessions(standby), board.watch)
     app.state.sessions = create_sessions(engine)
     app.state.watch = board.watch
     app.state.board = board

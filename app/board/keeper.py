@@ -7,8 +7,7 @@ change number, so that it does not matter which notifications were lost.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 import psycopg
 from sqlalchemy import select
@@ -21,7 +20,7 @@ from app.changes.models import Change
 from app.changes.service import known
 from app.database.connections import Connector
 from app.database.sessions import OPTIONS, create_engine, create_sessions, snapshot
-from app.database.watch import ticks
+from app.database.watch import answer_within, ticks
 from app.http.parameters import Knowledge
 from app.places.models import Crossing
 from app.status.present import present_of
@@ -31,7 +30,6 @@ ANSWER_SECONDS = 1.0
 """After so long without an answer the database counts as lost."""
 RETRY_SECONDS = 0.25
 
-_SLICE = 0.1
 _WARMED_AT_ONCE = 20
 
 _NEWEST = """
@@ -43,7 +41,6 @@ _NEWEST = """
 _OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
 
 _log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
 
 
 class Keeper:
@@ -90,10 +87,10 @@ class Keeper:
 
     async def _follow(self, connection: psycopg.AsyncConnection) -> None:
         """Hear of every commit, and that there was none."""
-        await _soon(connection.execute("LISTEN change"))
+        await answer_within(ANSWER_SECONDS, connection.execute("LISTEN change"))
         while True:
             asked_at = ticks()
-            cursor = await _soon(connection.execute(_NEWEST))
+            cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST))
             change, change_hash, clock, self.schema_revision = await cursor.fetchone() or ()
             self._watch.heard(change, clock, asked_at=asked_at)
             if (change, change_hash or b"") == (self._board.change, self._board.hash):
@@ -184,22 +181,3 @@ async def _warm(entries: Mapping[str, Entry], moment: Moment) -> None:
         entry.view(moment)
         if place % _WARMED_AT_ONCE == 0:
             await asyncio.sleep(0)
-
-
-async def _soon(waiting: Coroutine[object, object, Answer]) -> Answer:
-    """Return what the database answers. Raises TimeoutError when it does not answer in time.
-
-    A pause of this process does not count: the answer may have come meanwhile.
-    """
-    task = asyncio.ensure_future(waiting)
-    waited = 0.0
-    while waited < ANSWER_SECONDS:
-        before = ticks()
-        done, _ = await asyncio.wait({task}, timeout=_SLICE)
-        if done:
-            return task.result()
-        waited += min(ticks() - before, _SLICE) if ticks() - before < 2 * _SLICE else 0
-    for _ in range(2):  # the driver takes the first as leave to ask the server to cancel
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
-    raise TimeoutError(f"no answer within {ANSWER_SECONDS:g} s")

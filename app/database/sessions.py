@@ -58,14 +58,21 @@ async def snapshot(sessions: Sessions) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-async def request_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """Open the transaction of a request; it commits when the endpoint has returned."""
+@asynccontextmanager
+async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    """Open the transaction of a request on the primary."""
     sessions: Sessions = request.app.state.sessions
     watch: Watch = request.app.state.watch
     async with watch.patience(), sessions() as session, session.begin():
         yield session
 
 
+async def _request_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Give the transaction of a request; it commits when the endpoint has returned."""
+    async with transaction(request) as session:
+        yield session
+
+
 # scope="function" commits before the response goes out, so a failed commit is a 5xx and
 # a client never holds a 201 for a row that was rolled back.
-Session = Annotated[AsyncSession, Depends(request_session, scope="function")]
+Session = Annotated[AsyncSession, Depends(_request_session, scope="function")]

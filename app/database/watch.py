@@ -3,16 +3,21 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 PATIENCE = 6.0
 """Seconds that a request waits for a database that is there: a little more than for one lock."""
 
 _AGAIN_AFTER = 0.1
 """Seconds. The driver takes a first cancellation as leave to ask a silent server to cancel."""
+
+_SLICE = 0.1
+
+Answer = TypeVar("Answer")
 
 ticks = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 """Seconds that pass even while the machine sleeps: knowledge grows old then, too."""
@@ -97,3 +102,24 @@ class Watch:
             raise TimeoutError("the database went away") from None
         finally:
             self._waiting.discard(wait)
+
+
+async def answer_within(seconds: float, waiting: Coroutine[object, object, Answer]) -> Answer:
+    """Return what a database answers. Raises TimeoutError when it does not answer in time.
+
+    A pause of this process does not count: the answer may have come meanwhile.
+    """
+    task = asyncio.ensure_future(waiting)
+    waited = 0.0
+    try:
+        while waited < seconds:
+            before = ticks()
+            done, _ = await asyncio.wait({task}, timeout=_SLICE)
+            if done:
+                return task.result()
+            waited += _SLICE if ticks() - before < 2 * _SLICE else 0
+    finally:
+        for _ in range(0 if task.done() else 2):
+            task.cancel()
+            await asyncio.wait({task}, timeout=_AGAIN_AFTER)
+    raise TimeoutError(f"no answer within {seconds:g} s")

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
+from app.changes.history import PresentOrHistorySession
 from app.database.sessions import Session
 from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
 from app.http.bodies import BorderId, CountryCode, CrossingId
@@ -228,7 +229,7 @@ async def list_borders(
 
 @borders.get("/{border_id}", summary="Look at a border", responses=responses(BorderNotFound))
 async def get_border(
-    session: Session,
+    session: PresentOrHistorySession,
     envelope: AskedEnvelope,
     border_id: Annotated[BorderId, Path()],
     knowledge: AskedKnowledge,

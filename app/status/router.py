@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
+from app.changes.history import HistorySession, PresentOrHistorySession
 from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import (
@@ -56,7 +57,7 @@ EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_status(
-    session: Session,
+    session: PresentOrHistorySession,
     envelope: AskedEnvelope,
     crossing_id: CrossingPath,
     knowledge: AskedKnowledge,
@@ -86,7 +87,7 @@ async def get_status(
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_timeline(
-    session: Session,
+    session: HistorySession,
     envelope: AskedEnvelope,
     turn: AskedTurn,
     crossing_id: CrossingPath,
