@@ -5,7 +5,8 @@ The present, and the log as it grows, are the primary's alone: a standby shows c
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.changes.models import Change
 from app.database.sessions import Sessions, transaction
 from app.database.watch import Watch, answer_within, ticks
-from app.http.parameters import AskedKnowledge, At, Knowledge
+from app.http.parameters import Knowledge
 
 PATIENCE = 1.0
 """Seconds until the primary is asked instead."""
@@ -62,33 +63,31 @@ class Standby:
             return session
 
 
-@asynccontextmanager
-async def _history(request: Request, knowledge: Knowledge) -> AsyncIterator[AsyncSession]:
-    standby: Standby | None = request.app.state.standby
-    session = None if standby is None else await standby.session(knowledge)
-    if session is None:
-        async with transaction(request) as session:
-            yield session
-    else:
-        async with session:
-            yield session
+class Opening:
+    """Opens the transaction of a question where it is best answered."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._standby: Standby | None = request.app.state.standby
+
+    @asynccontextmanager
+    async def history(self, knowledge: Knowledge) -> AsyncIterator[AsyncSession]:
+        """Give the session of a question about history."""
+        session = None if self._standby is None else await self._standby.session(knowledge)
+        if session is None:
+            async with transaction(self._request) as session:
+                yield session
+        else:
+            async with session:
+                yield session
+
+    def either(
+        self, at: datetime | None, knowledge: Knowledge
+    ) -> AbstractAsyncContextManager[AsyncSession]:
+        """Give the session of a question about the present, or about history."""
+        if at is None and knowledge == Knowledge():
+            return transaction(self._request)
+        return self.history(knowledge)
 
 
-async def _on_history(request: Request, knowledge: AskedKnowledge) -> AsyncIterator[AsyncSession]:
-    """Open the transaction of a question about history."""
-    async with _history(request, knowledge) as session:
-        yield session
-
-
-async def _on_either(
-    request: Request, knowledge: AskedKnowledge, at: At = None
-) -> AsyncIterator[AsyncSession]:
-    """Open the transaction of a question about the present, or about history."""
-    is_present = at is None and knowledge == Knowledge()
-    opened = transaction(request) if is_present else _history(request, knowledge)
-    async with opened as session:
-        yield session
-
-
-HistorySession = Annotated[AsyncSession, Depends(_on_history, scope="function")]
-PresentOrHistorySession = Annotated[AsyncSession, Depends(_on_either, scope="function")]
+AskedOpening = Annotated[Opening, Depends(Opening)]

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
-from app.changes.history import PresentOrHistorySession
+from app.changes.history import AskedOpening
 from app.database.sessions import Session
 from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
 from app.http.bodies import BorderId, CountryCode, CrossingId
@@ -229,7 +229,7 @@ async def list_borders(
 
 @borders.get("/{border_id}", summary="Look at a border", responses=responses(BorderNotFound))
 async def get_border(
-    session: PresentOrHistorySession,
+    opening: AskedOpening,
     envelope: AskedEnvelope,
     border_id: Annotated[BorderId, Path()],
     knowledge: AskedKnowledge,
@@ -239,9 +239,10 @@ async def get_border(
 
     And what is not covered, plainly.
     """
-    body, asked = await reading.get_border_status(
-        session, border_id=border_id, at=at, knowledge=knowledge
-    )
+    async with opening.either(at, knowledge) as session:
+        body, asked = await reading.get_border_status(
+            session, border_id=border_id, at=at, knowledge=knowledge
+        )
     if at is not None and knowledge != Knowledge():
         envelope.tell_immutable(asked.change)
     else:

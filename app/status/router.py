@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
-from app.changes.history import HistorySession, PresentOrHistorySession
+from app.changes.history import AskedOpening
 from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import (
@@ -57,7 +57,7 @@ EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_status(
-    session: PresentOrHistorySession,
+    opening: AskedOpening,
     envelope: AskedEnvelope,
     crossing_id: CrossingPath,
     knowledge: AskedKnowledge,
@@ -69,9 +69,10 @@ async def get_status(
 
     Asks about now, or about any instant, from all that is known or from what was known.
     """
-    body, asked, validity = await reading.get_status(
-        session, crossing_id=crossing_id, at=at, knowledge=knowledge, traffic=traffic, to=to
-    )
+    async with opening.either(at, knowledge) as session:
+        body, asked, validity = await reading.get_status(
+            session, crossing_id=crossing_id, at=at, knowledge=knowledge, traffic=traffic, to=to
+        )
     if at is None and knowledge == Knowledge():
         envelope.tell_present(asked.change, asked.now, validity)
     elif at is not None and knowledge != Knowledge():
@@ -87,7 +88,7 @@ async def get_status(
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_timeline(
-    session: HistorySession,
+    opening: AskedOpening,
     envelope: AskedEnvelope,
     turn: AskedTurn,
     crossing_id: CrossingPath,
@@ -105,17 +106,18 @@ async def get_timeline(
 ) -> Page[StretchOut]:
     """Return the crossing's history and announced future as periods, the oldest first."""
     after = turn.start(instant)
-    found, asked = await reading.get_timeline(
-        session,
-        crossing_id=crossing_id,
-        knowledge=knowledge,
-        traffic=traffic,
-        to=to,
-        start=start,
-        end=end,
-        after=after,
-        limit=turn.limit + 1,
-    )
+    async with opening.history(knowledge) as session:
+        found, asked = await reading.get_timeline(
+            session,
+            crossing_id=crossing_id,
+            knowledge=knowledge,
+            traffic=traffic,
+            to=to,
+            start=start,
+            end=end,
+            after=after,
+            limit=turn.limit + 1,
+        )
     envelope.tell_change(asked.change)
     # Every page is told from the same knowledge, or a write in between would tear the list.
     pinned = {} if knowledge.known_at else {"known_change": str(asked.change)}
