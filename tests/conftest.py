@@ -117,14 +117,14 @@ def postgres() -> Iterator[Server]:
 @pytest.fixture
 def database(postgres: Server) -> Iterator[Database]:
     """A migrated database without rows, for this test alone."""
-    with _clone(postgres, EMPTY) as found:
+    with clone(postgres, EMPTY) as found:
         yield found
 
 
 @pytest.fixture
 def seeded(postgres: Server) -> Iterator[Database]:
     """A database with the seeds, for this test alone."""
-    with _clone(postgres, SEEDED) as found:
+    with clone(postgres, SEEDED) as found:
         yield found
 
 
@@ -138,7 +138,7 @@ async def api(seeded: Database) -> AsyncIterator[Api]:
 @pytest.fixture(scope="module")
 async def seeded_api(postgres: Server) -> AsyncIterator[Api]:
     """The application on a seeded database that a module's tests share and only read."""
-    with _clone(postgres, SEEDED) as found:
+    with clone(postgres, SEEDED) as found:
         async with found.api() as api:
             yield api
 
@@ -157,7 +157,7 @@ def _roomy_memory() -> Path | None:
 
 
 @contextmanager
-def _clone(server: Server, template: str) -> Iterator[Database]:
+def clone(server: Server, template: str) -> Iterator[Database]:
     name = f"test_{next(_numbers)}"
     with _superuser(server) as connection:
         connection.execute(_create(name, template))

@@ -24,7 +24,7 @@ from app.status.rule.resolution import (
     timeline,
 )
 from app.vocabulary import Certainty, EventKind, Traffic
-from tests.conftest import EMPTY, Database, _clone
+from tests.conftest import EMPTY, Database, clone
 from tests.status.histories import (
     CAR_TO_LT,
     DAY,
@@ -46,7 +46,7 @@ CROSSING = "here"
 @pytest.fixture(scope="module")
 async def session(postgres: Server) -> AsyncIterator[AsyncSession]:
     """A session in which the log is a table of its own, with nothing to guard it."""
-    with _clone(postgres, EMPTY) as database:
+    with clone(postgres, EMPTY) as database:
         async with Database.session(database) as found:
             await found.execute(
                 text("CREATE TEMP TABLE status_event (LIKE public.status_event INCLUDING INDEXES)")

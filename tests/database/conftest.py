@@ -8,7 +8,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from app.embedded import OWNER, SERVICE, Server
-from tests.conftest import EMPTY, Database, _clone
+from tests.conftest import EMPTY, Database, clone
 from tests.database.test_refusals import Log, build
 
 Fields = dict[str, Any]
@@ -52,7 +52,7 @@ class Teller(Log):
 @pytest.fixture(scope="module")
 def ground(postgres: Server) -> Iterator[tuple[Database, UUID]]:
     """A database that a module's tests share, for none takes from it, and the source in it."""
-    with _clone(postgres, EMPTY) as found, found.connect() as connection:
+    with clone(postgres, EMPTY) as found, found.connect() as connection:
         log = Log(connection)
         build(log)
         yield found, log.source

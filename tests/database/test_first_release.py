@@ -12,7 +12,7 @@ from app.embedded import SERVICE, Server
 from app.seeding.files import SEEDS, Seed, SeedDeclaration, Seeds
 from app.seeding.service import load_seeds
 from tests.api import Api
-from tests.conftest import Database, _clone
+from tests.conftest import Database, clone
 from tests.database.first_release import NEWEST, leave_first_release
 
 Rows = list[tuple[Any, ...]]
@@ -49,7 +49,7 @@ LOG = {
 @pytest.fixture
 def left(postgres: Server) -> Iterator[Database]:
     """A database as the first release left it."""
-    with _clone(postgres, "template1") as found:
+    with clone(postgres, "template1") as found:
         leave_first_release(found)
         yield found
 

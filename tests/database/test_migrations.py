@@ -18,7 +18,7 @@ from app.embedded import SERVICE, Server
 from app.seeding.files import SEEDS, Seeds
 from app.seeding.service import load_seeds
 from tests.commands import PATIENCE, Done, environment, finish, run, start
-from tests.conftest import Database, _clone
+from tests.conftest import Database, clone
 from tests.servers import free_port
 
 SCRIPTS = ScriptDirectory.from_config(schema._config())
@@ -56,7 +56,7 @@ Schema = list[tuple[str, str, str]]
 @pytest.fixture
 def nothing(postgres: Server) -> Iterator[Database]:
     """A database in which nothing was made yet."""
-    with _clone(postgres, "template1") as found:
+    with clone(postgres, "template1") as found:
         yield found
 
 

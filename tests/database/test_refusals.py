@@ -20,7 +20,7 @@ from sqlalchemy import Table
 
 from app.database.schema import metadata
 from app.embedded import OWNER, SERVICE, SUPERUSER, Server
-from tests.conftest import EMPTY, Database, _clone
+from tests.conftest import EMPTY, Database, clone
 
 HERE, THERE = "here", "there"
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -146,7 +146,7 @@ def build(log: Log) -> None:
 @pytest.fixture(scope="module")
 def built(postgres: Server) -> Iterator[tuple[Database, UUID]]:
     """A database that the tests share, for none takes from it, and the source in it."""
-    with _clone(postgres, EMPTY) as found, found.connect() as connection:
+    with clone(postgres, EMPTY) as found, found.connect() as connection:
         log = Log(connection)
         build(log)
         yield found, log.source

@@ -1,0 +1,55 @@
+"""The service and, behind its board, the ordinary routes alone."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from app.board.board import Board
+from app.embedded import Server
+from app.http.caching import Cached
+from tests.api import Api
+from tests.conftest import SEEDED, Database, clone, started
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a reader meets, what is behind it, and the state between the two."""
+
+    front: Api
+    routes: httpx2.AsyncClient
+    board: Board
+
+    async def both(self, address: str, **headers: str) -> tuple[httpx2.Response, httpx2.Response]:
+        """Ask the board and then the routes, once the board knows all that there is."""
+        newest = (await self.routes.get("/v1/crossings?limit=1")).headers["change-number"]
+        assert await self.board.reached(int(newest), within=30)
+        by_board = await self.front.client.get(address, headers=headers)
+        return by_board, await self.routes.get(address, headers=headers)
+
+
+@asynccontextmanager
+async def sides_of(database: Database, **settings: object) -> AsyncIterator[Sides]:
+    async with started(database.url, **settings) as (service, client):
+        assert await service.board.reached(0, within=60)
+        transport = httpx2.ASGITransport(app=Cached(service.application))
+        async with httpx2.AsyncClient(
+            transport=transport, base_url="http://crossings.test"
+        ) as routes:
+            yield Sides(Api(client, await database.new_key()), routes, service.board)
+
+
+@pytest.fixture
+async def sides(seeded: Database) -> AsyncIterator[Sides]:
+    async with sides_of(seeded) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+async def read_sides(postgres: Server) -> AsyncIterator[Sides]:
+    """Those of a database that a module's tests share and only read."""
+    with clone(postgres, SEEDED) as database:
+        async with sides_of(database) as found:
+            yield found
