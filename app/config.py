@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     )
     board_max_age: int = Field(
         900,
-        ge=10,
+        ge=1,
         description="Seconds without the database after which no open is told any more.",
     )
     drain_seconds: int = Field(
