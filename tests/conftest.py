@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import embedded
 from app.access.service import create_key
@@ -81,12 +83,23 @@ class Database:
             yield Api(client, await self.new_key())
 
 
+def logging_faults(app: ASGIApp) -> ASGIApp:
+    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception:
+            logging.getLogger(__name__).exception("%s failed", scope["path"])
+            raise
+
+    return logged
+
+
 @asynccontextmanager
 async def started(url: str, **settings: object) -> AsyncIterator[tuple[Front, httpx2.AsyncClient]]:
     """Give the real service on the database at ``url``, be there one or not, and a client."""
     service = create_service(Settings.model_validate({"database_url": url, **settings}))
-    # Like a server: an exception that went unhandled is answered, not raised.
-    transport = httpx2.ASGITransport(app=service, raise_app_exceptions=False)
+    # Like a server: an exception that went unhandled is logged and answered, not raised.
+    transport = httpx2.ASGITransport(app=logging_faults(service), raise_app_exceptions=False)
     async with (
         service.application.router.lifespan_context(service.application),
         httpx2.AsyncClient(transport=transport, base_url="http://crossings.test") as client,

@@ -1,0 +1,189 @@
+"""Two workers, random writes, a moving clock: each board is what the whole log says."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from app.board.views import Moment
+from app.embedded import Server
+from tests.api import Json, citation, crossing, decision
+from tests.board.conftest import Sides, sides_of
+from tests.conftest import EMPTY, clone
+
+_numbers = count(1)
+TRAFFIC = ["car", "truck"]
+DAYS = st.integers(-800, 90).map(lambda days: timedelta(days=days, hours=days % 7))
+SCOPE = st.fixed_dictionaries(
+    {
+        "sides": st.sampled_from([["LT"], ["BY"], ["BY", "LT"]]),
+        "traffic": st.sampled_from([None, None, ["car"], ["truck"]]),
+        "to": st.sampled_from([None, None, "LT", "BY"]),
+    }
+)
+
+
+class Workers(RuleBasedStateMachine):
+    """Writers use either worker; readers of both see the same, and what the log says."""
+
+    portal: BlockingPortal
+    workers: tuple[Sides, Sides]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.here: list[str] = []
+        self.standing: dict[str, str] = {}
+        self.change = 0
+
+    @initialize(days=st.integers(1, 60))
+    def add_crossings(self, days: int) -> None:
+        for _ in range(2):
+            name = f"crossing-{next(_numbers)}"
+            body = crossing(name, traffic=TRAFFIC, confirm_within_days=days)
+            self._write(0, "/v1/crossings", body)
+            self.here.append(name)
+
+    @rule(
+        worker=st.sampled_from([0, 1]),
+        both=st.booleans(),
+        status=st.sampled_from(["open", "restricted", "closed"]),
+        start=DAYS,
+        length=st.none() | st.integers(1, 300).map(lambda hours: timedelta(hours=hours)),
+        is_announced=st.booleans(),
+        certainty=st.sampled_from(["confirmed", "confirmed", "reported", "unconfirmed"]),
+        scope=SCOPE,
+    )
+    def declare(
+        self,
+        *,
+        worker: int,
+        both: bool,
+        status: str,
+        start: timedelta,
+        length: timedelta | None,
+        is_announced: bool,
+        certainty: str,
+        scope: dict[str, object],
+    ) -> None:
+        begins = datetime.now(UTC) + start
+        ends = None if length is None else (begins + length).isoformat()
+        body = decision(
+            crossings=self.here if both else self.here[:1],
+            status=status,
+            effective={"from": begins.isoformat(), "until": None if is_announced else ends},
+            expected_until=ends if is_announced else None,
+            certainty=certainty,
+            **scope,
+        )
+        for event in self._write(worker, "/v1/events", body)["events"]:  # type: ignore[union-attr]
+            assert isinstance(event, dict)
+            self.standing[str(event["id"])] = str(event["crossing"])
+
+    @rule(worker=st.sampled_from([0, 1]), ago=st.integers(0, 700), scope=SCOPE)
+    def confirm(self, *, worker: int, ago: int, scope: dict[str, object]) -> None:
+        checked = datetime.now(UTC) - timedelta(days=ago, seconds=5)
+        body = {"confirmed_at": checked.isoformat(), "citations": [citation()], **scope}
+        self._write(worker, f"/v1/crossings/{self.here[0]}/confirmations", body)
+
+    @rule(worker=st.sampled_from([0, 1]), which=st.integers(0, 99), start=DAYS)
+    def correct(self, *, worker: int, which: int, start: timedelta) -> None:
+        if not self.standing:
+            return
+        event, where = sorted(self.standing.items())[which % len(self.standing)]
+        begins = datetime.now(UTC) + start
+        body = decision(
+            crossings=[where], supersedes=[event], effective={"from": begins.isoformat()}
+        )
+        del self.standing[event]
+        self._write(worker, "/v1/events", body)
+
+    @rule(worker=st.sampled_from([0, 1]), which=st.integers(0, 99))
+    def retract(self, *, worker: int, which: int) -> None:
+        if not self.standing:
+            return
+        event = sorted(self.standing)[which % len(self.standing)]
+        del self.standing[event]
+        body: dict[str, object] = {"reason": {"code": "other", "text": "A mistake"}}
+        self._write(worker, f"/v1/events/{event}/retraction", body)
+
+    @rule(days=st.integers(1, 90))
+    def be_patient(self, days: int) -> None:
+        path = f"/v1/crossings/{self.here[1]}"
+        body = {"confirm_within_days": days, "citations": [citation()]}
+        answer = self.portal.call(self.workers[0].front.patch, path, body)
+        assert answer.status_code == 200
+        self.change = int(answer.headers["change-number"])
+
+    @rule(worker=st.sampled_from([0, 1]), ahead=st.integers(0, 200_000))
+    def look_ahead(self, *, worker: int, ahead: int) -> None:
+        """Let the clock of a worker's board move on: it is what the log says for that instant."""
+        at = datetime.now(UTC) + timedelta(minutes=ahead)
+        for name in self.here:
+            self.portal.call(self._compare_at, self.workers[worker], name, at)
+
+    @invariant()
+    def both_boards_are_what_the_routes_say(self) -> None:
+        for worker in self.workers if self.here else ():
+            self.portal.call(self._compare_now, worker)
+
+    async def _compare_now(self, worker: Sides) -> None:
+        demanded = {"At-Least-Change": str(self.change)}
+        for name in self.here:
+            for address in (f"/v1/crossings/{name}", f"/v1/crossings/{name}/status?to=LT"):
+                by_board = await worker.front.client.get(address, headers=demanded)
+                by_routes = await worker.routes.get(address)
+                assert by_board.content == by_routes.content
+                assert by_board.headers["etag"] == by_routes.headers["etag"]
+                assert by_board.headers["last-modified"] == by_routes.headers["last-modified"]
+
+    async def _compare_at(self, worker: Sides, name: str, at: datetime) -> None:
+        assert await worker.board.reached(self.change, within=30)
+        entry = worker.board.entry(name)
+        assert entry is not None
+        view = entry.view(Moment(at))
+        assert view is not None
+        asked = await worker.routes.get(
+            f"/v1/crossings/{name}/status", params={"at": at.isoformat()}
+        )
+        told = f'"at":"{asked.json()["at"]}"'
+        assert view.status.decode() == asked.text.replace(told, '"at":null')
+
+    def _write(self, worker: int, path: str, body: dict[str, object]) -> Json:
+        answer = self.portal.call(self.workers[worker].front.post, path, body)
+        assert answer.status_code == 201, answer.text
+        self.change = int(answer.headers["change-number"])
+        written: Json = answer.json()
+        return written
+
+
+@contextmanager
+def two_workers(server: Server) -> Iterator[tuple[BlockingPortal, tuple[Sides, Sides]]]:
+    with ExitStack() as stack:
+        database = stack.enter_context(clone(server, EMPTY))
+        portal = stack.enter_context(start_blocking_portal("asyncio"))
+        one, other = (
+            stack.enter_context(portal.wrap_async_context_manager(sides_of(database)))
+            for _ in range(2)
+        )
+        yield portal, (one, other)
+
+
+@pytest.mark.timeout(900)
+def test_every_board_is_what_the_log_says(postgres: Server) -> None:
+    with two_workers(postgres) as (Workers.portal, Workers.workers):
+        run_state_machine_as_test(
+            Workers,
+            settings=settings(max_examples=8, stateful_step_count=10, deadline=None),
+        )
