@@ -20,7 +20,7 @@ from app.changes.models import Change
 from app.changes.service import known
 from app.database.connections import Connector
 from app.database.sessions import OPTIONS, create_engine, create_sessions, snapshot
-from app.database.watch import answer_within, ticks
+from app.database.watch import answer_within, reason, ticks
 from app.http.parameters import Knowledge
 from app.places.models import Crossing
 from app.status.present import present_of
@@ -82,7 +82,7 @@ class Keeper:
 
     def _lose(self, error: Exception) -> None:
         if not self._watch.is_lost:
-            _log.warning("The database is lost: %s", error)
+            _log.warning("The database is lost: %s", reason(error))
         self._watch.lost()
 
     async def _follow(self, connection: psycopg.AsyncConnection) -> None:
@@ -110,7 +110,7 @@ class Keeper:
                 async with self._watch.patience(None):
                     await self._load()
             except _OUTAGES as error:
-                _log.warning("The board could not be brought up to date: %s", error)
+                _log.warning("The board could not be brought up to date: %s", reason(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 self._behind.set()
             except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
@@ -134,7 +134,6 @@ class Keeper:
                 session, crossings, now=newest.now, known_change=newest.change
             )
         entries = {name: Entry(present) for name, present in presents.items()}
-        await _warm(entries, Moment(newest.now))
         board.take(
             entries,
             change=newest.change,
@@ -142,6 +141,7 @@ class Keeper:
             as_of=asked_at,
             whole=touched is None,
         )
+        await _warm(entries, Moment(newest.now))
 
     async def _touched(self, session: AsyncSession) -> set[str] | None:
         """Return the crossings that changes unknown to the board touch; None for all of them.
@@ -176,7 +176,7 @@ async def _hash_of(session: AsyncSession, change: int) -> bytes:
 
 
 async def _warm(entries: Mapping[str, Entry], moment: Moment) -> None:
-    """Work the answers out before they are asked for, a few at a time: others go on meanwhile."""
+    """Work answers out before they are asked for, a few at a time: others go on meanwhile."""
     for place, entry in enumerate(entries.values()):
         entry.view(moment)
         if place % _WARMED_AT_ONCE == 0:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.models import Change
 from app.database.sessions import Sessions, transaction
-from app.database.watch import Watch, answer_within, ticks
+from app.database.watch import Watch, answer_within, reason, ticks
 from app.http.parameters import Knowledge
 
 PATIENCE = 1.0
@@ -42,7 +42,7 @@ class Standby:
         try:
             return await answer_within(PATIENCE, self._open(knowledge))
         except (SQLAlchemyError, TimeoutError) as error:
-            _log.warning("The standby does not answer: %s", error)
+            _log.warning("The standby does not answer: %s", reason(error))
             self._left_alone_until = ticks() + REST_SECONDS
             return None
 

@@ -123,3 +123,8 @@ async def answer_within(seconds: float, waiting: Coroutine[object, object, Answe
             task.cancel()
             await asyncio.wait({task}, timeout=_AGAIN_AFTER)
     raise TimeoutError(f"no answer within {seconds:g} s")
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong in the database's own words, without the statement and its data."""
+    return str(getattr(error, "orig", None) or error)

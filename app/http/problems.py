@@ -17,6 +17,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
+from app.database.watch import reason
 from app.errors import FieldError, Problem
 from app.http.bodies import UNTOLD
 
@@ -185,7 +186,7 @@ def _on_refusal(request: Request, error: Exception) -> Response:
 
 
 def _on_outage(_: Request, error: Exception) -> Response:
-    _log.warning("The database did not answer: %s", error)
+    _log.warning("The database did not answer: %s", reason(error))
     return render(
         errors.Unavailable(
             "The database did not answer in time. Nothing was changed, or the outcome is"

@@ -1,5 +1,6 @@
 """Read crossings' details as known at a change. Knows nothing of statuses."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -99,18 +100,10 @@ async def crossing_details(
     changes = {one.version.change for one in found}
     ids = {one.id for one in found}
     rows = select(Citation).where(Citation.crossing_id.in_(ids), Citation.version.in_(changes))
-    cited = list(await session.scalars(rows.order_by(Citation.id)))
-    return {
-        one.id: details_out(
-            one,
-            [
-                citation
-                for citation in cited
-                if (citation.crossing_id, citation.version) == (one.id, one.version.change)
-            ],
-        )
-        for one in found
-    }
+    cited: defaultdict[tuple[str | None, int | None], list[Citation]] = defaultdict(list)
+    for citation in await session.scalars(rows.order_by(Citation.id)):
+        cited[citation.crossing_id, citation.version].append(citation)
+    return {one.id: details_out(one, cited[one.id, one.version.change]) for one in found}
 
 
 async def versions_told(

@@ -110,10 +110,12 @@ async def citations_of(
 ) -> dict[UUID, list[CitationOut]]:
     """Return the citations of each of ``subject``, a column, in the order they were given."""
     found: dict[UUID, list[CitationOut]] = {one: [] for one in ids}
-    rows = select(subject, Citation).where(subject.in_(found)).order_by(Citation.id)
-    for one, row in await session.execute(rows):
+    rows = select(subject, Citation.source_id, Citation.locator, Citation.basis)
+    for one, source, locator, basis in await session.execute(
+        rows.where(subject.in_(found)).order_by(Citation.id)
+    ):
         if one is not None:
-            found[one].append(citation_out(row))
+            found[one].append(CitationOut(source=source, locator=locator, basis=Basis(basis)))
     return found
 
 
