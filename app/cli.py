@@ -342,6 +342,7 @@ def _serve(settings: Settings, database: Database) -> None:
         factory=True,
         host=settings.host,
         port=settings.port,
+        forwarded_allow_ips=settings.trusted_proxies,
         workers=settings.workers,
         access_log=False,
         log_level="warning",

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses or networks of proxies whose `X-Forwarded-Proto` counts, or `*`.",
+    )
     workers: int = Field(1, ge=1, description="Processes that serve.")
     pool_size: int = Field(20, ge=1, description="Database connections of each process.")
     max_body_bytes: int = Field(
