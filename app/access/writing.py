@@ -104,6 +104,9 @@ class Writer:
         request_hash = self._request_hash(body)
         kept = await self._kept()
         if kept is not None:
+            # The first commit may have waited in vain for a standby: the next one waits again,
+            # but only if it has something to write.
+            await self.session.execute(select(func.pg_logical_emit_message(True, "replay", "")))
             return _replay(kept, request_hash)
         response = _answer(await write(self.session, self.reporter), status)
         self.session.add(
