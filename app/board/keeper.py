@@ -92,8 +92,8 @@ class Keeper:
             asked_at = ticks()
             cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST))
             change, change_hash, clock, self.schema_revision = await cursor.fetchone() or ()
-            self._watch.heard(change, clock, asked_at=asked_at)
-            if (change, change_hash or b"") == (self._board.change, self._board.hash):
+            self._watch.heard(change, change_hash or b"", clock, asked_at=asked_at)
+            if (change, self._watch.hash) == (self._board.change, self._board.hash):
                 self._board.confirm(asked_at)
             else:
                 self._behind.set()

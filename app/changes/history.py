@@ -47,12 +47,22 @@ class Standby:
             return None
 
     async def _open(self, knowledge: Knowledge) -> AsyncSession | None:
-        newest = select(Change.number, Change.recorded_at).order_by(Change.number.desc()).limit(1)
+        heard, heard_hash = self._watch.change, self._watch.hash
+        hash_there = select(Change.hash).where(Change.number == heard).scalar_subquery()
+        newest = (
+            select(Change.number, Change.recorded_at, hash_there)
+            .order_by(Change.number.desc())
+            .limit(1)
+        )
         async with AsyncExitStack() as unless_kept:
             session = await unless_kept.enter_async_context(self._sessions())
-            number, recorded_at = (await session.execute(newest)).one_or_none() or (0, None)
+            found = (await session.execute(newest)).one_or_none()
+            number, recorded_at, found_hash = found or (0, None, None)
             # What this process has told already must be in the answer.
-            if number < max(self._watch.change, knowledge.known_change or 0):
+            if (found_hash or b"") != heard_hash or number < (knowledge.known_change or 0):
+                return None
+            # More than the primary has may be what was lost when that took over.
+            if number > heard and not self._watch.is_lost:
                 return None
             # Only a later change shows that all those before the instant are here.
             if knowledge.known_at is not None and (

@@ -37,6 +37,8 @@ class Watch:
     def __init__(self) -> None:
         self.change = 0
         """The newest change heard of."""
+        self.hash = b""
+        """Of that change: it tells one history from another."""
         self.offset = 0.0
         """What `ticks` lacks to the database's clock, in seconds of 1970."""
         self.heard_at = -math.inf
@@ -53,7 +55,7 @@ class Watch:
         """Return the present by the database's clock, in seconds of 1970."""
         return ticks() + self.offset
 
-    def heard(self, change: int, clock: float, *, asked_at: float) -> None:
+    def heard(self, change: int, change_hash: bytes, clock: float, *, asked_at: float) -> None:
         """Take in an answer: the newest change, and the clock at some time since ``asked_at``.
 
         The offset moves only as far as the answer contradicts it, so that time neither
@@ -64,7 +66,7 @@ class Watch:
             self.offset = clock - (asked_at + heard_at) / 2
         else:
             self.offset = min(max(self.offset, clock - heard_at), clock - asked_at)
-        self.change = change
+        self.change, self.hash = change, change_hash
         self.heard_at = heard_at
         self.is_lost = False
 
