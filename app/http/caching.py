@@ -55,9 +55,9 @@ def cache_control(due_in: float, trust_in: float) -> str:
     """Return how long to keep what differs in ``due_in`` seconds, which may be infinite.
 
     ``trust_in`` is for how long the knowledge behind it may be relied on without more. Less
-    a second: headers may be told again for so long.
+    two seconds: headers may be told again for one, and nginx counts whole seconds, one too many.
     """
-    limit = int(max(0.0, min(due_in, trust_in) - 1))
+    limit = int(max(0.0, min(due_in, trust_in) - 2))
     fresh = min(FRESH_SECONDS, limit)
     meanwhile = min(REVALIDATE_SECONDS, limit - fresh)
     if_error = limit - fresh
