@@ -4,7 +4,7 @@ import contextlib
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +79,12 @@ def service(
     data_dir: Path | None = None,
     database_url: str | None = None,
     drain_seconds: int = 5,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
-    """Run `crossings serve` until the block ends; see that it leaves no process behind."""
+    """Run `crossings serve` until the block ends; see that it leaves no process behind.
+
+    ``more`` are settings, by their names in the environment.
+    """
     port = port or free_port()
     settings = {"CROSSINGS_DRAIN_SECONDS": str(drain_seconds)}
     if database_url:
@@ -92,7 +96,7 @@ def service(
             [BIN / "crossings", "serve", "--port", str(port), *options],
             stdout=output,
             stderr=output,
-            env=environment() | settings,
+            env=environment() | settings | dict(more or {}),
         )
     running = Service(process, port, log)
     try:
