@@ -53,6 +53,15 @@ def test_the_container_files_set_only_settings() -> None:
         assert set(used) <= names, file
 
 
+def test_the_cache_asks_the_containers_that_there_are() -> None:
+    nginx = (PROJECT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    compose = (PROJECT / "docker-compose.yml").read_text(encoding="utf-8")
+
+    servers = re.findall(r"^\s*server ([^:\s]+):8000 ", nginx, re.MULTILINE)
+    assert servers == ["api-1", "api-2"]
+    assert servers == re.findall(r"^  (api-\d+):", compose, re.MULTILINE)
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the commands use curl")
 def test_the_first_five_minutes_work_as_written(tmp_path: Path) -> None:
     """Each block of commands runs, and its last output holds what the README shows."""
