@@ -21,7 +21,7 @@ from tests.faults.servers import (
     write_on,
 )
 from tests.scale.clusters import SYNCHRONOUS, Cluster, Pair, pair
-from tests.servers import eventually, service
+from tests.servers import CALM_SECONDS, eventually, service
 
 PAST = "2023-09-01T00:00:00Z"
 PRESENT = (f"/v1/crossings/{SUMSKAS}/status", "/v1/crossings", "/v1/borders")
@@ -65,6 +65,7 @@ async def test_the_standby_answers_history_and_the_primary_what_it_cannot(
             assert timeline.status_code == 200
             assert_unavailable(await api.get("/v1/changes"))
 
+        await until_ready(api)
         standby.kill()
         await api.status(at=PAST)
 
@@ -153,6 +154,13 @@ async def test_what_a_late_standby_never_had_is_not_told_any_more(asynchronous: 
             await api.declare(status="restricted")
             told = await api.status(at="2199-01-01T00:00:00Z")
             assert told["sides"] == {"BY": "unknown", "LT": "restricted"}
+
+
+async def until_ready(api: Api) -> None:
+    """Wait until the primary is heard again."""
+    with anyio.fail_after(CALM_SECONDS):
+        while (await api.get("/health/ready")).json()["status"] != "ready":  # noqa: ASYNC110
+            await anyio.sleep(0.01)
 
 
 async def read_on(api: Api, seen: list[httpx2.Response], *, stop: anyio.Event) -> None:
