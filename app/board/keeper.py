@@ -6,8 +6,10 @@ change number, so that it does not matter which notifications were lost.
 """
 
 import asyncio
+import gc
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy import select
@@ -31,6 +33,8 @@ ANSWER_SECONDS = 1.0
 RETRY_SECONDS = 0.25
 
 _WARMED_AT_ONCE = 20
+_MANY = 1_000_000
+"""Objects: of a board with thousands of crossings."""
 
 _NEWEST = """
     SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
@@ -108,7 +112,8 @@ class Keeper:
             self._behind.clear()
             try:
                 async with self._watch.patience(None):
-                    await self._load()
+                    with _collecting_nothing():
+                        await self._load()
             except _OUTAGES as error:
                 _log.warning("The board could not be brought up to date: %s", reason(error))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -173,6 +178,23 @@ async def _all_crossings(session: AsyncSession) -> list[str]:
 async def _hash_of(session: AsyncSession, change: int) -> bytes:
     """Return the hash of a change; empty before the first."""
     return await session.scalar(select(Change.hash).where(Change.number == change)) or b""
+
+
+@contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """Put the garbage collector off, and keep it off what a large board has come to hold.
+
+    All that is loaded is there to stay: to look through it again and again, while it grows and
+    ever after, takes as long as to load it.
+    """
+    gc.disable()
+    before = gc.get_count()[0]
+    try:
+        yield
+    finally:
+        if gc.get_count()[0] - before > _MANY:
+            gc.freeze()
+        gc.enable()
 
 
 async def _warm(entries: Mapping[str, Entry], moment: Moment) -> None:

@@ -31,14 +31,15 @@ from app.status.rule.history import History
 from app.status.rule.resolution import present_period, timeline
 from app.status.schemas import EventOut
 
-_BATCH = 1_000
-_DEPTHS = (timedelta(days=30), timedelta(days=365), None)
+_BATCH = 2_500
+_DEPTHS = (timedelta(days=30), timedelta(days=90), timedelta(days=365), None)
 """How far back a log is looked at, the next only where the one before did not reach."""
 
 # `reach` is the last instant that an event speaks about, `heard` the newest evidence that it
 # had given by :since, `said` when it was said at the latest. What a firm declaration without an
 # end lifts by :since stays lifted, so that it speaks as evidence only; a correction, which was
-# said when its target was, is not relied on to lift. Corrections need what they correct.
+# said when its target was, is not relied on to lift. Corrections need what they correct; these
+# are few, which the planner cannot know (OFFSET 0 keeps it to the index).
 _KEPT = text("""
     WITH RECURSIVE standing AS (
         SELECT id, supersedes, crossing_id, sides, traffic, "to", recorded_at, confirmed_at,
@@ -77,7 +78,10 @@ _KEPT = text("""
         WHERE last_word >= heard OR (endless AND (rumour OR NOT lifted))
         UNION
         SELECT target.id, target.supersedes
-        FROM kept JOIN status_event target ON target.id = kept.supersedes
+        FROM kept CROSS JOIN LATERAL (
+            SELECT id, supersedes FROM status_event WHERE id = kept.supersedes OFFSET 0
+        ) target
+        WHERE kept.supersedes IS NOT NULL
     )
     SELECT id FROM kept
 """).bindparams(
@@ -148,8 +152,8 @@ async def _rows(
         rows = await _cut(session, sorted(pending), since)
         for name in list(pending):
             found[name] = rows.get(name, [])
-            started, _ = present_period(timeline(history_of(details[name], found[name])), now)
-            if started is not None and started > since:
+            began, _ = present_period(timeline(history_of(details[name], found[name])), now)
+            if began is not None and began > since:
                 pending.discard(name)
         if not pending:
             break
