@@ -60,15 +60,14 @@ async def bench_at(database: Database, url: str) -> AsyncIterator[Bench]:
 
 
 READS = [
-    f"/v1/crossings/{SUMSKAS}/status",
+    f"/v1/crossings/{SUMSKAS}/status?at=2023-09-01T00:00:00Z",
     f"/v1/crossings/{SUMSKAS}/timeline",
-    "/v1/crossings",
+    "/v1/crossings?mode=road",
     "/v1/events",
-    "/v1/borders",
+    "/v1/borders?country=LT",
     "/v1/notices",
     "/v1/incidents",
     "/v1/changes",
-    "/health/ready",
 ]
 
 
