@@ -15,8 +15,11 @@ from app.errors import FieldError, Invalid, UnsupportedMediaType
 from app.http.bodies import QueryInstant
 
 
-def refuse_unknown(request: Request) -> None:
+# Asynchronous although it waits for nothing: the framework would run it in a thread.
+async def refuse_unknown(request: Request) -> None:
     """Refuse query parameters that the operation does not have, and repeated single ones."""
+    if not request.query_params:
+        return
     route = request.scope["route"]
     assert isinstance(route, APIRoute)
     known = {
