@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from app.status.reading import clipped
 from app.status.rule.history import (
     Answer,
     Confirmation,
@@ -174,6 +175,15 @@ def test_the_timeline_is_the_naive_one_where_much_is_said_of_one_lane(history: H
 def test_the_timeline_is_the_naive_one(history: History, data: st.DataObject) -> None:
     known_at = data.draw(st.sampled_from(knowledge(history)), label="known_at")
     assert timeline(history, known_at) == oracle.timeline(history, known_at)
+
+
+@thorough
+@given(histories(), st.data())
+def test_the_timeline_from_an_instant_on_is_the_whole_one_cut_there(
+    history: History, data: st.DataObject
+) -> None:
+    since = data.draw(st.sampled_from(around(oracle.boundaries(history))) | NEARBY, label="since")
+    assert timeline(history, since=since) == tuple(clipped(timeline(history), since, None))
 
 
 # Since, until and the next change

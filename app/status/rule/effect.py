@@ -26,7 +26,7 @@ _Difference = tuple[LaneState, LaneState]
 
 def effects(without: History, with_it: History, *, since: datetime) -> list[Effect]:
     """Return where a lane's status, ``last_known`` or deciding event differs from ``since`` on."""
-    pairs = list(_pairs(timeline(without), timeline(with_it), since))
+    pairs = list(_pairs(timeline(without, since=since), timeline(with_it, since=since), since))
     lanes_by_period: defaultdict[tuple[datetime, datetime | None, Status, Status], list[Lane]]
     lanes_by_period = defaultdict(list)
     for place, lane in enumerate(with_it.lanes):

@@ -108,23 +108,25 @@ class Group:
     def state(self, decider: Said | None, at: datetime) -> State:
         return next(state for _, state in self._states(decider, at, at + _TICK))
 
-    def states(self) -> list[tuple[datetime, State]]:
-        """Return the lane's states over all time, each with the instant it begins."""
+    def states(self, since: datetime = ALWAYS) -> list[tuple[datetime, State]]:
+        """Return the lane's states from ``since`` on, each with the instant it begins."""
         found: list[tuple[datetime, State]] = []
-        for (start, decider), (end, _) in pairwise([*self._deciders(), (NEVER, None)]):
+        for (start, decider), (end, _) in pairwise([*self._deciders(since), (NEVER, None)]):
             for instant, state in self._states(decider, start, end):
                 if not found or found[-1][1] != state:
                     found.append((instant, state))
         return found
 
-    def _deciders(self) -> Iterator[tuple[datetime, Said | None]]:
+    def _deciders(self, since: datetime) -> Iterator[tuple[datetime, Said | None]]:
         begins: defaultdict[datetime, list[Said]] = defaultdict(list)
         ends: defaultdict[datetime, list[Said]] = defaultdict(list)
         for one in self.declarations:
-            begins[one.event.start].append(one)
-            ends[one.end].append(one)
-        sides = {side: InForce() for side in self.sides}
-        yield ALWAYS, None
+            if one.event.start > since:
+                begins[one.event.start].append(one)
+            if one.end > since:
+                ends[one.end].append(one)
+        sides = self.in_force(since)
+        yield since, decider_of(sides.values())
         for instant in sorted((begins.keys() | ends.keys()) - {NEVER}):
             for one in ends.get(instant, ()):
                 for side in one.event.sides:

@@ -139,12 +139,17 @@ def resolve(history: History, at: datetime, known_at: datetime | None = None) ->
     return _Known(history, known_at).answer(at)
 
 
-def timeline(history: History, known_at: datetime | None = None) -> tuple[Stretch, ...]:
-    """Return all time as maximal stretches of one answer; the outer bounds are None."""
+def timeline(
+    history: History, known_at: datetime | None = None, *, since: datetime = ALWAYS
+) -> tuple[Stretch, ...]:
+    """Return all time from ``since`` on as maximal stretches of one answer.
+
+    The last has no end, and the first no start unless it is ``since``.
+    """
     groups = _Known(history, known_at).groups
     changes: defaultdict[datetime, list[tuple[int, State]]] = defaultdict(list)
     for place, group in enumerate(groups):
-        for instant, state in group.states():
+        for instant, state in group.states(since):
             changes[instant].append((place, state))
     places = {lane: place for place, group in enumerate(groups) for lane in group.lanes}
     states = [State()] * len(groups)
