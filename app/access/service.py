@@ -6,13 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import iso3166
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.keys import Key, new_key, parse_key
 from app.access.models import ApiKey, KeyRevocation
 from app.errors import Forbidden, Unauthorized, invalid
 from app.vocabulary import KeyScope
+
+_VALID = (
+    select(ApiKey.id, ApiKey.name, ApiKey.secret_hash, ApiKey.scopes, ApiKey.sides)
+    .outerjoin(KeyRevocation, KeyRevocation.key_id == ApiKey.id)
+    .where(
+        ApiKey.id == bindparam("key_id"),
+        KeyRevocation.key_id.is_(None),
+        ApiKey.expires_at.is_(None) | (ApiKey.expires_at > func.now()),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +104,7 @@ async def authenticate(session: AsyncSession, token: str | None) -> Reporter:
     key = parse_key(token) if token else None
     row = None
     if key is not None:
-        row = (
-            await session.execute(
-                select(ApiKey)
-                .outerjoin(KeyRevocation, KeyRevocation.key_id == ApiKey.id)
-                .where(
-                    ApiKey.id == key.id,
-                    KeyRevocation.key_id.is_(None),
-                    ApiKey.expires_at.is_(None) | (ApiKey.expires_at > func.now()),
-                )
-            )
-        ).scalar_one_or_none()
+        row = (await session.execute(_VALID, {"key_id": key.id})).one_or_none()
     if key is None or row is None or not hmac.compare_digest(row.secret_hash, key.secret_hash):
         raise Unauthorized(
             "Send a valid key: Authorization: Bearer KEY.",

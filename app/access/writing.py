@@ -13,13 +13,13 @@ import rfc8785
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, JsonValue
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import KeptAnswer
 from app.access.service import Reporter, authenticate
-from app.database.sessions import Session
+from app.database.sessions import Session, append
 from app.errors import (
     Forbidden,
     KeyInFlight,
@@ -45,6 +45,14 @@ WRITE_PROBLEMS = (
 """What every write can give besides its own problems."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
+
+_LOCK = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(:key_id || ' ' || :idempotency_key, 0))"
+)
+_KEPT = select(KeptAnswer).where(
+    KeptAnswer.key_id == bindparam("key_id"),
+    KeptAnswer.idempotency_key == bindparam("idempotency_key"),
+)
 
 ValidateOnly = Annotated[
     bool,
@@ -109,20 +117,19 @@ class Writer:
             await self.session.execute(select(func.pg_logical_emit_message(True, "replay", "")))
             return _replay(kept, request_hash)
         response = _answer(await write(self.session, self.reporter), status)
-        self.session.add(
-            KeptAnswer(
-                key_id=self.reporter.key_id,
-                idempotency_key=self.idempotency_key,
-                request_hash=request_hash,
-                status=response.status_code,
-                headers={
-                    name: response.headers[name]
-                    for name in ("location", "change-number")
-                    if name in response.headers
-                },
-                body=bytes(response.body),
-            )
+        answer = KeptAnswer(
+            key_id=self.reporter.key_id,
+            idempotency_key=self.idempotency_key,
+            request_hash=request_hash,
+            status=response.status_code,
+            headers={
+                name: response.headers[name]
+                for name in ("location", "change-number")
+                if name in response.headers
+            },
+            body=bytes(response.body),
         )
+        await append(self.session, answer)
         return response
 
     async def _preview(
@@ -130,7 +137,7 @@ class Writer:
     ) -> Response:
         async with self.session.begin_nested() as savepoint:
             written = await write(self.session, self.reporter)
-            await self.session.flush()  # the checks at commit are to be made now
+            # The checks at commit are to be made now.
             await self.session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             await savepoint.rollback()
         body = _as_preview(written.body.model_dump(mode="json", by_alias=True), written)
@@ -138,11 +145,9 @@ class Writer:
 
     async def _kept(self) -> KeptAnswer | None:
         """Return the kept answer, after waiting for a first request still under way."""
-        lock = func.pg_advisory_xact_lock(
-            func.hashtextextended(f"{self.reporter.key_id} {self.idempotency_key}", 0)
-        )
+        asked = {"key_id": self.reporter.key_id, "idempotency_key": self.idempotency_key}
         try:
-            await self.session.execute(select(lock))
+            await self.session.execute(_LOCK, asked)
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
@@ -150,7 +155,7 @@ class Writer:
                 "A request with this Idempotency-Key has not finished; ask again soon.",
                 headers={"Retry-After": "2"},
             ) from error
-        return await self.session.get(KeptAnswer, (self.reporter.key_id, self.idempotency_key))
+        return (await self.session.scalars(_KEPT, asked)).one_or_none()
 
     def _request_hash(self, body: BaseModel) -> bytes:
         # In a PATCH, null and left out are two things; elsewhere a default may be spelt out.

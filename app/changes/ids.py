@@ -1,10 +1,9 @@
 """Ids for new rows: ordered by time, or derived from a seed so that they never differ."""
 
+import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID, uuid5
-
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 _SEEDS = UUID("5f0e3c1a-0d0f-5b0e-9a57-6c6f73736e67")
 
@@ -14,11 +13,18 @@ def seed_id(seed: str, name: str) -> UUID:
     return uuid5(_SEEDS, f"{seed} {name}")
 
 
-async def mint(
-    session: AsyncSession, names: Sequence[str], *, seed: str | None = None
+def mint(
+    recorded_at: datetime, names: Sequence[str], *, seed: str | None = None
 ) -> dict[str, UUID]:
-    """Return an id for each name: UUIDv7 of the database, or always the same for a seed."""
+    """Return an id for each name: UUIDv7 in the order of names, or always the same for a seed."""
     if seed is not None:
         return {name: seed_id(seed, name) for name in names}
-    rows = select(func.uuidv7()).select_from(func.generate_series(1, len(names)).alias())
-    return dict(zip(names, await session.scalars(rows), strict=True))
+    return {name: _uuid7(recorded_at, place) for place, name in enumerate(names)}
+
+
+def _uuid7(instant: datetime, place: int) -> UUID:
+    """Return a UUIDv7 (RFC 9562): milliseconds, then ``place`` in 12 bits, then 62 random bits."""
+    milliseconds = int(instant.timestamp() * 1000)
+    return UUID(
+        int=milliseconds << 80 | 0x7 << 76 | place << 64 | 0b10 << 62 | secrets.randbits(62)
+    )

@@ -31,7 +31,7 @@ from app.notices.schemas import NoticeIn, NoticeRecorded
 from app.notices.stories import IncidentIn, IncidentRecorded
 from app.notices.told import incident_told, notice_told, retraction_told
 from app.places.models import Border, Country, Crossing
-from app.sources.service import Cited, cite
+from app.sources.service import Cited, cite, require_sources
 from app.status.schemas import RetractionIn
 from app.vocabulary import ChangeKind, Precision
 
@@ -68,8 +68,9 @@ async def record_notice(
     effective = _effective(notice, place)
     corrected = await _require_told(session, reporter, notice)
     places = await _places(session, notice, corrected)
-    cited = await cite(session, place, reporter, notice.citations)
-    notice_id = (await mint(session, ["notice"], seed=seed))["notice"]
+    await require_sources(session, notice.citations)
+    cited = cite(place, reporter, notice.citations)
+    notice_id = mint(place.recorded_at, ["notice"], seed=seed)["notice"]
     row = _row(notice, notice_id, effective, place, reporter)
     body = notice_out(row, cited.citations, at=place.recorded_at)
     incidents = {row.incident_id, corrected and corrected.incident_id} - {None}
@@ -105,9 +106,10 @@ async def record_incident(
         _require_own(
             reporter, await require_incident(session, incident.supersedes, field="supersedes")
         )
-    cited = await cite(session, place, reporter, incident.citations)
+    await require_sources(session, incident.citations)
+    cited = cite(place, reporter, incident.citations)
     row = Incident(
-        id=(await mint(session, ["incident"], seed=seed))["incident"],
+        id=mint(place.recorded_at, ["incident"], seed=seed)["incident"],
         change=place.number,
         recorded_at=place.recorded_at,
         recorded_by=reporter.name,
@@ -210,8 +212,9 @@ async def _retract(
     retraction: RetractionIn,
 ) -> set[str]:
     """Append ``target``, completed, and return the ids that this brings up."""
-    cited = await cite(session, place, reporter, retraction.citations)
-    target.id = (await mint(session, ["retraction"]))["retraction"]
+    await require_sources(session, retraction.citations)
+    cited = cite(place, reporter, retraction.citations)
+    target.id = mint(place.recorded_at, ["retraction"])["retraction"]
     target.change, target.recorded_at = place.number, place.recorded_at
     target.recorded_by = reporter.name
     target.reason_code = retraction.reason.code.value

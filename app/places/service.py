@@ -25,7 +25,7 @@ from app.places.finding.candidates import Rank, Wanted, candidates
 from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.places.schemas import NAMES_OF_SIDES, CrossingIn, CrossingPatch
 from app.places.summaries import alone, listing
-from app.sources.service import cite
+from app.sources.service import cite, require_sources
 from app.status.log import logs_of
 from app.status.reading import events_shown, validity_of
 from app.status.summaries import Summary
@@ -193,7 +193,8 @@ async def _record(
 ) -> Written:
     border = Border(first=min(crossing.sides), second=max(crossing.sides))
     border_id = f"{border.first}-{border.second}"
-    cited = await cite(session, place, reporter, crossing.citations)
+    await require_sources(session, crossing.citations)
+    cited = cite(place, reporter, crossing.citations)
     subjects = {
         "crossings": [crossing.id],
         "borders": [border_id],

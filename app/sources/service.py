@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import select, tuple_
+from sqlalchemy import Uuid, any_, bindparam, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -18,6 +19,8 @@ from app.errors import SourceNotFound, invalid
 from app.sources.models import Citation, Source
 from app.sources.schemas import CitationIn, CitationOut, SourceIn, SourceOut
 from app.vocabulary import Basis, ChangeKind
+
+_KNOWN = select(Source.id).where(Source.id == any_(bindparam("wanted", type_=ARRAY(Uuid))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ async def record_source(
 ) -> Written:
     """Append a source."""
     place = await take_place(session)
-    minted = await mint(session, ["source"], seed=seed)
+    minted = mint(place.recorded_at, ["source"], seed=seed)
     row = _row(source, minted["source"], place, reporter)
     body = source_out(row)
     await fill_place(
@@ -65,16 +68,27 @@ async def record_source(
     return Written(body, f"/v1/sources/{row.id}", place.number, {str(row.id)})
 
 
-async def cite(
-    session: AsyncSession, place: Place, reporter: Reporter, citations: Sequence[CitationIn]
-) -> Cited:
-    """Find the cited sources and make those given inline; equal ones are one source."""
+async def require_sources(session: AsyncSession, citations: Sequence[CitationIn]) -> None:
+    """Raise Invalid for a source that is cited by id and is not there.
+
+    Sources never go, so that this needs no place in the log.
+    """
+    wanted = {one.source for one in citations if isinstance(one.source, UUID)}
+    if not wanted:
+        return
+    missing = wanted - set(await session.scalars(_KNOWN, {"wanted": list(wanted)}))
+    for place, one in enumerate(citations):
+        if one.source in missing:
+            raise invalid(f"citations.{place}.source", f"there is no source {one.source}")
+
+
+def cite(place: Place, reporter: Reporter, citations: Sequence[CitationIn]) -> Cited:
+    """Make the sources that are given inline, equal ones once, and link all by id."""
     inline = list(
         dict.fromkeys(one.source for one in citations if isinstance(one.source, SourceIn))
     )
-    minted = await mint(session, [str(place) for place, _ in enumerate(inline)])
+    minted = mint(place.recorded_at, [str(number) for number, _ in enumerate(inline)])
     ids = dict(zip(inline, minted.values(), strict=True))
-    await _require_sources(session, citations)
     return Cited(
         citations=tuple(
             CitationOut(
@@ -141,12 +155,3 @@ def _row(source: SourceIn, source_id: UUID, place: Place, reporter: Reporter) ->
         recorded_by=reporter.name,
         **source.model_dump(mode="json"),
     )
-
-
-async def _require_sources(session: AsyncSession, citations: Sequence[CitationIn]) -> None:
-    wanted = {one.source for one in citations if isinstance(one.source, UUID)}
-    rows = await session.scalars(select(Source.id).where(Source.id.in_(wanted)))
-    missing = wanted - set(rows)
-    for place, one in enumerate(citations):
-        if one.source in missing:
-            raise invalid(f"citations.{place}.source", f"there is no source {one.source}")

@@ -6,16 +6,16 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy import ColumnElement, Select, Text, any_, bindparam, exists, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, Range, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, load_only
 
 from app.errors import CrossingNotFound, EventNotFound
 from app.http.bodies import utc
 from app.notices.reading import last_noticed
 from app.places.details import Details, details_of
-from app.places.models import Crossing
+from app.places.models import Border, Crossing, CrossingVersion
 from app.sources.models import Citation
 from app.sources.schemas import CitationOut
 from app.sources.service import citations_of
@@ -31,6 +31,43 @@ from app.status.rule.history import (
 )
 from app.status.schemas import EventOut
 from app.vocabulary import Certainty, EventKind, Status, Traffic
+
+_ASKED = any_(bindparam("crossings", type_=ARRAY(Text)))
+_PLACES = (
+    select(Border, CrossingVersion)
+    .ext(distinct_on(Crossing.id))
+    .join(Crossing, Crossing.border_id == Border.id)
+    .join(CrossingVersion, CrossingVersion.crossing_id == Crossing.id)
+    .where(Crossing.id == _ASKED)
+    .order_by(Crossing.id, CrossingVersion.change.desc())
+    .options(
+        load_only(CrossingVersion.traffic, CrossingVersion.confirm_within_days, raiseload=True)
+    )
+)
+_LOG = (
+    select(StatusEvent)
+    .where(StatusEvent.crossing_id == _ASKED)
+    .options(
+        # What the resolution rule looks at.
+        load_only(
+            StatusEvent.recorded_at,
+            StatusEvent.kind,
+            StatusEvent.crossing_id,
+            StatusEvent.sides,
+            StatusEvent.status,
+            StatusEvent.effective,
+            StatusEvent.expected_until,
+            StatusEvent.traffic,
+            StatusEvent.to,
+            StatusEvent.certainty,
+            StatusEvent.announced_at,
+            StatusEvent.confirmed_at,
+            StatusEvent.supersedes,
+            StatusEvent.retracts,
+            raiseload=True,
+        )
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +126,36 @@ async def logs_of(
         name: CrossingLog(details[name], rows[name], noticed.get(name))
         for name in crossing_ids
         if name in details
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A crossing's newest details, and its history up to the write."""
+
+    details: Details
+    history: History
+
+
+async def before(session: AsyncSession, crossing_ids: Sequence[str]) -> dict[str, Before]:
+    """Return what is known of those crossings that exist, in the order asked for.
+
+    Call it while holding a place in the log: then all that is committed comes before it.
+    """
+    asked = {"crossings": list(crossing_ids)}
+    found = {
+        version.crossing_id: Details(
+            version.crossing_id, border.id, border.sides, version, known=True
+        )
+        for border, version in await session.execute(_PLACES, asked)
+    }
+    rows: dict[str, list[StatusEvent]] = {name: [] for name in found}
+    for row in await session.scalars(_LOG, asked):
+        rows[row.crossing_id].append(row)
+    return {
+        name: Before(found[name], history_of(found[name], rows[name]))
+        for name in crossing_ids
+        if name in found
     }
 
 

@@ -1,6 +1,7 @@
 """Append to the log of status events: declare, correct, withdraw, confirm."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -24,11 +25,13 @@ from app.errors import (
     raising,
 )
 from app.notices.recording import require_incident
-from app.places.details import Details, details_of
-from app.sources.service import Cited, cite
-from app.status.log import CrossingLog, event_out, event_told, logs_of
+from app.places.details import Details
+from app.sources.schemas import CitationIn
+from app.sources.service import Cited, cite, require_sources
+from app.status.log import Before, before, event_of, event_out, event_told
 from app.status.models import StatusEvent
 from app.status.rule.effect import effects
+from app.status.rule.history import History
 from app.status.schemas import (
     ConfirmationIn,
     DecisionIn,
@@ -69,16 +72,16 @@ async def record_decision(
 ) -> Written:
     """Declare a status for one or many crossings: all of them or none."""
     reporter.require_sides(decision.sides)
-    place = await take_place(session)
-    found = await details_of(session, decision.crossings, known_change=place.number)
-    _check_scope(decision, [_existing(found, name) for name in decision.crossings])
-    start = decision.effective.from_ or place.recorded_at
-    _check_instants(decision, start, place)
     targets = await _targets(session, reporter, decision)
     if decision.incident is not None:
         await require_incident(session, decision.incident)
-    cited = await cite(session, place, reporter, decision.citations)
-    minted = await mint(session, ["decision", *decision.crossings], seed=seed)
+    await require_sources(session, decision.citations)
+    place = await take_place(session)
+    found = await before(session, decision.crossings)
+    _check_scope(decision, [_existing(found, name) for name in decision.crossings])
+    start = decision.effective.from_ or place.recorded_at
+    _check_instants(decision, start, place)
+    minted = mint(place.recorded_at, ["decision", *decision.crossings], seed=seed)
     rows = [
         StatusEvent(
             id=minted[crossing],
@@ -96,8 +99,9 @@ async def record_decision(
         reporter,
         place,
         kind=ChangeKind.DECISION,
+        found=found,
         rows=rows,
-        cited=cited,
+        citations=decision.citations,
         undone=targets.values(),
     )
 
@@ -111,13 +115,13 @@ async def retract_event(
     seed: str | None = None,
 ) -> Written:
     """Withdraw a declaration or a confirmation. Raises EventNotFound."""
-    place = await take_place(session)
     target = await session.get(StatusEvent, event_id)
     if target is None:
         raise EventNotFound(f"There is no status event {event_id}.")
     reporter.require_sides(target.sides)
-    cited = await cite(session, place, reporter, retraction.citations)
-    minted = await mint(session, ["decision", "event"], seed=seed)
+    await require_sources(session, retraction.citations)
+    place = await take_place(session)
+    minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
     row = StatusEvent(
         id=minted["event"],
         decision=minted["decision"],
@@ -139,8 +143,9 @@ async def retract_event(
         reporter,
         place,
         kind=ChangeKind.RETRACTION,
+        found=await before(session, [target.crossing_id]),
         rows=[row],
-        cited=cited,
+        citations=retraction.citations,
         undone=[target],
     )
 
@@ -155,16 +160,16 @@ async def confirm_crossing(
 ) -> Written:
     """Record that the source was checked again. Raises CrossingNotFound."""
     reporter.require_sides(confirmation.sides)
+    await require_sources(session, confirmation.citations)
     place = await take_place(session)
-    found = await details_of(session, [crossing_id], known_change=place.number)
+    found = await before(session, [crossing_id])
     if crossing_id not in found:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    _check_scope(confirmation, [found[crossing_id]])
+    _check_scope(confirmation, [found[crossing_id].details])
     confirmed_at = confirmation.confirmed_at or place.recorded_at
     if confirmed_at > place.recorded_at:
         raise invalid("confirmed_at", "lies in the future")
-    cited = await cite(session, place, reporter, confirmation.citations)
-    minted = await mint(session, ["decision", "event"], seed=seed)
+    minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
     row = StatusEvent(
         id=minted["event"],
         decision=minted["decision"],
@@ -175,7 +180,13 @@ async def confirm_crossing(
         **_standing(confirmation, place, reporter),
     )
     return await _record(
-        session, reporter, place, kind=ChangeKind.CONFIRMATION, rows=[row], cited=cited
+        session,
+        reporter,
+        place,
+        kind=ChangeKind.CONFIRMATION,
+        found=found,
+        rows=[row],
+        citations=confirmation.citations,
     )
 
 
@@ -185,22 +196,23 @@ async def _record(
     place: Place,
     *,
     kind: ChangeKind,
+    found: Mapping[str, Before],
     rows: Sequence[StatusEvent],
-    cited: Cited,
+    citations: Sequence[CitationIn],
     undone: Iterable[StatusEvent] = (),
 ) -> Written:
     """Append the change with all that belongs to it, and tell what it does.
 
     ``undone`` is what the rows correct or withdraw.
     """
-    logs = await logs_of(session, [row.crossing_id for row in rows], known_change=place.number - 1)
+    cited = cite(place, reporter, citations)
     events = [event_out(row, cited.citations) for row in rows]
     decision = events[0].decision
     await fill_place(
         session,
         place,
         kind=kind,
-        subjects=_subjects(logs.values(), [*rows, *undone], cited),
+        subjects=_subjects(found.values(), [*rows, *undone], cited),
         payload={
             "decision": str(decision),
             "events": [event_told(event) for event in events],
@@ -216,7 +228,7 @@ async def _record(
         decision=decision,
         change=place.number,
         events=events,
-        effect=[one for row in rows for one in _effect(logs[row.crossing_id], row)],
+        effect=[one for row in rows for one in _effect(found[row.crossing_id].history, row)],
         undo=[f"/v1/events/{row.id}/retraction" for row in rows if _can_be_retracted(row)],
     )
     ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids
@@ -224,9 +236,9 @@ async def _record(
 
 
 def _subjects(
-    logs: Iterable[CrossingLog], rows: Iterable[StatusEvent], cited: Cited
+    found: Iterable[Before], rows: Iterable[StatusEvent], cited: Cited
 ) -> dict[str, list[str]]:
-    details = [log.details for log in logs]
+    details = [one.details for one in found]
     incidents = sorted({str(row.incident_id) for row in rows if row.incident_id is not None})
     return {
         "crossings": [one.id for one in details],
@@ -237,8 +249,8 @@ def _subjects(
     }
 
 
-def _effect(log: CrossingLog, row: StatusEvent) -> list[EffectOut]:
-    with_it = CrossingLog(log.details, [*log.rows, row]).history()
+def _effect(without: History, row: StatusEvent) -> list[EffectOut]:
+    with_it = replace(without, events=(*without.events, event_of(row)))
     return [
         EffectOut(
             crossing=row.crossing_id,
@@ -248,7 +260,7 @@ def _effect(log: CrossingLog, row: StatusEvent) -> list[EffectOut]:
             until=one.end,
             lanes=[LaneId(traffic=lane.traffic, to=lane.to) for lane in one.lanes],
         )
-        for one in effects(log.history(), with_it, since=row.recorded_at)
+        for one in effects(without, with_it, since=row.recorded_at)
     ]
 
 
@@ -286,10 +298,10 @@ def _standing(
     }
 
 
-def _existing(found: Mapping[str, Details], crossing_id: str) -> Details:
+def _existing(found: Mapping[str, Before], crossing_id: str) -> Details:
     if crossing_id not in found:
         raise invalid("crossings", f"there is no crossing {crossing_id!r}")
-    return found[crossing_id]
+    return found[crossing_id].details
 
 
 def _check_scope(body: DecisionIn | ConfirmationIn, places: Iterable[Details]) -> None:
