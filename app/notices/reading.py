@@ -6,8 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -35,6 +47,30 @@ class Asked:
     incident: UUID | None = None
     source: UUID | None = None
     in_force_at: datetime | None = None
+
+
+def _last_noticed() -> Select[str, int]:
+    known_change = bindparam("known_change", type_=BigInteger)
+    later = aliased(Notice)
+    change = func.coalesce(Retraction.change, later.change, Notice.change)
+    named = (
+        select(func.unnest(Notice.crossings).label("crossing"), change.label("change"))
+        .outerjoin(
+            Retraction,
+            (Retraction.notice_id == Notice.id) & (Retraction.change <= known_change),
+        )
+        .outerjoin(later, (later.supersedes == Notice.id) & (later.change <= known_change))
+        .where(
+            Notice.crossings.overlap(bindparam("crossings", type_=ARRAY(Text))),
+            Notice.change <= known_change,
+        )
+        .subquery()
+    )
+    return select(named.c.crossing, func.max(named.c.change)).group_by(named.c.crossing)
+
+
+_LAST_NOTICED = _last_noticed()
+"""Built once: building it takes longer than running it, and every answer asks it."""
 
 
 async def get_notice(session: AsyncSession, notice_id: UUID) -> tuple[NoticeOut, Known]:
@@ -179,20 +215,8 @@ async def last_noticed(
     session: AsyncSession, crossing_ids: Sequence[str], known_change: int
 ) -> dict[str, int]:
     """Return the last change of each crossing by a notice naming it, or by what undid that."""
-    later = aliased(Notice)
-    change = func.coalesce(Retraction.change, later.change, Notice.change)
-    named = (
-        select(func.unnest(Notice.crossings).label("crossing"), change.label("change"))
-        .outerjoin(
-            Retraction,
-            (Retraction.notice_id == Notice.id) & (Retraction.change <= known_change),
-        )
-        .outerjoin(later, (later.supersedes == Notice.id) & (later.change <= known_change))
-        .where(Notice.crossings.overlap(list(crossing_ids)), Notice.change <= known_change)
-        .subquery()
-    )
-    newest = select(named.c.crossing, func.max(named.c.change)).group_by(named.c.crossing)
-    return dict((await session.execute(newest)).all())
+    asked = {"crossings": list(crossing_ids), "known_change": known_change}
+    return dict((await session.execute(_LAST_NOTICED, asked)).all())
 
 
 def lineage(of: ColumnElement[bool]) -> Select[UUID]:
