@@ -1,13 +1,9 @@
-"""How long the resolution rule takes on long histories: `make bench`.
-
-Prints seconds (the median of several runs) and, as the figure to compare between machines, the
-ratio to sorting the events' starts in the same run.
-"""
+"""The resolution rule on long histories, beside sorting as many instants."""
 
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -15,28 +11,56 @@ from uuid import UUID
 from app.status.rule.history import Declaration, History, Lane, Scope
 from app.status.rule.resolution import next_change, resolve, timeline
 from app.vocabulary import Certainty, Status, Traffic
+from bench.findings import Finding, ratio_of
+from bench.stage import Stage
 
-RUNS = 5
 SIDES = ("BY", "LT")
 START = datetime(2020, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 STATUSES = (Status.OPEN, Status.RESTRICTED, Status.CLOSED)
 
+Shape = Callable[[Declaration, int, int, random.Random], Declaration]
+
+
+def rule(stage: Stage) -> Iterator[Finding]:
+    """Measure a whole timeline, one instant, and the next change; targets there are none."""
+    for shape in (in_order, late, mixed):
+        for count in (1_000,) if stage.quick else (1_000, 10_000):
+            at = START + count / 2 * HOUR
+            yield from _measure(stage, shape.__name__, history(count, shape), at)
+
+
+def _measure(stage: Stage, name: str, long: History, at: datetime) -> Iterator[Finding]:
+    starts = [one.start for one in long.events if isinstance(one, Declaration)]
+    works: dict[str, Callable[[], object]] = {
+        "timeline": lambda: timeline(long),
+        "resolve": lambda: resolve(long, at),
+        "next_change": lambda: next_change(long, at),
+    }
+    for what, work in works.items():
+        pairs = [(_seconds(work), _seconds(lambda: sorted(starts))) for _ in range(stage.rounds)]
+        median = statistics.median(taken for taken, _ in pairs)
+        yield ratio_of(
+            f"{what} of {len(starts):,} events, {name} / sorting them",
+            pairs,
+            note=f"{median:.4f} s",
+        )
+
 
 def in_order(event: Declaration, number: int, _: int, __: random.Random) -> Declaration:
-    """Each said when it starts: the log of a busy crossing."""
+    """Say each when it starts: the log of a busy crossing."""
     start = START + number * HOUR
     return replace(event, start=start, recorded_at=start)
 
 
 def late(event: Declaration, number: int, count: int, _: random.Random) -> Declaration:
-    """The oldest recorded last, never said when announced: nothing lifts anything."""
+    """Record the oldest last, never said when announced: nothing lifts anything."""
     recorded_at = START + (count + number) * HOUR
     return replace(event, start=START + (count - number) * HOUR, recorded_at=recorded_at)
 
 
 def mixed(event: Declaration, number: int, count: int, dice: random.Random) -> Declaration:
-    """Any order, half of them bounded, a third about one traffic category only."""
+    """Take any order, half of them bounded, a third about one traffic category only."""
     start = START + dice.random() * count * HOUR
     bounded, scoped = dice.random() < 1 / 2, dice.random() < 1 / 3
     return replace(
@@ -48,9 +72,6 @@ def mixed(event: Declaration, number: int, count: int, dice: random.Random) -> D
         scope=Scope(frozenset({dice.choice(list(Traffic))})) if scoped else Scope(),
         certainty=dice.choice([Certainty.CONFIRMED, Certainty.REPORTED]),
     )
-
-
-Shape = Callable[[Declaration, int, int, random.Random], Declaration]
 
 
 def history(count: int, shape: Shape) -> History:
@@ -73,37 +94,7 @@ def _any(number: int, dice: random.Random) -> Declaration:
     )
 
 
-def seconds(work: Callable[[], object]) -> float:
-    taken = []
-    for _ in range(RUNS):
-        begin = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - begin)
-    return statistics.median(taken)
-
-
-def measure(name: str, long: History, at: datetime) -> None:
-    sorting = seconds(lambda: sorted(_starts(long)))
-    works: dict[str, Callable[[], object]] = {
-        "timeline": lambda: timeline(long),
-        "resolve": lambda: resolve(long, at),
-        "next_change": lambda: next_change(long, at),
-    }
-    for what, work in works.items():
-        taken = seconds(work)
-        print(f"{name:10} {len(long.events):>7} {what:>12} {taken:>9.4f} {taken / sorting:>10.0f}")
-
-
-def _starts(long: History) -> list[datetime]:
-    return [one.start for one in long.events if isinstance(one, Declaration)]
-
-
-def main() -> None:
-    print(f"{'history':10} {'events':>7} {'what':>12} {'seconds':>9} {'x sorting':>10}")
-    for shape in (in_order, late, mixed):
-        for count in (1_000, 10_000):
-            measure(shape.__name__, history(count, shape), START + count / 2 * HOUR)
-
-
-if __name__ == "__main__":
-    main()
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

@@ -1,0 +1,1 @@
+"""How fast the service is, as ratios to what the same machine can do: `make bench`."""

@@ -1,0 +1,113 @@
+"""Measures, part by part; prints a table and keeps every round as JSON: `python -m bench`."""
+
+import argparse
+import http.client
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from app import embedded
+from app.embedded import EmbeddedError
+from bench.findings import HEADING, Finding, keep, unmeasured
+from bench.load import require_wrk
+from bench.parts.board import bare, orm, size
+from bench.parts.cache import cache
+from bench.parts.news import news
+from bench.parts.past import past
+from bench.parts.rule import rule
+from bench.parts.start import start
+from bench.parts.write import write
+from bench.processes import BenchError
+from bench.stage import Stage, staging
+
+RESULTS = Path(__file__).with_name("results")
+
+PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
+    part.__name__: part for part in (bare, orm, size, cache, past, write, news, start, rule)
+}
+
+
+def main() -> None:
+    asked = _arguments()
+    # A stop must unwind what runs, like Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    findings = []
+    try:
+        require_wrk()
+        began = time.monotonic()
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-") as folder,
+            staging(Path(folder), quick=asked.quick) as stage,
+        ):
+            print(HEADING)
+            for name in [asked.only] if asked.only else PARTS:
+                for finding in _measured(name, stage):
+                    print(finding.row(), flush=True)
+                    findings.append(finding)
+    except (BenchError, EmbeddedError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+    path = _path(asked)
+    keep(path, machine=_machine(), findings=findings)
+    print(f"{time.monotonic() - began:.0f} s; every round is in {path}")
+
+
+def _measured(name: str, stage: Stage) -> Iterator[Finding]:
+    """Yield a part's findings; should it fail, that is the last of them."""
+    try:
+        yield from PARTS[name](stage)
+    except (BenchError, OSError, http.client.HTTPException) as error:
+        yield unmeasured(name, f"failed: {error}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under two minutes, small databases")
+    parser.add_argument("--only", choices=PARTS, help="one part")
+    return parser.parse_args()
+
+
+def _path(asked: argparse.Namespace) -> Path:
+    """Return where to keep the results: a short or partial run never replaces a whole one."""
+    names = [
+        f"{datetime.now(UTC):%Y-%m-%d}",
+        f"{os.cpu_count()}",
+        asked.only,
+        "quick" if asked.quick else None,
+    ]
+    return RESULTS / ("-".join(filter(None, names)) + ".json")
+
+
+def _machine() -> dict[str, object]:
+    cpu = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    )
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(),
+        "postgresql": _first_line(str(embedded.bin_dir() / "postgres"), "--version"),
+        "wrk": _first_line("wrk", "-v"),
+    }
+
+
+def _first_line(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).partition("\n")[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Present reads: beside a bare application, beside the usual way, over growing databases."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from bench.crowd import WATCHED
+from bench.findings import Finding, unmeasured
+from bench.load import Asking, Contest, alternate, wrk
+from bench.processes import Answer, BenchError, Web
+from bench.stage import Stage
+
+STATUS = f"/v1/crossings/{WATCHED}/status"
+LANE = f"{STATUS}?traffic=car&to=LT"
+LIST = "/v1/crossings?limit=200"
+GZIP = {"Accept-Encoding": "gzip"}
+
+
+def bare(stage: Stage) -> Iterator[Finding]:
+    """Compare with an application that returns the same bytes and does nothing else."""
+    with stage.service(stage.database(stage.usual)) as service:
+        yield from _same_bytes(stage, service, "status, whole", STATUS)
+        yield from _same_bytes(stage, service, "status of a lane", LANE)
+        yield from _same_bytes(stage, service, "200 crossings", LIST)
+        if good(service, LIST, GZIP).header("content-encoding") == "gzip":
+            yield from _same_bytes(stage, service, "200 crossings, gzip", LIST, GZIP)
+        else:
+            yield unmeasured("200 crossings, gzip", "the service does not compress")
+        yield _unchanged(stage, service)
+
+
+def orm(stage: Stage) -> Iterator[Finding]:
+    """Compare with a query a request through the ORM."""
+    database = stage.database(stage.usual)
+    with (
+        stage.service(database) as service,
+        stage.uvicorn("bench.yardstick:app", ready=STATUS, DATABASE_URL=database.url) as usual,
+    ):
+        told, same = (json.loads(good(one, STATUS).body) for one in (service, usual))
+        if (told["status"], told["sides"]) != (same["status"], same["sides"]):
+            raise BenchError(f"the yardstick gives another status: {same}")
+        contest = _contest(stage, Asking(service.url(STATUS)), Asking(usual.url(STATUS)))
+        yield contest.rate("status / by the ORM, a query a request", at_least=35)
+
+
+def size(stage: Stage) -> Iterator[Finding]:
+    """Compare a long log with a short one, and many crossings with few."""
+    with (
+        stage.service(stage.database(stage.long)) as long,
+        stage.service(stage.database(stage.few)) as few,
+    ):
+        good(long, STATUS), good(few, STATUS)
+        contest = _contest(stage, Asking(long.url(STATUS)), Asking(few.url(STATUS)))
+        name = f"status, {stage.long.events:,} events / {stage.few.events:,}"
+        yield contest.rate(name, at_least=0.95)
+    with (
+        stage.service(stage.database(stage.wide)) as wide,
+        stage.service(stage.database(stage.usual)) as usual,
+    ):
+        any_of = [
+            Asking(
+                web.url(""), lines=stage.lines(f"/v1/crossings/{one}/status" for one in crowd.ids())
+            )
+            for web, crowd in ((wide, stage.wide), (usual, stage.usual))
+        ]
+        name = f"status, any of {stage.wide.crossings:,} crossings / of {stage.usual.crossings:,}"
+        yield _contest(stage, *any_of).rate(name, at_least=0.90)
+
+
+def good(web: Web, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return the answer, which is to be measured. Raises BenchError unless it is a 200."""
+    answer = web.get(path, headers)
+    if answer.status != 200:
+        raise BenchError(f"{path} answers {answer.status}: {answer.body[:500]!r}")
+    return answer
+
+
+def _same_bytes(
+    stage: Stage, service: Web, name: str, path: str, headers: Mapping[str, str] | None = None
+) -> Iterator[Finding]:
+    answer = good(service, path, headers)
+    with _replaying(stage, answer) as plain:
+        if plain.get(path, headers) != answer:
+            raise BenchError(f"the bare application does not give the same answer at {path}")
+        contest = _contest(
+            stage, Asking(service.url(path), headers), Asking(plain.url(path), headers)
+        )
+    note = f"{len(answer.body):,} bytes"
+    yield contest.rate(f"{name} / bare ASGI, same bytes", at_least=0.85, note=note)
+    yield contest.p99(f"{name}, p99 / bare ASGI's", at_most=1.5)
+
+
+def _unchanged(stage: Stage, service: Web) -> Finding:
+    tag = good(service, STATUS).header("etag")
+    if tag is None:
+        return unmeasured("304", "the service gives no ETag")
+    headers = {"If-None-Match": tag}
+    if service.get(STATUS, headers).status != 304:
+        raise BenchError(f"{STATUS} does not know its own ETag {tag} again")
+    with stage.uvicorn("bench.bare:app") as hello:
+        asking = Asking(service.url(STATUS), headers)
+        contest = _contest(stage, asking, Asking(hello.url("/")))
+    return contest.rate("304 / hello of bare ASGI", at_least=1.15)
+
+
+@contextmanager
+def _replaying(stage: Stage, answer: Answer) -> Iterator[Web]:
+    told = {
+        "status": answer.status,
+        "headers": answer.headers,
+        "body": answer.body.decode("latin-1"),
+    }
+    path = stage.path("answer.json")
+    path.write_text(json.dumps(told), encoding="utf-8")
+    with stage.uvicorn("bench.bare:app", BENCH_ANSWER=str(path)) as plain:
+        yield plain
+
+
+def _contest(stage: Stage, subject: Asking, baseline: Asking) -> Contest:
+    return alternate(
+        stage.rounds,
+        lambda: wrk(subject, seconds=stage.seconds),
+        lambda: wrk(baseline, seconds=stage.seconds),
+    )

@@ -1,0 +1,131 @@
+"""Whole writes, beside the same statements sent by pgbench."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import sql
+
+from app.embedded import SERVICE, SUPERUSER
+from bench.crowd import SOURCE
+from bench.findings import Finding
+from bench.load import Asking, alternate, pgbench, wrk
+from bench.processes import ask, connection
+from bench.stage import Database, Stage
+
+CLIENTS = 16
+
+_SCRIPT = Path(__file__).with_name("write.sql")
+_LOGGED = re.compile(r"\[(\d+)\] LOG:  (?:statement|execute [^:]+): (.*?)(?=\n\S|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One real write: its statements, and what the script needs to make the same."""
+
+    statements: list[str]
+    variables: Mapping[str, str | int]
+
+
+def write(stage: Stage) -> Iterator[Finding]:
+    """Compare one worker with pgbench: as many clients, each write a transaction."""
+    database, twin = stage.copy(stage.usual), stage.copy(stage.usual)
+    probe = _probe(stage, twin)
+    comparable = _statements_of_script() == len(probe.statements)
+    if not comparable:
+        print(*probe.statements, sep="\n\n", file=sys.stderr)
+    note = "" if comparable else "not comparable: renew write.sql by the statements printed"
+    with stage.service(database) as service:
+        asking = Asking(
+            service.url("/v1/events"),
+            _headers(database),
+            connections=CLIENTS,
+            method="POST",
+            lines=stage.lines(_bodies(stage, database)),
+        )
+        contest = alternate(
+            stage.rounds,
+            lambda: wrk(asking, seconds=stage.seconds),
+            lambda: pgbench(
+                twin,
+                _SCRIPT,
+                seconds=stage.seconds,
+                clients=CLIENTS,
+                variables={"crossings": stage.usual.crossings, **probe.variables},
+            ),
+        )
+    yield contest.rate(
+        "a write, whole / its statements by pgbench",
+        at_least=0.3 if comparable else None,
+        note=note,
+    )
+    yield contest.p99("a write, whole: p99 / pgbench's", at_most=4 if comparable else None)
+
+
+def _probe(stage: Stage, database: Database) -> Probe:
+    """Make a write with the log of statements on, and read back what it wrote."""
+    with stage.server.connect(SUPERUSER, database.name) as superuser:
+        logging = sql.SQL("ALTER ROLE {} IN DATABASE {} {} log_statement")
+        who = (sql.Identifier(SERVICE), sql.Identifier(database.name))
+        superuser.execute(logging.format(*who, sql.SQL("SET")) + sql.SQL(" = 'all'"))
+        headers = _headers(database)
+        with stage.service(database) as service, connection(service.port) as client:
+            body = next(_bodies(stage, database)).encode()
+            ask(client, "POST", "/v1/events", headers=headers | {"Idempotency-Key": "1"}, body=body)
+        superuser.execute(logging.format(*who, sql.SQL("RESET")))
+        row = superuser.execute(
+            "SELECT key_id, headers::text AS headers, body, subjects::text, payload::text, hash"
+            " FROM kept_answer, change ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+    assert row is not None
+    names = ("key_id", "headers", "body", "subjects", "payload", "hash")
+    values = ["\\x" + one.hex() if isinstance(one, bytes) else str(one) for one in row]
+    return Probe(_logged(stage), {"source": SOURCE, **dict(zip(names, values, strict=True))})
+
+
+def _logged(stage: Stage) -> list[str]:
+    """Return what the newest transaction that wrote a change sent between BEGIN and COMMIT."""
+    text = (stage.folder / "data" / "postgres.log").read_text(encoding="utf-8")
+    sent: dict[str, list[str]] = {}
+    found: list[str] = []
+    for process, statement in _LOGGED.findall(text):
+        match statement.strip():
+            case "BEGIN":
+                sent[process] = []
+            case "COMMIT":
+                if any("INSERT INTO change" in one for one in sent.get(process, ())):
+                    found = sent[process]
+            case other:
+                sent.setdefault(process, []).append(other)
+    return found
+
+
+def _statements_of_script() -> int:
+    ends = re.findall(r"(;|\\gset)$", _SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
+    return len(ends) - len(("BEGIN", "COMMIT"))
+
+
+def _headers(database: Database) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {database.new_key()}",
+        "Content-Type": "application/json",
+    }
+
+
+def _bodies(stage: Stage, database: Database) -> Iterator[str]:
+    """Yield for each crossing a body that one of its sides closes it by."""
+    with stage.server.connect(SERVICE, database.name) as reader:
+        rows = "SELECT crossing.id, first FROM crossing JOIN border ON border.id = border_id"
+        for crossing, side in reader.execute(rows).fetchall():
+            yield json.dumps(
+                {
+                    "crossings": [crossing],
+                    "sides": [side],
+                    "status": "closed",
+                    "reason": {"code": "technical"},
+                    "citations": [{"source": SOURCE}],
+                }
+            )
