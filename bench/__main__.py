@@ -29,7 +29,12 @@ from bench.parts.write import write
 from bench.processes import BenchError
 from bench.stage import Stage, staging
 
+LOAD_BEFORE = os.getloadavg()[0]
+"""Of the last minute: what others did to the machine when the run began."""
+
 RESULTS = Path(__file__).with_name("results")
+
+_BUSY = 0.5
 
 PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
     part.__name__: part for part in (bare, orm, size, cache, past, write, news, start, rule)
@@ -48,6 +53,8 @@ def main() -> None:
             tempfile.TemporaryDirectory(prefix="bench-") as folder,
             staging(Path(folder), quick=asked.quick) as stage,
         ):
+            if LOAD_BEFORE > _BUSY:
+                print(f"The machine is busy (load {LOAD_BEFORE:.1f}): expect wide spreads.")
             print(HEADING)
             for name in [asked.only] if asked.only else PARTS:
                 for finding in _measured(name, stage):
@@ -60,6 +67,8 @@ def main() -> None:
     path = _path(asked)
     keep(path, machine=_machine(), findings=findings)
     print(f"{time.monotonic() - began:.0f} s; every round is in {path}")
+    if any(one.name in PARTS for one in findings):
+        sys.exit(1)  # a part failed
 
 
 def _measured(name: str, stage: Stage) -> Iterator[Finding]:
@@ -67,7 +76,8 @@ def _measured(name: str, stage: Stage) -> Iterator[Finding]:
     try:
         yield from PARTS[name](stage)
     except (BenchError, OSError, http.client.HTTPException) as error:
-        yield unmeasured(name, f"failed: {error}")
+        print(error, file=sys.stderr)
+        yield unmeasured(name, f"failed: {str(error).splitlines()[0]}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -98,6 +108,7 @@ def _machine() -> dict[str, object]:
         "cpu": cpu,
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "load_before": LOAD_BEFORE,
         "python": platform.python_version(),
         "postgresql": _first_line(str(embedded.bin_dir() / "postgres"), "--version"),
         "wrk": _first_line("wrk", "-v"),

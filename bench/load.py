@@ -115,7 +115,7 @@ def pgbench(
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [
-                *(embedded.bin_dir() / "pgbench", "--no-vacuum", "--protocol=prepared", "--jobs=1"),
+                *(embedded.bin_dir() / "pgbench", "--no-vacuum", "--protocol=prepared", "--jobs=2"),
                 *(f"--client={clients}", f"--time={seconds}", f"--file={script}", "--log"),
                 *(f"--host={database.server.socket_dir}", "--port=5432"),
                 *(f"--username={embedded.SERVICE}", *defined, database.name),

@@ -108,7 +108,10 @@ def answering(
     with log.open("ab") as output, started(*command, output=output, env=env) as process:
         while not _is_ready(port, ready):
             if process.poll() is not None or time.perf_counter() - began > _PATIENCE:
-                raise BenchError(f"{command[0]} did not start:\n{log.read_text()[-2000:]}")
+                raise BenchError(
+                    f"{Path(command[0]).name} did not become ready; its log ends:\n"
+                    + log.read_text(encoding="utf-8")[-2000:]
+                )
             time.sleep(0.01)
         yield Web(psutil.Process(process.pid), port, time.perf_counter() - began)
 

@@ -72,12 +72,12 @@ class Stage:
 
     @property
     def long(self) -> Crowd:
-        return Crowd(300, 100_000 if self.quick else 1_000_000)
+        return Crowd(300, 10_000 if self.quick else 1_000_000)
 
     @property
     def wide(self) -> Crowd:
         """As many events a crossing as usual."""
-        return Crowd(10_000, 100_000 if self.quick else 1_000_000)
+        return Crowd(1_000, 10_000) if self.quick else Crowd(10_000, 1_000_000)
 
     def database(self, crowd: Crowd) -> Database:
         """Return the database with this crowd, which is built once and only read."""

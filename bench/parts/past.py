@@ -11,7 +11,7 @@ from bench.load import Asking, Load, alternate, pgbench, wrk
 from bench.parts.board import STATUS, good
 from bench.stage import Stage
 
-CLIENTS = 16
+CLIENTS = 4
 
 _LOG = Path(__file__).with_name("log.sql")
 
