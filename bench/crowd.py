@@ -1,5 +1,6 @@
 """Fills a migrated database with crossings and five years of events, as many as wanted."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,3 +44,22 @@ def fill(superuser: psycopg.Connection, crowd: Crowd) -> None:
             },
         )
     superuser.execute("ANALYZE")
+
+
+def closures(reader: psycopg.Connection) -> dict[str, str]:
+    """Return for each crossing a body of `POST /v1/events` by which one side closes it."""
+    rows = reader.execute(
+        "SELECT crossing.id, first FROM crossing JOIN border ON border.id = border_id"
+    )
+    return {
+        crossing: json.dumps(
+            {
+                "crossings": [crossing],
+                "sides": [side],
+                "status": "closed",
+                "reason": {"code": "technical"},
+                "citations": [{"source": SOURCE}],
+            }
+        )
+        for crossing, side in rows
+    }

@@ -19,7 +19,7 @@ from app.database.schema import PROJECT
 BIN = Path(sys.executable).parent
 _OURS = {"CROSSINGS", "DATABASE", "PGHOST", "PGPORT"}
 _PATIENCE = 120.0
-"""Seconds until something answers, and until it has ended."""
+"""Seconds until something is ready, and until it has ended."""
 
 
 class BenchError(Exception):
@@ -109,7 +109,7 @@ def answering(
         while not _is_ready(port, ready):
             if process.poll() is not None or time.perf_counter() - began > _PATIENCE:
                 raise BenchError(
-                    f"{Path(command[0]).name} did not become ready; its log ends:\n"
+                    f"{Path(command[0]).name} did not become ready\nIts log ends:\n"
                     + log.read_text(encoding="utf-8")[-2000:]
                 )
             time.sleep(0.01)

@@ -13,7 +13,7 @@ from psycopg import sql
 from app import embedded
 from app.database import schema
 from app.embedded import OWNER, SERVICE, SUPERUSER, Server
-from bench.crowd import Crowd, fill
+from bench.crowd import Crowd, closures, fill
 from bench.processes import BIN, BenchError, Web, answering, environment, free_port
 
 
@@ -28,8 +28,13 @@ class Database:
     def url(self) -> str:
         return self.server.url(SERVICE, self.name)
 
-    def new_key(self) -> str:
-        """Return a new key that may write events."""
+    def closures(self) -> dict[str, str]:
+        """Return for each crossing a body by which one of its sides closes it."""
+        with self.server.connect(SERVICE, self.name) as reader:
+            return closures(reader)
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a write, with a new key that may write events."""
         command = [str(BIN / "crossings"), "keys", "create", "bench", "--scope", "events:write"]
         done = subprocess.run(
             command,
@@ -40,7 +45,10 @@ class Database:
         )
         if done.returncode:
             raise BenchError(f"crossings keys create failed: {done.stderr}")
-        return done.stdout.strip()
+        return {
+            "Authorization": f"Bearer {done.stdout.strip()}",
+            "Content-Type": "application/json",
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,10 @@ class Stage:
     def seconds(self) -> int:
         """How long one load lasts."""
         return 1 if self.quick else 2
+
+    @property
+    def warm_up_seconds(self) -> float:
+        return 0.3 if self.quick else 2
 
     @property
     def few(self) -> Crowd:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from bench.crowd import WATCHED, Crowd
 from bench.findings import Finding, unmeasured
-from bench.load import Asking, Contest, alternate, wrk
+from bench.load import Asking, alternate
 from bench.processes import Answer, BenchError, Web
 from bench.stage import Stage
 
@@ -20,7 +20,8 @@ def bare(stage: Stage) -> Iterator[Finding]:
     """Compare with an application that returns the same bytes and does nothing else."""
     with stage.service(stage.database(stage.usual)) as service:
         yield from _same_bytes(stage, service, "status, whole", STATUS)
-        yield from _same_bytes(stage, service, "status of a lane", LANE)
+        if not stage.quick:
+            yield from _same_bytes(stage, service, "status of a lane", LANE)
         yield from _same_bytes(stage, service, "200 crossings", LIST)
         if good(service, LIST, GZIP).header("content-encoding") == "gzip":
             yield from _same_bytes(stage, service, "200 crossings, gzip", LIST, GZIP)
@@ -39,7 +40,7 @@ def orm(stage: Stage) -> Iterator[Finding]:
         told, same = (json.loads(good(one, STATUS).body) for one in (service, usual))
         if (told["status"], told["sides"]) != (same["status"], same["sides"]):
             raise BenchError(f"the yardstick gives another status: {same}")
-        contest = _contest(stage, Asking(service.url(STATUS)), Asking(usual.url(STATUS)))
+        contest = alternate(stage, Asking(service.url(STATUS)).load, Asking(usual.url(STATUS)).load)
         yield contest.rate("status / by the ORM, a query a request", at_least=35)
 
 
@@ -50,7 +51,7 @@ def size(stage: Stage) -> Iterator[Finding]:
         stage.service(stage.database(stage.few)) as few,
     ):
         good(long, STATUS), good(few, STATUS)
-        contest = _contest(stage, Asking(long.url(STATUS)), Asking(few.url(STATUS)))
+        contest = alternate(stage, Asking(long.url(STATUS)).load, Asking(few.url(STATUS)).load)
         name = f"status, {stage.long.events:,} events / {stage.few.events:,}"
         yield contest.rate(name, at_least=0.95)
     with (
@@ -58,7 +59,7 @@ def size(stage: Stage) -> Iterator[Finding]:
         stage.service(stage.database(stage.usual)) as usual,
     ):
         subject = _any_of(stage, wide, stage.wide)
-        contest = _contest(stage, subject, _any_of(stage, usual, stage.usual))
+        contest = alternate(stage, subject.load, _any_of(stage, usual, stage.usual).load)
         name = f"status, any of {stage.wide.crossings:,} crossings / of {stage.usual.crossings:,}"
         yield contest.rate(name, at_least=0.90)
 
@@ -78,9 +79,8 @@ def _same_bytes(
     with _replaying(stage, answer) as plain:
         if plain.get(path, headers) != answer:
             raise BenchError(f"the bare application does not give the same answer at {path}")
-        contest = _contest(
-            stage, Asking(service.url(path), headers), Asking(plain.url(path), headers)
-        )
+        subject, baseline = Asking(service.url(path), headers), Asking(plain.url(path), headers)
+        contest = alternate(stage, subject.load, baseline.load)
     note = f"{len(answer.body):,} bytes"
     yield contest.rate(f"{name} / bare ASGI, same bytes", at_least=0.85, note=note)
     yield contest.p99(f"{name}, p99 / bare ASGI's", at_most=1.5)
@@ -102,8 +102,8 @@ def _unchanged(stage: Stage, service: Web) -> Finding:
     if service.get(STATUS, headers).status != 304:
         raise BenchError(f"{STATUS} does not know its own ETag {tag} again")
     with stage.uvicorn("bench.bare:app") as hello:
-        asking = Asking(service.url(STATUS), headers)
-        contest = _contest(stage, asking, Asking(hello.url("/")))
+        subject, baseline = Asking(service.url(STATUS), headers), Asking(hello.url("/"))
+        contest = alternate(stage, subject.load, baseline.load)
     return contest.rate("304 / hello of bare ASGI", at_least=1.15)
 
 
@@ -118,11 +118,3 @@ def _replaying(stage: Stage, answer: Answer) -> Iterator[Web]:
     path.write_text(json.dumps(told), encoding="utf-8")
     with stage.uvicorn("bench.bare:app", BENCH_ANSWER=str(path)) as plain:
         yield plain
-
-
-def _contest(stage: Stage, subject: Asking, baseline: Asking) -> Contest:
-    return alternate(
-        stage.rounds,
-        lambda: wrk(subject, seconds=stage.seconds),
-        lambda: wrk(baseline, seconds=stage.seconds),
-    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.findings import Finding, median_of, unmeasured
-from bench.load import Asking, Load, alternate, wrk
+from bench.load import Asking, Load, alternate
 from bench.parts.board import STATUS, good
 from bench.processes import BenchError, Web, answering, free_port
 from bench.stage import Stage
@@ -59,17 +59,13 @@ def cache(stage: Stage) -> Iterator[Finding]:
         if good(nginx, STATUS).body != good(service, STATUS).body:
             raise BenchError("nginx does not pass on the service's answer")
 
-        def through_nginx() -> Load:
+        def through_nginx(seconds: float) -> Load:
             began, used = time.perf_counter(), service.cpu_seconds()
-            load = wrk(Asking(nginx.url(STATUS)), seconds=stage.seconds)
+            load = Asking(nginx.url(STATUS)).load(seconds)
             shares.append((service.cpu_seconds() - used) / (time.perf_counter() - began))
             return load
 
-        contest = alternate(
-            stage.rounds,
-            through_nginx,
-            lambda: wrk(Asking(service.url(STATUS)), seconds=stage.seconds),
-        )
+        contest = alternate(stage, through_nginx, Asking(service.url(STATUS)).load)
     yield contest.rate("status by way of nginx / the service alone", at_least=1.2)
     yield median_of("service's share of a core behind nginx", shares, at_most=0.1)
 

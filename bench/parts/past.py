@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from bench.crowd import WATCHED, WATCHED_EVENTS
 from bench.findings import Finding
-from bench.load import Asking, Load, alternate, pgbench, wrk
+from bench.load import Asking, Transacting, alternate
 from bench.parts.board import STATUS, good
 from bench.stage import Stage
 
@@ -23,22 +23,11 @@ def past(stage: Stage) -> Iterator[Finding]:
     long, few = stage.database(stage.long), stage.database(stage.few)
     with stage.service(long) as of_long, stage.service(few) as of_few:
         good(of_long, path), good(of_few, path)
-
-        def ask_long() -> Load:
-            return wrk(Asking(of_long.url(path), connections=CLIENTS), seconds=stage.seconds)
-
-        contest = alternate(
-            stage.rounds,
-            ask_long,
-            lambda: wrk(Asking(of_few.url(path), connections=CLIENTS), seconds=stage.seconds),
-        )
+        subject = Asking(of_long.url(path), connections=CLIENTS)
+        baseline = Asking(of_few.url(path), connections=CLIENTS)
+        contest = alternate(stage, subject.load, baseline.load)
         name = f"status at an instant, {stage.long.events:,} events / {stage.few.events:,}"
         yield contest.rate(name, at_least=0.9, note=f"{WATCHED_EVENTS} of the crossing's own")
-        contest = alternate(
-            stage.rounds,
-            ask_long,
-            lambda: pgbench(
-                long, _LOG, seconds=stage.seconds, clients=CLIENTS, variables={"crossing": WATCHED}
-            ),
-        )
+        query = Transacting(long, _LOG, CLIENTS, {"crossing": WATCHED})
+        contest = alternate(stage, subject.load, query.load)
         yield contest.rate("status at an instant / its main query by pgbench")

@@ -8,15 +8,13 @@ from bench.findings import Finding, median_of
 from bench.parts.board import STATUS, good
 from bench.stage import Stage
 
-STARTS = 3
-
 
 def start(stage: Stage) -> Iterator[Finding]:
     """Start the service on databases that exist: from its process to its being ready."""
     memory = {}
     # The second target is for a database as large as that of a whole run.
     for crowd, at_most in ((stage.usual, 3), (stage.wide, None if stage.quick else 15)):
-        runs = [_run(stage, crowd) for _ in range(STARTS)]
+        runs = [_run(stage, crowd) for _ in range(2 if stage.quick else 3)]
         memory[crowd] = statistics.median(resident for _, resident in runs)
         yield median_of(
             f"start, {crowd.crossings:,} crossings, {crowd.events:,} events",

@@ -1,6 +1,5 @@
 """Whole writes, beside the same statements sent by pgbench."""
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,10 +9,10 @@ from pathlib import Path
 from psycopg import sql
 
 from app.embedded import SERVICE, SUPERUSER
-from bench.crowd import SOURCE
+from bench.crowd import SOURCE, WATCHED
 from bench.findings import Finding
-from bench.load import Asking, alternate, pgbench, wrk
-from bench.processes import ask, connection
+from bench.load import Asking, Transacting, alternate
+from bench.processes import BenchError, ask, connection
 from bench.stage import Database, Stage
 
 CLIENTS = 16
@@ -41,21 +40,18 @@ def write(stage: Stage) -> Iterator[Finding]:
     with stage.service(database) as service:
         asking = Asking(
             service.url("/v1/events"),
-            _headers(database),
+            database.headers(),
             connections=CLIENTS,
             method="POST",
-            lines=stage.lines(_bodies(stage, database)),
+            lines=stage.lines(database.closures().values()),
         )
+        variables = {"crossings": stage.usual.crossings, **probe.variables}
+        statements = Transacting(twin, _SCRIPT, CLIENTS, variables)
+        # Twice as long as reads: the writes that one load breaks off burden the next.
         contest = alternate(
-            stage.rounds,
-            lambda: wrk(asking, seconds=stage.seconds),
-            lambda: pgbench(
-                twin,
-                _SCRIPT,
-                seconds=stage.seconds,
-                clients=CLIENTS,
-                variables={"crossings": stage.usual.crossings, **probe.variables},
-            ),
+            stage,
+            lambda seconds: asking.load(2 * seconds),
+            lambda seconds: statements.load(2 * seconds),
         )
     yield contest.rate(
         "a write, whole / its statements by pgbench",
@@ -71,16 +67,17 @@ def _probe(stage: Stage, database: Database) -> Probe:
         logging = sql.SQL("ALTER ROLE {} IN DATABASE {} {} log_statement")
         who = (sql.Identifier(SERVICE), sql.Identifier(database.name))
         superuser.execute(logging.format(*who, sql.SQL("SET")) + sql.SQL(" = 'all'"))
-        headers = _headers(database)
+        headers = {**database.headers(), "Idempotency-Key": "probe"}
+        body = database.closures()[WATCHED].encode()
         with stage.service(database) as service, connection(service.port) as client:
-            body = next(_bodies(stage, database)).encode()
-            ask(client, "POST", "/v1/events", headers=headers | {"Idempotency-Key": "1"}, body=body)
+            written = ask(client, "POST", "/v1/events", headers=headers, body=body)
         superuser.execute(logging.format(*who, sql.SQL("RESET")))
         row = superuser.execute(
             "SELECT key_id, headers::text AS headers, body, subjects::text, payload::text, hash"
             " FROM kept_answer, change ORDER BY number DESC LIMIT 1"
         ).fetchone()
-    assert row is not None
+    if written.status != 201 or row is None:
+        raise BenchError(f"POST /v1/events answers {written.status}: {written.body!r}")
     names = ("key_id", "headers", "body", "subjects", "payload", "hash")
     values = ["\\x" + one.hex() if isinstance(one, bytes) else str(one) for one in row]
     return Probe(_logged(stage), {"source": SOURCE, **dict(zip(names, values, strict=True))})
@@ -106,26 +103,3 @@ def _logged(stage: Stage) -> list[str]:
 def _statements_of_script() -> int:
     ends = re.findall(r"(;|\\gset)$", _SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
     return len(ends) - len(("BEGIN", "COMMIT"))
-
-
-def _headers(database: Database) -> dict[str, str]:
-    return {
-        "Authorization": f"Bearer {database.new_key()}",
-        "Content-Type": "application/json",
-    }
-
-
-def _bodies(stage: Stage, database: Database) -> Iterator[str]:
-    """Yield for each crossing a body that one of its sides closes it by."""
-    with stage.server.connect(SERVICE, database.name) as reader:
-        rows = "SELECT crossing.id, first FROM crossing JOIN border ON border.id = border_id"
-        for crossing, side in reader.execute(rows).fetchall():
-            yield json.dumps(
-                {
-                    "crossings": [crossing],
-                    "sides": [side],
-                    "status": "closed",
-                    "reason": {"code": "technical"},
-                    "citations": [{"source": SOURCE}],
-                }
-            )
