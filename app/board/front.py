@@ -5,18 +5,19 @@ the same bytes. The common case is a look in a dictionary and two messages.
 """
 
 import math
+from datetime import datetime
 
 from fastapi import FastAPI
 from starlette.datastructures import URL, Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.board.board import Board
-from app.board.questions import question_of
+from app.board.questions import Answer, question_of
+from app.board.views import Moment
 from app.errors import FieldError, Invalid, Problem, Unavailable
 from app.http.caching import (
     COMPRESSED_FROM,
     Cached,
-    Validity,
     accepts_gzip,
     cache_control,
     compressed,
@@ -41,24 +42,28 @@ _Header = tuple[bytes, bytes]
 
 
 class Page:
-    """A body with its headers, in each coding; good until ``recheck``, in seconds of 1970."""
+    """A body with the headers that are its own, in each coding."""
 
     def __init__(self, body: bytes, origin: tuple[str, bytes] | None, link: str | None) -> None:
         self.body = body
         self.origin = origin
         """The scheme and host that the body names; None if it names none."""
         self.change = -1
-        self.recheck = -math.inf
+        """The board's, when this was last seen to be the answer."""
+        self.withheld_since: datetime | None = None
+        self.due = math.inf
+        """When it next differs, in the database's seconds of 1970."""
         self.etag = etag_of(body)
         self.gzip_etag = etag_of(body, "gzip")
         self.headers: list[_Header] = []
-        self._told: list[_Header] = []
         self._gzip: bytes | None = None
+        self._modified: datetime | None = None
         self._fixed = [(b"content-type", b"application/json")]
         if link is not None:
             self._fixed.append((b"link", f'<{link}>; rel="next"'.encode("latin-1")))
-        if len(body) >= COMPRESSED_FROM:
+        if self.is_compressible:
             self._fixed.append((b"vary", b"Accept-Encoding"))
+        self._told = self._fixed
 
     @property
     def is_compressible(self) -> bool:
@@ -70,20 +75,16 @@ class Page:
             self._gzip = compressed(self.body)
         return self._gzip
 
-    def renew(self, validity: Validity, board: Board) -> None:
-        """Make the headers, which count whole seconds of the board's age."""
-        age = max(0, int(board.age))
-        begun = board.as_of + board.watch.offset + age
-        due = math.inf if validity.due is None else validity.due.timestamp()
-        self.change = board.change
-        self.recheck = min(begun + 1, due)
-        control = cache_control(due - begun, board.max_age - age)
-        self._told = [
-            *self._fixed,
-            (b"cache-control", control.encode()),
-            (b"change-number", b"%d" % board.change),
-            (b"knowledge-age", b"%d" % age),
-        ]
+    def renew(self, answer: Answer, moment: Moment, change: int) -> None:
+        """Take down that this is still the answer, and until when."""
+        validity = answer.validity
+        self.change = change
+        self.withheld_since = moment.withheld_since
+        self.due = math.inf if validity.due is None else validity.due.timestamp()
+        if self.headers and validity.modified == self._modified:
+            return
+        self._modified = validity.modified
+        self._told = list(self._fixed)
         if validity.modified is not None:
             self._told.append((b"last-modified", http_date(validity.modified).encode()))
         self.headers = [
@@ -92,17 +93,46 @@ class Page:
             (b"content-length", b"%d" % len(self.body)),
         ]
 
-    def answer(self, accepted: bytes, if_none_match: bytes) -> tuple[int, list[_Header], bytes]:
+    def coded(
+        self, accepted: bytes, if_none_match: bytes, told: list[_Header]
+    ) -> tuple[int, list[_Header], bytes]:
         """Return status, headers and body for a request that has more than an address."""
         coding = self.is_compressible and accepts_gzip(accepted.decode("latin-1"))
         etag = self.gzip_etag if coding else self.etag
-        told = [*self._told, (b"etag", etag.encode())]
+        headers = [*self._told, (b"etag", etag.encode()), *told]
         if matches(if_none_match.decode("latin-1"), etag):
-            return 304, [header for header in told if header[0] != b"content-type"], b""
+            return 304, [header for header in headers if header[0] != b"content-type"], b""
         if not coding:
-            return 200, self.headers, self.body
-        told += [(b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(self.gzip))]
-        return 200, told, self.gzip
+            return 200, self.headers + told, self.body
+        length = b"%d" % len(self.gzip)
+        headers += [(b"content-encoding", b"gzip"), (b"content-length", length)]
+        return 200, headers, self.gzip
+
+
+class Telling:
+    """The headers about the board that all answers share, good for a change and a second."""
+
+    def __init__(self, board: Board) -> None:
+        age = max(0, int(board.age))
+        self.change = board.change
+        self.withheld_since = board.moment().withheld_since
+        self._begun = board.as_of + board.watch.offset + age
+        self._trust = board.max_age - age
+        self.until = self._begun + 1
+        self._about = [
+            (b"change-number", b"%d" % board.change),
+            (b"knowledge-age", b"%d" % age),
+        ]
+        self._for_long = self._headers(math.inf)
+        self._long = self._begun + max(self._trust, 0)
+
+    def headers(self, due: float) -> list[_Header]:
+        """Return those of an answer that next differs at ``due``."""
+        return self._for_long if due > self._long else self._headers(due)
+
+    def _headers(self, due: float) -> list[_Header]:
+        control = cache_control(due - self._begun, self._trust)
+        return [(b"cache-control", control.encode()), *self._about]
 
 
 class Front:
@@ -114,6 +144,7 @@ class Front:
         self._behind: ASGIApp = Cached(application)
         self._pages: dict[bytes, Page] = {}
         self._kept = 0
+        self._telling: Telling | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -138,12 +169,14 @@ class Front:
                     await render(problem)(scope, receive, send)
                     return
         page = self._page(scope, host)
-        if page is None:
+        if page is None or self._telling is None:
             await self._behind(scope, receive, send)
             return
-        status, headers, body = 200, page.headers, page.body
+        told = self._telling.headers(page.due)
         if if_none_match or accepted:
-            status, headers, body = page.answer(accepted, if_none_match)
+            status, headers, body = page.coded(accepted, if_none_match, told)
+        else:
+            status, headers, body = 200, page.headers + told, page.body
         if scope["method"] == "HEAD":
             body = b""
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -152,17 +185,25 @@ class Front:
     def _page(self, scope: Scope, host: bytes) -> Page | None:
         """Return the present answer, the one kept if it still is that; None if it is not ours."""
         board = self.board
+        if not board.is_loaded:
+            return None
+        now = board.watch.now()
+        telling = self._telling
+        if telling is None or now >= telling.until or telling.change != board.change:
+            telling = self._telling = Telling(board)
         key: bytes = scope["raw_path"] + b"?" + scope["query_string"]
         page = self._pages.get(key)
         if (
             page is not None
             and page.change == board.change
-            and board.watch.now() < page.recheck
+            and now < page.due
+            and page.withheld_since == telling.withheld_since
             and (page.origin is None or page.origin == (scope["scheme"], host))
         ):
             return page
-        question = question_of(scope["path"], scope["query_string"]) if board.is_loaded else None
-        answer = question and question.answer(board, board.moment())
+        question = question_of(scope["path"], scope["query_string"])
+        moment = board.moment()
+        answer = question and question.answer(board, moment)
         if not answer:
             return None
         link = None
@@ -172,7 +213,7 @@ class Front:
         if page is None or page.body != body:
             page = Page(body, (scope["scheme"], host) if link else None, link)
             self._keep(key, page)
-        page.renew(answer.validity, board)
+        page.renew(answer, moment, board.change)
         return page
 
     def _keep(self, key: bytes, page: Page) -> None:
