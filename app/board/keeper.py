@@ -9,10 +9,13 @@ import asyncio
 import gc
 import logging
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import psycopg
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,7 +28,8 @@ from app.database.sessions import OPTIONS, create_engine, create_sessions, snaps
 from app.database.watch import answer_within, reason, ticks
 from app.http.parameters import Knowledge
 from app.places.models import Crossing
-from app.status.present import present_of
+from app.status.present import Place, Present, present_at, present_of
+from app.vocabulary import ChangeKind
 
 HEARTBEAT_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
@@ -45,6 +49,19 @@ _NEWEST = """
 _OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is committed beyond a board."""
+
+    change: int
+    hash: bytes
+    now: datetime
+    touched: Mapping[str, tuple[int, datetime]]
+    """The last change of each crossing that is touched, and when it was recorded."""
+    revised: AbstractSet[str]
+    """Those of them that have new details."""
 
 
 class Keeper:
@@ -128,47 +145,77 @@ class Keeper:
         board = self._board
         async with snapshot(self._sessions) as session:
             asked_at = ticks()
-            newest = await known(session, Knowledge())
-            newest_hash = await _hash_of(session, newest.change)
-            if (newest.change, newest_hash) == (board.change, board.hash):
+            news = await _news(session, board) if board.is_loaded else None
+            if news is None:
+                whole = await known(session, Knowledge())
+                change, change_hash = whole.change, await _hash_of(session, whole.change)
+                now = whole.now
+                presents = await present_of(
+                    session, await _all_crossings(session), now=now, known_change=change
+                )
+            elif news.change == board.change:
                 board.confirm(asked_at)
                 return
-            touched = await self._touched(session)
-            crossings = await _all_crossings(session) if touched is None else sorted(touched)
-            presents = await present_of(
-                session, crossings, now=newest.now, known_change=newest.change
-            )
+            else:
+                change, change_hash, now = news.change, news.hash, news.now
+                presents = await self._touched(session, news)
         entries = {name: Entry(present) for name, present in presents.items()}
         board.take(
             entries,
-            change=newest.change,
-            change_hash=newest_hash,
+            change=change,
+            change_hash=change_hash,
             as_of=asked_at,
-            whole=touched is None,
+            whole=news is None,
         )
-        await _warm(entries, Moment(newest.now))
+        await _warm(entries, Moment(now))
 
-    async def _touched(self, session: AsyncSession) -> set[str] | None:
-        """Return the crossings that changes unknown to the board touch; None for all of them.
+    async def _touched(self, session: AsyncSession, news: News) -> dict[str, Present]:
+        """Load the crossings that the news touch; details anew only where they are news."""
+        places: dict[str, Place] = {}
+        for name, (change, recorded_at) in news.touched.items():
+            entry = self._board.entry(name)
+            if entry is not None and name not in news.revised:
+                old = entry.present.place
+                places[name] = replace(old, change=change, recorded_at=recorded_at)
+        revised = sorted(news.touched.keys() - places.keys())
+        return {
+            **await present_at(session, places, news.now),
+            **await present_of(session, revised, now=news.now, known_change=news.change),
+        }
 
-        All, too, where the board's newest change is not in the log: a standby has taken over
-        that did not have it yet.
-        """
-        board = self._board
-        if not board.is_loaded:
-            return None
-        rows = (
-            await session.execute(
-                select(Change.number, Change.hash, Change.subjects["crossings"])
-                .where(Change.number >= board.change)
-                .order_by(Change.number)
+
+async def _news(session: AsyncSession, board: Board) -> News | None:
+    """Return what is committed beyond the board; None where its newest change is not in the log.
+
+    Then a standby has taken over that did not have that change yet.
+    """
+    crossings = Change.subjects["crossings"]
+    rows = (
+        await session.execute(
+            select(
+                Change.number,
+                Change.hash,
+                Change.kind,
+                Change.recorded_at,
+                crossings,
+                func.clock_timestamp(),
             )
-        ).all()
-        if board.change > 0:
-            if not rows or (rows[0][0], rows[0][1]) != (board.change, board.hash):
-                return None
-            rows = rows[1:]
-        return {name for _, _, crossings in rows for name in crossings or ()}
+            .where(Change.number >= board.change)
+            .order_by(Change.number)
+        )
+    ).all()
+    if board.change > 0 and (not rows or (rows[0][0], rows[0][1]) != (board.change, board.hash)):
+        return None
+    touched: dict[str, tuple[int, datetime]] = {}
+    revised: set[str] = set()
+    change, change_hash, now = board.change, board.hash, datetime.now(UTC)
+    for change, change_hash, kind, recorded_at, names, now in rows:  # noqa: B007
+        if change == board.change:
+            continue
+        touched |= dict.fromkeys(names or (), (change, recorded_at))
+        if kind == ChangeKind.CROSSING.value:
+            revised.update(names or ())
+    return News(change, change_hash, now, touched, revised)
 
 
 async def _all_crossings(session: AsyncSession) -> list[str]:

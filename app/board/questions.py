@@ -79,7 +79,7 @@ class CrossingsAsked:
         shown = found[: self.limit]
         cursor = None
         if len(found) > self.limit:
-            cursor = encode_cursor(*Rank(0.0, shown[-1].present.details.id).cursor)
+            cursor = encode_cursor(*Rank(0.0, shown[-1].present.place.details.id).cursor)
         return Answer(b",".join(view.listed for view in shown), _validity(shown), True, cursor)
 
 

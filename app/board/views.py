@@ -38,10 +38,10 @@ class View:
         if lanes is not None:
             history = replace(history, lanes=tuple(lanes))
         answer = resolve(history, moment.now)
-        summary = Summary(present.details, history, moment.now, answer, present.change)
+        summary = Summary(present.place.details, history, moment.now, answer, present.place.change)
         if moment.withheld_since is not None:
             summary = summary.withhold(moment.withheld_since)
-        return cls(present, moment, summary, valid([(summary, present.recorded_at)]))
+        return cls(present, moment, summary, valid([(summary, present.place.recorded_at)]))
 
     def holds(self, moment: Moment) -> bool:
         """Tell whether it is still the answer."""
@@ -58,12 +58,14 @@ class View:
 
     @cached_property
     def alone(self) -> bytes:
-        body = alone(self.summary, self.present.told, self.present.events)
+        body = alone(self.summary, self.present.place.told, self.present.events)
         return body.model_dump_json(by_alias=True).encode()
 
     @cached_property
     def listed(self) -> bytes:
-        return listing(self.summary, self.present.told).model_dump_json(by_alias=True).encode()
+        return (
+            listing(self.summary, self.present.place.told).model_dump_json(by_alias=True).encode()
+        )
 
 
 class Entry:

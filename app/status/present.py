@@ -93,17 +93,13 @@ _EVER = datetime.fromisoformat("1900-01-01T00:00:00Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """What answers about a crossing are made of, from some instant on."""
+class Place:
+    """A crossing's details, and the last change that touches it with the instant of that."""
 
     details: Details
     told: CrossingDetails
-    history: History
-    events: "Shown"
-    """Those that may still be shown."""
     change: int | None
     recorded_at: datetime | None
-    """When that change was recorded."""
 
 
 class Shown(Mapping[UUID, EventOut]):
@@ -129,6 +125,16 @@ class Shown(Mapping[UUID, EventOut]):
         return len(self._rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What answers about a crossing are made of, from some instant on."""
+
+    place: Place
+    history: History
+    events: Shown
+    """Those that may still be shown."""
+
+
 async def present_of(
     session: AsyncSession, crossing_ids: Sequence[str], *, now: datetime, known_change: int
 ) -> dict[str, Present]:
@@ -136,27 +142,59 @@ async def present_of(
     found: dict[str, Present] = {}
     for batch in _batches(crossing_ids):
         details = await details_of(session, batch, known_change=known_change)
-        rows = await _rows(session, details, now)
-        found |= await _presents(session, details, rows, now=now, known_change=known_change)
+        told = await crossing_details(session, details.values())
+        changes = await _changes(session, details, known_change)
+        recorded = await recorded_at(session, changes.values())
+        places = {
+            name: Place(one, told[name], changes.get(name), recorded.get(changes.get(name, 0)))
+            for name, one in details.items()
+        }
+        found |= await present_at(session, places, now)
     return found
 
 
+async def present_at(
+    session: AsyncSession, places: Mapping[str, Place], now: datetime
+) -> dict[str, Present]:
+    """Return what answers for ``now`` and later need, of places of which all else is known."""
+    found: dict[str, Present] = {}
+    for batch in _batches(sorted(places)):
+        found |= await _presents(session, {name: places[name] for name in batch}, now)
+    return found
+
+
+async def _presents(
+    session: AsyncSession, places: Mapping[str, Place], now: datetime
+) -> dict[str, Present]:
+    rows = await _rows(session, places, now)
+    shown = [row for found in rows.values() for row in found if _may_be_shown(row, now)]
+    events = {name: Shown() for name in places}
+    citations = await citations_of(session, Citation.event_id, [row.id for row in shown])
+    for row in shown:
+        events[row.crossing_id].add(row, citations[row.id])
+    return {
+        name: Present(place, history_of(place.details, rows[name]), events[name])
+        for name, place in places.items()
+    }
+
+
 async def _rows(
-    session: AsyncSession, details: Mapping[str, Details], now: datetime
+    session: AsyncSession, places: Mapping[str, Place], now: datetime
 ) -> dict[str, Sequence[StatusEvent]]:
     """Return the log of each crossing, cut late enough to be short and early enough to be right."""
     found: dict[str, Sequence[StatusEvent]] = {}
-    pending = set(details)
+    pending = set(places)
     for depth in _DEPTHS:
+        if not pending:
+            break
         since = _EVER if depth is None else now - depth
         rows = await _cut(session, sorted(pending), since)
         for name in list(pending):
             found[name] = rows.get(name, [])
-            began, _ = present_period(timeline(history_of(details[name], found[name])), now)
+            history = history_of(places[name].details, found[name])
+            began, _ = present_period(timeline(history), now)
             if began is not None and began > since:
                 pending.discard(name)
-        if not pending:
-            break
     return found
 
 
@@ -171,35 +209,6 @@ async def _cut(
     for row in cast("Iterable[StatusEvent]", await session.execute(rows)):
         found.setdefault(row.crossing_id, []).append(row)
     return found
-
-
-async def _presents(
-    session: AsyncSession,
-    details: Mapping[str, Details],
-    rows: Mapping[str, Sequence[StatusEvent]],
-    *,
-    now: datetime,
-    known_change: int,
-) -> dict[str, Present]:
-    told = await crossing_details(session, details.values())
-    changes = await _changes(session, details, known_change)
-    recorded = await recorded_at(session, changes.values())
-    shown = [row for name in details for row in rows[name] if _may_be_shown(row, now)]
-    events = {name: Shown() for name in details}
-    citations = await citations_of(session, Citation.event_id, [row.id for row in shown])
-    for row in shown:
-        events[row.crossing_id].add(row, citations[row.id])
-    return {
-        name: Present(
-            details=one,
-            told=told[name],
-            history=history_of(one, rows[name]),
-            events=events[name],
-            change=changes.get(name),
-            recorded_at=recorded.get(changes.get(name, 0)),
-        )
-        for name, one in details.items()
-    }
 
 
 async def _changes(
