@@ -2,11 +2,13 @@
 
 import os
 import pwd
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.database.schema import PROJECT
 from bench.findings import Finding, median_of, unmeasured
 from bench.load import Asking, Load, alternate
 from bench.parts.board import STATUS, good
@@ -15,38 +17,7 @@ from bench.stage import Stage
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
-_CONFIG = """\
-daemon off;
-user {user};
-worker_processes auto;
-pid {folder}/pid;
-error_log stderr warn;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    proxy_cache_path {folder}/cache keys_zone=answers:10m;
-    upstream service {{ server 127.0.0.1:{service}; keepalive 16; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://service;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_cache answers;
-            proxy_cache_valid 200 1s;
-            proxy_ignore_headers Cache-Control Expires;
-            proxy_cache_lock on;
-            proxy_cache_use_stale updating error timeout;
-            proxy_cache_background_update on;
-        }}
-    }}
-}}
-"""
+_CONFIG = PROJECT / "deploy" / "nginx.conf"
 
 
 def cache(stage: Stage) -> Iterator[Finding]:
@@ -72,19 +43,16 @@ def cache(stage: Stage) -> Iterator[Finding]:
 
 @contextmanager
 def _nginx(stage: Stage, service: Web) -> Iterator[Web]:
-    folder = stage.path("nginx")
+    """Run the project's own configuration, moved to this machine's loopback and our folder."""
+    folder, port = stage.path("nginx"), free_port()
     folder.mkdir()
-    port = free_port()
+    text = _CONFIG.read_text(encoding="utf-8").replace("/tmp/", f"{folder}/")  # noqa: S108
+    text = re.sub(r"api-\d+:\d+", f"127.0.0.1:{service.port}", text)
+    text = re.sub(r"listen \d+", f"listen 127.0.0.1:{port}", text)
     config = folder / "nginx.conf"
-    config.write_text(
-        _CONFIG.format(
-            user=pwd.getpwuid(os.geteuid()).pw_name,
-            folder=folder,
-            service=service.port,
-            port=port,
-        ),
-        encoding="utf-8",
-    )
-    command = (str(NGINX), "-c", config, "-p", folder, "-e", "stderr")
+    config.write_text(text, encoding="utf-8")
+    # The folder is only ours to enter.
+    ours = f"daemon off; user {pwd.getpwuid(os.geteuid()).pw_name};"
+    command = (str(NGINX), "-c", config, "-p", folder, "-e", "stderr", "-g", ours)
     with answering(*command, port=port, log=folder / "log", ready=STATUS) as found:
         yield found
