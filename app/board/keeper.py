@@ -73,7 +73,7 @@ class Keeper:
         self._board = board
         self._watch = board.watch
         self._connect = Connector(url)
-        self._engine = create_engine(url, pool_size=1)
+        self._engine = create_engine(url, pool_size=1, pre_ping=False)
         self._sessions = create_sessions(self._engine)
         self._behind = asyncio.Event()
 
@@ -159,14 +159,14 @@ class Keeper:
             else:
                 change, change_hash, now = news.change, news.hash, news.now
                 presents = await self._touched(session, news)
-        entries = {name: Entry(present) for name, present in presents.items()}
-        board.take(
-            entries,
-            change=change,
-            change_hash=change_hash,
-            as_of=asked_at,
-            whole=news is None,
-        )
+            entries = {name: Entry(present) for name, present in presents.items()}
+            board.take(
+                entries,
+                change=change,
+                change_hash=change_hash,
+                as_of=asked_at,
+                whole=news is None,
+            )
         await _warm(entries, Moment(now))
 
     async def _touched(self, session: AsyncSession, news: News) -> dict[str, Present]:

@@ -29,14 +29,17 @@ OPTIONS = (
 )
 
 
-def create_engine(url: str, *, pool_size: int = 5) -> AsyncEngine:
-    """Return an engine that notices dead connections and gives up soon on a dead server."""
+def create_engine(url: str, *, pool_size: int = 5, pre_ping: bool = True) -> AsyncEngine:
+    """Return an engine that gives up soon on a dead server.
+
+    With ``pre_ping`` it notices a dead connection before it is used.
+    """
     return create_async_engine(
         "postgresql+psycopg://",
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=True,
+        pool_pre_ping=pre_ping,
         connect_args={"async_creator_fn": Connector(url), "options": OPTIONS},
     )
 

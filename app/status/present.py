@@ -8,7 +8,7 @@ Since when the present status has held may lie further back: then the log is cut
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -100,6 +100,8 @@ class Place:
     told: CrossingDetails
     change: int | None
     recorded_at: datetime | None
+    depth: int = 0
+    """Where in `_DEPTHS` its log was last found to reach back far enough."""
 
 
 class Shown(Mapping[UUID, EventOut]):
@@ -166,36 +168,44 @@ async def present_at(
 async def _presents(
     session: AsyncSession, places: Mapping[str, Place], now: datetime
 ) -> dict[str, Present]:
-    rows = await _rows(session, places, now)
+    rows, depths = await _rows(session, places, now)
     shown = [row for found in rows.values() for row in found if _may_be_shown(row, now)]
     events = {name: Shown() for name in places}
     citations = await citations_of(session, Citation.event_id, [row.id for row in shown])
     for row in shown:
         events[row.crossing_id].add(row, citations[row.id])
     return {
-        name: Present(place, history_of(place.details, rows[name]), events[name])
+        name: Present(
+            replace(place, depth=depths[name]),
+            history_of(place.details, rows[name]),
+            events[name],
+        )
         for name, place in places.items()
     }
 
 
 async def _rows(
     session: AsyncSession, places: Mapping[str, Place], now: datetime
-) -> dict[str, Sequence[StatusEvent]]:
-    """Return the log of each crossing, cut late enough to be short and early enough to be right."""
+) -> tuple[dict[str, Sequence[StatusEvent]], dict[str, int]]:
+    """Return the log of each crossing, cut late enough to be short and early enough to be right.
+
+    With it comes the depth at which that was so: the next time begins there.
+    """
     found: dict[str, Sequence[StatusEvent]] = {}
-    pending = set(places)
-    for depth in _DEPTHS:
-        if not pending:
-            break
-        since = _EVER if depth is None else now - depth
-        rows = await _cut(session, sorted(pending), since)
-        for name in list(pending):
+    depths: dict[str, int] = {}
+    for depth, reach in enumerate(_DEPTHS):
+        since = _EVER if reach is None else now - reach
+        pending = sorted(
+            name for name, one in places.items() if one.depth <= depth and name not in depths
+        )
+        rows = await _cut(session, pending, since) if pending else {}
+        for name in pending:
             found[name] = rows.get(name, [])
             history = history_of(places[name].details, found[name])
             began, _ = present_period(timeline(history), now)
-            if began is not None and began > since:
-                pending.discard(name)
-    return found
+            if reach is None or (began is not None and began > since):
+                depths[name] = depth
+    return found, depths
 
 
 async def _cut(
