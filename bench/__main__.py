@@ -82,7 +82,9 @@ def _measured(name: str, stage: Stage) -> Iterator[Finding]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under two minutes, small databases")
+    parser.add_argument(
+        "--quick", action="store_true", help="about two minutes: small databases, few rounds"
+    )
     parser.add_argument("--only", choices=PARTS, help="one part")
     return parser.parse_args()
 
