@@ -23,6 +23,8 @@ def test_no_input_breaks_the_service_or_its_document(tmp_path: Path) -> None:
         done = run(
             "schemathesis", "run", address,
             "--header", f"Authorization: Bearer {server.key}",
+            # Made up, it is a change to come: a 503, after two seconds each.
+            "--header", "At-Least-Change: 1",
             "--phases", "examples,coverage,fuzzing",
             "--max-examples", "15",
             # What the schema allows may name a crossing or an instant that the world lacks.

@@ -313,7 +313,8 @@ async def test_a_changed_crossing_becomes_a_new_version(
 
     assert await load(seeded, folder) == 1
 
-    new = (await api.get(f"/v1/crossings/{SUMSKAS}")).json()
+    demanded = {"At-Least-Change": str(changes(seeded))}
+    new = (await api.client.get(f"/v1/crossings/{SUMSKAS}", headers=demanded)).json()
     assert new["aliases"] == ["Shum-skas", *old["aliases"]]
     assert new["version"] == changes(seeded) > old["version"]
     changed = {name for name in old if old[name] != new[name]}

@@ -230,8 +230,10 @@ class Front:
             fault = FieldError("header", "At-Least-Change", "must be the number of a change")
             return Invalid([fault])
         demanded = int(value)
-        is_near = demanded < max(self.board.change, self.board.watch.change) + FAR
-        if is_near and await self.board.reached(demanded, within=WAIT_SECONDS):
+        if self.board.is_loaded and demanded > self.board.change + FAR:
+            newest = f"is far beyond the newest change, {self.board.change}"
+            return Invalid([FieldError("header", "At-Least-Change", newest)])
+        if await self.board.reached(demanded, within=WAIT_SECONDS):
             return None
         return Unavailable(
             f"Change {demanded} is not known here yet.", headers={"Retry-After": RETRY_SECONDS}

@@ -76,6 +76,8 @@ class Keeper:
         self._engine = create_engine(url, pool_size=1, pre_ping=False)
         self._sessions = create_sessions(self._engine)
         self._behind = asyncio.Event()
+        self._told = 0
+        """The newest change that a notification told of, or the board has."""
 
     async def run(self) -> None:
         """Keep the board true until cancelled."""
@@ -119,14 +121,16 @@ class Keeper:
             else:
                 self._behind.set()
             async for told in connection.notifies(timeout=HEARTBEAT_SECONDS, stop_after=1):
-                if int(told.payload) > self._board.change:
-                    self._behind.set()
+                self._told = max(self._told, int(told.payload))
+                self._behind.set()
 
     async def _catch_up(self) -> None:
         """Load whenever the board is behind."""
         while True:
             await self._behind.wait()
             self._behind.clear()
+            if self._is_level():
+                continue
             try:
                 async with self._watch.patience(None):
                     with _collecting_nothing():
@@ -140,6 +144,14 @@ class Keeper:
                 _log.exception("The board could not be made")
                 self._board.forget()
                 await asyncio.sleep(RETRY_SECONDS)
+
+    def _is_level(self) -> bool:
+        """Tell whether the board has all that was heard of: a load may have been ahead of it."""
+        board, watch = self._board, self._watch
+        return board.change >= self._told and (
+            watch.heard_at <= board.as_of
+            or (watch.change, watch.hash) == (board.change, board.hash)
+        )
 
     async def _load(self) -> None:
         board = self._board
@@ -159,14 +171,15 @@ class Keeper:
             else:
                 change, change_hash, now = news.change, news.hash, news.now
                 presents = await self._touched(session, news)
-            entries = {name: Entry(present) for name, present in presents.items()}
-            board.take(
-                entries,
-                change=change,
-                change_hash=change_hash,
-                as_of=asked_at,
-                whole=news is None,
-            )
+        entries = {name: Entry(present) for name, present in presents.items()}
+        board.take(
+            entries,
+            change=change,
+            change_hash=change_hash,
+            as_of=asked_at,
+            whole=news is None,
+        )
+        self._told = change
         await _warm(entries, Moment(now))
 
     async def _touched(self, session: AsyncSession, news: News) -> dict[str, Present]:

@@ -216,7 +216,7 @@ def test_problems_are_not_kept(cached: Cached) -> None:
         problem(answer, 404, "crossing-not-found")
         assert answer.headers["x-cache"] == "MISS"
     path = f"/v1/crossings/{TVERECIUS}/status"
-    problem(cached.get(path, at_least_change="1000000"), 503, "unavailable")
+    problem(cached.get(path, at_least_change="1000000"), 422, "invalid")
     assert cached.get(path).status_code == 200
 
 
