@@ -1,5 +1,6 @@
 """The API fuzzed from its own OpenAPI document, over real HTTP, on the seeds."""
 
+import json
 import re
 from pathlib import Path
 
@@ -18,13 +19,20 @@ def test_no_input_breaks_the_service_or_its_document(tmp_path: Path) -> None:
     all have one name, each of several workers would make every case, and one would run.
     """
     with service(tmp_path / "serve.log", data_dir=tmp_path / "data") as server:
-        address = f"{server.url}/openapi.json"
-        document = httpx2.get(address, trust_env=False).json()
+        document = httpx2.get(f"{server.url}/openapi.json", trust_env=False).json()
+        for methods in document["paths"].values():
+            for method in METHODS & methods.keys():
+                # Made up, it is a change to come: a 503, after two seconds each.
+                methods[method]["parameters"] = [
+                    one
+                    for one in methods[method].get("parameters", [])
+                    if one["name"] != "At-Least-Change"
+                ]
+        described = tmp_path / "openapi.json"
+        described.write_text(json.dumps(document), encoding="utf-8")
         done = run(
-            "schemathesis", "run", address,
+            "schemathesis", "run", str(described), "--url", server.url,
             "--header", f"Authorization: Bearer {server.key}",
-            # Made up, it is a change to come: a 503, after two seconds each.
-            "--header", "At-Least-Change: 1",
             "--phases", "examples,coverage,fuzzing",
             "--max-examples", "15",
             # What the schema allows may name a crossing or an instant that the world lacks.
