@@ -296,7 +296,7 @@ def worker_app() -> Front:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=[parent], daemon=True).start()
-    return create_service()
+    return create_service(owns_process=True)
 
 
 class Workers(Multiprocess):

@@ -43,13 +43,16 @@ FEATURES = (
 """In the order of the documentation."""
 
 
-def create_service(settings: Settings | None = None) -> Front:
-    """Build the service; without settings, from the environment."""
+def create_service(settings: Settings | None = None, *, owns_process: bool = False) -> Front:
+    """Build the service; without settings, from the environment.
+
+    ``owns_process`` lets it set the garbage collector for all of the process.
+    """
     settings = settings or Settings()
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
     board = Board(Watch(), max_age=settings.board_max_age)
-    keeper = Keeper(settings.database_url, board)
+    keeper = Keeper(settings.database_url, board, owns_process=owns_process)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
     standby = None
     if settings.database_read_url is not None:

@@ -35,7 +35,21 @@ hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("suite")
 
 EMPTY, SEEDED = "template_empty", "template_seeded"
+LONGEST = (
+    "tests/test_fuzz.py",
+    "tests/faults/",
+    "tests/test_cli.py",
+    "tests/scale/",
+    "tests/board/",
+    "tests/database/",
+)
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    for folder in reversed(LONGEST):
+        items.sort(key=lambda item: not item.nodeid.startswith(folder))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the same bytes. The common case is a look in a dictionary and two messages.
 
 import math
 from datetime import datetime
+from functools import lru_cache
 
 from fastapi import FastAPI
 from starlette.datastructures import URL, Headers
@@ -97,10 +98,10 @@ class Page:
         self, accepted: bytes, if_none_match: bytes, told: list[_Header]
     ) -> tuple[int, list[_Header], bytes]:
         """Return status, headers and body for a request that has more than an address."""
-        coding = self.is_compressible and accepts_gzip(accepted.decode("latin-1"))
+        coding = self.is_compressible and _accepts_gzip(accepted)
         etag = self.gzip_etag if coding else self.etag
         headers = [*self._told, (b"etag", etag.encode()), *told]
-        if matches(if_none_match.decode("latin-1"), etag):
+        if if_none_match and matches(if_none_match.decode("latin-1"), etag):
             return 304, [header for header in headers if header[0] != b"content-type"], b""
         if not coding:
             return 200, self.headers + told, self.body
@@ -250,6 +251,11 @@ class Front:
             await send(message)
 
         return told
+
+
+@lru_cache(maxsize=1_000)
+def _accepts_gzip(accepted: bytes) -> bool:
+    return accepts_gzip(accepted.decode("latin-1"))
 
 
 def _weight(page: Page) -> int:

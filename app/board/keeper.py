@@ -37,8 +37,6 @@ ANSWER_SECONDS = 1.0
 RETRY_SECONDS = 0.25
 
 _WARMED_AT_ONCE = 20
-_MANY = 1_000_000
-"""Objects: of a board with thousands of crossings."""
 
 _NEWEST = """
     SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
@@ -67,9 +65,10 @@ class News:
 class Keeper:
     """Follows one database for one board."""
 
-    def __init__(self, url: str, board: Board) -> None:
+    def __init__(self, url: str, board: Board, *, owns_process: bool = False) -> None:
         self.schema_revision: str | None = None
         """Of the database, when it last answered."""
+        self._owns_process = owns_process
         self._board = board
         self._watch = board.watch
         self._connect = Connector(url)
@@ -180,6 +179,9 @@ class Keeper:
             whole=news is None,
         )
         self._told = change
+        if news is None and self._owns_process:
+            # All of it is there to stay: to look it through for garbage would halt readers.
+            gc.freeze()
         await _warm(entries, Moment(now))
 
     async def _touched(self, session: AsyncSession, news: News) -> dict[str, Present]:
@@ -242,18 +244,11 @@ async def _hash_of(session: AsyncSession, change: int) -> bytes:
 
 @contextmanager
 def _collecting_nothing() -> Iterator[None]:
-    """Put the garbage collector off, and keep it off what a large board has come to hold.
-
-    All that is loaded is there to stay: to look through it again and again, while it grows and
-    ever after, takes as long as to load it.
-    """
+    """Put the garbage collector off: while a board grows, it would look it through in vain."""
     gc.disable()
-    before = gc.get_count()[0]
     try:
         yield
     finally:
-        if gc.get_count()[0] - before > _MANY:
-            gc.freeze()
         gc.enable()
 
 
