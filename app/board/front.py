@@ -7,6 +7,7 @@ the same bytes. The common case is a look in a dictionary and two messages.
 import math
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from starlette.datastructures import URL, Headers
@@ -42,6 +43,15 @@ _OVERHEAD = 2_000
 _Header = tuple[bytes, bytes]
 
 
+class _Variant(NamedTuple):
+    """A page in one coding: its validator, and the headers of a 200 and of a 304."""
+
+    etag: bytes
+    headers: list[_Header]
+    unmodified: list[_Header]
+    body: bytes
+
+
 class Page:
     """A body with the headers that are its own, in each coding."""
 
@@ -59,6 +69,7 @@ class Page:
         self.headers: list[_Header] = []
         self._gzip: bytes | None = None
         self._modified: datetime | None = None
+        self._variants: dict[bool, _Variant] = {}
         self._fixed = [(b"content-type", b"application/json")]
         if link is not None:
             self._fixed.append((b"link", f'<{link}>; rel="next"'.encode("latin-1")))
@@ -85,6 +96,7 @@ class Page:
         if self.headers and validity.modified == self._modified:
             return
         self._modified = validity.modified
+        self._variants.clear()
         self._told = list(self._fixed)
         if validity.modified is not None:
             self._told.append((b"last-modified", http_date(validity.modified).encode()))
@@ -99,15 +111,24 @@ class Page:
     ) -> tuple[int, list[_Header], bytes]:
         """Return status, headers and body for a request that has more than an address."""
         coding = self.is_compressible and _accepts_gzip(accepted)
-        etag = self.gzip_etag if coding else self.etag
-        headers = [*self._told, (b"etag", etag.encode()), *told]
-        if if_none_match and matches(if_none_match.decode("latin-1"), etag):
-            return 304, [header for header in headers if header[0] != b"content-type"], b""
-        if not coding:
-            return 200, self.headers + told, self.body
-        length = b"%d" % len(self.gzip)
-        headers += [(b"content-encoding", b"gzip"), (b"content-length", length)]
-        return 200, headers, self.gzip
+        variant = self._variants.get(coding) or self._vary(coding)
+        if if_none_match and (
+            if_none_match == variant.etag
+            or matches(if_none_match.decode("latin-1"), variant.etag.decode())
+        ):
+            return 304, variant.unmodified + told, b""
+        return 200, variant.headers + told, variant.body
+
+    def _vary(self, coding: bool) -> "_Variant":
+        etag = (self.gzip_etag if coding else self.etag).encode()
+        headers = [*self._told, (b"etag", etag)]
+        unmodified = [header for header in headers if header[0] != b"content-type"]
+        body = self.gzip if coding else self.body
+        if coding:
+            headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"content-length", b"%d" % len(body)))
+        self._variants[coding] = variant = _Variant(etag, headers, unmodified, body)
+        return variant
 
 
 class Telling:
