@@ -81,15 +81,8 @@ class Entry:
         """Return the answer at ``moment``, for all lanes or those asked about; None without any."""
         view = self._views.get((traffic, to))
         if view is None or not view.holds(moment):
-            lanes = self._lanes(traffic, to)
+            lanes = self.present.place.details.lanes_for(traffic, to)
             if not lanes:
                 return None
             view = self._views[traffic, to] = View.of(self.present, moment, lanes)
         return view
-
-    def _lanes(self, traffic: Traffic | None, to: str | None) -> list[Lane]:
-        return [
-            lane
-            for lane in self.present.history.lanes
-            if traffic in {None, lane.traffic} and to in {None, lane.to}
-        ]

@@ -46,11 +46,6 @@ class Watch:
         self.is_lost = False
         self._waiting: set[_Wait] = set()
 
-    @property
-    def age(self) -> float:
-        """Seconds since the database was last heard; infinite before the first time."""
-        return ticks() - self.heard_at
-
     def now(self) -> float:
         """Return the present by the database's clock, in seconds of 1970."""
         return ticks() + self.offset

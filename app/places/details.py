@@ -38,6 +38,12 @@ class Details:
     def lanes(self) -> tuple[Lane, ...]:
         return tuple(Lane(traffic, to) for traffic in self.traffic for to in self.sides)
 
+    def lanes_for(self, traffic: Traffic | None, to: str | None) -> list[Lane]:
+        """Return its lanes of that traffic and into that country; None asks for all."""
+        return [
+            lane for lane in self.lanes if traffic in {None, lane.traffic} and to in {None, lane.to}
+        ]
+
     @property
     def point(self) -> Point | None:
         if self.version.lat is None or self.version.lon is None:

@@ -110,11 +110,7 @@ async def _log_of(session: AsyncSession, crossing_id: str, asked: Known) -> Cros
 
 
 def _lanes(log: CrossingLog, traffic: Traffic | None, to: str | None) -> list[Lane]:
-    wanted = [
-        lane
-        for lane in log.details.lanes
-        if traffic in {None, lane.traffic} and to in {None, lane.to}
-    ]
+    wanted = log.details.lanes_for(traffic, to)
     if not wanted:
         lanes = log.details.lanes
         listed = ", ".join(f"{lane.traffic.value} to {lane.to}" for lane in lanes)

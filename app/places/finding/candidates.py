@@ -45,11 +45,7 @@ class Wanted:
 
     def lanes_of(self, details: Details) -> list[Lane]:
         """Return those of its lanes that are asked about."""
-        return [
-            lane
-            for lane in details.lanes
-            if self.traffic in {None, lane.traffic} and self.to in {None, lane.to}
-        ]
+        return details.lanes_for(self.traffic, self.to)
 
     def takes(self, details: Details) -> bool:
         """Tell whether the details are as asked; a crossing without a location is nowhere."""
