@@ -100,11 +100,7 @@ class Page:
         self._told = list(self._fixed)
         if validity.modified is not None:
             self._told.append((b"last-modified", http_date(validity.modified).encode()))
-        self.headers = [
-            *self._told,
-            (b"etag", self.etag.encode()),
-            (b"content-length", b"%d" % len(self.body)),
-        ]
+        self.headers = self._vary(False).headers
 
     def coded(
         self, accepted: bytes, if_none_match: bytes, told: list[_Header]
@@ -119,7 +115,7 @@ class Page:
             return 304, variant.unmodified + told, b""
         return 200, variant.headers + told, variant.body
 
-    def _vary(self, coding: bool) -> "_Variant":
+    def _vary(self, coding: bool) -> _Variant:
         etag = (self.gzip_etag if coding else self.etag).encode()
         headers = [*self._told, (b"etag", etag)]
         unmodified = [header for header in headers if header[0] != b"content-type"]
