@@ -225,7 +225,8 @@ async def _news(session: AsyncSession, board: Board) -> News | None:
     revised: set[str] = set()
     change, change_hash, now = board.change, board.hash, datetime.now(UTC)
     for change, change_hash, kind, recorded_at, names, now in rows:  # noqa: B007
-        if change == board.change:
+        if change == board.change or kind == ChangeKind.EFFECTIVE.value:
+            # What comes due is on the board by itself, and is no record about a crossing.
             continue
         touched |= dict.fromkeys(names or (), (change, recorded_at))
         if kind == ChangeKind.CROSSING.value:

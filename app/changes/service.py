@@ -22,11 +22,15 @@ GENESIS = bytes(32)
 _TAKE = text("SELECT pg_advisory_xact_lock(:lock)")
 _SHARE = text("SELECT pg_advisory_xact_lock_shared(:lock)")
 _NEXT = text("""
-    SELECT coalesce(newest.number, 0) + 1,
-           greatest(clock_timestamp(), newest.recorded_at + interval '1 microsecond'),
-           newest.hash
-    FROM (SELECT) one LEFT JOIN LATERAL
-         (SELECT * FROM change ORDER BY number DESC LIMIT 1) newest ON true
+    SELECT next.*, EXISTS (SELECT FROM due WHERE at <= next.recorded_at)
+    FROM (
+        SELECT coalesce(newest.number, 0) + 1,
+               greatest(clock_timestamp(), newest.recorded_at + interval '1 microsecond')
+                   AS recorded_at,
+               newest.hash
+        FROM (SELECT) one LEFT JOIN LATERAL
+             (SELECT * FROM change ORDER BY number DESC LIMIT 1) newest ON true
+    ) next
 """)
 
 
@@ -37,6 +41,8 @@ class Place:
     number: int
     recorded_at: datetime
     previous_hash: bytes
+    something_is_due: bool
+    """Some answer changed by itself by that instant, and the log does not say so yet."""
 
 
 async def take_place(session: AsyncSession) -> Place:
@@ -46,8 +52,8 @@ async def take_place(session: AsyncSession) -> Place:
     earlier writers committed.
     """
     await session.execute(_TAKE, {"lock": LOG_LOCK})
-    number, recorded_at, previous = (await session.execute(_NEXT)).one()
-    return Place(number, recorded_at.astimezone(UTC), previous or GENESIS)
+    number, recorded_at, previous, is_due = (await session.execute(_NEXT)).one()
+    return Place(number, recorded_at.astimezone(UTC), previous or GENESIS, is_due)
 
 
 async def fill_place(

@@ -6,11 +6,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 # Importing the tables of every feature is what fills the metadata.
 import app.access.models
 import app.changes.models
+import app.effective.models
 import app.notices.models
 import app.places.models
 import app.seeding.models
@@ -23,6 +24,9 @@ MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the s
 PROJECT = Path(__file__).resolve().parents[2]
 
 metadata = Base.metadata
+
+MUTABLE = {"due": "UPDATE"}
+"""What the service may do to a table besides: those that are no part of the log."""
 
 
 def migrate(owner_url: str, *, revision: str = "head", service_role: str | None = None) -> None:
@@ -38,11 +42,14 @@ def migrate(owner_url: str, *, revision: str = "head", service_role: str | None 
 
 
 def grant(connection: Connection, service_role: str) -> None:
-    """Let ``service_role`` read and append, and do nothing else to what is written."""
+    """Let ``service_role`` read and append; only what is no part of the log may it alter."""
     role = connection.dialect.identifier_preparer.quote(service_role)
     connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))
     connection.execute(text(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}"))
     connection.execute(text(f"REVOKE INSERT ON alembic_version FROM {role}"))
+    present = inspect(connection).get_table_names()
+    for table in MUTABLE.keys() & present:
+        connection.execute(text(f"GRANT {MUTABLE[table]} ON {table} TO {role}"))
 
 
 def service_role(database_url: str, owner_url: str) -> str | None:

@@ -10,6 +10,8 @@ from app.access.service import Reporter
 from app.access.writing import Written
 from app.changes.service import Known, Place, fill_place, known, take_place
 from app.database.sessions import append
+from app.effective.answers import answer_change
+from app.effective.service import answers_told, note_due, subjects_of, take_place_after_due
 from app.errors import CrossingExists, invalid, raising
 from app.http.caching import Validity
 from app.http.parameters import Knowledge
@@ -26,8 +28,9 @@ from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.places.schemas import NAMES_OF_SIDES, CrossingIn, CrossingPatch
 from app.places.summaries import alone, listing
 from app.sources.service import cite, require_sources
-from app.status.log import logs_of
+from app.status.log import before, history_of, logs_of
 from app.status.reading import events_shown, validity_of
+from app.status.rule.history import History
 from app.status.summaries import Summary
 from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
 
@@ -41,7 +44,8 @@ async def add_crossing(
 ) -> Written:
     """Add a crossing, and its border and countries with the first. Raises CrossingExists."""
     reporter.require_sides(crossing.sides)
-    return await _record(session, reporter, await take_place(session), crossing, new=True)
+    place = await take_place(session)
+    return await _record(session, reporter, place, crossing, new=True)
 
 
 async def revise_crossing(
@@ -49,14 +53,15 @@ async def revise_crossing(
 ) -> Written:
     """Replace all details of a crossing by a new version."""
     reporter.require_sides(crossing.sides)
-    return await _record(session, reporter, await take_place(session), crossing, new=False)
+    place = await take_place_after_due(session, [crossing.id])
+    return await _record(session, reporter, place, crossing, new=False)
 
 
 async def patch_crossing(
     session: AsyncSession, reporter: Reporter, *, crossing_id: str, patch: CrossingPatch
 ) -> Written:
     """Replace some details of a crossing by a new version. Raises CrossingNotFound."""
-    place = await take_place(session)
+    place = await take_place_after_due(session, [crossing_id])
     current = await details_of_one(session, crossing_id, known_change=place.number)
     reporter.require_sides(current.sides)
     if any(name.side not in current.sides for name in patch.names or ()):
@@ -195,21 +200,22 @@ async def _record(
     border_id = f"{border.first}-{border.second}"
     await require_sources(session, crossing.citations)
     cited = cite(place, reporter, crossing.citations)
-    subjects = {
-        "crossings": [crossing.id],
-        "borders": [border_id],
-        "countries": [border.first, border.second],
-        "sources": cited.source_ids(),
-    }
     version = _version(crossing, place, reporter)
     citations = cited.linked(crossing_id=crossing.id, version=place.number)
     details = Details(crossing.id, border_id, border.sides, version, known=True)
+    without, with_it = await _histories(session, details)
+    now = place.recorded_at
+    changed = answer_change(crossing.id, (without, now) if without else None, (with_it, now))
     await fill_place(
         session,
         place,
         kind=ChangeKind.CROSSING,
-        subjects=subjects,
-        payload={"crossings": [details_told(details, citations)], "sources": cited.told()},
+        subjects={**subjects_of([details]), "sources": cited.source_ids()},
+        payload={
+            "crossings": [details_told(details, citations)],
+            "sources": cited.told(),
+            **answers_told([changed] if changed else []),
+        },
         recorded_by=reporter.name,
     )
     await append(session, *cited.new_sources)
@@ -217,8 +223,18 @@ async def _record(
         await _place(session, crossing.id, border)
     await append(session, version)
     await append(session, *citations)
+    await note_due(session, {crossing.id: with_it}, now)
     body, _ = await _alone(session, crossing.id, Known(place.number, place.recorded_at))
     return Written(body, f"/v1/crossings/{crossing.id}", place.number, cited.new_ids)
+
+
+async def _histories(session: AsyncSession, details: Details) -> tuple[History | None, History]:
+    """Return what a crossing's status follows from without and with the new details."""
+    found = (await before(session, [details.id])).get(details.id)
+    if found is None:
+        return None, history_of(details, [])
+    lanes, confirm_within = details.lanes, details.confirm_within
+    return found.history, replace(found.history, lanes=lanes, confirm_within=confirm_within)
 
 
 async def _place(session: AsyncSession, crossing_id: str, border: Border) -> None:

@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.service import Reporter
 from app.access.writing import Written
 from app.changes.ids import mint
-from app.changes.service import Place, fill_place, take_place
+from app.changes.service import Place, fill_place
 from app.database.sessions import append
+from app.effective.answers import answer_change
+from app.effective.service import answers_told, note_due, subjects_of, take_place_after_due
 from app.errors import (
     CrossingNotFound,
     EventNotFound,
@@ -42,6 +44,8 @@ from app.status.schemas import (
 )
 from app.vocabulary import ChangeKind, EventKind
 
+ONLY_DECLARATIONS = "Only a declaration can be corrected."
+
 # What the database refuses although the checks above it passed: it is the last word.
 _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
     "uq_status_event_supersedes": (Superseded, "The event was corrected already."),
@@ -51,10 +55,7 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
         "The event was corrected or retracted already.",
     ),
     "ck_incident_standing": (Superseded, "The incident was retracted already."),
-    "ck_status_event_supersedes_declaration": (
-        NotCorrectable,
-        "Only a declaration can be corrected.",
-    ),
+    "ck_status_event_supersedes_declaration": (NotCorrectable, ONLY_DECLARATIONS),
     "ck_status_event_supersedes_no_firmer": (
         NotCorrectable,
         "An unconfirmed declaration may supersede only an unconfirmed one.",
@@ -76,7 +77,7 @@ async def record_decision(
     if decision.incident is not None:
         await require_incident(session, decision.incident)
     await require_sources(session, decision.citations)
-    place = await take_place(session)
+    place = await take_place_after_due(session, decision.crossings)
     found = await before(session, decision.crossings)
     _check_scope(decision, [_existing(found, name) for name in decision.crossings])
     start = decision.effective.from_ or place.recorded_at
@@ -120,7 +121,7 @@ async def retract_event(
         raise EventNotFound(f"There is no status event {event_id}.")
     reporter.require_sides(target.sides)
     await require_sources(session, retraction.citations)
-    place = await take_place(session)
+    place = await take_place_after_due(session, [target.crossing_id])
     minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
     row = StatusEvent(
         id=minted["event"],
@@ -161,7 +162,7 @@ async def confirm_crossing(
     """Record that the source was checked again. Raises CrossingNotFound."""
     reporter.require_sides(confirmation.sides)
     await require_sources(session, confirmation.citations)
-    place = await take_place(session)
+    place = await take_place_after_due(session, [crossing_id])
     found = await before(session, [crossing_id])
     if crossing_id not in found:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
@@ -208,6 +209,14 @@ async def _record(
     cited = cite(place, reporter, citations)
     events = [event_out(row, cited.citations) for row in rows]
     decision = events[0].decision
+    without = {row.crossing_id: found[row.crossing_id].history for row in rows}
+    with_it = {row.crossing_id: _joined(without[row.crossing_id], row) for row in rows}
+    now = place.recorded_at
+    changed = [
+        one
+        for name in with_it
+        if (one := answer_change(name, (without[name], now), (with_it[name], now)))
+    ]
     await fill_place(
         session,
         place,
@@ -217,9 +226,11 @@ async def _record(
             "decision": str(decision),
             "events": [event_told(event) for event in events],
             "sources": cited.told(),
+            **answers_told(changed),
         },
         recorded_by=reporter.name,
     )
+    await note_due(session, with_it, now)
     await append(session, *cited.new_sources)
     with raising(_REFUSALS):
         await append(session, *rows)
@@ -228,7 +239,9 @@ async def _record(
         decision=decision,
         change=place.number,
         events=events,
-        effect=[one for row in rows for one in _effect(found[row.crossing_id].history, row)],
+        effect=[
+            one for name in with_it for one in _effect(name, without[name], with_it[name], now)
+        ],
         undo=[f"/v1/events/{row.id}/retraction" for row in rows if _can_be_retracted(row)],
     )
     ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids
@@ -238,29 +251,29 @@ async def _record(
 def _subjects(
     found: Iterable[Before], rows: Iterable[StatusEvent], cited: Cited
 ) -> dict[str, list[str]]:
-    details = [one.details for one in found]
     incidents = sorted({str(row.incident_id) for row in rows if row.incident_id is not None})
     return {
-        "crossings": [one.id for one in details],
-        "borders": sorted({one.border for one in details}),
-        "countries": sorted({side for one in details for side in one.sides}),
+        **subjects_of([one.details for one in found]),
         **({"incidents": incidents} if incidents else {}),
         "sources": cited.source_ids(),
     }
 
 
-def _effect(without: History, row: StatusEvent) -> list[EffectOut]:
-    with_it = replace(without, events=(*without.events, event_of(row)))
+def _joined(history: History, row: StatusEvent) -> History:
+    return replace(history, events=(*history.events, event_of(row)))
+
+
+def _effect(crossing: str, without: History, with_it: History, since: datetime) -> list[EffectOut]:
     return [
         EffectOut(
-            crossing=row.crossing_id,
+            crossing=crossing,
             before=one.before,
             after=one.after,
             from_=one.start,
             until=one.end,
             lanes=[LaneId(traffic=lane.traffic, to=lane.to) for lane in one.lanes],
         )
-        for one in effects(without, with_it, since=row.recorded_at)
+        for one in effects(without, with_it, since=since)
     ]
 
 
@@ -337,6 +350,8 @@ async def _targets(
     for event_id in decision.supersedes:
         if event_id not in found:
             raise invalid("supersedes", f"there is no status event {event_id}")
+        if found[event_id].kind != EventKind.DECLARATION:
+            raise NotCorrectable(ONLY_DECLARATIONS)
         reporter.require_sides(found[event_id].sides)
     by_crossing = {row.crossing_id: row for row in found.values()}
     if len(by_crossing) < len(found) or by_crossing.keys() != set(decision.crossings):

@@ -18,11 +18,15 @@ SELECT id FROM source WHERE id = ANY (ARRAY[:source]::uuid[]);
 
 -- The place in the log.
 SELECT pg_advisory_xact_lock(289143739219);
-SELECT coalesce(newest.number, 0) + 1 AS number,
-       greatest(clock_timestamp(), newest.recorded_at + interval '1 microsecond') AS recorded_at,
-       newest.hash AS previous, uuidv7() AS event_id, uuidv7() AS decision
-FROM (SELECT) one LEFT JOIN LATERAL
-     (SELECT * FROM change ORDER BY number DESC LIMIT 1) newest ON true \gset
+SELECT next.*, EXISTS (SELECT FROM due WHERE at <= next.recorded_at) AS is_due
+FROM (
+    SELECT coalesce(newest.number, 0) + 1 AS number,
+           greatest(clock_timestamp(), newest.recorded_at + interval '1 microsecond')
+               AS recorded_at,
+           newest.hash AS previous, uuidv7() AS event_id, uuidv7() AS decision
+    FROM (SELECT) one LEFT JOIN LATERAL
+         (SELECT * FROM change ORDER BY number DESC LIMIT 1) newest ON true
+) next \gset
 
 -- The crossing, and what was said of it before.
 SELECT DISTINCT ON (crossing.id) border.id AS border, border.first AS side, border.second,
@@ -39,6 +43,8 @@ FROM status_event WHERE crossing_id = ANY (ARRAY[:crossing]::text[]);
 -- What is written.
 INSERT INTO change (number, kind, recorded_at, subjects, payload, hash)
 VALUES (:number, 'decision', :recorded_at, :subjects::jsonb, :payload::jsonb, :hash::bytea);
+INSERT INTO due (crossing_id, at) VALUES (:crossing, NULL)
+ON CONFLICT (crossing_id) DO UPDATE SET at = excluded.at;
 INSERT INTO status_event (id, change, recorded_at, recorded_by, kind, crossing_id, decision, sides,
                           status, effective, reason_code, exceptions, certainty, precision)
 VALUES (:event_id, :number, :recorded_at, 'bench', 'declaration', :crossing, :decision,

@@ -250,7 +250,7 @@ async def test_the_payload_of_a_decision_is_its_events_as_the_log_has_them(here:
     items = {one["change"]: one for one in await whole(here)}
     for told in (decided, corrected, retracted, confirmed):
         payload = items[told["change"]]["payload"]
-        assert sorted(payload) == ["decision", "events", "recorded_by", "sources"]
+        assert sorted(payload) == ["answers", "decision", "events", "recorded_by", "sources"]
         assert payload["decision"] == told["decision"]
         assert payload["recorded_by"] == "reporter"
         assert payload["events"] == [stripped(one) for one in told["events"]]
@@ -284,7 +284,7 @@ async def test_the_payload_of_a_crossing_is_its_details_with_their_citations(her
     change = await newest(here)
     (details,) = change["payload"]["crossings"]
 
-    assert sorted(change["payload"]) == ["crossings", "recorded_by", "sources"]
+    assert sorted(change["payload"]) == ["answers", "crossings", "recorded_by", "sources"]
     assert details.keys() >= {*body, "confirm_within_days"}
     assert details == {name: told[name] for name in details}
 

@@ -7,6 +7,7 @@ from alembic import command
 from sqlalchemy import create_engine
 
 from app.audit.service import find_faults
+from app.effective.service import announce_due
 from app.database import schema
 from app.embedded import SERVICE
 from app.seeding.service import load_seeds
@@ -120,6 +121,14 @@ async def load(database: Database) -> int:
         return await load_seeds(session)
 
 
+async def announce(database: Database) -> None:
+    """Look at what may have come due: it is noted anew, and nothing has."""
+    more = True
+    while more:
+        async with database.session() as session:
+            more = await announce_due(session)
+
+
 async def faults(database: Database) -> list[str]:
     async with database.session() as session:
         return [fault async for fault in find_faults(session)]
@@ -139,6 +148,7 @@ async def test_down_and_up_again_restores_every_row(seeded: Database) -> None:
             gone = connection.execute("SELECT to_regclass('notice'), to_regclass('incident')")
             assert gone.fetchone() == (None, None)
         go_up(seeded)
+        await announce(seeded)
 
         assert rows_of(seeded) == before
     assert await faults(seeded) == []
