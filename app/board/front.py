@@ -7,7 +7,6 @@ the same bytes. The common case is a look in a dictionary and two messages.
 import math
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
 
 from fastapi import FastAPI
 from starlette.datastructures import URL, Headers
@@ -43,13 +42,24 @@ _OVERHEAD = 2_000
 _Header = tuple[bytes, bytes]
 
 
-class _Variant(NamedTuple):
-    """A page in one coding: its validator, and the headers of a 200 and of a 304."""
+class _Variant:
+    """A page in one coding, with the headers of a 200 and of a 304."""
 
-    etag: bytes
-    headers: list[_Header]
-    unmodified: list[_Header]
-    body: bytes
+    def __init__(self, etag: str, body: bytes, fixed: list[_Header], own: list[_Header]) -> None:
+        self.etag = etag.encode()
+        self.body = body
+        self.headers: list[_Header] = []
+        self.unmodified: list[_Header] = []
+        self.telling: Telling | None = None
+        """Whose headers are in those above."""
+        self._unmodified = [*fixed, (b"etag", self.etag)]
+        self._headers = [*self._unmodified, *own, (b"content-length", b"%d" % len(body))]
+
+    def tell(self, telling: "Telling", due: float) -> None:
+        told = telling.headers(due)
+        self.headers = self._headers + told
+        self.unmodified = self._unmodified + told
+        self.telling = telling
 
 
 class Page:
@@ -66,16 +76,10 @@ class Page:
         """When it next differs, in the database's seconds of 1970."""
         self.etag = etag_of(body)
         self.gzip_etag = etag_of(body, "gzip")
-        self.headers: list[_Header] = []
         self._gzip: bytes | None = None
         self._modified: datetime | None = None
         self._variants: dict[bool, _Variant] = {}
-        self._fixed = [(b"content-type", b"application/json")]
-        if link is not None:
-            self._fixed.append((b"link", f'<{link}>; rel="next"'.encode("latin-1")))
-        if self.is_compressible:
-            self._fixed.append((b"vary", b"Accept-Encoding"))
-        self._told = self._fixed
+        self._link = None if link is None else f'<{link}>; rel="next"'.encode("latin-1")
 
     @property
     def is_compressible(self) -> bool:
@@ -93,37 +97,35 @@ class Page:
         self.change = change
         self.withheld_since = moment.withheld_since
         self.due = math.inf if validity.due is None else validity.due.timestamp()
-        if self.headers and validity.modified == self._modified:
-            return
         self._modified = validity.modified
         self._variants.clear()
-        self._told = list(self._fixed)
-        if validity.modified is not None:
-            self._told.append((b"last-modified", http_date(validity.modified).encode()))
-        self.headers = self._vary(False).headers
 
     def coded(
-        self, accepted: bytes, if_none_match: bytes, told: list[_Header]
+        self, accepted: bytes, if_none_match: bytes, telling: "Telling"
     ) -> tuple[int, list[_Header], bytes]:
-        """Return status, headers and body for a request that has more than an address."""
-        coding = self.is_compressible and _accepts_gzip(accepted)
+        """Return status, headers and body as a request wants them."""
+        coding = bool(accepted) and self.is_compressible and _accepts_gzip(accepted)
         variant = self._variants.get(coding) or self._vary(coding)
+        if variant.telling is not telling:
+            variant.tell(telling, self.due)
         if if_none_match and (
             if_none_match == variant.etag
             or matches(if_none_match.decode("latin-1"), variant.etag.decode())
         ):
-            return 304, variant.unmodified + told, b""
-        return 200, variant.headers + told, variant.body
+            return 304, variant.unmodified, b""
+        return 200, variant.headers, variant.body
 
     def _vary(self, coding: bool) -> _Variant:
-        etag = (self.gzip_etag if coding else self.etag).encode()
-        headers = [*self._told, (b"etag", etag)]
-        unmodified = [header for header in headers if header[0] != b"content-type"]
-        body = self.gzip if coding else self.body
+        fixed = [(b"vary", b"Accept-Encoding")] if self.is_compressible else []
+        own = [(b"content-type", b"application/json")]
+        if self._link is not None:
+            own.append((b"link", self._link))
+        if self._modified is not None:
+            own.append((b"last-modified", http_date(self._modified).encode()))
         if coding:
-            headers.append((b"content-encoding", b"gzip"))
-        headers.append((b"content-length", b"%d" % len(body)))
-        self._variants[coding] = variant = _Variant(etag, headers, unmodified, body)
+            own.append((b"content-encoding", b"gzip"))
+        etag, body = (self.gzip_etag, self.gzip) if coding else (self.etag, self.body)
+        self._variants[coding] = variant = _Variant(etag, body, fixed, own)
         return variant
 
 
@@ -190,11 +192,7 @@ class Front:
         if page is None or self._telling is None:
             await self._behind(scope, receive, send)
             return
-        told = self._telling.headers(page.due)
-        if if_none_match or accepted:
-            status, headers, body = page.coded(accepted, if_none_match, told)
-        else:
-            status, headers, body = 200, page.headers + told, page.body
+        status, headers, body = page.coded(accepted, if_none_match, self._telling)
         if scope["method"] == "HEAD":
             body = b""
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -95,6 +95,10 @@ def matches(if_none_match: str, etag: str) -> bool:
     return etag in given or "*" in given
 
 
+UNTOLD_UNMODIFIED = ("content-length", "content-type", "last-modified", "link")
+"""RFC 9110, 15.4.5: a 304 is best left without what the asker has from the 200 before."""
+
+
 class Envelope:
     """The headers of an answer that say what it reflects and how long it is good."""
 
@@ -174,7 +178,7 @@ class _Answer:
         headers.setdefault("Cache-Control", REVALIDATED)
         if matches(self._asked.get("if-none-match", ""), headers["ETag"]):
             start["status"] = HTTPStatus.NOT_MODIFIED.value
-            for name in ("content-length", "content-type"):
+            for name in UNTOLD_UNMODIFIED:
                 del headers[name]
             return b""
         if coding:

@@ -48,7 +48,7 @@ async def later(instant: datetime) -> None:
     await asyncio.sleep(max(0.0, (instant - datetime.now(UTC)).total_seconds()) + 0.05)
 
 
-def lanes_of(answer: Body) -> set[tuple[str, str, str, str]]:
+def lanes_of(answer: Body) -> set[tuple[object, ...]]:
     return {
         (lane["traffic"], lane["to"], lane["before"], lane["after"]) for lane in answer["lanes"]
     }
