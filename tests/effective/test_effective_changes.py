@@ -15,7 +15,7 @@ from tests.conftest import Database
 Body = dict[str, Any]
 
 HERE, THERE = "new-crossing", "other-crossing"
-SOON = timedelta(seconds=0.4)
+SOON = timedelta(seconds=1)
 
 
 async def changes(api: Api, after: int = 0) -> list[Body]:
