@@ -1,0 +1,183 @@
+"""Which changes concern a follower: the rule, and its short cut in SQL against it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from app.changes.filters import Filter
+from app.changes.models import Change
+from app.changes.service import record_of
+from app.vocabulary import ChangeKind, Traffic
+from tests.api import MEDININKAI, SUMSKAS
+from tests.conftest import Database
+
+Body = dict[str, Any]
+
+HERE, THERE = "here", "there"
+CAR_IN = {"traffic": "car", "to": "LT"}
+BUS_OUT = {"traffic": "bus", "to": "BY"}
+
+
+def record(
+    kind: str = "decision", payload: Body | None = None, **subjects: Sequence[str]
+) -> dict[str, object]:
+    return {"change": 1, "kind": kind, "subjects": subjects, "payload": payload or {}}
+
+
+def event(
+    crossing: str = HERE, traffic: list[str] | None = None, to: str | None = None
+) -> dict[str, object]:
+    return {"crossing": crossing, "traffic": traffic, "to": to}
+
+
+def answer(crossing: str, before: Sequence[Body] | None, after: Sequence[Body]) -> Body:
+    return {
+        "crossing": crossing,
+        "before": None if before is None else {"lanes": before},
+        "after": {"lanes": after},
+    }
+
+
+names = st.sampled_from(["a", "b", "c"])
+subjects = st.dictionaries(
+    st.sampled_from(["crossings", "borders", "countries", "sources"]),
+    st.lists(names, unique=True),
+)
+kinds = st.sampled_from(ChangeKind)
+traffic = st.sampled_from([Traffic.CAR, Traffic.BUS, Traffic.TRUCK])
+countries = st.sampled_from(["LT", "BY", "PL"])
+events = st.builds(
+    event, st.sampled_from([HERE, THERE]), st.none() | st.lists(traffic), st.none() | countries
+)
+lanes = st.lists(
+    st.fixed_dictionaries(
+        {"traffic": traffic, "to": countries, "status": st.sampled_from(["open", "closed"])}
+    ),
+    unique_by=lambda lane: (lane["traffic"], lane["to"]),
+)
+answers = st.builds(answer, st.sampled_from([HERE, THERE]), st.none() | lanes, lanes)
+payloads = st.fixed_dictionaries({"events": st.lists(events), "answers": st.lists(answers)})
+records = st.builds(
+    lambda kind, subjects, payload: record(kind, payload, **subjects), kinds, subjects, payloads
+)
+some = st.frozensets(names)
+subject_filters = st.builds(Filter, some, some, some, st.frozensets(kinds))
+
+
+@given(records)
+def test_without_a_filter_every_change_concerns(told: Body) -> None:
+    assert Filter().matches(told)
+
+
+@given(records, subject_filters)
+def test_it_takes_one_of_each_sort_that_is_named(told: Body, wanted: Filter) -> None:
+    touched = told["subjects"]
+
+    assert wanted.matches(told) == (
+        (not wanted.crossings or bool(wanted.crossings & set(touched.get("crossings", []))))
+        and (not wanted.borders or bool(wanted.borders & set(touched.get("borders", []))))
+        and (not wanted.countries or bool(wanted.countries & set(touched.get("countries", []))))
+        and (not wanted.kinds or told["kind"] in wanted.kinds)
+    )
+
+
+@given(records, st.none() | traffic, st.none() | countries)
+def test_it_concerns_a_lane_by_what_is_said_of_it_or_by_how_its_answer_changes(
+    told: Body, category: Traffic | None, to: str | None
+) -> None:
+    """Looked at lane by lane: those of every category and country that there are."""
+
+    def status(answers: Body | None, lane: tuple[Traffic, str]) -> object:
+        found = {(one["traffic"], one["to"]): one["status"] for one in (answers or {})["lanes"]}
+        return found.get(lane)
+
+    wanted = [
+        (one, into)
+        for one in (Traffic.CAR, Traffic.BUS, Traffic.TRUCK)
+        for into in ("LT", "BY", "PL")
+        if category in {None, one} and to in {None, into}
+    ]
+    said = any(
+        (one["traffic"] is None or lane[0] in one["traffic"] or (category is None))
+        and one["to"] in {None, lane[1]}
+        for one in told["payload"]["events"]
+        for lane in wanted
+    )
+    otherwise = any(
+        status(one["before"] or {"lanes": []}, lane) != status(one["after"], lane)
+        for one in told["payload"]["answers"]
+        for lane in wanted
+    )
+    asked = Filter(traffic=category, to=to)
+
+    if asked.is_of_lanes:
+        assert asked.matches(told) == (said or otherwise)
+
+
+def test_what_concerns_no_lane_does_not_match_a_lane() -> None:
+    source = record("source", {"sources": []}, sources=["x"])
+
+    assert not Filter(traffic=Traffic.CAR).matches(source)
+    assert not Filter(to="LT").matches(source)
+
+
+def test_of_a_change_of_many_crossings_only_the_lanes_of_the_named_ones_count() -> None:
+    closed = {**CAR_IN, "status": "closed"}
+    told = record(
+        payload={
+            "events": [event(HERE, ["bus"]), event(THERE, ["car"], "LT")],
+            "answers": [
+                answer(HERE, [{**CAR_IN, "status": "open"}], [{**CAR_IN, "status": "open"}]),
+                answer(THERE, None, [closed]),
+            ],
+        },
+        crossings=[HERE, THERE],
+    )
+
+    assert Filter(traffic=Traffic.CAR).matches(told)
+    assert Filter(crossings=frozenset([THERE]), traffic=Traffic.CAR, to="LT").matches(told)
+    assert not Filter(crossings=frozenset([HERE]), traffic=Traffic.CAR).matches(told)
+
+
+def test_one_and_the_same_event_must_be_said_of_the_traffic_and_of_the_direction() -> None:
+    told = record(payload={"events": [event(traffic=["car"], to="BY"), event(traffic=["bus"])]})
+
+    assert not Filter(traffic=Traffic.CAR, to="LT").matches(told)
+    assert Filter(traffic=Traffic.BUS, to="LT").matches(told)
+
+
+def test_a_lane_that_was_taken_away_is_told_otherwise() -> None:
+    told = record(payload={"answers": [answer(HERE, [CAR_IN, BUS_OUT], [CAR_IN])]})
+
+    assert Filter(traffic=Traffic.BUS).matches(told)
+    assert not Filter(traffic=Traffic.CAR).matches(told)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(),
+        Filter(crossings=frozenset([SUMSKAS])),
+        Filter(crossings=frozenset([SUMSKAS, MEDININKAI]), kinds=frozenset([ChangeKind.DECISION])),
+        Filter(borders=frozenset(["BY-LT"]), countries=frozenset(["LV", "LT"])),
+        Filter(countries=frozenset(["PL"]), kinds=frozenset([ChangeKind.NOTICE])),
+        Filter(traffic=Traffic.TRUCK, to="PL"),
+        Filter(crossings=frozenset(["nowhere"])),
+    ],
+)
+async def test_the_short_cut_in_sql_keeps_all_that_match(seeded: Database, wanted: Filter) -> None:
+    """And nothing else, but for lanes."""
+    async with seeded.session() as session:
+        everything = (await session.scalars(select(Change))).all()
+        narrowed = (await session.scalars(select(Change).where(wanted.narrowing()))).all()
+
+    matching = {one.number for one in everything if wanted.matches(record_of(one))}
+    kept = {one.number for one in narrowed}
+    assert matching <= kept
+    if not wanted.is_of_lanes:
+        assert matching == kept
+    assert bool(matching) == (wanted.crossings != {"nowhere"})
