@@ -28,7 +28,7 @@ from app.access import service as access
 from app.access.keys import Key
 from app.audit.service import find_faults
 from app.board.front import Front
-from app.changes.service import changes_after, record_of
+from app.changes.service import changes_after, told_of
 from app.config import Settings
 from app.database import schema
 from app.database.connections import create_sync_engine
@@ -39,6 +39,9 @@ from app.main import create_service
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
+
+STALLED_SECONDS = 20
+"""For so long a reader may take in nothing of what it is sent."""
 
 Result = TypeVar("Result")
 
@@ -139,7 +142,7 @@ def export(data_dir: DataDir = None) -> None:
         after = 0
         while found := await changes_after(session, after, 500):
             for change in found:
-                typer.echo(json.dumps(record_of(change) | {"hash": change.hash.hex()}))
+                typer.echo(json.dumps(told_of(change)))
             after = found[-1].number
 
     with _migrated(data_dir) as database:
@@ -288,6 +291,8 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = (error.strerror or str(error)).lower()
         _fail(f"Cannot listen on {host} port {port}: {reason}.")
     listener.set_inheritable(True)
+    # Connections inherit it: the kernel cuts off who stopped reading, or is gone unsaid.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
     return listener
 
 

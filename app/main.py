@@ -1,9 +1,11 @@
 """The application: what it is made of, in the order in which a request meets it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from operator import attrgetter
+from types import FrameType
 
 from fastapi import Depends, FastAPI
 from starlette.types import Lifespan
@@ -13,6 +15,8 @@ from app.board.front import Front
 from app.board.keeper import Keeper
 from app.changes.history import Standby
 from app.changes.router import router as changes
+from app.changes.router import webhooks
+from app.changes.stream.stream import Stream
 from app.config import Settings
 from app.database.sessions import create_engine, create_sessions
 from app.database.watch import Watch
@@ -52,7 +56,8 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
     board = Board(Watch(), max_age=settings.board_max_age)
-    keeper = Keeper(settings.database_url, board, owns_process=owns_process)
+    stream = Stream(settings.database_url, board.watch)
+    keeper = Keeper(settings.database_url, board, stream, owns_process=owns_process)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
     standby = None
     if settings.database_read_url is not None:
@@ -60,12 +65,15 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        keeping = asyncio.create_task(keeper.run())
+        running = {asyncio.create_task(keeper.run()), asyncio.create_task(stream.run())}
+        if owns_process:
+            _on_stop(stream.drain)
         try:
             yield
         finally:
-            keeping.cancel()
-            await asyncio.wait({keeping})
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
             await engine.dispose()
             if standby is not None:
                 await standby.dispose()
@@ -79,7 +87,21 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
     app.state.board = board
     app.state.board_max_age = board.max_age
     app.state.keeper = keeper
-    return Front(app, board)
+    return Front(app, board, stream)
+
+
+def _on_stop(tell: Callable[[], None]) -> None:
+    """Tell as soon as the server is to stop: it waits for open streams, and they for nothing."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        servers = signal.getsignal(number)
+
+        def stop(number: int, frame: FrameType | None, then: object = servers) -> None:
+            loop.call_soon_threadsafe(tell)
+            if callable(then):
+                then(number, frame)
+
+        signal.signal(number, stop)
 
 
 def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
@@ -89,6 +111,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         openapi_tags=TAGS,
+        webhooks=webhooks,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,

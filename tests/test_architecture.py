@@ -70,6 +70,7 @@ def test_services_know_nothing_of_http(path: Path) -> None:
             "app.access.writing",
             "app.board.front",
             "app.changes.history",
+            "app.changes.stream.",
         )
     )
 

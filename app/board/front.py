@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.board.board import Board
 from app.board.questions import Answer, question_of
 from app.board.views import Moment
+from app.changes.stream.stream import Stream
+from app.changes.stream.way_in import WayIn, asks_for_stream
 from app.errors import FieldError, Invalid, Problem, Unavailable
 from app.http.caching import (
     COMPRESSED_FROM,
@@ -158,10 +160,11 @@ class Telling:
 class Front:
     """The service: the board's answers, and behind them the application's."""
 
-    def __init__(self, application: FastAPI, board: Board) -> None:
+    def __init__(self, application: FastAPI, board: Board, stream: Stream) -> None:
         self.application = application
         self.board = board
         self._behind: ASGIApp = Cached(application)
+        self._way_in = WayIn(application, stream)
         self._pages: dict[bytes, Page] = {}
         self._kept = 0
         self._telling: Telling | None = None
@@ -190,7 +193,8 @@ class Front:
                     return
         page = self._page(scope, host)
         if page is None or self._telling is None:
-            await self._behind(scope, receive, send)
+            streams = scope["method"] == "GET" and asks_for_stream(scope)
+            await (self._way_in if streams else self._behind)(scope, receive, send)
             return
         status, headers, body = page.coded(accepted, if_none_match, self._telling)
         if scope["method"] == "HEAD":

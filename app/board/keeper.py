@@ -23,6 +23,7 @@ from app.board.board import Board
 from app.board.views import Entry, Moment
 from app.changes.models import Change
 from app.changes.service import known
+from app.changes.stream.stream import Stream
 from app.database.connections import Connector
 from app.database.sessions import OPTIONS, create_engine, create_sessions, snapshot
 from app.database.watch import answer_within, reason, ticks
@@ -63,13 +64,16 @@ class News:
 
 
 class Keeper:
-    """Follows one database for one board."""
+    """Follows one database for one board, and tells the stream of what it hears."""
 
-    def __init__(self, url: str, board: Board, *, owns_process: bool = False) -> None:
+    def __init__(
+        self, url: str, board: Board, stream: Stream, *, owns_process: bool = False
+    ) -> None:
         self.schema_revision: str | None = None
         """Of the database, when it last answered."""
         self._owns_process = owns_process
         self._board = board
+        self._stream = stream
         self._watch = board.watch
         self._connect = Connector(url)
         self._engine = create_engine(url, pool_size=1, pre_ping=False)
@@ -119,9 +123,11 @@ class Keeper:
                 self._board.confirm(asked_at)
             else:
                 self._behind.set()
+            self._stream.compare(change, self._watch.hash)
             async for told in connection.notifies(timeout=HEARTBEAT_SECONDS, stop_after=1):
                 self._told = max(self._told, int(told.payload))
                 self._behind.set()
+                self._stream.hear()
 
     async def _catch_up(self) -> None:
         """Load whenever the board is behind."""

@@ -1,34 +1,168 @@
 """HTTP of the change log."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 
 from app.changes import service
+from app.changes.cloudevents import MEDIA_TYPE as CLOUDEVENT
+from app.changes.cloudevents import CloudEvent, Envelope
+from app.changes.filters import Filter
 from app.changes.schemas import ChangeOut, ChangePage
-from app.database.sessions import Session
+from app.changes.stream.stream import Asked
+from app.changes.stream.way_in import ADMIT, MEDIA_TYPE, Admit
+from app.database.sessions import transaction
+from app.errors import invalid
+from app.http.bodies import BorderId, CountryCode, CrossingId
 from app.http.paging import MAX_LIMIT
 from app.http.problems import responses
 from app.http.routing import feature_router
+from app.vocabulary import ChangeKind, Traffic
 
 router = feature_router(prefix="/v1/changes", tag="changes")
+webhooks = APIRouter()
+"""What is sent to whoever subscribed."""
+
+_MAX_NAMES = 200
+# Any: OpenAPI's own words.
+_STREAM: dict[str, Any] = {
+    "description": "A page of changes; as `text/event-stream`, changes as they are committed.",
+    "content": {
+        MEDIA_TYPE: {
+            "itemSchema": {
+                "type": "object",
+                "description": "`event` is the kind of the change, and `id` its number. `dropped`"
+                " is no change: those after `id` are no longer in the log, and the stream ends. An"
+                " `id` alone says how far the stream has come.",
+                "properties": {
+                    "id": {"type": "string", "pattern": "^[0-9]+$"},
+                    "event": {"type": "string", "examples": ["decision"]},
+                    "retry": {"type": "integer", "minimum": 0},
+                    "data": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": {
+                            "anyOf": [
+                                {"$ref": "#/components/schemas/ChangeOut"},
+                                {"$ref": "#/components/schemas/CloudEvent"},
+                            ]
+                        },
+                    },
+                },
+            },
+            "example": 'id: 58\nevent: decision\ndata: {"change":58,"kind":"decision"}\n\n',
+        }
+    },
+}
 
 
-@router.get("", summary="Follow every change", responses=responses())
+def _wanted(
+    crossing: Annotated[
+        list[CrossingId],
+        Query(
+            description="Only what touches it; any of several.",
+            max_length=_MAX_NAMES,
+            default_factory=list,
+        ),
+    ],
+    border: Annotated[
+        list[BorderId],
+        Query(
+            description="Only what touches it; any of several.",
+            max_length=_MAX_NAMES,
+            default_factory=list,
+        ),
+    ],
+    country: Annotated[
+        list[CountryCode],
+        Query(
+            description="Only what touches it; any of several.",
+            max_length=_MAX_NAMES,
+            default_factory=list,
+        ),
+    ],
+    kind: Annotated[
+        list[ChangeKind],
+        Query(
+            description="Only changes of it; any of several.",
+            max_length=_MAX_NAMES,
+            default_factory=list,
+        ),
+    ],
+    traffic: Annotated[
+        Traffic | None,
+        Query(
+            description="Only what concerns a lane of this traffic: what is said of it, or its"
+            " answer.",
+            examples=["car"],
+        ),
+    ] = None,
+    to: Annotated[
+        CountryCode | None, Query(description="Only what concerns a lane into this country.")
+    ] = None,
+) -> Filter:
+    return Filter(
+        frozenset(crossing), frozenset(border), frozenset(country), frozenset(kind), traffic, to
+    )
+
+
+@router.get(
+    "",
+    summary="Follow every change",
+    response_model=ChangePage,
+    responses={**responses(), 200: _STREAM},
+)
 async def list_changes(
-    session: Session,
     request: Request,
     response: Response,
-    after: Annotated[int, Query(ge=0, le=2**62, description="The last change seen.")] = 0,
-    limit: Annotated[int, Query(ge=1)] = 50,
-) -> ChangePage:
-    """Return every committed change in order: whoever pages by number misses none."""
-    found = await service.changes_after(session, after, min(limit, MAX_LIMIT))
-    last = found[-1].number if found else after
-    address = str(request.url.include_query_params(after=last))
+    wanted: Annotated[Filter, Depends(_wanted)],
+    after: Annotated[
+        int | None,
+        Query(ge=0, le=2**62, description="The last change seen. A stream begins with what comes."),
+    ] = None,
+    limit: Annotated[
+        int, Query(ge=1, description="Changes on a page; more than 200 is lowered to 200.")
+    ] = 50,
+    envelope: Annotated[
+        Envelope,
+        Query(description="Of the stream: `cloudevents` wraps each change in a CloudEvent."),
+    ] = Envelope.NONE,
+    last_event_id: Annotated[
+        int | None,
+        Header(
+            alias="Last-Event-ID",
+            ge=0,
+            le=2**62,
+            description="Of the stream: the last id seen; it wins over `after`.",
+        ),
+    ] = None,
+) -> ChangePage | Response:
+    """Return every committed change in order: whoever goes by number misses none.
+
+    As JSON, a page; `next` goes on from where it looked to, also if nothing matched. The end of
+    the log is reached when `next` is the page's own address. With `Accept: text/event-stream`,
+    a stream that goes on: its ids are change numbers, and `Last-Event-ID` resumes it.
+    """
+    if ADMIT in request.scope:
+        if "limit" in request.query_params:
+            raise invalid("limit", "is of pages: a stream has no end", where="query")
+        admit: Admit = request.scope[ADMIT]
+        resumes = last_event_id is not None
+        admit(Asked(wanted, envelope, last_event_id if resumes else after, resumes))
+        return Response()
+    if envelope is not Envelope.NONE:
+        raise invalid("envelope", f"is of the stream: accept {MEDIA_TYPE}", where="query")
+    async with transaction(request) as session:
+        found, reached = await service.matching_changes(
+            session, wanted, after=after or 0, limit=min(limit, MAX_LIMIT)
+        )
+    address = str(request.url.include_query_params(after=reached))
     response.headers["Link"] = f'<{address}>; rel="next"'
-    items = [
-        ChangeOut.model_validate(service.record_of(change) | {"hash": change.hash.hex()})
-        for change in found
-    ]
+    response.headers["Vary"] = "Accept"
+    items = [ChangeOut.model_validate(service.told_of(change)) for change in found]
     return ChangePage(items=items, next=address)
+
+
+@webhooks.post("change", summary="Hear of a change", tags=["changes"])
+async def change(message: Annotated[CloudEvent, Body(media_type=CLOUDEVENT)]) -> None:
+    """Tell a subscriber of one change that it wants; any 2xx says that it has it."""

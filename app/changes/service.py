@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from sqlalchemy import ScalarSelect, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.changes.filters import Filter
 from app.changes.models import Change
 from app.database.sessions import append
 from app.errors import invalid
@@ -18,6 +19,9 @@ from app.vocabulary import ChangeKind
 
 LOG_LOCK = 0x43524F5353  # any number, as long as every writer takes the same
 GENESIS = bytes(32)
+LOOKED_THROUGH = 5_000
+"""Changes at most, for one page."""
+_AT_ONCE = 200
 
 _TAKE = text("SELECT pg_advisory_xact_lock(:lock)")
 _SHARE = text("SELECT pg_advisory_xact_lock_shared(:lock)")
@@ -88,6 +92,11 @@ def record_of(change: Change) -> dict[str, object]:
     }
 
 
+def told_of(change: Change) -> dict[str, object]:
+    """Return a change as every follower is told it: its record and its hash."""
+    return record_of(change) | {"hash": change.hash.hex()}
+
+
 def chained_hash(previous: bytes, change: Change) -> bytes:
     """Return SHA-256 over ``previous`` and the RFC 8785 JSON of the change's record."""
     record = rfc8785.dumps(record_of(change))  # type: ignore[arg-type]  # it is JSON
@@ -148,3 +157,31 @@ async def changes_after(session: AsyncSession, after: int, limit: int) -> Sequen
     """Return the next changes in order; a reader who pages by number misses none."""
     rows = select(Change).where(Change.number > after).order_by(Change.number).limit(limit)
     return (await session.scalars(rows)).all()
+
+
+async def matching_changes(
+    session: AsyncSession, wanted: Filter, *, after: int, limit: int
+) -> tuple[list[Change], int]:
+    """Return the next changes that match, in order, and the number up to which it looked.
+
+    None are returned only at the end of the log, or after ``LOOKED_THROUGH`` that touch what is
+    wanted but none of its lanes.
+    """
+    newest = await session.scalar(select(func.max(Change.number))) or 0
+    looked_at = max(limit, _AT_ONCE) if wanted.is_of_lanes else limit
+    rows = (
+        select(Change)
+        .where(Change.number <= newest, wanted.narrowing())
+        .order_by(Change.number)
+        .limit(looked_at)
+    )
+    reached = after
+    for _ in range(0, LOOKED_THROUGH, looked_at):
+        found = (await session.scalars(rows.where(Change.number > reached))).all()
+        reached = found[-1].number if len(found) == looked_at else max(after, newest)
+        matching = [change for change in found if wanted.matches(record_of(change))]
+        if len(matching) > limit:
+            return matching[:limit], matching[limit - 1].number
+        if matching or len(found) < looked_at:
+            return matching, reached
+    return [], reached

@@ -193,4 +193,5 @@ def document(app: FastAPI) -> None:
             app.openapi_schema = found
         return app.openapi_schema
 
+    app.openapi_version = "3.2.0"
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
