@@ -79,15 +79,10 @@ class Filter:
         )
 
     def _is_told_otherwise(self, answer: Json) -> bool:
-        return self._lanes(answer["before"]) != self._lanes(answer["after"])
-
-    def _lanes(self, answer: object) -> list[Json]:
-        lanes = [] if answer is None else map(_object, _list(_object(answer)["lanes"]))
-        return [
-            lane
-            for lane in lanes
-            if self.traffic in {None, lane["traffic"]} and self.to in {None, lane["to"]}
-        ]
+        return any(
+            self.traffic in {None, lane["traffic"]} and self.to in {None, lane["to"]}
+            for lane in map(_object, _list(answer["lanes"]))
+        )
 
 
 def _list(value: object) -> list[object]:
