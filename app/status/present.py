@@ -28,7 +28,7 @@ from app.sources.service import citations_of
 from app.status.log import event_out, history_of
 from app.status.models import StatusEvent
 from app.status.rule.history import History
-from app.status.rule.resolution import present_period, timeline
+from app.status.rule.resolution import present_period
 from app.status.schemas import EventOut
 
 _BATCH = 2_500
@@ -202,8 +202,7 @@ async def _rows(
         for name in pending:
             found[name] = rows.get(name, [])
             history = history_of(places[name].details, found[name])
-            began, _ = present_period(timeline(history), now)
-            if reach is None or (began is not None and began > since):
+            if reach is None or present_period(history, now, since=since)[0] != since:
                 depths[name] = depth
     return found, depths
 

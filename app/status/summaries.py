@@ -15,7 +15,6 @@ from app.status.rule.resolution import (
     next_change,
     present_period,
     resolve,
-    timeline,
     withheld,
 )
 from app.status.schemas import EventOut, LaneOut, StatusOut
@@ -65,7 +64,7 @@ class Summary:
         """Since when and until when the status holds; None is ever."""
         if self.withheld_since is not None:
             return self.withheld_since, None
-        return present_period(timeline(self.history), self.instant)
+        return present_period(self.history, self.instant)
 
     @property
     def since(self) -> datetime | None:

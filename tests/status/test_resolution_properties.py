@@ -195,16 +195,28 @@ def test_since_and_until_bound_the_summary_status_alone(
     history: History, data: st.DataObject
 ) -> None:
     known_at = data.draw(st.sampled_from(knowledge(history)), label="known_at")
-    stretches = timeline(history, known_at)
     told = oracle.steps(history, known_at)
     for at in around(oracle.boundaries(history)):
-        assert present_period(stretches, at) == oracle.present_period(told, at), at
+        assert present_period(history, at, known_at) == oracle.present_period(told, at), at
+
+
+@thorough
+@given(histories(), st.data())
+def test_since_is_not_looked_for_before_the_instant_from_which_one_looks(
+    history: History, data: st.DataObject
+) -> None:
+    instants = around(oracle.boundaries(history))
+    since = data.draw(st.sampled_from(instants), label="since")
+    for at in instants:
+        if at >= since:
+            began, ends = present_period(history, at)
+            found = since if began is None or began < since else began
+            assert present_period(history, at, since=since) == (found, ends), at
 
 
 @thorough
 @given(histories(MICROSECONDS))
 def test_since_and_until_are_found_by_going_microsecond_by_microsecond(history: History) -> None:
-    stretches = timeline(history)
     statuses = [oracle.resolve(history, at).status for at in EVERY_MICROSECOND]
     for i, at in enumerate(EVERY_MICROSECOND):
         since = until = None
@@ -214,7 +226,7 @@ def test_since_and_until_are_found_by_going_microsecond_by_microsecond(history: 
         for j in range(len(statuses) - 1, i, -1):
             if statuses[j - 1] != statuses[j]:
                 until = EVERY_MICROSECOND[j]
-        assert present_period(stretches, at) == (since, until), at
+        assert present_period(history, at) == (since, until), at
 
 
 @thorough

@@ -258,7 +258,7 @@ def test_it_is_only_after_the_last_word_that_an_open_runs_out() -> None:
     assert ask(just_before(runs_out), opening, last_word).status == OPEN
     assert ask(runs_out, opening, last_word).status == UNKNOWN
     assert next_change(crossing(opening, last_word), year(2018)) == year(2025)
-    assert present_period(timeline(crossing(opening, last_word)), year(2018)) == (
+    assert present_period(crossing(opening, last_word), year(2018)) == (
         year(2010),
         runs_out,
     )
@@ -1124,20 +1124,20 @@ def test_a_timeline_is_as_known_then() -> None:
 def test_the_present_period_is_bounded_by_the_summary_status_alone() -> None:
     """Another closing word, staleness and an announced end that passes do not begin it anew."""
     events = [closed(day(2), expected=day(3)), closed(day(5)), opened(day(50))]
-    stretches = timeline(crossing(opened(day(1)), *events))
+    history = crossing(opened(day(1)), *events)
 
     for at in (day(2), day(4), day(6), day(40), just_before(day(50))):
-        assert present_period(stretches, at) == (day(2), day(50))
-    assert present_period(stretches, just_before(day(1))) == (None, day(1))
-    assert present_period(stretches, day(50)) == (day(50), day(80))
-    assert present_period(stretches, day(80)) == (day(80), None)
+        assert present_period(history, at) == (day(2), day(50))
+    assert present_period(history, just_before(day(1))) == (None, day(1))
+    assert present_period(history, day(50)) == (day(50), day(80))
+    assert present_period(history, day(80)) == (day(80), None)
 
 
 def test_the_present_period_does_not_reach_over_another_status() -> None:
-    stretches = timeline(crossing(opened(day(1)), closed(day(5), day(6))))
+    history = crossing(opened(day(1)), closed(day(5), day(6)))
 
-    assert present_period(stretches, day(2)) == (day(1), day(5))
-    assert present_period(stretches, day(7)) == (day(6), day(35))
+    assert present_period(history, day(2)) == (day(1), day(5))
+    assert present_period(history, day(7)) == (day(6), day(35))
 
 
 def test_the_next_change_is_the_next_instant_at_which_any_field_differs() -> None:

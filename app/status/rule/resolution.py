@@ -10,7 +10,7 @@ are those of the README's "How a status is resolved"; a declaration is
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -147,33 +147,43 @@ def timeline(
     The last has no end, and the first no start unless it is ``since``.
     """
     groups = _Known(history, known_at).groups
+    places = {lane: place for place, group in enumerate(groups) for lane in group.lanes}
+    return tuple(
+        _stretch(start, end, [(lane, states[places[lane]]) for lane in history.lanes])
+        for start, end, states in _sweep(groups, since)
+    )
+
+
+def present_period(
+    history: History, at: datetime, known_at: datetime | None = None, *, since: datetime = ALWAYS
+) -> tuple[datetime | None, datetime | None]:
+    """Return since when and until when the summary status at ``at`` holds without a break.
+
+    It is not looked for before ``since``, which is the answer if it has held all along.
+    """
+    held, start = None, since
+    for begin, _, states in _sweep(_Known(history, known_at).groups, since):
+        status = summary(state.status for state in states)
+        if status is not held:
+            if begin > at:
+                return _bound(start), begin
+            held, start = status, begin
+    return _bound(start), None
+
+
+def _sweep(
+    groups: Sequence[Group], since: datetime
+) -> Iterator[tuple[datetime, datetime, Sequence[State]]]:
+    """Yield what each of the groups is from ``since`` on, from one change of any to the next."""
     changes: defaultdict[datetime, list[tuple[int, State]]] = defaultdict(list)
     for place, group in enumerate(groups):
         for instant, state in group.states(since):
             changes[instant].append((place, state))
-    places = {lane: place for place, group in enumerate(groups) for lane in group.lanes}
     states = [State()] * len(groups)
-    stretches: list[Stretch] = []
     for start, end in pairwise([*sorted(changes), NEVER]):
         for place, state in changes[start]:
             states[place] = state
-        stretches.append(
-            _stretch(start, end, [(lane, states[places[lane]]) for lane in history.lanes])
-        )
-    return tuple(stretches)
-
-
-def present_period(
-    stretches: Sequence[Stretch], at: datetime
-) -> tuple[datetime | None, datetime | None]:
-    """Return since when and until when the summary status at ``at`` holds without a break."""
-    first = last = bisect_right(stretches, at, key=lambda one: one.start or ALWAYS) - 1
-    status = stretches[first].status
-    while first > 0 and stretches[first - 1].status is status:
-        first -= 1
-    while last + 1 < len(stretches) and stretches[last + 1].status is status:
-        last += 1
-    return stretches[first].start, stretches[last].end
+        yield start, end, states
 
 
 def next_change(
@@ -278,8 +288,8 @@ def _stretch(start: datetime, end: datetime, states: Sequence[tuple[Lane, State]
     )
     status, last_known = _summaries(lanes)
     return Stretch(
-        start=None if start == ALWAYS else start,
-        end=None if end == NEVER else end,
+        start=_bound(start),
+        end=_bound(end),
         status=status,
         last_known=last_known,
         stale=any(lane.stale for lane in lanes),
@@ -287,3 +297,7 @@ def _stretch(start: datetime, end: datetime, states: Sequence[tuple[Lane, State]
         decided_by=_latest_first({state.decider for _, state in states if state.decider}),
         lanes=lanes,
     )
+
+
+def _bound(instant: datetime) -> datetime | None:
+    return None if instant in {ALWAYS, NEVER} else instant
