@@ -3,33 +3,37 @@
 One task listens: it hears of each commit, asks twice a second for the newest change, and so
 finds out within two seconds that nobody answers. The other loads what the board lacks, by
 change number, so that it does not matter which notifications were lost.
+
+Both run in a thread of their own, where nothing they wait for has to wait for the readers. The
+board and its watch belong to the readers' thread: only there, between two answers, do they alter.
 """
 
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 
 import psycopg
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
 from app.board.views import Entry, Moment
 from app.changes.models import Change
-from app.changes.service import known
+from app.changes.service import Known, known
 from app.changes.stream.stream import Stream
 from app.database.connections import Connector
 from app.database.sessions import OPTIONS, create_engine, create_sessions, snapshot
 from app.database.watch import answer_within, reason, ticks
 from app.http.parameters import Knowledge
 from app.places.models import Crossing
-from app.status.present import Place, Present, present_at, present_of
+from app.status.present import Place, Present, present_at, present_of, slices
 from app.vocabulary import ChangeKind
 
 HEARTBEAT_SECONDS = 0.5
@@ -45,6 +49,18 @@ _NEWEST = """
     FROM (SELECT) one LEFT JOIN LATERAL
          (SELECT number, hash FROM change ORDER BY number DESC LIMIT 1) newest ON true
 """
+_SINCE = (
+    select(
+        Change.number,
+        Change.hash,
+        Change.kind,
+        Change.recorded_at,
+        Change.subjects["crossings"],
+        func.clock_timestamp(),
+    )
+    .where(Change.number >= bindparam("change"))
+    .order_by(Change.number)
+)
 _OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
 
 _log = logging.getLogger(__name__)
@@ -76,20 +92,40 @@ class Keeper:
         self._stream = stream
         self._watch = board.watch
         self._connect = Connector(url)
-        self._engine = create_engine(url, pool_size=1, pre_ping=False)
+        self._engine = create_engine(url, pool_size=2, pre_ping=False)
         self._sessions = create_sessions(self._engine)
         self._behind = asyncio.Event()
         self._told = 0
-        """The newest change that a notification told of, or the board has."""
+        """The newest change that a notification told of."""
 
     async def run(self) -> None:
         """Keep the board true until cancelled."""
+        self._home = asyncio.get_running_loop()
+        loop = asyncio.new_event_loop()
+        keeping = loop.create_task(self._keep())
+        thread = asyncio.create_task(asyncio.to_thread(loop.run_until_complete, keeping))
+        try:
+            await asyncio.shield(thread)
+        finally:
+            loop.call_soon_threadsafe(keeping.cancel)
+            await asyncio.wait({thread})
+            loop.close()
+
+    async def _keep(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen())
                 tasks.create_task(self._catch_up())
         finally:
             await self._engine.dispose()
+
+    async def _at_home(self, act: Callable[[], None]) -> None:
+        """Let the readers' thread do it, and wait until it has."""
+        done = asyncio.Event()
+        here = asyncio.get_running_loop()
+        self._home.call_soon_threadsafe(act)
+        self._home.call_soon_threadsafe(here.call_soon_threadsafe, done.set)
+        await done.wait()
 
     async def _listen(self) -> None:
         while True:
@@ -103,13 +139,13 @@ class Keeper:
             except _OUTAGES as error:
                 # A connection that was cut is no loss as long as there is a next one.
                 if isinstance(error, TimeoutError) or self._watch.heard_at == heard_at:
-                    self._lose(error)
+                    await self._lose(error)
                     await asyncio.sleep(RETRY_SECONDS)
 
-    def _lose(self, error: Exception) -> None:
+    async def _lose(self, error: Exception) -> None:
         if not self._watch.is_lost:
             _log.warning("The database is lost: %s", reason(error))
-        self._watch.lost()
+        await self._at_home(self._watch.lost)
 
     async def _follow(self, connection: psycopg.AsyncConnection) -> None:
         """Hear of every commit, and that there was none."""
@@ -118,16 +154,17 @@ class Keeper:
             asked_at = ticks()
             cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST))
             change, change_hash, clock, self.schema_revision = await cursor.fetchone() or ()
-            self._watch.heard(change, change_hash or b"", clock, asked_at=asked_at)
+            heard = partial(self._watch.heard, change, change_hash or b"", clock, asked_at=asked_at)
+            await self._at_home(heard)
             if (change, self._watch.hash) == (self._board.change, self._board.hash):
-                self._board.confirm(asked_at)
+                await self._at_home(partial(self._board.confirm, asked_at))
             else:
                 self._behind.set()
-            self._stream.compare(change, self._watch.hash)
-            async for told in connection.notifies(timeout=HEARTBEAT_SECONDS, stop_after=1):
+            await self._at_home(partial(self._stream.compare, change, self._watch.hash))
+            async for told in connection.notifies(timeout=HEARTBEAT_SECONDS):
                 self._told = max(self._told, int(told.payload))
                 self._behind.set()
-                self._stream.hear()
+                self._home.call_soon_threadsafe(self._stream.hear)
 
     async def _catch_up(self) -> None:
         """Load whenever the board is behind."""
@@ -147,7 +184,7 @@ class Keeper:
             except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
                 # Better no board than one that stands still.
                 _log.exception("The board could not be made")
-                self._board.forget()
+                await self._at_home(self._board.forget)
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _is_level(self) -> bool:
@@ -159,36 +196,67 @@ class Keeper:
         )
 
     async def _load(self) -> None:
-        board = self._board
+        """Bring the board up to date: load what is news to it, or everything."""
+        if self._board.is_loaded and await self._load_news():
+            return
+        asked_at = ticks()
         async with snapshot(self._sessions) as session:
-            asked_at = ticks()
-            news = await _news(session, board) if board.is_loaded else None
-            if news is None:
-                whole = await known(session, Knowledge())
-                change, change_hash = whole.change, await _hash_of(session, whole.change)
-                now = whole.now
-                presents = await present_of(
-                    session, await _all_crossings(session), now=now, known_change=change
-                )
-            elif news.change == board.change:
-                board.confirm(asked_at)
-                return
-            else:
-                change, change_hash, now = news.change, news.hash, news.now
-                presents = await self._touched(session, news)
+            asked = await known(session, Knowledge())
+            change_hash = await _hash_of(session, asked.change)
+            presents = await self._whole(session, asked)
         entries = {name: Entry(present) for name, present in presents.items()}
-        board.take(
-            entries,
-            change=change,
-            change_hash=change_hash,
-            as_of=asked_at,
-            whole=news is None,
-        )
-        self._told = change
-        if news is None and self._owns_process:
+        take = partial(self._board.take, entries, as_of=asked_at, whole=True)
+        await self._at_home(partial(take, change=asked.change, change_hash=change_hash))
+        self._told = asked.change  # it may count less than another history did
+        if self._owns_process:
             # All of it is there to stay: to look it through for garbage would halt readers.
             gc.freeze()
-        await _warm(entries, Moment(now))
+        await _warm(entries, Moment(asked.now))
+
+    async def _load_news(self) -> bool:
+        """Load what is news to the board; False if it knows of another history."""
+        asked_at = ticks()
+        # No transaction, nor the trips to bound one: all is read as known at a change.
+        async with self._sessions() as session:
+            _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            news = await _news(session, self._board)
+            if news is None:
+                return False
+            presents = await self._touched(session, news)
+        entries = {name: Entry(present) for name, present in presents.items()}
+        await _warm(entries, Moment(news.now))
+
+        def take() -> None:
+            self._board.take(
+                entries, change=news.change, change_hash=news.hash, as_of=asked_at, whole=False
+            )
+            # Or a standby could answer with less than readers have been told.
+            if self._watch.change <= news.change:
+                clock = news.now.timestamp()
+                self._watch.heard(news.change, news.hash, clock, asked_at=asked_at)
+
+        await self._at_home(take)
+        return True
+
+    async def _whole(self, session: AsyncSession, asked: Known) -> dict[str, Present]:
+        """Load every crossing, on two connections: while one waits, the other's are worked out."""
+        parts = slices(await _all_crossings(session))
+        exported = await session.scalar(select(func.pg_export_snapshot()))
+
+        async def load(session: AsyncSession) -> dict[str, Present]:
+            found: dict[str, Present] = {}
+            for part in parts:
+                found |= await present_of(session, part, now=asked.now, known_change=asked.change)
+            return found
+
+        async with snapshot(self._sessions) as second:
+            await second.execute(text(f"SET TRANSACTION SNAPSHOT '{exported}'"))
+            other = asyncio.create_task(load(second))
+            try:
+                return await load(session) | await other
+            finally:
+                other.cancel()
+                await asyncio.wait({other})
 
     async def _touched(self, session: AsyncSession, news: News) -> dict[str, Present]:
         """Load the crossings that the news touch; details anew only where they are news."""
@@ -200,7 +268,7 @@ class Keeper:
                 places[name] = replace(old, change=change, recorded_at=recorded_at)
         revised = sorted(news.touched.keys() - places.keys())
         return {
-            **await present_at(session, places, news.now),
+            **await present_at(session, places, now=news.now, known_change=news.change),
             **await present_of(session, revised, now=news.now, known_change=news.change),
         }
 
@@ -208,28 +276,14 @@ class Keeper:
 async def _news(session: AsyncSession, board: Board) -> News | None:
     """Return what is committed beyond the board; None where its newest change is not in the log.
 
-    Then a standby has taken over that did not have that change yet.
+    Then a standby has taken over that did not have that change yet; or the log is empty.
     """
-    crossings = Change.subjects["crossings"]
-    rows = (
-        await session.execute(
-            select(
-                Change.number,
-                Change.hash,
-                Change.kind,
-                Change.recorded_at,
-                crossings,
-                func.clock_timestamp(),
-            )
-            .where(Change.number >= board.change)
-            .order_by(Change.number)
-        )
-    ).all()
-    if board.change > 0 and (not rows or (rows[0][0], rows[0][1]) != (board.change, board.hash)):
+    rows = (await session.execute(_SINCE, {"change": board.change})).all()
+    if not rows or (board.change > 0 and tuple(rows[0][:2]) != (board.change, board.hash)):
         return None
     touched: dict[str, tuple[int, datetime]] = {}
     revised: set[str] = set()
-    change, change_hash, now = board.change, board.hash, datetime.now(UTC)
+    change, change_hash, now = board.change, board.hash, rows[0][-1]
     for change, change_hash, kind, recorded_at, names, now in rows:  # noqa: B007
         if change == board.change or kind == ChangeKind.EFFECTIVE.value:
             # What comes due is on the board by itself, and is no record about a crossing.

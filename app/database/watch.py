@@ -66,15 +66,18 @@ class Watch:
         self.is_lost = False
 
     def lost(self) -> None:
-        """Let go of everyone who waits: the database does not answer."""
+        """Let go of everyone who waits, in whatever thread: the database does not answer."""
         self.is_lost = True
-        loop = asyncio.get_running_loop()
-        for one in self._waiting:
+        for one in list(self._waiting):
+            one.task.get_loop().call_soon_threadsafe(self._give_up, one)
+
+    def _give_up(self, one: _Wait) -> None:
+        if one in self._waiting:
             one.given_up = True
             one.task.cancel()
-            loop.call_later(_AGAIN_AFTER, self._cancel_again, one)
+            one.task.get_loop().call_later(_AGAIN_AFTER, self._cancel_again, one)
 
-    def _cancel_again(self, one: "_Wait") -> None:
+    def _cancel_again(self, one: _Wait) -> None:
         if one in self._waiting:
             one.task.cancel()
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from app.http.bodies import Body, CountryCode, CrossingId
 from app.status.rule.history import Answer, History, Lane, LaneAnswer
-from app.status.rule.resolution import next_change, present_period, resolve, timeline
+from app.status.rule.resolution import next_change, present_period, resolve
 from app.vocabulary import Status, Traffic
 
 
@@ -58,7 +58,7 @@ def answer_change(
 
 
 def _answer_out(answer: Answer, history: History, instant: datetime) -> AnswerOut:
-    since, until = present_period(timeline(history), instant)
+    since, until = present_period(history, instant)
     return AnswerOut(
         status=answer.status,
         last_known=answer.last_known,

@@ -1,5 +1,6 @@
 """Load only what the present and the future of crossings need, out of however long a log.
 
+All is read as known at a change. Since logs only grow, that takes no snapshot of the database.
 A log is cut at an instant ``since``: what is left gives the same answers from then on. An event
 that nobody undid is left out only if it cannot matter any more: it has ended by ``since``, or is
 lifted for good, and among those that speak for the same sides about the same lanes there is
@@ -10,11 +11,12 @@ Since when the present status has held may lie further back: then the log is cut
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import bindparam, func, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Text
 
@@ -24,15 +26,15 @@ from app.places.details import Details, crossing_details, details_of
 from app.places.schemas import CrossingDetails
 from app.sources.models import Citation
 from app.sources.schemas import CitationOut
-from app.sources.service import citations_of
 from app.status.log import event_out, history_of
 from app.status.models import StatusEvent
 from app.status.rule.history import History
 from app.status.rule.resolution import present_period
 from app.status.schemas import EventOut
 
-_BATCH = 2_500
-_DEPTHS = (timedelta(days=30), timedelta(days=90), timedelta(days=365), None)
+_SLICE = 500
+"""Crossings that are loaded at once: so few that the database needs no disk for it."""
+_DEPTHS = (timedelta(days=30), timedelta(days=365), None)
 """How far back a log is looked at, the next only where the one before did not reach."""
 
 # `reach` is the last instant that an event speaks about, `heard` the newest evidence that it
@@ -50,9 +52,11 @@ _KEPT = text("""
                CASE WHEN supersedes IS NOT NULL AND announced_at IS NULL THEN recorded_at
                     ELSE least(announced_at, recorded_at) END AS said
         FROM status_event one
-        WHERE crossing_id = ANY (:crossings) AND kind <> 'retraction'
-          AND NOT EXISTS (SELECT FROM status_event later WHERE later.supersedes = one.id)
-          AND NOT EXISTS (SELECT FROM status_event later WHERE later.retracts = one.id)
+        WHERE crossing_id = ANY (:crossings) AND kind <> 'retraction' AND change <= :known
+          AND NOT EXISTS (SELECT FROM status_event later
+                          WHERE later.supersedes = one.id AND later.change <= :known)
+          AND NOT EXISTS (SELECT FROM status_event later
+                          WHERE later.retracts = one.id AND later.change <= :known)
     ), ranked AS (
         SELECT id, supersedes, rumour,
                coalesce(confirmed_at, "end", start) AS last_word,
@@ -88,6 +92,26 @@ _KEPT = text("""
     bindparam("since", type_=TIMESTAMP(timezone=True)),
     bindparam("crossings", type_=ARRAY(Text)),
 )
+_EVENT, _CITATION = StatusEvent.__table__.c, Citation.__table__.c
+_CITED = (
+    select(
+        func.json_agg(
+            aggregate_order_by(
+                func.json_build_object(
+                    *("source", _CITATION.source_id),
+                    *("locator", _CITATION.locator),
+                    *("basis", _CITATION.basis),
+                ),
+                _CITATION.id,
+            )
+        ).cast(Text)
+    )
+    .where(_CITATION.event_id == _EVENT.id)
+    .scalar_subquery()
+)
+# Plain rows have the same attributes as entities, at a fraction of the price.
+_CUT = select(_CITED, *_EVENT).where(_EVENT.id.in_(select(_KEPT.columns(_EVENT.id).subquery())))
+_CITATIONS = TypeAdapter(list[CitationOut])
 _EVER = datetime.fromisoformat("1900-01-01T00:00:00Z")
 """No instant lies before it, so a log cut here is whole but for what was undone."""
 
@@ -104,27 +128,38 @@ class Place:
     """Where in `_DEPTHS` its log was last found to reach back far enough."""
 
 
+class Kept(NamedTuple):
+    """An event that a cut log holds, and its citations as JSON; None if it has none."""
+
+    row: StatusEvent
+    cited: str | None
+
+    def may_be_shown(self, now: datetime) -> bool:
+        effective = self.row.effective
+        return effective is not None and (effective.upper is None or effective.upper > now)
+
+    def body(self) -> EventOut:
+        """Return its body: nobody has undone it, else the crossing would be loaded anew."""
+        return event_out(self.row, _CITATIONS.validate_json(self.cited or "[]"))
+
+
 class Shown(Mapping[UUID, EventOut]):
     """Events by id, each made a body when it is first asked for."""
 
-    def __init__(self) -> None:
-        self._rows: dict[UUID, tuple[StatusEvent, Sequence[CitationOut]]] = {}
+    def __init__(self, events: Iterable[Kept]) -> None:
+        self._events = {one.row.id: one for one in events}
         self._bodies: dict[UUID, EventOut] = {}
-
-    def add(self, row: StatusEvent, citations: Sequence[CitationOut]) -> None:
-        """Add an event that nobody has undone: else the crossing is loaded anew."""
-        self._rows[row.id] = row, citations
 
     def __getitem__(self, event_id: UUID) -> EventOut:
         if event_id not in self._bodies:
-            self._bodies[event_id] = event_out(*self._rows[event_id])
+            self._bodies[event_id] = self._events[event_id].body()
         return self._bodies[event_id]
 
     def __iter__(self) -> Iterator[UUID]:
-        return iter(self._rows)
+        return iter(self._events)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +177,7 @@ async def present_of(
 ) -> dict[str, Present]:
     """Return what answers for ``now`` and later need, of those crossings that exist."""
     found: dict[str, Present] = {}
-    for batch in _batches(crossing_ids):
+    for batch in slices(crossing_ids):
         details = await details_of(session, batch, known_change=known_change)
         told = await crossing_details(session, details.values())
         changes = await _changes(session, details, known_change)
@@ -151,72 +186,49 @@ async def present_of(
             name: Place(one, told[name], changes.get(name), recorded.get(changes.get(name, 0)))
             for name, one in details.items()
         }
-        found |= await present_at(session, places, now)
+        found |= await present_at(session, places, now=now, known_change=known_change)
     return found
 
 
 async def present_at(
-    session: AsyncSession, places: Mapping[str, Place], now: datetime
+    session: AsyncSession, places: Mapping[str, Place], *, now: datetime, known_change: int
 ) -> dict[str, Present]:
     """Return what answers for ``now`` and later need, of places of which all else is known."""
     found: dict[str, Present] = {}
-    for batch in _batches(sorted(places)):
-        found |= await _presents(session, {name: places[name] for name in batch}, now)
+    for batch in slices(sorted(places)):
+        some = {name: places[name] for name in batch}
+        found |= await _presents(session, some, now, known_change)
     return found
 
 
 async def _presents(
-    session: AsyncSession, places: Mapping[str, Place], now: datetime
+    session: AsyncSession, places: Mapping[str, Place], now: datetime, known_change: int
 ) -> dict[str, Present]:
-    rows, depths = await _rows(session, places, now)
-    shown = [row for found in rows.values() for row in found if _may_be_shown(row, now)]
-    events = {name: Shown() for name in places}
-    citations = await citations_of(session, Citation.event_id, [row.id for row in shown])
-    for row in shown:
-        events[row.crossing_id].add(row, citations[row.id])
-    return {
-        name: Present(
-            replace(place, depth=depths[name]),
-            history_of(place.details, rows[name]),
-            events[name],
-        )
-        for name, place in places.items()
-    }
+    """Cut each log late enough to be short and early enough to be right.
 
-
-async def _rows(
-    session: AsyncSession, places: Mapping[str, Place], now: datetime
-) -> tuple[dict[str, Sequence[StatusEvent]], dict[str, int]]:
-    """Return the log of each crossing, cut late enough to be short and early enough to be right.
-
-    With it comes the depth at which that was so: the next time begins there.
+    With it is kept the depth at which that was so: the next time begins there.
     """
-    found: dict[str, Sequence[StatusEvent]] = {}
-    depths: dict[str, int] = {}
+    found: dict[str, Present] = {}
     for depth, reach in enumerate(_DEPTHS):
         since = _EVER if reach is None else now - reach
-        pending = sorted(
-            name for name, one in places.items() if one.depth <= depth and name not in depths
-        )
-        rows = await _cut(session, pending, since) if pending else {}
+        pending = [name for name, one in places.items() if one.depth <= depth and name not in found]
+        logs = await _cut(session, pending, since, known_change) if pending else {}
         for name in pending:
-            found[name] = rows.get(name, [])
-            history = history_of(places[name].details, found[name])
+            place, log = places[name], logs.get(name, [])
+            history = history_of(place.details, (one.row for one in log))
             if reach is None or present_period(history, now, since=since)[0] != since:
-                depths[name] = depth
-    return found, depths
+                shown = Shown(one for one in log if one.may_be_shown(now))
+                found[name] = Present(replace(place, depth=depth), history, shown)
+    return found
 
 
 async def _cut(
-    session: AsyncSession, crossing_ids: Sequence[str], since: datetime
-) -> dict[str, list[StatusEvent]]:
-    kept = _KEPT.bindparams(since=since, crossings=list(crossing_ids)).columns(StatusEvent.id)
-    columns = StatusEvent.__table__.columns
-    rows = select(*columns).where(columns.id.in_(select(kept.subquery().c.id)))
-    found: dict[str, list[StatusEvent]] = {}
-    # Plain rows have the same attributes, at a fraction of the price of entities.
-    for row in cast("Iterable[StatusEvent]", await session.execute(rows)):
-        found.setdefault(row.crossing_id, []).append(row)
+    session: AsyncSession, crossing_ids: Sequence[str], since: datetime, known_change: int
+) -> dict[str, list[Kept]]:
+    given = {"since": since, "crossings": list(crossing_ids), "known": known_change}
+    found: dict[str, list[Kept]] = {}
+    for row in await session.execute(_CUT, given):
+        found.setdefault(row.crossing_id, []).append(Kept(cast("StatusEvent", row), row[0]))
     return found
 
 
@@ -226,7 +238,7 @@ async def _changes(
     """Return the last change that touches each crossing."""
     events = (
         select(StatusEvent.crossing_id, func.max(StatusEvent.change))
-        .where(StatusEvent.crossing_id.in_(list(details)))
+        .where(StatusEvent.crossing_id.in_(list(details)), StatusEvent.change <= known_change)
         .group_by(StatusEvent.crossing_id)
     )
     found = {name: one.version.change for name, one in details.items() if one.known}
@@ -237,11 +249,7 @@ async def _changes(
     return found
 
 
-def _may_be_shown(row: StatusEvent, now: datetime) -> bool:
-    effective = row.effective
-    return effective is not None and (effective.upper is None or effective.upper > now)
-
-
-def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _BATCH):
-        yield ids[start : start + _BATCH]
+def slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield crossings as few at a time as are best loaded at once."""
+    for start in range(0, len(ids), _SLICE):
+        yield ids[start : start + _SLICE]

@@ -1,5 +1,6 @@
 """What the board answers: the same as the routes behind it, as of the right change and instant."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -7,7 +8,10 @@ import anyio
 import httpx2
 import pytest
 
+from app.board.board import Board
+from app.board.keeper import HEARTBEAT_SECONDS
 from app.board.questions import question_of
+from app.status import present
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Json, citation, crossing, problem
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import Database
@@ -282,3 +286,41 @@ async def test_a_notice_that_names_a_crossing_touches_its_answer(sides: Sides) -
     assert response.status_code == 201, response.text
 
     assert (await sides.front.status())["change"] == response.json()["change"]
+
+
+async def test_a_board_that_is_loaded_in_many_slices_is_the_same(
+    seeded: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On both connections: each has several of them."""
+    monkeypatch.setattr(present, "_SLICE", 3)
+    async with sides_of(seeded) as sides:
+        for address in ("/v1/crossings?limit=999", "/v1/borders"):
+            by_board, by_routes = await sides.both(address)
+            assert told(by_board) == told(by_routes)
+        for one in (await sides.routes.get("/v1/crossings?limit=999")).json()["items"]:
+            by_board, by_routes = await sides.both(f"/v1/crossings/{one['id']}/status")
+            assert told(by_board) == told(by_routes)
+
+
+async def test_the_board_alters_only_in_the_thread_of_its_readers(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an answer could be made of two states."""
+    altering: list[int] = []
+
+    def noted(method: str) -> None:
+        act = getattr(Board, method)
+
+        def alter(*given: object, **named: object) -> None:
+            altering.append(threading.get_ident())
+            act(*given, **named)
+
+        monkeypatch.setattr(Board, method, alter)
+
+    for method in ("take", "confirm"):
+        noted(method)
+    await sides.front.declare(crossings=[MEDININKAI])
+    await anyio.sleep(2 * HEARTBEAT_SECONDS)
+
+    assert len(altering) > 1
+    assert set(altering) == {threading.get_ident()}
