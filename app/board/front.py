@@ -163,6 +163,7 @@ class Front:
     def __init__(self, application: FastAPI, board: Board, stream: Stream) -> None:
         self.application = application
         self.board = board
+        self.stream = stream
         self._behind: ASGIApp = Cached(application)
         self._way_in = WayIn(application, stream)
         self._pages: dict[bytes, Page] = {}

@@ -81,7 +81,9 @@ class Stream:
         self._hash = b""
         self._watch = watch
         self._engine = create_engine(url, pool_size=2, pre_ping=False)
-        self._sessions = create_sessions(self._engine)
+        # One statement a look: a transaction around it would cost two more turns.
+        at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._sessions = create_sessions(at_once)
         self._recent = Recent()
         self._followers: dict[Follower, None] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -118,6 +120,11 @@ class Stream:
             self._end(follower)
 
     # For whoever follows it
+
+    @property
+    def count(self) -> int:
+        """How many follow it."""
+        return len(self._followers)
 
     @property
     def is_lost(self) -> bool:

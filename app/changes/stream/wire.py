@@ -3,7 +3,6 @@
 import json
 from collections import deque
 from collections.abc import Mapping
-from itertools import islice
 from random import randint
 
 from starlette.types import Message
@@ -67,9 +66,6 @@ class Recent:
         """Forget what comes after ``number``."""
         while self._kept and self._kept[-1].number > number:
             self._bytes -= self._kept.pop().weight
-
-    def newest(self, count: int) -> list[Told]:
-        return list(islice(reversed(self._kept), count))
 
 
 def event(number: int, name: str, data: object) -> str:
