@@ -88,6 +88,21 @@ async def test_every_example_works_against_the_seeds(seeded: Database) -> None:
                     assert response.status_code == 200, (operation.url, name, response.text)
 
 
+async def test_it_tells_of_the_stream_and_of_what_subscribers_are_sent(seeded_api: Api) -> None:
+    document, found = await operations(seeded_api)
+    (changes,) = [one for one in found if one.path == "/v1/changes"]
+    content = _dict(_dict(_dict(changes.spec["responses"])["200"])["content"])
+    hook = _dict(_dict(_dict(document["webhooks"])["change"])["post"])
+    sent = _dict(_dict(hook["requestBody"])["content"])
+
+    assert document["openapi"] == "3.2.0"
+    assert content.keys() == {"application/json", "text/event-stream"}
+    assert "itemSchema" in _dict(content["text/event-stream"])
+    assert sent == {
+        "application/cloudevents+json": {"schema": {"$ref": "#/components/schemas/CloudEvent"}}
+    }
+
+
 async def test_the_documentation_page_needs_nothing_from_elsewhere(seeded_api: Api) -> None:
     page = await seeded_api.get("/docs")
 

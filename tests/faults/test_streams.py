@@ -118,12 +118,13 @@ async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
             following.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
-    shared: Database, tmp_path: Path
+    shared: Database, tmp_path: Path, workers: str
 ) -> None:
     key = await shared.new_key()
     with service(
-        tmp_path / "log", "--workers", "2", database_url=shared.url, drain_seconds=60
+        tmp_path / "log", "--workers", workers, database_url=shared.url, drain_seconds=60
     ) as running:
         ends: list[str] = []
 

@@ -235,6 +235,19 @@ def test_what_is_for_one_or_for_no_cache_passes_through(cached: Cached) -> None:
 # When the service is gone
 
 
+def test_a_stream_goes_through_at_once_and_is_not_kept(cached: Cached) -> None:
+    """Also its first bytes, with which a browser learns that it is open."""
+    headers = {"Accept": "text/event-stream"}
+    with cached.client.stream("GET", "/v1/changes", headers=headers) as stream:
+        assert "x-cache" not in stream.headers
+        parts = stream.iter_text()
+        assert next(parts).startswith("retry: ")
+        change = cached.declare(status="closed")
+        told = next(part for part in parts if "event: " in part)
+
+    assert told.startswith(f"id: {change}\nevent: decision\n")
+
+
 def test_without_the_service_what_is_kept_is_told_on(cached: Cached) -> None:
     """For as long as `stale-if-error` says; what is not kept is a problem."""
     path = "/v1/borders"

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import randrange, uniform
 
 from sqlalchemy import func, select
@@ -116,8 +117,7 @@ class Stream:
     def drain(self) -> None:
         """End every stream, and let none begin."""
         self.is_draining = True
-        for follower in list(self._followers):
-            self._end(follower)
+        self._end_all()
 
     # For whoever follows it
 
@@ -180,6 +180,12 @@ class Stream:
                     self._news.set()
             except _OUTAGES as error:
                 _log.warning("The stream cannot read the log: %s", reason(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                self._news.set()
+            except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
+                # Better no stream than one that stands still.
+                _log.exception("The stream cannot go on")
+                self._end_all()
                 await asyncio.sleep(RETRY_SECONDS)
                 self._news.set()
 
@@ -260,6 +266,14 @@ class Stream:
         follower.is_level = follower.place >= self.place
         if not follower.is_level:
             follower.task = asyncio.create_task(self._catch_up(follower, from_log=from_log))
+            follower.task.add_done_callback(partial(self._see_to, follower))
+
+    def _see_to(self, follower: Follower, task: asyncio.Task[None]) -> None:
+        """End a stream that could not be brought up: it would wait in vain."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error("A follower could not be brought up", exc_info=error)
+            self._end(follower)
 
     async def _catch_up(self, follower: Follower, *, from_log: bool) -> None:
         """Send, at the reader's pace, all that it lacks; end if that is out of reach."""
@@ -316,6 +330,10 @@ class Stream:
                     lags = follower.named < follower.place
                     if _sent(follower.send(heartbeat(follower.place if lags else None))) and lags:
                         follower.named = follower.place
+
+    def _end_all(self) -> None:
+        for follower in list(self._followers):
+            self._end(follower)
 
     def _end(self, follower: Follower, *last: Message) -> None:
         """End a stream in order: its reader sees that no change was broken off."""
