@@ -20,6 +20,7 @@ from app.changes.stream.stream import Stream
 from app.config import Settings
 from app.database.sessions import create_engine, create_sessions
 from app.database.watch import Watch
+from app.feeds.router import router as feeds
 from app.health.router import router as health
 from app.http import problems
 from app.http.docs import DESCRIPTION, TAGS, document
@@ -42,6 +43,7 @@ FEATURES = (
     incidents_router,
     sources,
     changes,
+    feeds,
     health,
 )
 """In the order of the documentation."""

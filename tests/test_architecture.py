@@ -15,7 +15,7 @@ BENCH = sorted((PROJECT / "bench").rglob("*.py"))
 FLOOR = {"app.vocabulary", "app.errors", "app.config", "app.database", "app.http", "app.embedded"}
 FEATURES = {
     "access", "changes", "sources", "places", "status", "notices", "seeding", "audit", "board",
-    "health",
+    "feeds", "health",
 }  # fmt: skip
 
 

@@ -67,7 +67,9 @@ class _Variant:
 class Page:
     """A body with the headers that are its own, in each coding."""
 
-    def __init__(self, body: bytes, origin: tuple[str, bytes] | None, link: str | None) -> None:
+    def __init__(
+        self, body: bytes, origin: tuple[str, bytes] | None, link: str | None, media_type: str
+    ) -> None:
         self.body = body
         self.origin = origin
         """The scheme and host that the body names; None if it names none."""
@@ -81,6 +83,7 @@ class Page:
         self._gzip: bytes | None = None
         self._modified: datetime | None = None
         self._variants: dict[bool, _Variant] = {}
+        self._media_type = media_type.encode()
         self._link = None if link is None else f'<{link}>; rel="next"'.encode("latin-1")
 
     @property
@@ -119,7 +122,7 @@ class Page:
 
     def _vary(self, coding: bool) -> _Variant:
         fixed = [(b"vary", b"Accept-Encoding")] if self.is_compressible else []
-        own = [(b"content-type", b"application/json")]
+        own = [(b"content-type", self._media_type)]
         if self._link is not None:
             own.append((b"link", self._link))
         if self._modified is not None:
@@ -232,7 +235,7 @@ class Front:
             link = str(URL(scope=scope).include_query_params(cursor=answer.cursor))
         body = answer.whole(link)
         if page is None or page.body != body:
-            page = Page(body, (scope["scheme"], host) if link else None, link)
+            page = Page(body, (scope["scheme"], host) if link else None, link, answer.media_type)
             self._keep(key, page)
         page.renew(answer, moment, board.change)
         return page

@@ -4,23 +4,27 @@ Whatever is written in another way than these know, and every mistake, is left t
 """
 
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
+import iso3166
 from pydantic_core import to_json
 
 from app.board.board import Board
 from app.board.views import Moment, View
 from app.errors import Invalid
+from app.feeds.features import MEDIA_TYPE, collection
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.paging import MAX_LIMIT, border_code, decode_cursor, encode_cursor
 from app.places.borders import border_listed
 from app.places.finding.candidates import Rank
-from app.vocabulary import Traffic
+from app.vocabulary import Status, Traffic
 
 _SLUG = "[a-z0-9]+(?:-[a-z0-9]+)*"
 _ADDRESS = re.compile(f"/v1/(?:(borders)|crossings(?:/({_SLUG})(/status)?)?)")
+_FEATURES = "/feeds/crossings.geojson"
 _DEFAULT_LIMIT = 50
 
 
@@ -32,6 +36,7 @@ class Answer:
     validity: Validity
     is_page: bool = False
     cursor: str | None = None
+    media_type: str = "application/json"
 
     def whole(self, next_page: str | None) -> bytes:
         """Return the whole body, given the address of the next page."""
@@ -104,7 +109,27 @@ class BordersAsked:
         return Answer(b",".join(bodies), validity, True, cursor)
 
 
-Question = StatusAsked | CrossingAsked | CrossingsAsked | BordersAsked
+@dataclass(frozen=True, slots=True)
+class FeaturesAsked:
+    """`GET /feeds/crossings.geojson`."""
+
+    border: str | None
+    country: str | None
+    status: Status | None
+
+    def answer(self, board: Board, moment: Moment) -> Answer | None:
+        found = [
+            view
+            for view in board.views(moment, self.border, after=None, limit=sys.maxsize)
+            if self.country is None or self.country in view.present.place.details.sides
+        ]
+        shown = (one for one in found if self.status in {None, one.summary.answer.status})
+        body = collection(one.feature for one in shown)
+        # Which of them are shown differs when any of them does.
+        return Answer(body, _validity(found), media_type=MEDIA_TYPE)
+
+
+Question = StatusAsked | CrossingAsked | CrossingsAsked | BordersAsked | FeaturesAsked
 
 
 @lru_cache(maxsize=10_000)
@@ -113,10 +138,14 @@ def question_of(path: str, query: bytes) -> Question | None:
     address = _ADDRESS.fullmatch(path)
     given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     asked = dict(given)
-    if address is None or len(asked) < len(given):
+    if len(asked) < len(given):
         return None
-    borders, crossing, status = address.groups()
     try:
+        if path == _FEATURES:
+            return _features(asked)
+        if address is None:
+            return None
+        borders, crossing, status = address.groups()
         if crossing:
             return _about_one(crossing, asked) if status else _alone(crossing, asked)
         return _borders(asked) if borders else _crossings(asked)
@@ -136,13 +165,11 @@ def _alone(crossing: str, asked: dict[str, str]) -> Question | None:
 
 
 def _crossings(asked: dict[str, str]) -> Question | None:
-    border = asked.pop("border", None)
+    border = _border(asked.pop("border", None))
     limit = _limit(asked.pop("limit", None))
     cursor = asked.pop("cursor", None)
     if asked:
         return None
-    if border is not None:
-        border = "-".join(sorted(border_code([border]).split("-")))
     after = None
     if cursor is not None:
         rank = decode_cursor(cursor, Rank.parse)
@@ -158,6 +185,19 @@ def _borders(asked: dict[str, str]) -> Question | None:
     if asked:
         return None
     return BordersAsked(limit, None if cursor is None else decode_cursor(cursor, border_code))
+
+
+def _features(asked: dict[str, str]) -> Question | None:
+    border, country = _border(asked.pop("border", None)), asked.pop("country", None)
+    status = asked.pop("status", None)
+    # A country that is none is the routes' to refuse.
+    if asked or not (country is None or country in iso3166.countries_by_alpha2):
+        return None
+    return FeaturesAsked(border, country, None if status is None else Status(status))
+
+
+def _border(given: str | None) -> str | None:
+    return None if given is None else "-".join(sorted(border_code([given]).split("-")))
 
 
 def _limit(given: str | None) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
+from app.feeds.features import feature_of, json_of
 from app.http.caching import Validity
 from app.places.summaries import alone, listing
 from app.status.present import Present
@@ -66,6 +67,10 @@ class View:
         return (
             listing(self.summary, self.present.place.told).model_dump_json(by_alias=True).encode()
         )
+
+    @cached_property
+    def feature(self) -> bytes:
+        return json_of(feature_of(listing(self.summary, self.present.place.told)))
 
 
 class Entry:

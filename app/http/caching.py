@@ -29,6 +29,9 @@ IMMUTABLE = "public, max-age=3600"
 """Of answers that name an instant and the knowledge: they never differ."""
 REVALIDATED = "public, no-cache"
 
+HEAD_ASKED = "crossings.head"
+"""In the scope of a request that is answered like a GET: whether only the headers are wanted."""
+
 COMPRESSED_FROM = 1_000
 """Bytes: what is smaller fits one packet as it is."""
 _LEVEL = 6
@@ -140,8 +143,9 @@ class Cached:
         if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"}:
             await self.app(scope, receive, send)
             return
-        answer = _Answer(Headers(scope=scope), send, head=scope["method"] == "HEAD")
-        await self.app({**scope, "method": "GET"}, receive, answer.send)
+        head = scope["method"] == "HEAD"
+        answer = _Answer(Headers(scope=scope), send, head=head)
+        await self.app({**scope, "method": "GET", HEAD_ASKED: head}, receive, answer.send)
 
 
 class _Answer:
@@ -163,7 +167,8 @@ class _Answer:
         start, self._start = self._start, None
         body = message.get("body", b"")
         headers = MutableHeaders(raw=start["headers"])
-        if start["status"] == HTTPStatus.OK and not message.get("more_body", False):
+        is_whole = not message.get("more_body", False) and "etag" not in headers
+        if start["status"] == HTTPStatus.OK and is_whole:
             body = self._validate(start, headers, body)
         await self._send(start)
         await self._send({**message, "body": b"" if self._head else body})

@@ -113,6 +113,7 @@ TAGS = [
     {"name": "incidents", "description": "Stories: decisions and notices that belong together."},
     {"name": "sources", "description": "Where facts come from, and what was drawn from each."},
     {"name": "changes", "description": "Every committed change, numbered and hash-chained."},
+    {"name": "feeds", "description": "Atom, iCalendar, GeoJSON, and exports as CSV and NDJSON."},
     {"name": "collections", "description": "What there is."},
     {"name": "health", "description": "Is the service alive and ready?"},
 ]
@@ -127,7 +128,13 @@ _PRESENT_HEADERS = {
     "Knowledge-Age": "How many seconds ago the answering worker last heard from the database.",
     "Last-Modified": "Since when the answer has been this one.",
 }
-_OF_THE_BOARD = {"get_status", "get_crossing", "list_crossings", "list_borders"}
+_OF_THE_BOARD = {
+    "get_status",
+    "get_crossing",
+    "list_crossings",
+    "list_borders",
+    "get_crossings_geojson",
+}
 """The operations that are answered from memory, also without the database."""
 _DEMAND = {
     "name": "At-Least-Change",
@@ -167,7 +174,7 @@ def _described(headers: dict[str, str]) -> dict[str, object]:
 def _tell_reading(operation: dict[str, Any]) -> None:
     """Tell what every public read can do besides its own."""
     headers = dict(_READ_HEADERS)
-    if operation["operationId"] in _OF_THE_BOARD:
+    if operation["operationId"] in _OF_THE_BOARD or "feeds" in operation["tags"]:
         headers |= _PRESENT_HEADERS
     operation["responses"]["200"]["headers"] = _described(headers)
     operation["responses"]["304"] = {"description": "It is still what `If-None-Match` names."}
@@ -188,7 +195,7 @@ def document(app: FastAPI) -> None:
             for path, operations in found["paths"].items():
                 for method, operation in operations.items():
                     _tell_headers(operation["responses"])
-                    if method == "get" and path.startswith("/v1"):
+                    if method == "get" and path.startswith(("/v1", "/feeds")):
                         _tell_reading(operation)
             app.openapi_schema = found
         return app.openapi_schema

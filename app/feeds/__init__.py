@@ -1,0 +1,1 @@
+"""What others take away: Atom, iCalendar, GeoJSON, and exports of the log."""

@@ -1,0 +1,345 @@
+"""What an Atom feed tells: chains of status events and of notices, and what came by time alone.
+
+The newest comes first, by the place of the last step; all of it as known at one change.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from html import escape
+from operator import attrgetter
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from pydantic import BaseModel, TypeAdapter
+from sqlalchemy import Select, func, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from app.changes.models import Change
+from app.changes.service import Known
+from app.feeds import words
+from app.feeds.chains import (
+    Chain,
+    Glossary,
+    Places,
+    Step,
+    chains_of,
+    cited,
+    glossary_of,
+    last_steps,
+    members_of,
+)
+from app.notices.incidents import get_incident
+from app.notices.models import Incident, Notice, Retraction
+from app.notices.reading import Asked, lineage, notices_out, wanted
+from app.notices.schemas import NoticeOut
+from app.places.details import details_of, details_of_one, get_border
+from app.sources.schemas import CitationOut
+from app.status.models import StatusEvent
+from app.status.schemas import LaneOut
+from app.vocabulary import ChangeKind, Status
+
+_TITLE_LENGTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where an entry leads, below the service's own address or anywhere."""
+
+    rel: str
+    href: str
+    media_type: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a feed, its content as HTML."""
+
+    id: UUID
+    step: Step
+    title: str
+    published: datetime
+    updated: datetime
+    author: str
+    html: str
+    links: Sequence[Link]
+    categories: Sequence[str] = field(default_factory=tuple)
+
+
+class _State(BaseModel):
+    status: Status
+    last_known: Status | None
+    stale: bool
+    overdue: bool
+    lanes: list[LaneOut]
+
+
+class _Turn(BaseModel):
+    crossing: str
+    before: _State | None
+    after: _State
+
+
+_TURNS = TypeAdapter(list[_Turn])
+
+
+async def title_of(session: AsyncSession, of: Asked, known_change: int) -> str:
+    """Return what a place or an incident is called. Raises what is said if it is not there."""
+    if of.crossing is not None:
+        return words.name_of(await details_of_one(session, of.crossing, known_change=known_change))
+    if of.border is not None:
+        border = await get_border(session, of.border)
+        return f"{' – '.join(map(words.country, border.sides))} border"
+    if of.incident is not None:
+        incident, _ = await get_incident(session, of.incident)
+        return words.in_english(incident.title)
+    return "All border crossings"
+
+
+async def entries_of(
+    session: AsyncSession, *, of: Asked, asked: Known, after: Step | None, limit: int
+) -> list[Entry]:
+    """Return the entries of a place, of an incident or of everything, from the one after ``after``.
+
+    Notices of a place are those that concern it, as everywhere. What came by time alone
+    belongs to no incident.
+    """
+    found = await _chain_entries(session, of, asked, after, limit)
+    found += await _notice_entries(session, of, asked, after, limit)
+    found = _newest(found, limit)
+    if of.incident is None:
+        # What is older than a full page cannot be on it, and the log is long.
+        floor = found[-1].step[0] if len(found) == limit else 0
+        found += await _effective_entries(session, of, asked, after, limit, floor=floor)
+    return _newest(found, limit)
+
+
+def _newest(entries: list[Entry], limit: int) -> list[Entry]:
+    return sorted(entries, key=attrgetter("step"), reverse=True)[:limit]
+
+
+async def _chain_entries(
+    session: AsyncSession, of: Asked, asked: Known, after: Step | None, limit: int
+) -> list[Entry]:
+    rows = last_steps(_places(of), asked.change)
+    if of.incident is not None:
+        rows = rows.where(StatusEvent.id.in_(_what_followed(of.incident)))
+    if after is not None:
+        rows = rows.where(tuple_(StatusEvent.change, StatusEvent.id) < after)
+    rows = rows.order_by(StatusEvent.change.desc(), StatusEvent.id.desc()).limit(limit)
+    last = [row.id for row in await session.execute(rows)]
+    chains = await chains_of(session, last, asked.change)
+    crossings = [one.newest.crossing for one in chains]
+    glossary = await glossary_of(session, crossings, cited(chains), asked.change)
+    return [_chain_entry(one, glossary) for one in chains]
+
+
+def _what_followed(incident: UUID) -> Select[UUID]:
+    """Return what joined an incident, and what corrects or withdraws it, named so or not."""
+    later = aliased(StatusEvent)
+    joined = (
+        select(StatusEvent.id)
+        .where(StatusEvent.incident_id.in_(lineage(Incident.id == incident)))
+        .cte("joined", recursive=True)
+    )
+    joined = joined.union(
+        select(later.id).where(or_(later.supersedes == joined.c.id, later.retracts == joined.c.id))
+    )
+    return select(joined.c.id)
+
+
+def _chain_entry(chain: Chain, glossary: Glossary) -> Entry:
+    event = chain.newest
+    categories = [event.kind.value if event.status is None else event.status.value]
+    if event.reason is not None:
+        categories.append(event.reason.code.value)
+    if chain.corrections:
+        categories.append("corrected")
+    if chain.retraction is not None:
+        categories.append("withdrawn")
+    return Entry(
+        id=chain.first,
+        step=chain.step,
+        title=words.title_of(chain, glossary),
+        published=chain.begun,
+        updated=chain.last.recorded_at,
+        author=event.recorded_by,
+        html=words.paragraphs(words.lines_of(chain))
+        + words.sources_html(event.citations, glossary),
+        links=[
+            _to_object(f"/v1/events/{event.id}"),
+            _to_page(event.crossing),
+            *_to_sources(event.citations, glossary),
+        ],
+        categories=categories,
+    )
+
+
+async def _notice_entries(
+    session: AsyncSession, of: Asked, asked: Known, after: Step | None, limit: int
+) -> list[Entry]:
+    later = aliased(Notice)
+    change = func.coalesce(Retraction.change, Notice.change)
+    step_id = func.coalesce(Retraction.id, Notice.id)
+    rows = (
+        select(Notice, change, step_id)
+        .outerjoin(
+            Retraction,
+            (Retraction.notice_id == Notice.id) & (Retraction.change <= asked.change),
+        )
+        .outerjoin(later, (later.supersedes == Notice.id) & (later.change <= asked.change))
+        .where(later.id.is_(None), *wanted(of, asked.change))
+        .order_by(change.desc(), step_id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        rows = rows.where(tuple_(change, step_id) < after)
+    steps = {row.id: (number, one) for row, number, one in await session.execute(rows)}
+    members = await members_of(session, Notice, steps)
+    newest = [members[one][-1] for one in steps]
+    told = await notices_out(session, newest, asked=asked)
+    citations = [citation for one in told for citation in one.citations]
+    glossary = await glossary_of(session, [], citations, asked.change)
+    return [_notice_entry(one, members[one.id], steps[one.id], glossary) for one in told]
+
+
+def _notice_entry(
+    notice: NoticeOut, members: Sequence[Notice], step: Step, glossary: Glossary
+) -> Entry:
+    withdrawn = notice.retraction
+    issuer = notice.issuer.name or words.country(notice.issuer.country or "")
+    told = words.in_english(notice.text)
+    title = f"{words.spoken(notice.kind.value).capitalize()}, {issuer}: {told}"
+    lines = [f"Says {issuer}, recorded by {notice.recorded_by} ({notice.certainty.value})."]
+    if notice.effective.from_ is not None:
+        lines.append(f"Holds from {words.instant(notice.effective.from_)}.")
+    if notice.effective.until is not None:
+        lines.append(f"Holds until {words.instant(notice.effective.until)}.")
+    if len(members) > 1:
+        lines.append(f"Corrected {len(members) - 1} times.")
+    if withdrawn is not None:
+        lines.append(
+            f"Withdrawn {words.instant(withdrawn.recorded_at)}: {words.why(withdrawn.reason)}"
+        )
+    texts = "".join(f'<p lang="{tag}">{escape(one)}</p>' for tag, one in notice.text.items())
+    return Entry(
+        id=members[0].id,
+        step=step,
+        title=("Withdrawn: " if withdrawn else "") + _shortened(title),
+        published=members[0].recorded_at,
+        updated=notice.recorded_at if withdrawn is None else withdrawn.recorded_at,
+        author=notice.recorded_by,
+        html=texts + words.paragraphs(lines) + words.sources_html(notice.citations, glossary),
+        links=[
+            _to_object(f"/v1/notices/{notice.id}"),
+            *_to_sources(notice.citations, glossary),
+        ],
+        categories=[notice.kind.value]
+        + ["corrected"] * (len(members) > 1)
+        + ["withdrawn"] * (withdrawn is not None),
+    )
+
+
+async def _effective_entries(
+    session: AsyncSession,
+    of: Asked,
+    asked: Known,
+    after: Step | None,
+    limit: int,
+    *,
+    floor: int,
+) -> list[Entry]:
+    rows = (
+        select(Change)
+        .where(
+            Change.kind == ChangeKind.EFFECTIVE.value,
+            Change.number <= asked.change,
+            Change.number >= floor,
+        )
+        .order_by(Change.number.desc())
+        .limit(limit)
+    )
+    for kind, one in (("crossings", of.crossing), ("borders", of.border)):
+        if one is not None:
+            rows = rows.where(Change.subjects.contains({kind: [one]}))
+    if after is not None:
+        rows = rows.where(Change.number <= after[0])
+    changes = (await session.scalars(rows)).all()
+    turns = [
+        (one, turn) for one in changes for turn in _TURNS.validate_python(one.payload["answers"])
+    ]
+    details = await details_of(
+        session, sorted({turn.crossing for _, turn in turns}), known_change=asked.change
+    )
+    entries = [
+        _effective_entry(one, turn, Glossary(details, {}))
+        for one, turn in turns
+        if of.crossing in {None, turn.crossing}
+        and of.border in {None, details[turn.crossing].border}
+    ]
+    return [one for one in entries if after is None or one.step < after]
+
+
+def _effective_entry(change: Change, turn: _Turn, glossary: Glossary) -> Entry:
+    where = words.name_of(glossary.crossings[turn.crossing])
+    entry_id = uuid5(NAMESPACE_URL, f"/v1/changes/{change.number}#{turn.crossing}")
+    now = turn.after
+    before = "" if turn.before is None else f" (was {_state(turn.before)})"
+    at = datetime.fromisoformat(str(change.payload["at"]))
+    lines = [
+        f"By time alone: nothing new was said. From {words.instant(at)}.",
+        *(
+            f"{words.lanes([lane.traffic], lane.to).capitalize()}: {lane.status.value}"
+            + (" (nobody has confirmed it for long)" if lane.stale else "")
+            + (" (its announced end has passed)" if lane.overdue else "")
+            for lane in now.lanes
+        ),
+    ]
+    return Entry(
+        id=entry_id,
+        step=(change.number, entry_id),
+        title=f"{where}: {_state(now)} from {words.instant(at)}{before}",
+        published=change.recorded_at,
+        updated=change.recorded_at,
+        author=change.recorded_by,
+        html=words.paragraphs(lines),
+        links=[
+            _to_object(f"/v1/changes?after={change.number - 1}&limit=1"),
+            _to_page(turn.crossing),
+        ],
+        categories=[now.status.value, "effective"],
+    )
+
+
+def _state(one: _State) -> str:
+    told = one.status.value
+    if one.last_known is not None:
+        told += f", last known {one.last_known.value}"
+    return told + ", unconfirmed for long" * one.stale + ", overdue" * one.overdue
+
+
+def _places(of: Asked) -> Places:
+    return Places(
+        crossings=() if of.crossing is None else (of.crossing,),
+        borders=() if of.border is None else (of.border,),
+    )
+
+
+def _to_object(path: str) -> Link:
+    return Link("alternate", path, "application/json")
+
+
+def _to_page(crossing: str) -> Link:
+    return Link("alternate", f"/crossings/{crossing}", "text/html")
+
+
+def _to_sources(citations: Sequence[CitationOut], glossary: Glossary) -> list[Link]:
+    sources = [glossary.sources[one.source] for one in citations]
+    return [Link("via", one.url, title=one.title) for one in sources if one.url is not None]
+
+
+def _shortened(title: str) -> str:
+    if len(title) <= _TITLE_LENGTH:
+        return title
+    return title[:_TITLE_LENGTH].rpartition(" ")[0] + " …"

@@ -1,0 +1,159 @@
+"""Write status events and timelines as NDJSON and as CSV (RFC 4180), page by page.
+
+Every page is read as known at one change, in a transaction of its own: the log only grows, in
+the order of its changes, so that all pages tell one state of it.
+"""
+
+import csv
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from io import StringIO
+
+from pydantic import Field, JsonValue
+from pydantic_core import to_json
+from sqlalchemy import select, tuple_
+
+from app.changes.service import Known
+from app.feeds.chains import PAGE, START, Opened, Places, Step
+from app.http.bodies import Body, CrossingId
+from app.places.models import Crossing
+from app.status.log import events_out
+from app.status.models import StatusEvent
+from app.status.reading import timelines_of
+from app.status.schemas import EventOut, StretchOut
+
+CSV, NDJSON = "text/csv", "application/x-ndjson"
+_CROSSINGS = 10
+"""Read at a time for their timelines, each with its whole log."""
+_LEADS = tuple("=+-@\t\r＝＋－＠")
+"""A spreadsheet takes a cell that begins so for a formula."""
+
+EVENT_COLUMNS = (
+    "id", "kind", "crossing", "decision", "change", "sides", "status", "effective_from",
+    "effective_until", "expected_until", "traffic", "to", "reason_code", "reason_text",
+    "exceptions", "certainty", "precision", "announced_at", "confirmed_at", "recorded_at",
+    "recorded_by", "supersedes", "retracts", "superseded_by", "retracted_by", "incident",
+    "citations",
+)  # fmt: skip
+TIMELINE_COLUMNS = (
+    "crossing", "from", "until", "status", "last_known", "stale", "overdue", "decided_by", "lanes",
+)  # fmt: skip
+
+
+def csv_description(what: str, columns: Sequence[str]) -> str:
+    """Return what the documentation says of a table."""
+    return (
+        f"Return {what} as CSV (RFC 4180) in UTF-8, in the order of the NDJSON export.\n\n"
+        f"The columns are {', '.join(f'`{one}`' for one in columns)}: the API's fields, those"
+        " within another under both names. Lists have spaces between; lists of objects are JSON;"
+        " null is empty. A cell that a spreadsheet would take for a formula begins with `'`. All"
+        " of it as known at the change that `Change-Number` names. A body without its end is not"
+        " whole: it broke off."
+    )
+
+
+class TimelineLine(StretchOut):
+    """A period of a crossing's timeline."""
+
+    crossing: CrossingId = Field(description="Whose timeline it is of.")
+
+
+async def events(
+    opened: Opened, places: Places, known_change: int
+) -> AsyncIterator[list[EventOut]]:
+    """Yield all status events of these places as known, the oldest first, in pages."""
+    after: Step | None = START
+    while after is not None:
+        async with opened() as session:
+            rows = (
+                select(StatusEvent)
+                .where(
+                    StatusEvent.change <= known_change,
+                    tuple_(StatusEvent.change, StatusEvent.id) > after,
+                    *places.hold(StatusEvent.crossing_id),
+                )
+                .order_by(StatusEvent.change, StatusEvent.id)
+                .limit(PAGE)
+            )
+            page = (await session.scalars(rows)).all()
+            found = await events_out(session, page, known_change=known_change)
+        if found:
+            yield found
+        after = (found[-1].change, found[-1].id) if len(found) == PAGE else None
+
+
+async def timelines(
+    opened: Opened, places: Places, asked: Known
+) -> AsyncIterator[list[TimelineLine]]:
+    """Yield the timelines of these places as known, by crossing, in pages."""
+    after: str | None = ""
+    while after is not None:
+        async with opened() as session:
+            rows = (
+                select(Crossing.id)
+                .where(Crossing.id > after, *places.hold(Crossing.id))
+                .order_by(Crossing.id)
+                .limit(_CROSSINGS)
+            )
+            names = (await session.scalars(rows)).all()
+            found = await timelines_of(session, names, asked)
+        lines = [
+            TimelineLine(crossing=name, **dict(period))
+            for name, periods in found.items()
+            for period in periods
+        ]
+        if lines:
+            yield lines
+        after = names[-1] if len(names) == _CROSSINGS else None
+
+
+async def ndjson(pages: AsyncIterator[Sequence[Body]]) -> AsyncIterator[bytes]:
+    """Yield a line for each item: its JSON, as the API gives it."""
+    async for page in pages:
+        yield b"".join(one.model_dump_json(by_alias=True).encode() + b"\n" for one in page)
+
+
+async def table(
+    pages: AsyncIterator[Sequence[Body]], columns: Sequence[str]
+) -> AsyncIterator[bytes]:
+    """Yield CSV in UTF-8 with a header, a row for each item."""
+    yield _rows([columns])
+    async for page in pages:
+        yield _rows(_row(one, columns) for one in page)
+
+
+def _row(item: Body, columns: Sequence[str]) -> list[str]:
+    cells = dict(_flat(item.model_dump(mode="json", by_alias=True)))
+    return [cells.get(column, "") for column in columns]
+
+
+def _flat(fields: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    """Yield fields as cells; what is within one comes under both their names."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            for within, cell in _flat(value):
+                yield f"{name}_{within}", cell
+        else:
+            yield name, _harmless(_cell(value))
+
+
+def _cell(value: JsonValue) -> str:
+    """Return text as it is, words with spaces between, and all else as JSON; null is empty."""
+    match value:
+        case None | []:
+            return ""
+        case str():
+            return value
+        case [str(), *_]:
+            return " ".join(map(str, value))
+        case _:
+            return to_json(value).decode()
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_LEADS) else cell
+
+
+def _rows(rows: Iterable[Sequence[str]]) -> bytes:
+    text = StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
