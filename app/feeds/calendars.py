@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from icalendar import Calendar, Event
+from icalendar import Calendar, Event, vDuration
 
 from app.feeds import words
 from app.feeds.chains import Chain, Glossary
@@ -44,7 +44,7 @@ def _calendar(name: str) -> bytes:
     for property_name in ("name", "x-wr-calname"):
         calendar.add(property_name, words.writable(name))
     calendar.add("refresh-interval", _REFRESH, parameters={"VALUE": "DURATION"})
-    calendar.add("x-published-ttl", calendar["refresh-interval"].to_ical().decode())
+    calendar.add("x-published-ttl", vDuration(_REFRESH))
     return bytes(calendar.to_ical())
 
 

@@ -290,7 +290,7 @@ def _effective_entry(change: Change, turn: _Turn, glossary: Glossary) -> Entry:
     lines = [
         f"By time alone: nothing new was said. From {words.instant(at)}.",
         *(
-            f"{words.lanes([lane.traffic], lane.to).capitalize()}: {lane.status.value}"
+            f"{lane.status.value.capitalize()}: {words.lanes([lane.traffic], lane.to)}"
             + (" (nobody has confirmed it for long)" if lane.stale else "")
             + (" (its announced end has passed)" if lane.overdue else "")
             for lane in now.lanes

@@ -15,12 +15,11 @@ from app.feeds.chains import Opened, Places, all_chains, pin
 from app.feeds.entries import entries_of, title_of
 from app.feeds.features import FeatureCollection
 from app.http.bodies import BorderId, CountryCode, CrossingId
-from app.http.caching import AskedEnvelope, Validity
+from app.http.caching import AskedEnvelope, Validity, streamed
 from app.http.paging import AskedTurn, Turn, change_and_id, encode_cursor
 from app.http.parameters import AskedKnowledge, Knowledge
 from app.http.problems import responses
 from app.http.routing import feature_router
-from app.http.streams import streamed
 from app.notices.reading import Asked
 from app.notices.router import IncidentId
 from app.places import service as places_service
@@ -133,7 +132,7 @@ class Reader:
             self.request,
             self.response,
             pieces(opened, asked),
-            version=str(pinned.change),
+            version=f"{pinned.change} {pinned.recorded_at}",
             media_type=media_type,
         )
 

@@ -8,6 +8,8 @@ which it next differs by itself. Conditional requests go by the strong ETag alon
 import gzip
 import hashlib
 import math
+import zlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -16,6 +18,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
+from fastapi.responses import StreamingResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,6 +38,7 @@ HEAD_ASKED = "crossings.head"
 COMPRESSED_FROM = 1_000
 """Bytes: what is smaller fits one packet as it is."""
 _LEVEL = 6
+_GZIP = zlib.MAX_WBITS | 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +195,50 @@ class _Answer:
             headers["Content-Encoding"] = coding
             headers["Content-Length"] = str(len(body))
         return body
+
+
+async def streamed(
+    request: Request,
+    told: Response,
+    pieces: AsyncIterator[bytes],
+    *,
+    version: str,
+    media_type: str,
+) -> Response:
+    """Return an answer too long to hold: the headers of ``told``, and ``pieces`` as they are sent.
+
+    The same address with the same ``version`` must be the same bytes. The first piece is made
+    before the answer begins: a problem until then is told as one; a later one leaves the
+    chunked body without its end, which no client takes for a whole one.
+    """
+    coding = "gzip" if accepts_gzip(request.headers.get("accept-encoding", "")) else ""
+    headers = dict(told.headers)
+    headers["etag"] = etag_of(f"{request.url} {version}".encode(), coding)
+    headers["vary"] = "Accept-Encoding"
+    headers.setdefault("cache-control", REVALIDATED)
+    if matches(request.headers.get("if-none-match", ""), headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    if coding:
+        headers["content-encoding"] = coding
+    if request.scope.get(HEAD_ASKED):
+        bare = Response(headers=headers, media_type=media_type)
+        del bare.headers["content-length"]
+        return bare
+    first = await anext(pieces, b"")
+    body = _after(first, pieces)
+    if coding:
+        body = _compressed(body)
+    return StreamingResponse(body, headers=headers, media_type=media_type)
+
+
+async def _after(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
+
+
+async def _compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    async for piece in pieces:
+        yield gzip.compress(piece)
+    yield gzip.flush()

@@ -1,0 +1,378 @@
+"""Atom, read by a parser that is not ours."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from html.parser import HTMLParser
+
+import feedparser
+import pytest
+
+from app.changes.service import fill_place, take_place, wire_instant
+from app.vocabulary import ChangeKind
+from tests.api import Api, Json, citation, fields_of, problem
+from tests.conftest import Database
+from tests.feeds.conftest import (
+    HERE,
+    HOSTILE,
+    SOURCE,
+    THERE,
+    WITHDRAWAL,
+    correct,
+    days,
+    declare,
+    declare_there,
+    say,
+    tell,
+    withdraw,
+    write,
+)
+
+ALL = "/feeds/events.atom"
+
+
+async def read(api: Api, path: str = ALL) -> feedparser.FeedParserDict:
+    response = await api.client.get(path)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/atom+xml"
+    parsed = feedparser.parse(response.content, sanitize_html=False)
+    assert not parsed.bozo, parsed
+    return parsed
+
+
+async def titles(api: Api, path: str = ALL) -> list[str]:
+    return [entry.title for entry in (await read(api, path)).entries]
+
+
+def hrefs(one: feedparser.FeedParserDict, rel: str) -> list[str]:
+    return [link.href for link in one.links if link.rel == rel]
+
+
+class Text(HTMLParser):
+    """The text of HTML, and the elements it is in."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.elements = "", set[str]()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, _: object) -> None:
+        self.elements.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+async def test_an_entry_says_where_what_when_and_who_says_so(here: Api) -> None:
+    event = await declare(
+        here,
+        traffic=["car"],
+        to="LT",
+        effective={"from": "2023-08-17T21:00:00Z"},
+        expected_until="2023-09-01T00:00:00Z",
+        precision="day",
+        certainty="reported",
+        announced_at="2023-08-16T09:00:00Z",
+        exceptions=[{"code": "own_citizens"}],
+        citations=[citation(source=SOURCE, locator="point 2", basis="inferred")],
+    )
+
+    entry = (await read(here)).entries[0]
+
+    # A name is in English, or else in Latin letters.
+    assert entry.title == "Here – Čia: closed for cars into Lithuania from 2023-08-17 21:00 UTC"
+    assert entry.id == f"urn:uuid:{event['id']}"
+    assert entry.author == "reporter"
+    assert entry.updated == entry.published == event["recorded_at"]
+    assert {tag.term for tag in entry.tags} == {"closed", "security"}
+    assert hrefs(entry, "alternate") == [
+        f"http://crossings.test/v1/events/{event['id']}",
+        f"http://crossings.test/crossings/{HERE}",
+    ]
+    assert hrefs(entry, "via") == [SOURCE["url"]]
+    html = entry.content[0].value
+    assert '<a href="https://example.org/d?a=1&amp;b=2">' in html
+    for said in (
+        "Says Lithuania, recorded by reporter.",
+        "Status: closed from 2023-08-17 21:00 UTC (reported).",
+        "The start is known to the day.",
+        "Expected to end 2023-09-01 00:00 UTC; that does not by itself reopen anything.",
+        "until further notice",
+        "Lanes: cars into Lithuania.",
+        "Reason: security: A test closes it",
+        "Except: own citizens.",
+        "Announced 2023-08-16 09:00 UTC.",
+        "A decree, Ministry, point 2 (inferred)",
+    ):
+        assert said in Text(html).text
+
+
+async def test_a_feed_says_what_it_is_and_where_it_is(here: Api) -> None:
+    await declare(here)
+
+    found = await read(here, "/feeds/borders/LT-BY.atom")
+
+    assert found.feed.title == "Belarus – Lithuania border"
+    assert found.feed.id == (await read(here, "/feeds/borders/BY-LT.atom")).feed.id
+    assert found.feed.id != (await read(here)).feed.id
+    assert found.feed.updated == found.entries[0].updated
+    assert hrefs(found.feed, "self") == ["http://crossings.test/feeds/borders/LT-BY.atom"]
+    assert hrefs(found.feed, "alternate") == ["http://crossings.test/v1/borders/BY-LT"]
+
+
+async def test_a_correction_renews_the_entry_under_its_id(here: Api) -> None:
+    event = await declare(here)
+    await declare_there(here)
+    first = (await read(here)).entries[1]
+    later = await correct(here, event, status="restricted")
+    latest = await correct(here, later, status="open")
+
+    found = await read(here)
+
+    assert [entry.title.partition(" from")[0] for entry in found.entries] == [
+        "Here – Čia: open",
+        "Tam: closed",
+    ]
+    entry = found.entries[0]
+    assert entry.id == first.id == f"urn:uuid:{event['id']}"
+    assert entry.published == first.published == event["recorded_at"]
+    assert first.updated < entry.updated == latest["recorded_at"]
+    assert "corrected" in {tag.term for tag in entry.tags}
+    assert "Corrected 2 times" in entry.content[0].value
+    assert hrefs(entry, "alternate")[0].endswith(f"/v1/events/{latest['id']}")
+
+
+async def test_a_withdrawal_renews_the_entry_and_says_so(here: Api) -> None:
+    event = await declare(here)
+    await declare_there(here)
+    retraction = await withdraw(here, event)
+
+    entry = (await read(here)).entries[0]
+
+    assert entry.id == f"urn:uuid:{event['id']}"
+    assert entry.title.startswith("Withdrawn: Here – Čia: closed")
+    assert entry.updated == retraction["recorded_at"]
+    assert "withdrawn" in {tag.term for tag in entry.tags}
+    assert "other: Told twice" in entry.content[0].value
+
+
+async def test_a_confirmation_is_an_entry(here: Api) -> None:
+    body = {"sides": ["LT"], "confirmed_at": days(-1), "citations": [citation()]}
+    await write(here, f"/v1/crossings/{HERE}/confirmations", body)
+
+    assert (await titles(here))[0].startswith("Here – Čia: still so on ")
+
+
+async def test_a_rumour_is_called_one(here: Api) -> None:
+    await declare(here, certainty="unconfirmed")
+
+    assert (await titles(here))[0].endswith("(unconfirmed)")
+
+
+async def test_notices_are_entries_where_they_concern_and_follow_their_corrections(
+    here: Api,
+) -> None:
+    first = await say(here, text={"en": "Patrols are doubled", "lt": "Patruliai padvigubinti"})
+    second = await say(here, text={"en": "Tripled <b>"}, supersedes=first["id"])
+    other = await say(here, subjects={"borders": ["BY-PL"]}, text={"pl": "Wzmożone kontrole"})
+
+    assert await titles(here) == [
+        "Security measure, Lithuania: Wzmożone kontrole",
+        "Security measure, Lithuania: Tripled <b>",
+    ]
+    entry = (await read(here, f"/feeds/crossings/{HERE}.atom")).entries[0]
+    assert entry.id == f"urn:uuid:{first['id']}"
+    assert entry.updated == second["recorded_at"]
+    assert Text(entry.content[0].value).text.startswith("Tripled <b>Says Lithuania")
+
+    await write(here, f"/v1/notices/{other['id']}/retraction", WITHDRAWAL)
+
+    (entry,) = (await read(here, f"/feeds/crossings/{THERE}.atom")).entries
+    assert entry.title.startswith("Withdrawn: ")
+    assert entry.id == f"urn:uuid:{other['id']}"
+    assert '<p lang="pl">Wzmożone kontrole</p>' in entry.content[0].value
+
+
+async def test_an_incident_goes_on_with_what_it_was_corrected_to(here: Api) -> None:
+    """Also where the correction does not name it, or its followers would never hear of that."""
+    incident = (await tell(here))["id"]
+    event = await declare(here, incident=incident)
+    await declare(here)
+    notice = await say(here, incident=incident)
+    await correct(here, event, status="open")
+
+    found = await read(here, f"/feeds/incidents/{incident}.atom")
+
+    assert found.feed.title == "A story"
+    assert [entry.id for entry in found.entries] == [
+        f"urn:uuid:{event['id']}",
+        f"urn:uuid:{notice['id']}",
+    ]
+    assert ": open from" in found.entries[0].title
+
+
+async def test_each_place_has_its_own(here: Api) -> None:
+    await declare(here)
+    await declare_there(here)
+
+    for path in (f"crossings/{HERE}", "borders/BY-LT"):
+        (title,) = await titles(here, f"/feeds/{path}.atom")
+        assert title.startswith("Here – Čia")
+
+
+async def test_what_came_by_time_alone_is_an_entry(here: Api, database: Database) -> None:
+    """A planned closure began: each crossing has an entry of its own, always the same one."""
+    at = datetime.now(UTC).replace(microsecond=0)
+    lane: Json = {
+        "traffic": "car",
+        "to": "LT",
+        "last_known": None,
+        "stale": False,
+        "overdue": False,
+    }
+    state: Json = {"last_known": None, "stale": False, "overdue": False, "decided_by": None}
+    opened: Json = state | {
+        "status": "open",
+        "lanes": [lane | {"status": "open", "decided_by": None}],
+    }
+    closed: Json = state | {
+        "status": "closed",
+        "lanes": [lane | {"status": "closed", "decided_by": None}],
+    }
+    async with database.session() as session:
+        await fill_place(
+            session,
+            await take_place(session),
+            kind=ChangeKind.EFFECTIVE,
+            subjects={"crossings": [HERE, THERE], "borders": ["BY-LT", "BY-PL"]},
+            payload={
+                "at": wire_instant(at),
+                "answers": [
+                    {"crossing": HERE, "before": opened, "after": closed},
+                    {"crossing": THERE, "before": None, "after": opened},
+                ],
+            },
+            recorded_by="crossing-status",
+        )
+    await declare(here)
+
+    found = await read(here, f"/feeds/crossings/{HERE}.atom")
+
+    began = found.entries[1]
+    assert began.title == f"Here – Čia: closed from {at:%Y-%m-%d %H:%M} UTC (was open)"
+    assert {tag.term for tag in began.tags} == {"closed", "effective"}
+    assert "Closed: cars into Lithuania" in began.content[0].value
+    assert hrefs(began, "alternate")[0] == "http://crossings.test/v1/changes?after=2&limit=1"
+    both = (await read(here)).entries
+    assert len({entry.id for entry in both}) == 3
+    assert began.id in {entry.id for entry in both}
+    assert len((await read(here, "/feeds/borders/BY-PL.atom")).entries) == 1
+    assert await _pages(here, f"{ALL}?limit=1") == [entry.id for entry in both]
+
+
+async def _pages(api: Api, path: str) -> list[str]:
+    """Return the ids of all entries, read page by page."""
+    found: list[str] = []
+    following: str | None = path
+    while following:
+        page = await read(api, following)
+        found += [entry.id for entry in page.entries]
+        following = next(iter(hrefs(page.feed, "next")), None)
+    return found
+
+
+@pytest.mark.parametrize("path", ["events", "borders/BY-LT", "crossings/sumskas-losa"])
+async def test_older_pages_are_linked_and_miss_nothing(seeded_api: Api, path: str) -> None:
+    """RFC 5005: `next` leads to the older ones, until there are none."""
+    whole = await _pages(seeded_api, f"/feeds/{path}.atom?limit=200")
+    paged = await _pages(seeded_api, f"/feeds/{path}.atom?limit=7")
+
+    assert len(whole) > 14
+    assert len(set(whole)) == len(whole)
+    assert paged == whole
+
+
+async def test_the_log_is_all_there(seeded_api: Api) -> None:
+    """Every event and notice of the seeds that begins a chain has its entry."""
+    wanted: set[str] = set()
+    for name in ("events", "notices"):
+        following = f"/v1/{name}?limit=200"
+        while following:
+            page = (await seeded_api.client.get(following)).json()
+            wanted |= {
+                f"urn:uuid:{one['id']}"
+                for one in page["items"]
+                if one["supersedes"] is None and not one.get("retracts")
+            }
+            following = page["next"]
+
+    assert set(await _pages(seeded_api, f"{ALL}?limit=200")) == wanted
+
+
+async def test_hostile_text_stays_text(here: Api) -> None:
+    await declare(here, reason={"code": "other", "text": HOSTILE})
+    await say(here, text={"en": HOSTILE}, issuer={"name": HOSTILE})
+
+    notice, event = (await read(here)).entries
+
+    kept = HOSTILE.replace("\r\n", "\n")
+    for lost in "\x0b\x1b\x7f\ufffe":
+        kept = kept.replace(lost, "\ufffd")
+    for entry in (notice, event):
+        content = Text(entry.content[0].value)
+        assert kept in content.text
+        assert content.elements == {"p", "ul", "li"}
+    assert notice.title.startswith(f"Security measure, {kept.partition(chr(10))[0]}")
+
+
+async def test_the_newest_fifty_come_first(seeded_api: Api) -> None:
+    found = await read(seeded_api)
+
+    updated = [entry.updated for entry in found.entries]
+    assert len(updated) == 50
+    assert updated == sorted(updated, reverse=True)
+
+
+async def test_what_has_not_changed_is_not_sent_again(here: Api) -> None:
+    path = f"/feeds/crossings/{HERE}.atom"
+    empty = await here.client.get(path)
+    event = await declare(here)
+    first = await here.client.get(path)
+    tag = {"If-None-Match": first.headers["etag"]}
+    again = await here.client.get(path, headers=tag)
+    await declare_there(here)
+    elsewhere = await here.client.get(path, headers=tag)
+    await withdraw(here, event)
+    news = await here.client.get(path, headers=tag)
+
+    assert feedparser.parse(empty.content).entries == []
+    assert [one.status_code for one in (first, again, elsewhere, news)] == [200, 304, 304, 200]
+    assert first.headers["cache-control"].startswith("public, max-age=2")
+    recorded = datetime.fromisoformat(event["recorded_at"])
+    assert parsedate_to_datetime(first.headers["last-modified"]) == recorded.replace(microsecond=0)
+    head = await here.client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["etag"] == news.headers["etag"]
+
+
+@pytest.mark.parametrize(
+    ("path", "slug"),
+    [
+        ("crossings/nowhere", "crossing-not-found"),
+        ("borders/DE-FR", "border-not-found"),
+        ("incidents/00000000-0000-0000-0000-000000000000", "incident-not-found"),
+    ],
+)
+async def test_what_is_not_there_is_a_problem(seeded_api: Api, path: str, slug: str) -> None:
+    problem(await seeded_api.get(f"/feeds/{path}.atom"), 404, slug)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("colour=red", "colour"), ("limit=0", "limit"), ("cursor=x", "cursor")],
+)
+async def test_a_parameter_it_does_not_have_is_refused(
+    seeded_api: Api, query: str, field: str
+) -> None:
+    body = problem(await seeded_api.get(f"{ALL}?{query}"), 422, "invalid")
+
+    assert fields_of(body) == [field]
