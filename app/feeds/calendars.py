@@ -4,7 +4,8 @@ A closure without a declared end gets no `DTEND`: any would be invented. RFC 554
 it at its start, and the summary says that it holds until further notice.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -27,12 +28,17 @@ async def write(
     """Yield the calendar in UTF-8, in pieces; ``here`` is the service's address."""
     yield _calendar(name).removesuffix(_END)
     async for chains, glossary in pages:
-        yield b"".join(
-            _event(one, glossary, here)
-            for one in chains
-            if any(member.status in _HINDERING for member in one.members)
-        )
+        # In a thread, for it takes long, and others wait for what this process does.
+        yield await to_thread(_events, chains, glossary, here)
     yield _END
+
+
+def _events(chains: Sequence[Chain], glossary: Glossary, here: str) -> bytes:
+    return b"".join(
+        _event(one, glossary, here)
+        for one in chains
+        if any(member.status in _HINDERING for member in one.members)
+    )
 
 
 def _calendar(name: str) -> bytes:

@@ -32,7 +32,7 @@ Opened = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 """Opens a session of its own for each page of what is read bit by bit."""
 Step = tuple[int, UUID]
 """The place of a step: its change and its id."""
-PAGE = 200
+PAGE = 100
 """Chains, or events, read at a time: the others of this process wait for no more than these."""
 START: Step = (0, UUID(int=0))
 

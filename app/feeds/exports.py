@@ -1,10 +1,12 @@
 """Write status events and timelines as NDJSON and as CSV (RFC 4180), page by page.
 
 Every page is read as known at one change, in a transaction of its own: the log only grows, in
-the order of its changes, so that all pages tell one state of it.
+the order of its changes, so that all pages tell one state of it. What takes long is done in a
+thread: others whom this process answers wait for a page to be read, not to be written.
 """
 
 import csv
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 
@@ -12,18 +14,15 @@ from pydantic import Field, JsonValue
 from pydantic_core import to_json
 from sqlalchemy import select, tuple_
 
-from app.changes.service import Known
 from app.feeds.chains import PAGE, START, Opened, Places, Step
 from app.http.bodies import Body, CrossingId
 from app.places.models import Crossing
-from app.status.log import events_out
+from app.status.log import CrossingLog, events_out, logs_of
 from app.status.models import StatusEvent
-from app.status.reading import timelines_of
+from app.status.reading import whole_timeline
 from app.status.schemas import EventOut, StretchOut
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
-_CROSSINGS = 10
-"""Read at a time for their timelines, each with its whole log."""
 _LEADS = tuple("=+-@\t\r＝＋－＠")
 """A spreadsheet takes a cell that begins so for a formula."""
 
@@ -82,34 +81,30 @@ async def events(
 
 
 async def timelines(
-    opened: Opened, places: Places, asked: Known
+    opened: Opened, places: Places, known_change: int
 ) -> AsyncIterator[list[TimelineLine]]:
-    """Yield the timelines of these places as known, by crossing, in pages."""
-    after: str | None = ""
-    while after is not None:
+    """Yield the timelines of these places as known, by crossing, one at a time."""
+    name: str | None = ""
+    while name is not None:
         async with opened() as session:
-            rows = (
-                select(Crossing.id)
-                .where(Crossing.id > after, *places.hold(Crossing.id))
-                .order_by(Crossing.id)
-                .limit(_CROSSINGS)
-            )
-            names = (await session.scalars(rows)).all()
-            found = await timelines_of(session, names, asked)
-        lines = [
-            TimelineLine(crossing=name, **dict(period))
-            for name, periods in found.items()
-            for period in periods
-        ]
-        if lines:
-            yield lines
-        after = names[-1] if len(names) == _CROSSINGS else None
+            following = select(Crossing.id).where(Crossing.id > name, *places.hold(Crossing.id))
+            name = await session.scalar(following.order_by(Crossing.id).limit(1))
+            logs = {} if name is None else await logs_of(session, [name], known_change=known_change)
+        for log in logs.values():
+            # A crossing that is added later is in no answer, either.
+            if log.details.known:
+                yield await to_thread(_timeline, log)
+
+
+def _timeline(log: CrossingLog) -> list[TimelineLine]:
+    name = log.details.id
+    return [TimelineLine(crossing=name, **dict(period)) for period in whole_timeline(log)]
 
 
 async def ndjson(pages: AsyncIterator[Sequence[Body]]) -> AsyncIterator[bytes]:
     """Yield a line for each item: its JSON, as the API gives it."""
     async for page in pages:
-        yield b"".join(one.model_dump_json(by_alias=True).encode() + b"\n" for one in page)
+        yield await to_thread(_lines, page)
 
 
 async def table(
@@ -118,7 +113,11 @@ async def table(
     """Yield CSV in UTF-8 with a header, a row for each item."""
     yield _rows([columns])
     async for page in pages:
-        yield _rows(_row(one, columns) for one in page)
+        yield await to_thread(_rows, (_row(one, columns) for one in page))
+
+
+def _lines(page: Iterable[Body]) -> bytes:
+    return b"".join(one.model_dump_json(by_alias=True).encode() + b"\n" for one in page)
 
 
 def _row(item: Body, columns: Sequence[str]) -> list[str]:

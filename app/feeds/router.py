@@ -316,7 +316,7 @@ async def get_timelines_ndjson(
     """
 
     def pieces(opened: Opened, asked: Known) -> AsyncIterator[bytes]:
-        return exports.ndjson(exports.timelines(opened, places, asked))
+        return exports.ndjson(exports.timelines(opened, places, asked.change))
 
     return await reader.stream(places, knowledge, pieces, exports.NDJSON)
 
@@ -334,7 +334,7 @@ async def get_timelines_csv(
     reader: AskedReader, places: AskedPlaces, knowledge: AskedKnowledge
 ) -> Response:
     def pieces(opened: Opened, asked: Known) -> AsyncIterator[bytes]:
-        pages = exports.timelines(opened, places, asked)
+        pages = exports.timelines(opened, places, asked.change)
         return exports.table(pages, exports.TIMELINE_COLUMNS)
 
     return await reader.stream(places, knowledge, pieces, exports.CSV)

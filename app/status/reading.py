@@ -81,16 +81,9 @@ async def get_timeline(
     return [_stretch_out(one) for one in shown[:limit]], asked
 
 
-async def timelines_of(
-    session: AsyncSession, crossing_ids: Sequence[str], asked: Known
-) -> dict[str, list[StretchOut]]:
-    """Return the whole timelines of those crossings that were recorded by then."""
-    logs = await logs_of(session, crossing_ids, known_change=asked.change)
-    return {
-        name: [_stretch_out(one) for one in timeline(log.history())]
-        for name, log in logs.items()
-        if log.details.known
-    }
+def whole_timeline(log: CrossingLog) -> list[StretchOut]:
+    """Return all periods of a crossing, the oldest first."""
+    return [_stretch_out(one) for one in timeline(log.history())]
 
 
 def clipped(

@@ -66,7 +66,6 @@ def small_pages() -> Iterator[None]:
     with (
         patch.object(exports, "PAGE", 3),
         patch.object(chains, "PAGE", 3),
-        patch.object(exports, "_CROSSINGS", 1),
     ):
         yield
 
