@@ -12,7 +12,17 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -175,14 +185,23 @@ async def members_of(
         .where(table.id.in_(list(ids)))
         .cte("chain", recursive=True)
     )
-    chain = chain.union_all(
-        select(chain.c.last, older.id, older.supersedes).where(older.id == chain.c.supersedes)
+    # Corrections are few, which the planner cannot know: OFFSET 0 keeps it to the index.
+    target = (
+        select(older.id, older.supersedes)
+        .where(older.id == chain.c.supersedes)
+        .offset(literal_column("0"))
+        .lateral()
     )
-    rows = select(chain.c.last, table).join(table, table.id == chain.c.id)
-    found: dict[UUID, list[Row]] = {}
-    for last, row in await session.execute(rows.order_by(table.change)):
-        found.setdefault(last, []).append(row)
-    return found
+    chain = chain.union_all(
+        select(chain.c.last, target.c.id, target.c.supersedes).join(target, true())
+    )
+    pairs = (await session.execute(select(chain.c.last, chain.c.id))).all()
+    rows = await session.scalars(select(table).where(table.id.in_({pair.id for pair in pairs})))
+    found = {row.id: row for row in rows}
+    members: dict[UUID, list[Row]] = {}
+    for pair in sorted(pairs, key=lambda pair: found[pair.id].change):
+        members.setdefault(pair.last, []).append(found[pair.id])
+    return members
 
 
 async def glossary_of(
