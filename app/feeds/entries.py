@@ -22,6 +22,7 @@ from app.feeds.chains import (
     Chain,
     Glossary,
     Places,
+    Row,
     Step,
     chains_of,
     cited,
@@ -85,7 +86,10 @@ _TURNS = TypeAdapter(list[_Turn])
 
 
 async def title_of(session: AsyncSession, of: Asked, known_change: int) -> str:
-    """Return what a place or an incident is called. Raises what is said if it is not there."""
+    """Return what a place or an incident is called.
+
+    Raises CrossingNotFound, BorderNotFound or IncidentNotFound.
+    """
     if of.crossing is not None:
         return words.name_of(await details_of_one(session, of.crossing, known_change=known_change))
     if of.border is not None:
@@ -124,7 +128,9 @@ async def _chain_entries(
 ) -> list[Entry]:
     rows = last_steps(_places(of), asked.change)
     if of.incident is not None:
-        rows = rows.where(StatusEvent.id.in_(_what_followed(of.incident)))
+        rows = rows.where(
+            StatusEvent.id.in_(_what_followed(StatusEvent, of.incident, "supersedes", "retracts"))
+        )
     if after is not None:
         rows = rows.where(tuple_(StatusEvent.change, StatusEvent.id) < after)
     rows = rows.order_by(StatusEvent.change.desc(), StatusEvent.id.desc()).limit(limit)
@@ -135,16 +141,16 @@ async def _chain_entries(
     return [_chain_entry(one, glossary) for one in chains]
 
 
-def _what_followed(incident: UUID) -> Select[UUID]:
-    """Return what joined an incident, and what corrects or withdraws it, named so or not."""
-    later = aliased(StatusEvent)
+def _what_followed(table: type[Row], incident: UUID, *links: str) -> Select[UUID]:
+    """Return what joined an incident and what came after it by ``links``, named so or not."""
+    later = aliased(table)
     joined = (
-        select(StatusEvent.id)
-        .where(StatusEvent.incident_id.in_(lineage(Incident.id == incident)))
+        select(table.id)
+        .where(table.incident_id.in_(lineage(Incident.id == incident)))
         .cte("joined", recursive=True)
     )
     joined = joined.union(
-        select(later.id).where(or_(later.supersedes == joined.c.id, later.retracts == joined.c.id))
+        select(later.id).where(or_(*(getattr(later, link) == joined.c.id for link in links)))
     )
     return select(joined.c.id)
 
@@ -180,6 +186,9 @@ async def _notice_entries(
     session: AsyncSession, of: Asked, asked: Known, after: Step | None, limit: int
 ) -> list[Entry]:
     later = aliased(Notice)
+    conditions = wanted(of, asked.change)
+    if of.incident is not None:
+        conditions = [Notice.id.in_(_what_followed(Notice, of.incident, "supersedes"))]
     change = func.coalesce(Retraction.change, Notice.change)
     step_id = func.coalesce(Retraction.id, Notice.id)
     rows = (
@@ -189,7 +198,7 @@ async def _notice_entries(
             (Retraction.notice_id == Notice.id) & (Retraction.change <= asked.change),
         )
         .outerjoin(later, (later.supersedes == Notice.id) & (later.change <= asked.change))
-        .where(later.id.is_(None), *wanted(of, asked.change))
+        .where(later.id.is_(None), Notice.change <= asked.change, *conditions)
         .order_by(change.desc(), step_id.desc())
         .limit(limit)
     )

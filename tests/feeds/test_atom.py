@@ -199,15 +199,17 @@ async def test_an_incident_goes_on_with_what_it_was_corrected_to(here: Api) -> N
     await declare(here)
     notice = await say(here, incident=incident)
     await correct(here, event, status="open")
+    await say(here, supersedes=notice["id"], text={"en": "Patrols are halved"})
 
     found = await read(here, f"/feeds/incidents/{incident}.atom")
 
     assert found.feed.title == "A story"
     assert [entry.id for entry in found.entries] == [
-        f"urn:uuid:{event['id']}",
         f"urn:uuid:{notice['id']}",
+        f"urn:uuid:{event['id']}",
     ]
-    assert ": open from" in found.entries[0].title
+    assert "halved" in found.entries[0].title
+    assert ": open from" in found.entries[1].title
 
 
 async def test_each_place_has_its_own(here: Api) -> None:
