@@ -3,6 +3,7 @@
 The newest comes first, by the place of the last step; all of it as known at one change.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,13 +11,14 @@ from html import escape
 from operator import attrgetter
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.changes.models import Change
 from app.changes.service import Known
+from app.effective.answers import AnswerChangeOut, AnswerOut, LaneChangeOut
 from app.feeds import words
 from app.feeds.chains import (
     Chain,
@@ -37,8 +39,7 @@ from app.notices.schemas import NoticeOut
 from app.places.details import details_of, details_of_one, get_border
 from app.sources.schemas import CitationOut
 from app.status.models import StatusEvent
-from app.status.schemas import LaneOut
-from app.vocabulary import ChangeKind, Status
+from app.vocabulary import ChangeKind
 
 _TITLE_LENGTH = 120
 
@@ -68,21 +69,7 @@ class Entry:
     categories: Sequence[str] = field(default_factory=tuple)
 
 
-class _State(BaseModel):
-    status: Status
-    last_known: Status | None
-    stale: bool
-    overdue: bool
-    lanes: list[LaneOut]
-
-
-class _Turn(BaseModel):
-    crossing: str
-    before: _State | None
-    after: _State
-
-
-_TURNS = TypeAdapter(list[_Turn])
+_ANSWERS = TypeAdapter(list[AnswerChangeOut])
 
 
 async def title_of(session: AsyncSession, of: Asked, known_change: int) -> str:
@@ -276,7 +263,9 @@ async def _effective_entries(
         rows = rows.where(Change.number <= after[0])
     changes = (await session.scalars(rows)).all()
     turns = [
-        (one, turn) for one in changes for turn in _TURNS.validate_python(one.payload["answers"])
+        (one, turn)
+        for one in changes
+        for turn in _ANSWERS.validate_json(json.dumps(one.payload["answers"]))
     ]
     details = await details_of(
         session, sorted({turn.crossing for _, turn in turns}), known_change=asked.change
@@ -290,20 +279,16 @@ async def _effective_entries(
     return [one for one in entries if after is None or one.step < after]
 
 
-def _effective_entry(change: Change, turn: _Turn, glossary: Glossary) -> Entry:
+def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Glossary) -> Entry:
     where = words.name_of(glossary.crossings[turn.crossing])
     entry_id = uuid5(NAMESPACE_URL, f"/v1/changes/{change.number}#{turn.crossing}")
     now = turn.after
-    before = "" if turn.before is None else f" (was {_state(turn.before)})"
+    was = None if turn.before is None else _state(turn.before)
+    before = " (only lanes changed)" if was == _state(now) else f" (was {was})" if was else ""
     at = datetime.fromisoformat(str(change.payload["at"]))
     lines = [
         f"By time alone: nothing new was said. From {words.instant(at)}.",
-        *(
-            f"{lane.status.value.capitalize()}: {words.lanes([lane.traffic], lane.to)}"
-            + (" (nobody has confirmed it for long)" if lane.stale else "")
-            + (" (its announced end has passed)" if lane.overdue else "")
-            for lane in now.lanes
-        ),
+        *map(_lane_line, turn.lanes),
     ]
     return Entry(
         id=entry_id,
@@ -321,7 +306,12 @@ def _effective_entry(change: Change, turn: _Turn, glossary: Glossary) -> Entry:
     )
 
 
-def _state(one: _State) -> str:
+def _lane_line(lane: LaneChangeOut) -> str:
+    before, after = (one.value if one else "none" for one in (lane.before, lane.after))
+    return f"{after.capitalize()}: {words.lanes([lane.traffic], lane.to)} (was {before})"
+
+
+def _state(one: AnswerOut) -> str:
     told = one.status.value
     if one.last_known is not None:
         told += f", last known {one.last_known.value}"

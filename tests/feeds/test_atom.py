@@ -1,15 +1,15 @@
 """Atom, read by a parser that is not ours."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 
 import feedparser
 import pytest
 
-from app.changes.service import fill_place, take_place, wire_instant
-from app.vocabulary import ChangeKind
-from tests.api import Api, Json, citation, fields_of, problem
+from app.effective.service import announce_due
+from tests.api import Api, citation, fields_of, problem
 from tests.conftest import Database
 from tests.feeds.conftest import (
     HERE,
@@ -223,52 +223,29 @@ async def test_each_place_has_its_own(here: Api) -> None:
 
 async def test_what_came_by_time_alone_is_an_entry(here: Api, database: Database) -> None:
     """A planned closure began: each crossing has an entry of its own, always the same one."""
-    at = datetime.now(UTC).replace(microsecond=0)
-    lane: Json = {
-        "traffic": "car",
-        "to": "LT",
-        "last_known": None,
-        "stale": False,
-        "overdue": False,
-    }
-    state: Json = {"last_known": None, "stale": False, "overdue": False, "decided_by": None}
-    opened: Json = state | {
-        "status": "open",
-        "lanes": [lane | {"status": "open", "decided_by": None}],
-    }
-    closed: Json = state | {
-        "status": "closed",
-        "lanes": [lane | {"status": "closed", "decided_by": None}],
-    }
+    at = datetime.now(UTC) + timedelta(seconds=1)
+    plan = {"from": at.isoformat()}
+    await declare(here, crossings=[HERE, THERE], sides=["BY"], traffic=["car"], effective=plan)
+    await asyncio.sleep((at - datetime.now(UTC)).total_seconds() + 0.05)
     async with database.session() as session:
-        await fill_place(
-            session,
-            await take_place(session),
-            kind=ChangeKind.EFFECTIVE,
-            subjects={"crossings": [HERE, THERE], "borders": ["BY-LT", "BY-PL"]},
-            payload={
-                "at": wire_instant(at),
-                "answers": [
-                    {"crossing": HERE, "before": opened, "after": closed},
-                    {"crossing": THERE, "before": None, "after": opened},
-                ],
-            },
-            recorded_by="crossing-status",
-        )
+        assert await announce_due(session)
     await declare(here)
 
-    found = await read(here, f"/feeds/crossings/{HERE}.atom")
+    newest, began, planned = (await read(here, f"/feeds/crossings/{HERE}.atom")).entries
 
-    began = found.entries[1]
-    assert began.title == f"Here – Čia: closed from {at:%Y-%m-%d %H:%M} UTC (was open)"
-    assert {tag.term for tag in began.tags} == {"closed", "effective"}
-    assert "Closed: cars into Lithuania" in began.content[0].value
-    assert hrefs(began, "alternate")[0] == "http://crossings.test/v1/changes?after=2&limit=1"
-    both = (await read(here)).entries
-    assert len({entry.id for entry in both}) == 3
-    assert began.id in {entry.id for entry in both}
-    assert len((await read(here, "/feeds/borders/BY-PL.atom")).entries) == 1
-    assert await _pages(here, f"{ALL}?limit=1") == [entry.id for entry in both]
+    assert began.title == f"Here – Čia: unknown from {at:%Y-%m-%d %H:%M} UTC (only lanes changed)"
+    assert {tag.term for tag in began.tags} == {"unknown", "effective"}
+    assert "Closed: cars into Lithuania (was unknown)" in began.content[0].value
+    assert began.author == "crossing-status"
+    (alternate, page) = hrefs(began, "alternate")
+    (change,) = (await here.client.get(alternate)).json()["items"]
+    assert (change["kind"], change["recorded_at"]) == ("effective", began.updated)
+    assert page == f"http://crossings.test/crossings/{HERE}"
+    there, planned_there = (await read(here, "/feeds/borders/BY-PL.atom")).entries
+    assert there.title == f"Tam: closed from {at:%Y-%m-%d %H:%M} UTC (was unknown)"
+    ids = {one.id for one in (newest, began, planned, there, planned_there)}
+    assert len(ids) == 5
+    assert set(await _pages(here, f"{ALL}?limit=1")) == ids
 
 
 async def _pages(api: Api, path: str) -> list[str]:
