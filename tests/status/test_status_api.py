@@ -793,16 +793,15 @@ class Run:
         return await self.api.get(told.path, **told.parameters)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 async def test_every_answer_given_during_a_random_run_is_given_again_byte_for_byte(
-    database: Database, seed: int
+    database: Database,
 ) -> None:
     """Asked later with the same instant and, as `known_change`, the Change-Number it came with.
 
     A question with `known_at` is asked again as it was.
     """
     async with database.api() as api:
-        run = Run(api, database, random.Random(seed))  # noqa: S311 -- to be repeatable
+        run = Run(api, database, random.Random(1))  # noqa: S311 -- to be repeatable
         for name in run.crossings:
             await add(api, name)
         for _ in range(60):
