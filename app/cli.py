@@ -2,17 +2,14 @@
 
 import asyncio
 import json
-import multiprocessing
 import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -30,6 +27,8 @@ from app.audit.service import find_faults
 from app.board.front import Front
 from app.changes.service import changes_after, told_of
 from app.config import Settings
+from app.courier import courier as couriers
+from app.courier.processes import follow_parent, interrupts_held, kept_alive
 from app.database import schema
 from app.database.connections import create_sync_engine
 from app.database.sessions import create_engine, create_sessions
@@ -117,6 +116,14 @@ def serve(
             database.run(load_seeds)
         database.require_schema()
         _serve(settings, database)
+
+
+@app.command()
+def courier(data_dir: DataDir = None) -> None:
+    """Tell of changes whoever subscribed; `serve` has one of its own, and more may help it."""
+    settings = _settings(data_dir=data_dir)
+    with _migrated(data_dir) as database:
+        couriers.main(settings.model_copy(update={"database_url": database.url}))
 
 
 @app.command()
@@ -298,9 +305,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def worker_app() -> Front:
     """Build the application in a process that uvicorn started: it ends with its parent."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=[parent], daemon=True).start()
+    follow_parent()
     return create_service(owns_process=True)
 
 
@@ -308,29 +313,12 @@ class Workers(Multiprocess):
     """Processes that do not hear the terminal's Ctrl-C: their parent ends them in order."""
 
     def init_processes(self) -> None:
-        with _interrupts_held():
+        with interrupts_held():
             super().init_processes()
 
     def keep_subprocess_alive(self) -> None:
-        with _interrupts_held():
+        with interrupts_held():
             super().keep_subprocess_alive()
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold SIGINT back; a process started meanwhile holds it back for good."""
-    # Its start, which the first process brings about, would let SIGINT through again.
-    resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _follow(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _serve(settings: Settings, database: Database) -> None:
@@ -341,6 +329,8 @@ def _serve(settings: Settings, database: Database) -> None:
         "CROSSINGS_POOL_SIZE": str(settings.pool_size),
         "CROSSINGS_MAX_BODY_BYTES": str(settings.max_body_bytes),
         "CROSSINGS_BOARD_MAX_AGE": str(settings.board_max_age),
+        "CROSSINGS_WEBHOOK_ALLOW": settings.webhook_allow or "",
+        "CROSSINGS_DRAIN_SECONDS": str(settings.drain_seconds),
     }
     config = uvicorn.Config(
         "app.cli:worker_app",
@@ -362,10 +352,11 @@ def _serve(settings: Settings, database: Database) -> None:
     )
     server = uvicorn.Server(config)
     try:
-        if settings.workers == 1:
-            server.run(sockets=[listener])
-        else:
-            Workers(config, sockets=[listener]).run()
+        with kept_alive(couriers.beside, name="courier"):
+            if settings.workers == 1:
+                server.run(sockets=[listener])
+            else:
+                Workers(config, sockets=[listener]).run()
     except KeyboardInterrupt:
         return
     if settings.workers == 1 and not server.started:

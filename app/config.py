@@ -1,5 +1,6 @@
 """Settings: read once from the environment, passed down, never changed."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -51,6 +52,12 @@ class Settings(BaseSettings):
         5, ge=1, description="How long a stopping server waits for requests in flight."
     )
 
+    webhook_allow: str | None = Field(
+        None,
+        description="Networks, with commas, that webhooks may reach although they are private,"
+        " by `http`, too: for tests and development.",
+    )
+
     @field_validator("database_url", "database_owner_url", "database_read_url")
     @classmethod
     def _name_the_driver(cls, url: str | None) -> str | None:
@@ -60,6 +67,20 @@ class Settings(BaseSettings):
         if scheme in {"postgres", "postgresql"}:
             return f"postgresql+psycopg://{rest}"
         return url
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _be_networks(cls, networks: str | None) -> str | None:
+        for one in networks.split(",") if networks else ():
+            ip_network(one.strip())
+        return networks or None
+
+    @property
+    def webhook_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Where webhooks may go although it is no public network."""
+        return tuple(
+            ip_network(one.strip()) for one in (self.webhook_allow or "").split(",") if one
+        )
 
     @property
     def owner_url(self) -> str | None:

@@ -110,6 +110,18 @@ class CountryNotFound(NotFound):
     slug, title = "country-not-found", "There is no such country here"
 
 
+class SubscriptionNotFound(NotFound):
+    """No subscription of this key's reporter has this id."""
+
+    slug, title = "subscription-not-found", "There is no such subscription"
+
+
+class DeliveryNotFound(NotFound):
+    """No delivery of the subscription has this id; those that ended go after 30 days."""
+
+    slug, title = "delivery-not-found", "There is no such delivery"
+
+
 class MethodNotAllowed(Problem):
     """The address exists but not with this method."""
 

@@ -32,6 +32,8 @@ from app.places.router import borders, countries
 from app.places.router import router as places
 from app.sources.router import router as sources
 from app.status.router import router as status
+from app.subscriptions.addresses import Reach
+from app.subscriptions.router import router as subscriptions
 
 FEATURES = (
     root,
@@ -44,6 +46,7 @@ FEATURES = (
     sources,
     changes,
     feeds,
+    subscriptions,
     health,
 )
 """In the order of the documentation."""
@@ -89,6 +92,7 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
     app.state.board = board
     app.state.board_max_age = board.max_age
     app.state.keeper = keeper
+    app.state.reach = Reach(settings.webhook_networks)
     return Front(app, board, stream)
 
 

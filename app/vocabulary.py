@@ -188,6 +188,24 @@ class ChangeKind(StrEnum):
     EFFECTIVE = "effective"
 
 
+class SubscriptionStatus(StrEnum):
+    """Whether a subscription is delivered to; if not, what concerns it is kept for later."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+    """The service gave up: the receiver is gone, or has failed for days."""
+
+
+class DeliveryState(StrEnum):
+    """What became of a delivery."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """Every attempt failed, over three days."""
+
+
 class KeyScope(StrEnum):
     """What an API key may write."""
 

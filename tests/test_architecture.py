@@ -15,7 +15,7 @@ BENCH = sorted((PROJECT / "bench").rglob("*.py"))
 FLOOR = {"app.vocabulary", "app.errors", "app.config", "app.database", "app.http", "app.embedded"}
 FEATURES = {
     "access", "changes", "sources", "places", "status", "notices", "seeding", "audit", "board",
-    "feeds", "health",
+    "feeds", "health", "subscriptions",
 }  # fmt: skip
 
 
@@ -90,7 +90,13 @@ def test_routers_only_translate(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_only_the_floor_and_the_command_line_commit(path: Path) -> None:
     """One request is one transaction, opened and committed in one place."""
-    may = {"app.database.sessions", "app.database.schema", "app.cli", "app.embedded"}
+    may = {
+        "app.database.sessions",
+        "app.database.schema",
+        "app.cli",
+        "app.embedded",
+        "app.courier.courier",
+    }
 
     assert name_of(path) in may or not {"commit", "begin"} & set(calls_in(path))
 

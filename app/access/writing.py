@@ -76,11 +76,14 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write did: the answer, where to find it, and the ids that it brought up."""
+    """What a write did: the answer, where to find it, and the ids that it brought up.
+
+    What is no part of the log has no change.
+    """
 
     body: BaseModel
     location: str
-    change: int
+    change: int | None
     new_ids: AbstractSet[str] = field(default_factory=frozenset)
 
 
@@ -184,6 +187,32 @@ def writes(scope: KeyScope) -> object:
     return Depends(writer, scope="function")
 
 
+def holds(scope: KeyScope) -> object:
+    """Return the dependency of an operation that is only for holders of ``scope``."""
+
+    async def reporter(session: Session, credentials: _Credentials) -> Reporter:
+        found = await authenticate(session, credentials.credentials if credentials else None)
+        found.require_scope(scope)
+        return found
+
+    return Depends(reporter, scope="function")
+
+
+def commands(scope: KeyScope) -> object:
+    """Return the dependency of a write without a body: there is nothing to check beforehand."""
+
+    async def writer(
+        request: Request,
+        session: Session,
+        reporter: Annotated[Reporter, holds(scope)],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Writer:
+        key = None if idempotency_key is None else _unquoted(idempotency_key)
+        return Writer(request, session, reporter, key, validate_only=False)
+
+    return Depends(writer, scope="function")
+
+
 def _unquoted(key: str) -> str:
     """Return the key, bare or as the quoted string of the IETF draft."""
     found = re.fullmatch(r'"([\x20-\x7e]{1,253})"|([\x21\x23-\x7e]{1,255})', key)
@@ -195,7 +224,7 @@ def _unquoted(key: str) -> str:
 
 
 def _answer(written: Written, status: int) -> Response:
-    headers = {"Change-Number": str(written.change)}
+    headers = {} if written.change is None else {"Change-Number": str(written.change)}
     if status == HTTPStatus.CREATED:
         headers["Location"] = written.location
     return Response(
@@ -222,7 +251,10 @@ def _as_preview(value: JsonValue, written: Written) -> JsonValue:
     """Return a body as it would be, with null for what only a real write brings up."""
     match value:
         case dict():
-            new = written.change in (value.get("change"), value.get("version"))
+            new = written.change is not None and written.change in (
+                value.get("change"),
+                value.get("version"),
+            )
             gone = {"change", "version", "recorded_at"} if new else set()
             return {
                 name: None if name in gone else _as_preview(part, written)

@@ -16,8 +16,10 @@ import app.notices.models
 import app.places.models
 import app.seeding.models
 import app.sources.models
-import app.status.models  # noqa: F401
+import app.status.models
+import app.subscriptions.models  # noqa: F401
 from app.database.connections import conninfo, create_sync_engine
+from app.database.queue import SCHEMA as QUEUE
 from app.database.tables import Base
 
 MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the same
@@ -25,7 +27,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 metadata = Base.metadata
 
-MUTABLE = {"due": "UPDATE"}
+MUTABLE = {"due": "UPDATE"} | dict.fromkeys(
+    ("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE"
+)
 """What the service may do to a table besides: those that are no part of the log."""
 
 
@@ -50,6 +54,10 @@ def grant(connection: Connection, service_role: str) -> None:
     present = inspect(connection).get_table_names()
     for table in MUTABLE.keys() & present:
         connection.execute(text(f"GRANT {MUTABLE[table]} ON {table} TO {role}"))
+    if QUEUE in inspect(connection).get_schema_names():
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {QUEUE} TO {role}"))
+        for kind, rights in (("TABLES", "SELECT, INSERT, UPDATE, DELETE"), ("SEQUENCES", "USAGE")):
+            connection.execute(text(f"GRANT {rights} ON ALL {kind} IN SCHEMA {QUEUE} TO {role}"))
 
 
 def service_role(database_url: str, owner_url: str) -> str | None:

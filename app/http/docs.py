@@ -114,6 +114,7 @@ TAGS = [
     {"name": "sources", "description": "Where facts come from, and what was drawn from each."},
     {"name": "changes", "description": "Every committed change, numbered and hash-chained."},
     {"name": "feeds", "description": "Atom, iCalendar, GeoJSON, and exports as CSV and NDJSON."},
+    {"name": "subscriptions", "description": "Webhooks: have changes sent to you, signed."},
     {"name": "collections", "description": "What there is."},
     {"name": "health", "description": "Is the service alive and ready?"},
 ]
@@ -173,6 +174,8 @@ def _described(headers: dict[str, str]) -> dict[str, object]:
 # Any: a document of that many shapes.
 def _tell_reading(operation: dict[str, Any]) -> None:
     """Tell what every public read can do besides its own."""
+    if "security" in operation:
+        return
     headers = dict(_READ_HEADERS)
     if operation["operationId"] in _OF_THE_BOARD or "feeds" in operation["tags"]:
         headers |= _PRESENT_HEADERS

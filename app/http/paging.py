@@ -66,6 +66,12 @@ def change_and_id(parts: list[str]) -> tuple[int, UUID]:
     return int(change), UUID(row_id)
 
 
+def row_id(parts: list[str]) -> UUID:
+    """Read the place of a row by its id."""
+    (found,) = parts
+    return UUID(found)
+
+
 def number(parts: list[str]) -> int:
     """Read the place of a row by its number."""
     (found,) = parts

@@ -1,0 +1,1 @@
+"""The process that tells of changes, and how it is kept beside those that serve."""

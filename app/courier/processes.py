@@ -1,0 +1,84 @@
+"""Processes beside the first one: they end with it, and not by the terminal's Ctrl-C."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+
+END_SECONDS = 10.0
+"""For so long a process that is told to end is waited for."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before a process that died is started again; each time twice as long."""
+WELL_SECONDS = 60.0
+"""Who lived for so long begins with the first pause again."""
+
+_log = logging.getLogger(__name__)
+
+
+def follow_parent() -> None:
+    """See that this process ends, as by SIGTERM, when the one that started it has ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=[parent], daemon=True).start()
+
+
+def _follow(parent: BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold SIGINT back; a process started meanwhile holds it back for good."""
+    # Its start, which the first process brings about, would let SIGINT through again.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def kept_alive(target: Callable[[], None], *, name: str) -> Iterator[None]:
+    """Run ``target`` in a process of its own until the block ends, and again whenever it dies."""
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep_alive, args=[target, name, stop])
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join()
+
+
+def _keep_alive(target: Callable[[], None], name: str, stop: threading.Event) -> None:
+    pause = FIRST_PAUSE
+    while not stop.is_set():
+        process = multiprocessing.get_context("spawn").Process(target=target, name=name)
+        began = time.monotonic()
+        with interrupts_held():
+            process.start()
+        while process.is_alive() and not stop.wait(0.1):
+            pass
+        if stop.is_set():
+            _end(process)
+            return
+        if time.monotonic() - began > WELL_SECONDS:
+            pause = FIRST_PAUSE
+        _log.warning("The %s ended with %s and is started again.", name, process.exitcode)
+        stop.wait(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _end(process: BaseProcess) -> None:
+    process.terminate()
+    process.join(END_SECONDS)
+    process.kill()
+    process.join()

@@ -1,0 +1,110 @@
+"""Where webhooks may go: to the public internet, and to what an operator allows besides.
+
+A name may resolve to another address at every look, and one address has many spellings. So what
+is checked is the address that is about to be connected to; the check of a URL when it is first
+heard of is a courtesy to whoever wrote it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from yarl import URL
+
+PORTS = frozenset({443, 8443})
+
+_LOOK_UP_SECONDS = 2.0
+# What `is_global` takes for public: other ways to write an IPv4 address, and relics.
+_DENIED = tuple(
+    map(
+        ip_network,
+        (
+            "64:ff9b::/96",
+            "64:ff9b:1::/48",
+            "2002::/16",
+            "::/96",
+            "fec0::/10",
+            "2001::/32",
+            "192.88.99.0/24",
+        ),
+    )
+)
+
+Address = IPv4Address | IPv6Address
+AddressInfo = tuple[
+    int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]
+]
+
+
+class AddressRefused(OSError):
+    """Webhooks may not go to this address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where webhooks may go. ``allowed`` are networks that are fine on any port and by http."""
+
+    allowed: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    async def require(self, url: str) -> None:
+        """Raise ValueError, with what is wrong, for a URL that could not be delivered to.
+
+        A name that does not resolve now may do so later, and is looked at again then.
+        """
+        parsed = URL(url)
+        if parsed.scheme not in {"http", "https"} or not parsed.host or not parsed.port:
+            raise ValueError("must be an absolute https URL")
+        if parsed.raw_user is not None or parsed.raw_password is not None:
+            raise ValueError("must not have a user or a password")
+        if parsed.raw_fragment:
+            raise ValueError("must not have a fragment")
+        addresses = await _look_up(parsed.host, parsed.port)
+        if parsed.scheme == "http" and not addresses:
+            raise ValueError("must be an absolute https URL")
+        for address in addresses:
+            try:
+                self.check(address, parsed.port, secure=parsed.scheme == "https")
+            except AddressRefused as refusal:
+                raise ValueError(str(refusal)) from refusal
+
+    def check(self, address: str, port: int, *, secure: bool) -> None:
+        """Raise AddressRefused unless webhooks may go there."""
+        found = ip_address(address)
+        if isinstance(found, IPv6Address) and found.ipv4_mapped:
+            found = found.ipv4_mapped
+        if any(found in network for network in self.allowed):
+            return
+        if not secure:
+            raise AddressRefused("must be an absolute https URL")
+        if not _is_public(found):
+            raise AddressRefused("must not lead to an address that is not public")
+        if port not in PORTS:
+            raise AddressRefused(f"must have one of the ports {', '.join(map(str, sorted(PORTS)))}")
+
+    def open(self, info: AddressInfo, *, secure: bool) -> socket.socket:
+        """Return the socket of a connection. Raises AddressRefused before it is made."""
+        family, kind, protocol, _, address = info
+        self.check(str(address[0]), int(str(address[1])), secure=secure)
+        return socket.socket(family, kind, protocol)
+
+
+def _is_public(address: Address) -> bool:
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not any(address in network for network in _DENIED)
+    )
+
+
+async def _look_up(host: str, port: int) -> Sequence[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_LOOK_UP_SECONDS):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, TimeoutError):
+        return ()
+    except UnicodeError as error:
+        raise ValueError("has a host that is no name") from error
+    return [str(address[0]) for *_, address in found]

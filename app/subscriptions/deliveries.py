@@ -1,0 +1,233 @@
+"""What is due to a receiver, in which order, and what becomes of it.
+
+Changes of one crossing reach a receiver in order: a delivery waits for the earlier ones that
+share a crossing with it, and one that touches no crossing for the earlier ones of its kind. The
+others go by, so that nothing waits for what it has nothing to do with.
+
+A *turn* of a subscription is a job that sends all that is due; there is one at a time.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database.queue import Errand, enqueue
+from app.subscriptions.sending import Outcome
+
+ENTRYPOINT = "deliver"
+DELAYS = tuple(
+    timedelta(seconds=one)
+    for one in (5, 30, 120, 600, 1_800, *(hours * 3_600 for hours in (1, 2, 4, 8, *[12] * 5)))
+)
+"""Between attempts; after the last of them, three days on, a delivery has failed."""
+JITTER = 0.2
+LONGEST_WAIT = timedelta(hours=12)
+"""However long a receiver asks to be left alone."""
+PATIENCE = timedelta(days=5)
+"""For so long every attempt may fail before a subscription is disabled."""
+KEPT = timedelta(days=30)
+"""For so long a delivery that has ended can be looked at and repeated."""
+AT_ONCE = 4
+"""Attempts under way at one receiver; one as long as they fail."""
+
+_LOCK = text("""
+    SELECT turn, status, failing_since IS NOT NULL AS failing, url, secret,
+           CASE WHEN old_secret_until > clock_timestamp() THEN old_secret END AS old_secret
+    FROM subscription WHERE id = :id FOR NO KEY UPDATE
+""")
+_FIRST_IN_LINE = """
+    FROM delivery one
+    WHERE subscription_id = :id AND state = 'pending' AND id <> ALL (:under_way)
+      AND NOT EXISTS (
+          SELECT FROM delivery earlier
+          WHERE earlier.subscription_id = :id AND earlier.state = 'pending'
+            AND earlier.change < one.change
+            AND (earlier.crossings && one.crossings
+                 OR earlier.crossings = '{}' AND one.crossings = '{}'))
+"""
+_DUE = text(f"""
+    SELECT id, change {_FIRST_IN_LINE} AND next_attempt_at <= clock_timestamp()
+    ORDER BY tries, change NULLS FIRST LIMIT :room
+""")
+_NEXT = text(f"SELECT min(next_attempt_at) - now() {_FIRST_IN_LINE}")
+_RECORD = text("""
+    INSERT INTO attempt (delivery_id, at, milliseconds, status, error)
+    SELECT id, :at, :milliseconds, :status, :error FROM delivery WHERE id = :id
+""")
+_END = text("""
+    UPDATE delivery SET state = :state, tries = tries + 1, next_attempt_at = NULL,
+                        ended_at = clock_timestamp()
+    WHERE id = :id AND state = 'pending'
+""")
+_POSTPONE = text("""
+    UPDATE delivery SET tries = tries + 1, next_attempt_at = clock_timestamp() + :delay
+    WHERE id = :id AND state = 'pending'
+""")
+_TRIES = text("SELECT tries FROM delivery WHERE id = :id")
+_SUCCEEDED = text("UPDATE subscription SET failing_since = NULL WHERE id = :id")
+_FAILED = text("""
+    UPDATE subscription SET failing_since = coalesce(failing_since, :at)
+    WHERE id = :id RETURNING :at - failing_since
+""")
+_DISABLE = text("""
+    UPDATE subscription SET status = 'disabled', disabled_reason = :reason
+    WHERE id = :id AND status = 'active'
+""")
+_TAKE_TURN = text("""
+    UPDATE subscription SET turn = turn + 1, turn_at = now() + CAST(:delay AS interval)
+    WHERE id = :id AND turn = :turn RETURNING turn
+""")
+_WAKE = text("""
+    UPDATE subscription SET turn = turn + 1, turn_at = now()
+    WHERE id = ANY (:ids) AND status = 'active' AND (turn_at IS NULL OR turn_at > clock_timestamp())
+    RETURNING id, turn, failing_since IS NOT NULL
+""")
+_REVIVE = text("""
+    UPDATE subscription SET turn = turn + 1, turn_at = now()
+    WHERE turn_at IS NOT NULL
+      AND NOT EXISTS (SELECT FROM queue.pgqueuer WHERE dedupe_key = subscription.id || '/' || turn)
+    RETURNING id, turn, true
+""")
+_TIDY = (
+    text("DELETE FROM delivery WHERE ended_at < now() - CAST(:kept AS interval)"),
+    text("DELETE FROM queue.pgqueuer_log WHERE created < now() - interval '1 day'"),
+    text("DELETE FROM queue.pgqueuer_statistics WHERE created < now() - interval '30 days'"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to send next, and to whom."""
+
+    url: str
+    secrets: Sequence[str]
+    due: Mapping[UUID, int | None]
+    """Deliveries by their id, each with its change; None is a test message."""
+    disabled: str | None = None
+    """Why nothing more is sent, if that came about just now."""
+
+
+async def advance(
+    session: AsyncSession,
+    subscription_id: UUID,
+    turn: int,
+    *,
+    outcomes: Mapping[UUID, Outcome],
+    under_way: AbstractSet[UUID],
+    open_ended: bool = True,
+) -> Step | None:
+    """Record ``outcomes`` and return what to send now besides what is ``under_way``.
+
+    Where nothing is under way then, the turn has ended; the next one is in the queue, if there
+    is to be one. Without ``open_ended`` nothing new is begun. None if there is no subscription.
+    """
+    found = (await session.execute(_LOCK, {"id": subscription_id})).one_or_none()
+    if found is None:
+        return None
+    disabled = await _record(session, subscription_id, outcomes)
+    due: dict[UUID, int | None] = {}
+    if found.turn == turn:
+        is_active = found.status == "active" and disabled is None
+        failing = found.failing and all(one.error for one in outcomes.values())
+        room = (1 if failing else AT_ONCE) - len(under_way)
+        if is_active and open_ended and room > 0:
+            asked = {"id": subscription_id, "under_way": list(under_way), "room": room}
+            due = {one.id: one.change for one in await session.execute(_DUE, asked)}
+        if not due and not under_way:
+            await _end_turn(session, subscription_id, turn, is_active=is_active, failing=failing)
+    secrets = [one for one in (found.secret, found.old_secret) if one is not None]
+    return Step(found.url, secrets, due, disabled)
+
+
+async def wake(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """See that what is due to active subscriptions is sent now; their rows must be locked."""
+    woken = await session.execute(_WAKE, {"ids": list(ids)})
+    await enqueue(session, [_errand(one, turn, failing=failing) for one, turn, failing in woken])
+
+
+async def revive(session: AsyncSession) -> int:
+    """Queue the turns that lost their job; return how many."""
+    revived = (await session.execute(_REVIVE)).all()
+    await enqueue(session, [_errand(one, turn, failing=failing) for one, turn, failing in revived])
+    return len(revived)
+
+
+async def tidy(session: AsyncSession) -> None:
+    """Let go of deliveries that ended long ago, and of what the queue remembers."""
+    for statement in _TIDY:
+        await session.execute(statement, {"kept": KEPT} if "kept" in statement.text else {})
+
+
+def delay_after(tries: int, asked: timedelta | None) -> timedelta | None:
+    """Return how long to wait after so many attempts failed; None when they were the last."""
+    if tries > len(DELAYS):
+        return None
+    jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # it is no secret
+    return max(DELAYS[tries - 1] * jitter, min(asked or timedelta(), LONGEST_WAIT))
+
+
+async def _record(
+    session: AsyncSession, subscription_id: UUID, outcomes: Mapping[UUID, Outcome]
+) -> str | None:
+    """Write down what came of attempts; return why the subscription is now disabled, if it is."""
+    reason = None
+    for delivery_id, outcome in outcomes.items():
+        asked: dict[str, object] = {"id": delivery_id}
+        told = {"milliseconds": outcome.milliseconds, "status": outcome.status}
+        await session.execute(_RECORD, asked | told | {"at": outcome.at, "error": outcome.error})
+        if outcome.error is None:
+            await session.execute(_END, asked | {"state": "delivered"})
+            await session.execute(_SUCCEEDED, {"id": subscription_id})
+            continue
+        tries = (await session.scalar(_TRIES, asked) or 0) + 1
+        delay = delay_after(tries, outcome.retry_after)
+        if delay is None:
+            await session.execute(_END, asked | {"state": "failed"})
+        else:
+            await session.execute(_POSTPONE, asked | {"delay": delay})
+        failing: timedelta | None = await session.scalar(
+            _FAILED, {"id": subscription_id, "at": outcome.at}
+        )
+        if outcome.status == HTTPStatus.GONE:
+            reason = "the receiver answered 410 Gone"
+        elif failing is not None and failing > PATIENCE:
+            reason = f"no attempt succeeded for {PATIENCE.days} days"
+    if reason is not None:
+        await session.execute(_DISABLE, {"id": subscription_id, "reason": reason})
+    return reason
+
+
+async def _end_turn(
+    session: AsyncSession, subscription_id: UUID, turn: int, *, is_active: bool, failing: bool
+) -> None:
+    delay: timedelta | None = None
+    if is_active:
+        delay = await session.scalar(_NEXT, {"id": subscription_id, "under_way": []})
+    if delay is not None:
+        delay = max(delay, timedelta())
+    asked = {"id": subscription_id, "turn": turn, "delay": delay}
+    following = await session.scalar(_TAKE_TURN, asked)
+    if delay is not None and following is not None:
+        errand = _errand(subscription_id, following, failing=failing, delay=delay)
+        await enqueue(session, [errand])
+
+
+def _errand(
+    subscription_id: UUID, turn: int, *, failing: bool, delay: timedelta = timedelta()
+) -> Errand:
+    """Return the job of a turn; those of receivers that fail come after all others."""
+    name = f"{subscription_id}/{turn}"
+    return Errand(ENTRYPOINT, name.encode(), name, delay, priority=-1 if failing else 0)
+
+
+def turn_of(payload: bytes) -> tuple[UUID, int]:
+    """Return the subscription and the turn that a job is about."""
+    name, _, turn = payload.decode().partition("/")
+    return UUID(name), int(turn)

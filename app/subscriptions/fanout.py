@@ -1,0 +1,70 @@
+"""From the log to deliveries: each change, in order, for each subscription that it concerns."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.changes.filters import Filter
+from app.changes.models import Change
+from app.changes.service import changes_after, record_of
+from app.subscriptions.deliveries import wake
+from app.subscriptions.models import FanOut
+from app.subscriptions.schemas import ChangeFilter
+
+BATCH = 100
+
+_SUBSCRIPTIONS = text(
+    'SELECT id, "after", filter::text FROM subscription WHERE "after" < :newest ORDER BY id'
+)
+_LOCK = text("SELECT id FROM subscription WHERE id = ANY (:ids) ORDER BY id FOR NO KEY UPDATE")
+_DELIVER = text("""
+    INSERT INTO delivery (subscription_id, change, crossings)
+    SELECT subscription_id, number,
+           ARRAY(SELECT jsonb_array_elements_text(subjects -> 'crossings'))
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS bigint[])) matched (subscription_id, number)
+    JOIN change USING (number) JOIN subscription ON subscription.id = subscription_id
+    ORDER BY number
+""")
+_MOVE = text("UPDATE fan_out SET change = :newest")
+
+
+async def fan_out(session: AsyncSession) -> int:
+    """Make the deliveries of the next changes; return how many changes were looked at.
+
+    One process at a time does so; the others are told that there is nothing to do.
+    """
+    place = await session.scalar(select(FanOut.change).with_for_update(skip_locked=True))
+    changes = [] if place is None else await changes_after(session, place, BATCH)
+    if not changes:
+        return 0
+    matched = await _matched(session, changes)
+    if matched:
+        # Whoever ends a turn meanwhile has not seen these deliveries: it must come after them.
+        ids = sorted({subscription_id for subscription_id, _ in matched})
+        await session.execute(_LOCK, {"ids": ids})
+        columns = {"ids": [one for one, _ in matched], "numbers": [one for _, one in matched]}
+        await session.execute(_DELIVER, columns)
+        await wake(session, ids)
+    await session.execute(_MOVE, {"newest": changes[-1].number})
+    return len(changes)
+
+
+async def _matched(session: AsyncSession, changes: Sequence[Change]) -> list[tuple[UUID, int]]:
+    """Return each subscription that a change concerns, with the change's number."""
+    subscriptions = await session.execute(_SUBSCRIPTIONS, {"newest": changes[-1].number})
+    records = [(change.number, record_of(change)) for change in changes]
+    return [
+        (subscription_id, number)
+        for subscription_id, after, wanted in subscriptions
+        for number, record in records
+        if number > after and _filter(wanted).matches(record)
+    ]
+
+
+@lru_cache(maxsize=10_000)
+def _filter(wanted: str) -> Filter:
+    """Return the filter of a subscription: many ask for the same."""
+    return ChangeFilter.model_validate_json(wanted).filter()

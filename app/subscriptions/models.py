@@ -1,0 +1,136 @@
+"""The tables of webhooks. They are no part of the log: addresses and secrets are private."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Text
+
+from app.database.tables import Base
+
+
+class Subscription(Base):
+    """A receiver of the changes after ``after`` that match ``filter``.
+
+    ``turn`` numbers the jobs that send what is due to it: only the newest counts, it is due at
+    ``turn_at``, and without one there is nothing to send. Whoever adds, ends or postpones a
+    delivery, or changes the turn, holds the lock of this row.
+    """
+
+    __tablename__ = "subscription"
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'paused', 'disabled')", name="status_known"),
+        CheckConstraint(
+            "(status = 'disabled') = (disabled_reason IS NOT NULL)", name="disabled_for_a_reason"
+        ),
+        CheckConstraint(
+            "(old_secret IS NULL) = (old_secret_until IS NULL)", name="old_secret_ends"
+        ),
+        CheckConstraint("after >= 0", name="after_numbered"),
+        CheckConstraint("url ~ '^https?://'", name="url_of_the_web"),
+        CheckConstraint("jsonb_typeof(filter) = 'object'", name="filter_object"),
+        CheckConstraint(
+            "secret LIKE 'whsec\\_%' AND old_secret LIKE 'whsec\\_%'", name="secrets_marked"
+        ),
+        Index(None, "owner", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    owner: Mapped[str]
+    url: Mapped[str]
+    description: Mapped[str | None]
+    filter: Mapped[dict[str, object]]
+    after: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    status: Mapped[str] = mapped_column(server_default=text("'active'"))
+    disabled_reason: Mapped[str | None]
+    failing_since: Mapped[datetime | None]
+    """When the first of the attempts began that failed since one succeeded."""
+    secret: Mapped[str]
+    old_secret: Mapped[str | None]
+    old_secret_until: Mapped[datetime | None]
+    turn: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    turn_at: Mapped[datetime | None]
+
+
+class Delivery(Base):
+    """A change that is to reach a subscription, or a test message without a change.
+
+    Its id is that of the message. ``tries`` counts the attempts since it was last begun.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("subscription_id", "change"),
+        CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state_known"),
+        CheckConstraint(
+            "(state = 'pending') = (next_attempt_at IS NOT NULL)"
+            " AND (state = 'pending') = (ended_at IS NULL)",
+            name="pending_until_ended",
+        ),
+        CheckConstraint("tries >= 0", name="tries_counted"),
+        Index(
+            "ix_delivery_pending",
+            "subscription_id",
+            "change",
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(None, "subscription_id", "id"),
+        Index(None, "ended_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    subscription_id: Mapped[UUID] = mapped_column(ForeignKey("subscription.id", ondelete="CASCADE"))
+    change: Mapped[int | None] = mapped_column(ForeignKey("change.number"))
+    crossings: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    state: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    tries: Mapped[int] = mapped_column(server_default=text("0"))
+    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """One request to a receiver, and what came of it; without a status it did not answer."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        CheckConstraint(
+            "(status BETWEEN 200 AND 299) IS TRUE = (error IS NULL)", name="failed_for_a_reason"
+        ),
+        CheckConstraint("milliseconds >= 0", name="took_time"),
+        CheckConstraint("length(error) <= 200", name="error_short"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    delivery_id: Mapped[UUID] = mapped_column(
+        ForeignKey("delivery.id", ondelete="CASCADE"), index=True
+    )
+    at: Mapped[datetime]
+    milliseconds: Mapped[int]
+    status: Mapped[int | None]
+    error: Mapped[str | None]
+
+
+class FanOut(Base):
+    """The one row that says up to which change deliveries were made."""
+
+    __tablename__ = "fan_out"
+    __table_args__ = (
+        CheckConstraint("one", name="single_row"),
+        CheckConstraint("change >= 0", name="change_numbered"),
+    )
+
+    one: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    change: Mapped[int] = mapped_column(BigInteger)

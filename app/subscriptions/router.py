@@ -1,0 +1,210 @@
+"""HTTP of webhooks: all of it needs a key, and nobody may keep its answers."""
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Request, Response
+
+from app.access.service import Reporter
+from app.access.writing import WRITE_PROBLEMS, Writer, commands, holds, writes
+from app.database.sessions import Session
+from app.errors import (
+    DeliveryNotFound,
+    Forbidden,
+    KeyInFlight,
+    KeyReused,
+    SubscriptionNotFound,
+    Unauthorized,
+)
+from app.http.bodies import Body
+from app.http.paging import AskedTurn, Page, row_id
+from app.http.problems import preview, responses
+from app.http.routing import feature_router
+from app.subscriptions import service
+from app.subscriptions.addresses import Reach
+from app.subscriptions.schemas import (
+    DeliveryOut,
+    SubscriptionIn,
+    SubscriptionOut,
+    SubscriptionPreview,
+    SubscriptionSecret,
+)
+from app.vocabulary import DeliveryState, KeyScope
+
+router = feature_router(prefix="/v1/subscriptions", tag="subscriptions")
+
+SubscriptionId = Annotated[UUID, Path(description="A subscription's id.")]
+DeliveryId = Annotated[UUID, Path(description="A delivery's id.")]
+Holder = Annotated[Reporter, holds(KeyScope.SUBSCRIPTIONS)]
+Command = Annotated[Writer, commands(KeyScope.SUBSCRIPTIONS)]
+
+READ_PROBLEMS = (Unauthorized, Forbidden)
+COMMAND_PROBLEMS = (*READ_PROBLEMS, SubscriptionNotFound, KeyReused, KeyInFlight)
+
+
+def _reach(request: Request) -> Reach:
+    found: Reach = request.app.state.reach
+    return found
+
+
+async def _private(response: Response) -> None:
+    response.headers["Cache-Control"] = "private, no-store"
+
+
+@router.get(
+    "",
+    summary="List subscriptions",
+    responses=responses(*READ_PROBLEMS),
+    dependencies=[Depends(_private)],
+)
+async def list_subscriptions(
+    session: Session, turn: AskedTurn, reporter: Holder
+) -> Page[SubscriptionOut]:
+    """List the subscriptions of the key's name, the newest first; those of all to an admin."""
+    return turn.page(
+        await service.list_subscriptions(
+            session, reporter, after=turn.start(row_id), limit=turn.limit + 1
+        ),
+        lambda subscription: (str(subscription.id),),
+    )
+
+
+@router.post(
+    "",
+    summary="Subscribe to changes",
+    status_code=201,
+    response_model=SubscriptionSecret,
+    responses=responses(*WRITE_PROBLEMS) | preview(SubscriptionPreview),
+)
+async def post_subscription(
+    subscription: SubscriptionIn,
+    reach: Annotated[Reach, Depends(_reach)],
+    writer: Annotated[Writer, writes(KeyScope.SUBSCRIPTIONS)],
+) -> Response:
+    """Have every later change that matches sent to a URL, signed by Standard Webhooks.
+
+    The secret is in this answer alone, and in its replay.
+    """
+    return await writer.once(
+        subscription, partial(service.subscribe, wanted=subscription, reach=reach)
+    )
+
+
+@router.get(
+    "/{subscription_id}",
+    summary="Look at a subscription",
+    responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
+    dependencies=[Depends(_private)],
+)
+async def get_subscription(
+    session: Session, reporter: Holder, subscription_id: SubscriptionId
+) -> SubscriptionOut:
+    """Return a subscription: whether it is delivered to, and since when that fails."""
+    return await service.get_subscription(session, reporter, subscription_id)
+
+
+@router.delete(
+    "/{subscription_id}",
+    summary="End a subscription",
+    status_code=204,
+    responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
+)
+async def delete_subscription(
+    session: Session, reporter: Holder, subscription_id: SubscriptionId
+) -> None:
+    """End a subscription at once; what was still to be sent to it is forgotten."""
+    await service.unsubscribe(session, reporter, subscription_id)
+
+
+@router.post(
+    "/{subscription_id}/pause",
+    summary="Pause a subscription",
+    response_model=SubscriptionOut,
+    responses=responses(*COMMAND_PROBLEMS),
+)
+async def pause_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
+    """Send nothing more for the time being; what concerns it is kept for later."""
+    act = partial(service.pause, subscription_id=subscription_id)
+    return await writer.once(Body(), act, status=200)
+
+
+@router.post(
+    "/{subscription_id}/resume",
+    summary="Resume a subscription",
+    response_model=SubscriptionOut,
+    responses=responses(*COMMAND_PROBLEMS),
+)
+async def resume_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
+    """Go on where it stopped, be it paused or disabled: nothing is left out."""
+    act = partial(service.resume, subscription_id=subscription_id)
+    return await writer.once(Body(), act, status=200)
+
+
+@router.post(
+    "/{subscription_id}/secret",
+    summary="Make a new secret",
+    response_model=SubscriptionSecret,
+    responses=responses(*COMMAND_PROBLEMS),
+)
+async def rotate_secret(writer: Command, subscription_id: SubscriptionId) -> Response:
+    """Make a new secret, shown this once; for 24 hours the one before signs messages, too.
+
+    With an `Idempotency-Key` a repeated request gets the same secret again.
+    """
+    act = partial(service.rotate, subscription_id=subscription_id)
+    return await writer.once(Body(), act, status=200)
+
+
+@router.post(
+    "/{subscription_id}/ping",
+    summary="Send a test message",
+    status_code=201,
+    response_model=DeliveryOut,
+    responses=responses(*COMMAND_PROBLEMS),
+)
+async def ping_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
+    """Send a test message, signed like all others; look at its delivery for what came of it."""
+    return await writer.once(Body(), partial(service.ping, subscription_id=subscription_id))
+
+
+@router.get(
+    "/{subscription_id}/deliveries",
+    summary="List what was sent",
+    responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
+    dependencies=[Depends(_private)],
+)
+async def list_deliveries(
+    session: Session,
+    turn: AskedTurn,
+    reporter: Holder,
+    subscription_id: SubscriptionId,
+    state: Annotated[
+        DeliveryState | None, Query(description="Only those.", examples=["failed"])
+    ] = None,
+) -> Page[DeliveryOut]:
+    """List messages with their attempts, the newest first; they are kept for 30 days."""
+    found = await service.list_deliveries(
+        session,
+        reporter,
+        subscription_id,
+        state=state,
+        after=turn.start(row_id),
+        limit=turn.limit + 1,
+    )
+    return turn.page(found, lambda delivery: (str(delivery.id),))
+
+
+@router.post(
+    "/{subscription_id}/deliveries/{delivery_id}/redeliver",
+    summary="Send a message again",
+    status_code=201,
+    response_model=DeliveryOut,
+    responses=responses(*COMMAND_PROBLEMS, DeliveryNotFound),
+)
+async def redeliver(
+    writer: Command, subscription_id: SubscriptionId, delivery_id: DeliveryId
+) -> Response:
+    """Send a message again by the same id, whether it was delivered or has failed."""
+    act = partial(service.redeliver, subscription_id=subscription_id, delivery_id=delivery_id)
+    return await writer.once(Body(), act)

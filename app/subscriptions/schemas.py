@@ -1,0 +1,120 @@
+"""Bodies of webhooks."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from app.changes.filters import Filter
+from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Prose, example
+from app.vocabulary import ChangeKind, DeliveryState, SubscriptionStatus, Traffic
+
+Url = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[!-~]+$",
+        max_length=2000,
+        examples=["https://example.com/crossings"],
+        description="Where messages are sent: `https`, on port 443 or 8443, to a public address.",
+    ),
+]
+
+
+class ChangeFilter(Body):
+    """Which changes to be told of: of each list that is not empty, one must be touched.
+
+    With ``traffic`` or ``to`` it must concern such a lane.
+    """
+
+    crossings: list[CrossingId] = Field([], max_length=200)
+    borders: list[BorderId] = Field([], max_length=200)
+    countries: list[CountryCode] = Field([], max_length=200)
+    kinds: list[ChangeKind] = Field([], max_length=50)
+    traffic: Traffic | None = None
+    to: CountryCode | None = None
+
+    def filter(self) -> Filter:
+        return Filter(
+            crossings=frozenset(self.crossings),
+            borders=frozenset(self.borders),
+            countries=frozenset(self.countries),
+            kinds=frozenset(self.kinds),
+            traffic=self.traffic,
+            to=self.to,
+        )
+
+
+class SubscriptionIn(Body):
+    """A subscription to be: without a filter, to every change."""
+
+    model_config = example(
+        {
+            "url": "https://example.com/crossings",
+            "filter": {"borders": ["BY-LT"], "kinds": ["decision", "retraction", "effective"]},
+            "description": "Tells our drivers",
+        }
+    )
+
+    url: Url
+    filter: ChangeFilter = Field(default_factory=ChangeFilter)
+    description: Prose | None = None
+
+
+class SubscriptionOut(Body):
+    """A subscription, without its secret."""
+
+    id: UUID
+    owner: str = Field(description="The name of the key that made it: all keys of it manage it.")
+    url: str
+    filter: ChangeFilter
+    description: str | None
+    after: int = Field(description="The newest change when it was made: it is told of later ones.")
+    created_at: datetime
+    status: SubscriptionStatus
+    disabled_reason: str | None
+    failing_since: datetime | None = Field(
+        description="The first of the attempts that failed since one succeeded."
+    )
+    old_secret_until: datetime | None = Field(
+        description="Until then every message is signed by the secret before, too."
+    )
+
+
+class SubscriptionSecret(SubscriptionOut):
+    """A subscription with its new secret, which is shown this once."""
+
+    secret: str = Field(
+        description="By which messages are signed, as Standard Webhooks has it.",
+        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+    )
+
+
+class SubscriptionPreview(SubscriptionOut):
+    """A subscription that would be: it has no id and no secret."""
+
+    id: None  # type: ignore[assignment]  # what is not made has none
+    secret: None
+
+
+class AttemptOut(Body):
+    """One request to the receiver. Of its answer only the status is kept."""
+
+    at: datetime
+    milliseconds: int
+    status: int | None = Field(description="Null if there was no answer.")
+    error: str | None = Field(description="Why it failed; null if it succeeded.")
+
+
+class DeliveryOut(Body):
+    """A message to a receiver; its id is in `webhook-id` however often it is sent."""
+
+    id: UUID
+    change: int | None = Field(description="Null for a test message.")
+    state: DeliveryState
+    created_at: datetime
+    next_attempt_at: datetime | None = Field(
+        description="Not before then, nor before earlier deliveries that touch the same crossing."
+    )
+    ended_at: datetime | None
+    attempts: list[AttemptOut] = Field(description="The newest 50, in their order.")

@@ -1,0 +1,166 @@
+"""One attempt at a receiver: signed by Standard Webhooks, within limits, never redirected."""
+
+import asyncio
+import base64
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from standardwebhooks import Webhook
+
+from app.subscriptions.addresses import AddressRefused, Reach
+
+SECONDS = 15.0
+"""For all of an attempt, from looking up the name to the last byte that is read."""
+AT_ONCE = 200
+ANSWER_BYTES = 4096
+MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
+
+_FAULTS: dict[type[Exception], str] = {
+    TimeoutError: "no whole answer in time",
+    aiohttp.ClientSSLError: "no secure connection: its certificate does not hold",
+    aiohttp.ClientConnectorDNSError: "its name does not resolve",
+    aiohttp.ClientConnectorError: "no connection",
+    aiohttp.ClientPayloadError: "the connection was closed before the answer was whole",
+    aiohttp.ClientOSError: "the connection was closed before the answer was whole",
+    aiohttp.ServerDisconnectedError: "the connection was closed before the answer was whole",
+}
+"""By the first kind that a fault is of."""
+_BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What to send, where to, and by which secrets to sign it; the body is JSON."""
+
+    id: UUID
+    url: str
+    secrets: Sequence[str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt; without an ``error`` it succeeded."""
+
+    at: datetime
+    milliseconds: int
+    status: int | None
+    error: str | None
+    retry_after: timedelta | None = None
+
+
+def new_secret() -> str:
+    """Return a secret of 256 random bits as Standard Webhooks writes it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def sign(message: Message, at: datetime) -> dict[str, str]:
+    """Return the headers that prove where the message comes from, by each of its secrets."""
+    message_id = str(message.id)
+    signatures = [Webhook(one).sign(message_id, at, message.body) for one in message.secrets]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+class Sender:
+    """Sends messages, so many at once at most; used as a context."""
+
+    def __init__(
+        self,
+        reach: Reach,
+        *,
+        seconds: float | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._reach = reach
+        self._seconds = SECONDS if seconds is None else seconds
+        self._resolver = resolver
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._by_scheme: dict[str, aiohttp.ClientSession] = {}
+
+    async def __aenter__(self) -> Self:
+        for scheme in ("http", "https"):
+            connector = aiohttp.TCPConnector(
+                limit=0,
+                resolver=self._resolver,
+                socket_factory=partial(self._reach.open, secure=scheme == "https"),
+            )
+            self._by_scheme[scheme] = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=self._seconds),
+                headers={"Content-Type": MEDIA_TYPE, "User-Agent": "crossing-status"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for session in self._by_scheme.values():
+            await session.close()
+
+    async def send(self, message: Message) -> Outcome:
+        """Make one attempt. Whatever goes wrong on the way is its outcome."""
+        async with self._places:
+            at, began = datetime.now(UTC), time.monotonic()
+            status, retry_after = None, None
+            try:
+                status, retry_after = await self._post(message, at)
+                error = None if HTTPStatus(200) <= status < HTTPStatus(300) else f"status {status}"
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as fault:
+                error = _told(fault)
+            milliseconds = round((time.monotonic() - began) * 1000)
+            return Outcome(at, milliseconds, status, error, retry_after)
+
+    async def _post(self, message: Message, at: datetime) -> tuple[int, timedelta | None]:
+        session = self._by_scheme[message.url.partition(":")[0].lower()]
+        async with session.post(
+            message.url,
+            data=message.body.encode(),
+            headers=sign(message, at),
+            allow_redirects=False,
+        ) as response:
+            # Read so that the connection can serve again; what is longer ends it.
+            await response.content.read(ANSWER_BYTES)
+            wait = response.headers.get("Retry-After") if response.status in _BUSY else None
+            return response.status, None if wait is None else _waiting(wait, at)
+
+
+def _waiting(told: str, now: datetime) -> timedelta | None:
+    """Return what a Retry-After asks for; None for one that is malformed."""
+    if told.isascii() and told.isdigit():
+        return timedelta(seconds=int(told[:6]))
+    try:
+        return max(parsedate_to_datetime(told).astimezone(UTC) - now, timedelta())
+    except ValueError:
+        return None
+
+
+def _told(fault: Exception) -> str:
+    """Return a few words of ours: what a receiver answered, or where it is, is not for the log."""
+    refusal = getattr(fault, "os_error", None)
+    if isinstance(refusal, AddressRefused):
+        return f"refused: the URL {refusal}"
+    for kind, told in _FAULTS.items():
+        if isinstance(fault, kind):
+            return told
+    return "no answer that is HTTP"

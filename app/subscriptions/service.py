@@ -1,0 +1,257 @@
+"""Manage subscriptions: every reporter its own, an admin all of them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.service import Reporter
+from app.access.writing import Written
+from app.changes.models import Change
+from app.database.sessions import append
+from app.errors import DeliveryNotFound, SubscriptionNotFound, invalid
+from app.http.bodies import utc
+from app.subscriptions.addresses import Reach
+from app.subscriptions.deliveries import wake
+from app.subscriptions.models import Attempt, Delivery, FanOut, Subscription
+from app.subscriptions.schemas import (
+    AttemptOut,
+    ChangeFilter,
+    DeliveryOut,
+    SubscriptionIn,
+    SubscriptionOut,
+    SubscriptionSecret,
+)
+from app.subscriptions.sending import new_secret
+from app.vocabulary import DeliveryState, KeyScope, SubscriptionStatus
+
+ATTEMPTS_SHOWN = 50
+
+_RESUME = text("""
+    UPDATE subscription SET status = 'active', disabled_reason = NULL, failing_since = NULL
+    WHERE id = :id AND status <> 'active'
+""")
+_PAUSE = text("""
+    UPDATE subscription SET status = 'paused', disabled_reason = NULL WHERE id = :id
+""")
+_ROTATE = text("""
+    UPDATE subscription SET old_secret = secret, secret = :secret,
+                            old_secret_until = clock_timestamp() + interval '24 hours'
+    WHERE id = :id
+""")
+_DELETE = text("DELETE FROM subscription WHERE id = :id")
+_PING = text("INSERT INTO delivery (subscription_id) VALUES (:id) RETURNING id")
+_REPEAT = text("""
+    UPDATE delivery SET state = 'pending', tries = 0, next_attempt_at = clock_timestamp(),
+                        ended_at = NULL
+    WHERE id = :id
+""")
+
+
+async def subscribe(
+    session: AsyncSession, reporter: Reporter, *, wanted: SubscriptionIn, reach: Reach
+) -> Written:
+    """Make a subscription to the changes from now on.
+
+    Raises Invalid for a URL that webhooks may not go to.
+    """
+    try:
+        await reach.require(wanted.url)
+    except ValueError as error:
+        raise invalid("url", str(error)) from error
+    # What commits from now on is fanned out after us, and so not before this is known.
+    await session.execute(select(FanOut.change).with_for_update(read=True))
+    after = await session.scalar(select(func.max(Change.number))) or 0
+    subscription_id = await session.scalar(select(func.uuidv7(type_=Subscription.id.type)))
+    assert subscription_id is not None
+    row = Subscription(
+        id=subscription_id,
+        owner=reporter.name,
+        url=wanted.url,
+        description=wanted.description,
+        filter=wanted.filter.model_dump(mode="json"),
+        after=after,
+        secret=new_secret(),
+    )
+    await append(session, row)
+    return await _with_secret(session, subscription_id)
+
+
+async def list_subscriptions(
+    session: AsyncSession, reporter: Reporter, *, after: UUID | None, limit: int
+) -> list[SubscriptionOut]:
+    """Return the reporter's subscriptions, the newest first, from the one after ``after``."""
+    rows = _visible(reporter).order_by(Subscription.id.desc()).limit(limit)
+    if after is not None:
+        rows = rows.where(Subscription.id < after)
+    return [_out(row) for row in await session.scalars(rows)]
+
+
+async def get_subscription(
+    session: AsyncSession, reporter: Reporter, subscription_id: UUID
+) -> SubscriptionOut:
+    """Return one of the reporter's subscriptions. Raises SubscriptionNotFound."""
+    return _out(await _require(session, _visible(reporter), subscription_id))
+
+
+async def pause(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> Written:
+    """Send nothing more until it is resumed; what concerns it is kept."""
+    await _hold(session, reporter, subscription_id)
+    await session.execute(_PAUSE, {"id": subscription_id})
+    return await _written(session, subscription_id)
+
+
+async def resume(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> Written:
+    """Go on from where it stopped, paused or disabled."""
+    await _hold(session, reporter, subscription_id)
+    await session.execute(_RESUME, {"id": subscription_id})
+    await wake(session, [subscription_id])
+    return await _written(session, subscription_id)
+
+
+async def rotate(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> Written:
+    """Make a new secret; for 24 hours the one before signs, too."""
+    await _hold(session, reporter, subscription_id)
+    await session.execute(_ROTATE, {"id": subscription_id, "secret": new_secret()})
+    return await _with_secret(session, subscription_id)
+
+
+async def unsubscribe(session: AsyncSession, reporter: Reporter, subscription_id: UUID) -> None:
+    """Forget a subscription, and all that was due to it."""
+    await _hold(session, reporter, subscription_id)
+    await session.execute(_DELETE, {"id": subscription_id})
+
+
+async def ping(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> Written:
+    """Send a test message, as soon as the subscription is active."""
+    await _hold(session, reporter, subscription_id)
+    delivery_id: UUID = (await session.execute(_PING, {"id": subscription_id})).scalar_one()
+    return await _sent(session, subscription_id, delivery_id)
+
+
+async def redeliver(
+    session: AsyncSession, reporter: Reporter, *, subscription_id: UUID, delivery_id: UUID
+) -> Written:
+    """Send a message again, whatever became of it, by its id and from the first attempt on."""
+    await _hold(session, reporter, subscription_id)
+    await _require_delivery(session, subscription_id, delivery_id)
+    await session.execute(_REPEAT, {"id": delivery_id})
+    return await _sent(session, subscription_id, delivery_id)
+
+
+async def list_deliveries(
+    session: AsyncSession,
+    reporter: Reporter,
+    subscription_id: UUID,
+    *,
+    state: DeliveryState | None,
+    after: UUID | None,
+    limit: int,
+) -> list[DeliveryOut]:
+    """Return what was due to a subscription, the newest first, from the one after ``after``."""
+    await _require(session, _visible(reporter), subscription_id)
+    rows = select(Delivery).where(Delivery.subscription_id == subscription_id)
+    if state is not None:
+        rows = rows.where(Delivery.state == state.value)
+    if after is not None:
+        rows = rows.where(Delivery.id < after)
+    found = (await session.scalars(rows.order_by(Delivery.id.desc()).limit(limit))).all()
+    return await _deliveries_out(session, found)
+
+
+def _visible(reporter: Reporter) -> Select[Subscription]:
+    rows = select(Subscription)
+    if KeyScope.ADMIN in reporter.scopes:
+        return rows
+    return rows.where(Subscription.owner == reporter.name)
+
+
+async def _require(
+    session: AsyncSession, rows: Select[Subscription], subscription_id: UUID
+) -> Subscription:
+    row = (await session.scalars(rows.where(Subscription.id == subscription_id))).one_or_none()
+    if row is None:
+        raise SubscriptionNotFound(f"There is no subscription {subscription_id} of yours.")
+    return row
+
+
+async def _hold(session: AsyncSession, reporter: Reporter, subscription_id: UUID) -> None:
+    """Lock a subscription. Raises SubscriptionNotFound unless it is the reporter's."""
+    await _require(session, _visible(reporter).with_for_update(), subscription_id)
+
+
+async def _require_delivery(
+    session: AsyncSession, subscription_id: UUID, delivery_id: UUID
+) -> Delivery:
+    rows = select(Delivery).where(
+        Delivery.id == delivery_id, Delivery.subscription_id == subscription_id
+    )
+    row = (await session.scalars(rows.execution_options(populate_existing=True))).one_or_none()
+    if row is None:
+        raise DeliveryNotFound(f"There is no delivery {delivery_id} of this subscription.")
+    return row
+
+
+async def _fresh(session: AsyncSession, subscription_id: UUID) -> Subscription:
+    return (
+        await session.scalars(
+            select(Subscription).where(Subscription.id == subscription_id),
+            execution_options={"populate_existing": True},
+        )
+    ).one()
+
+
+async def _written(session: AsyncSession, subscription_id: UUID) -> Written:
+    body = _out(await _fresh(session, subscription_id))
+    return Written(body, f"/v1/subscriptions/{subscription_id}", None)
+
+
+async def _with_secret(session: AsyncSession, subscription_id: UUID) -> Written:
+    row = await _fresh(session, subscription_id)
+    body = SubscriptionSecret(**dict(_out(row)), secret=row.secret)
+    return Written(body, f"/v1/subscriptions/{row.id}", None, {str(row.id), row.secret})
+
+
+async def _sent(session: AsyncSession, subscription_id: UUID, delivery_id: UUID) -> Written:
+    await wake(session, [subscription_id])
+    row = await _require_delivery(session, subscription_id, delivery_id)
+    (body,) = await _deliveries_out(session, [row])
+    return Written(body, f"/v1/subscriptions/{subscription_id}/deliveries", None)
+
+
+def _out(row: Subscription) -> SubscriptionOut:
+    return SubscriptionOut(
+        id=row.id,
+        owner=row.owner,
+        url=row.url,
+        filter=ChangeFilter.model_validate(row.filter),
+        description=row.description,
+        after=row.after,
+        created_at=row.created_at,
+        status=SubscriptionStatus(row.status),
+        disabled_reason=row.disabled_reason,
+        failing_since=utc(row.failing_since),
+        old_secret_until=utc(row.old_secret_until),
+    )
+
+
+async def _deliveries_out(session: AsyncSession, rows: Sequence[Delivery]) -> list[DeliveryOut]:
+    attempts: dict[UUID, list[AttemptOut]] = {row.id: [] for row in rows}
+    told = select(Attempt).where(Attempt.delivery_id.in_(attempts)).order_by(Attempt.id)
+    for one in await session.scalars(told):
+        attempts[one.delivery_id].append(
+            AttemptOut(at=one.at, milliseconds=one.milliseconds, status=one.status, error=one.error)
+        )
+    return [
+        DeliveryOut(
+            id=row.id,
+            change=row.change,
+            state=DeliveryState(row.state),
+            created_at=row.created_at,
+            next_attempt_at=utc(row.next_attempt_at),
+            ended_at=utc(row.ended_at),
+            attempts=attempts[row.id][-ATTEMPTS_SHOWN:],
+        )
+        for row in rows
+    ]
