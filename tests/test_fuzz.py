@@ -9,7 +9,7 @@ import httpx2
 from tests.commands import run
 from tests.servers import service
 
-METHODS = {"get", "post", "patch"}
+METHODS = {"get", "post", "patch", "delete"}
 
 
 def test_no_input_breaks_the_service_or_its_document(tmp_path: Path) -> None:
