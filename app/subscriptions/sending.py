@@ -29,6 +29,7 @@ MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 _FAULTS: dict[type[Exception], str] = {
     TimeoutError: "no whole answer in time",
     aiohttp.ClientSSLError: "no secure connection: its certificate does not hold",
+    aiohttp.InvalidURL: "refused: the URL has a host that is no name",
     aiohttp.ClientConnectorDNSError: "its name does not resolve",
     aiohttp.ClientConnectorError: "no connection",
     aiohttp.ClientPayloadError: "the connection was closed before the answer was whole",
@@ -117,6 +118,12 @@ class Sender:
     ) -> None:
         for session in self._by_scheme.values():
             await session.close()
+
+    def forget_names(self) -> None:
+        """Look up every name anew."""
+        for session in self._by_scheme.values():
+            assert isinstance(session.connector, aiohttp.TCPConnector)
+            session.connector.clear_dns_cache()
 
     async def send(self, message: Message) -> Outcome:
         """Make one attempt. Whatever goes wrong on the way is its outcome."""

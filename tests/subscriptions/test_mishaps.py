@@ -1,0 +1,132 @@
+"""Couriers that are killed, and what must come of it: every change told, by one id, in order."""
+
+import random
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import httpx2
+import psutil
+
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
+from tests.commands import environment, finish, start
+from tests.conftest import Database
+from tests.faults.servers import until
+from tests.servers import Service, eventually, is_alive, service
+from tests.subscriptions.conftest import LOOPBACK, Hooks
+from tests.subscriptions.receivers import Arrival, Receiver, Write, accept, receiving, status
+
+ROUNDS, ROUND_SECONDS = 5, 3
+MOST_CHANGES = 1_000
+
+
+@contextmanager
+def courier(database: Database) -> Iterator[subprocess.Popen[str]]:
+    """Run `crossings courier`, as the service's own role, until the block ends."""
+    env = environment(DATABASE_URL=database.url, CROSSINGS_WEBHOOK_ALLOW=LOOPBACK)
+    process = start("crossings", "courier", env=env)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        finish(process)
+
+
+async def unreliable(receiver: Receiver, arrival: Arrival, write: Write) -> None:
+    """Now and then take a message and fail to say so, or refuse it."""
+    match random.randrange(10):  # noqa: S311  # it is no secret
+        case 0:
+            receiver.accepted.append(arrival)
+        case 1:
+            await write(status(429))
+        case _:
+            await accept(receiver, arrival, write)
+
+
+async def test_killed_couriers_lose_nothing_and_confuse_nothing(quiet: Hooks) -> None:
+    """Two at a time, one of them killed every three seconds while changes come."""
+    async with receiving(unreliable) as every, receiving() as one_crossing:
+        all_of = await quiet.subscribe(every)
+        some_of = await quiet.subscribe(one_crossing, filter={"crossings": [TVERECIUS]})
+        declared: list[int] = []
+
+        async def write_on() -> None:
+            deadline = time.monotonic() + ROUNDS * ROUND_SECONDS
+            turns = [[SUMSKAS], [TVERECIUS], [MEDININKAI], [SUMSKAS, TVERECIUS]]
+            while time.monotonic() < deadline and len(declared) < MOST_CHANGES:
+                number = len(declared)
+                made = await quiet.api.declare(
+                    crossings=turns[number % 4], status=("open", "closed")[number // 4 % 2]
+                )
+                declared.append(int(str(made["change"])))
+
+        with courier(quiet.database):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(write_on)
+                for _ in range(ROUNDS):
+                    with courier(quiet.database) as victim:
+                        await anyio.sleep(ROUND_SECONDS)
+                        victim.kill()
+            await until(lambda: not pending(quiet.database), within=120)
+
+        assert len(declared) > ROUNDS
+        for subscription, receiver in ((all_of, every), (some_of, one_crossing)):
+            wanted = set(declared)
+            if receiver is one_crossing:
+                wanted = {one for place, one in enumerate(declared) if place % 4 in {1, 3}}
+            assert {one.change for one in receiver.accepted} == wanted
+            ids: dict[int, set[str]] = defaultdict(set)
+            for one in receiver.arrived:
+                one.verify(subscription["secret"])
+                ids[one.change].add(one.id)
+            assert all(len(same) == 1 for same in ids.values())
+            assert_in_order(receiver.accepted)
+
+
+def pending(database: Database) -> int:
+    with database.connect() as connection:
+        asked = "SELECT count(*) FROM delivery WHERE state <> 'delivered'"
+        behind = "SELECT max(number) FROM change WHERE number > (SELECT change FROM fan_out)"
+        (count,) = connection.execute(asked).fetchone() or (1,)
+        (newest,) = connection.execute(behind).fetchone() or (None,)
+        return int(count) + int(newest is not None)
+
+
+def assert_in_order(arrivals: list[Arrival]) -> None:
+    """Check that of each crossing no change is first heard of after a later one."""
+    first: dict[str, dict[int, None]] = defaultdict(dict)
+    for one in arrivals:
+        for crossing in one.crossings:
+            first[crossing][one.change] = None
+    for changes in first.values():
+        assert [*changes] == sorted(changes)
+
+
+# Beside a server
+
+
+def couriers_of(server: Service) -> list[psutil.Process]:
+    return [
+        one
+        for one in psutil.Process(server.process.pid).children()
+        if is_alive(one) and "spawn_main" in " ".join(one.cmdline())
+    ]
+
+
+def test_serve_has_a_courier_that_is_started_again_and_ends_with_it(tmp_path: Path) -> None:
+    with service(tmp_path / "serve.log", data_dir=tmp_path / "data") as server:
+        eventually(lambda: len(couriers_of(server)) == 1)
+        (first,) = couriers_of(server)
+        first.kill()
+        eventually(lambda: [one for one in couriers_of(server) if one.pid != first.pid])
+        (second,) = couriers_of(server)
+        assert httpx2.get(f"{server.url}/health/ready", trust_env=False).status_code == 200
+
+        server.kill()
+
+        eventually(lambda: not is_alive(second))
+    assert "The courier ended with -9" in (tmp_path / "serve.log").read_text(encoding="utf-8")
