@@ -26,6 +26,7 @@ from bench.parts.past import past
 from bench.parts.rule import rule
 from bench.parts.start import start
 from bench.parts.stream import stream
+from bench.parts.webhooks import webhooks
 from bench.parts.write import write
 from bench.processes import BenchError
 from bench.stage import Stage, staging
@@ -38,7 +39,20 @@ RESULTS = Path(__file__).with_name("results")
 _BUSY = 0.5
 
 PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
-    part.__name__: part for part in (bare, orm, size, cache, past, write, news, stream, start, rule)
+    part.__name__: part
+    for part in (
+        bare,
+        orm,
+        size,
+        cache,
+        past,
+        write,
+        news,
+        stream,
+        webhooks,
+        start,
+        rule,
+    )
 }
 
 

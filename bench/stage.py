@@ -106,11 +106,11 @@ class Stage:
         return self._create(self.database(crowd).name)
 
     @contextmanager
-    def service(self, database: Database) -> Iterator[Web]:
-        """Run `crossings serve` with one worker."""
+    def service(self, database: Database, **more: str) -> Iterator[Web]:
+        """Run `crossings serve` with one worker; ``more`` are settings, as in its environment."""
         port = free_port()
         command = (BIN / "crossings", "serve", "--port", str(port))
-        env = environment(DATABASE_URL=database.url)
+        env = environment(DATABASE_URL=database.url, **more)
         with self._answering(*command, port=port, ready="/health/ready", env=env) as found:
             yield found
 

@@ -104,7 +104,7 @@ class Courier:
     async def _work(self) -> None:
         async with AsyncExitStack() as stack:
             line = await stack.enter_async_context(self._line())
-            engine = create_engine(self._url, pool_size=SESSIONS)
+            engine = create_engine(self._url, pool_size=SESSIONS, pre_ping=False)
             stack.push_async_callback(engine.dispose)
             self._sessions = create_sessions(engine)
             self._sender = await stack.enter_async_context(Sender(self._reach))

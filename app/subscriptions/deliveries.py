@@ -42,7 +42,8 @@ _LOCK = text("""
            CASE WHEN old_secret_until > clock_timestamp() THEN old_secret END AS old_secret
     FROM subscription WHERE id = :id FOR NO KEY UPDATE
 """)
-_FIRST_IN_LINE = """
+_FIRST_IN_LINE = text("""
+    SELECT id, change, greatest(next_attempt_at - now(), interval '0') AS wait
     FROM delivery one
     WHERE subscription_id = :id AND state = 'pending' AND id <> ALL (:under_way)
       AND NOT EXISTS (
@@ -51,18 +52,26 @@ _FIRST_IN_LINE = """
             AND earlier.change < one.change
             AND (earlier.crossings && one.crossings
                  OR earlier.crossings = '{}' AND one.crossings = '{}'))
-"""
-_DUE = text(f"""
-    SELECT id, change {_FIRST_IN_LINE} AND next_attempt_at <= clock_timestamp()
-    ORDER BY tries, change NULLS FIRST LIMIT :room
+    ORDER BY wait, tries, change NULLS FIRST LIMIT :room
 """)
-_NEXT = text(f"SELECT min(next_attempt_at) - now() {_FIRST_IN_LINE}")
 _RECORD = text("""
     INSERT INTO attempt (delivery_id, at, milliseconds, status, error)
     SELECT id, :at, :milliseconds, :status, :error FROM delivery WHERE id = :id
 """)
+_DELIVERED = text("""
+    WITH told AS (
+        INSERT INTO attempt (delivery_id, at, milliseconds, status)
+        SELECT id, :at, :milliseconds, :status FROM delivery WHERE id = :id
+    ), done AS (
+        UPDATE delivery SET state = 'delivered', tries = tries + 1, next_attempt_at = NULL,
+                            ended_at = clock_timestamp()
+        WHERE id = :id AND state = 'pending'
+    )
+    UPDATE subscription SET failing_since = NULL
+    WHERE id = :subscription AND failing_since IS NOT NULL
+""")
 _END = text("""
-    UPDATE delivery SET state = :state, tries = tries + 1, next_attempt_at = NULL,
+    UPDATE delivery SET state = 'failed', tries = tries + 1, next_attempt_at = NULL,
                         ended_at = clock_timestamp()
     WHERE id = :id AND state = 'pending'
 """)
@@ -71,7 +80,6 @@ _POSTPONE = text("""
     WHERE id = :id AND state = 'pending'
 """)
 _TRIES = text("SELECT tries FROM delivery WHERE id = :id")
-_SUCCEEDED = text("UPDATE subscription SET failing_since = NULL WHERE id = :id")
 _FAILED = text("""
     UPDATE subscription SET failing_since = coalesce(failing_since, :at)
     WHERE id = :id RETURNING :at - failing_since
@@ -137,11 +145,15 @@ async def advance(
         is_active = found.status == "active" and disabled is None
         failing = found.failing and all(one.error for one in outcomes.values())
         room = (1 if failing else AT_ONCE) - len(under_way)
-        if is_active and open_ended and room > 0:
+        wait = None
+        if is_active and room > 0:
             asked = {"id": subscription_id, "under_way": list(under_way), "room": room}
-            due = {one.id: one.change for one in await session.execute(_DUE, asked)}
+            found_first = (await session.execute(_FIRST_IN_LINE, asked)).all()
+            wait = min((one.wait for one in found_first), default=None)
+            if open_ended:
+                due = {one.id: one.change for one in found_first if not one.wait}
         if not due and not under_way:
-            await _end_turn(session, subscription_id, turn, is_active=is_active, failing=failing)
+            await _end_turn(session, subscription_id, turn, wait=wait, failing=failing)
     secrets = [one for one in (found.secret, found.old_secret) if one is not None]
     return Step(found.url, secrets, due, disabled)
 
@@ -180,16 +192,15 @@ async def _record(
     reason = None
     for delivery_id, outcome in outcomes.items():
         asked: dict[str, object] = {"id": delivery_id}
-        told = {"milliseconds": outcome.milliseconds, "status": outcome.status}
-        await session.execute(_RECORD, asked | told | {"at": outcome.at, "error": outcome.error})
+        told = {"at": outcome.at, "milliseconds": outcome.milliseconds, "status": outcome.status}
         if outcome.error is None:
-            await session.execute(_END, asked | {"state": "delivered"})
-            await session.execute(_SUCCEEDED, {"id": subscription_id})
+            await session.execute(_DELIVERED, asked | told | {"subscription": subscription_id})
             continue
+        await session.execute(_RECORD, asked | told | {"error": outcome.error})
         tries = (await session.scalar(_TRIES, asked) or 0) + 1
         delay = delay_after(tries, outcome.retry_after)
         if delay is None:
-            await session.execute(_END, asked | {"state": "failed"})
+            await session.execute(_END, asked)
         else:
             await session.execute(_POSTPONE, asked | {"delay": delay})
         failing: timedelta | None = await session.scalar(
@@ -205,18 +216,18 @@ async def _record(
 
 
 async def _end_turn(
-    session: AsyncSession, subscription_id: UUID, turn: int, *, is_active: bool, failing: bool
+    session: AsyncSession,
+    subscription_id: UUID,
+    turn: int,
+    *,
+    wait: timedelta | None,
+    failing: bool,
 ) -> None:
-    delay: timedelta | None = None
-    if is_active:
-        delay = await session.scalar(_NEXT, {"id": subscription_id, "under_way": []})
-    if delay is not None:
-        delay = max(delay, timedelta())
-    asked = {"id": subscription_id, "turn": turn, "delay": delay}
+    """Queue the next turn for when something is due; not at all if nothing will be."""
+    asked = {"id": subscription_id, "turn": turn, "delay": wait}
     following = await session.scalar(_TAKE_TURN, asked)
-    if delay is not None and following is not None:
-        errand = _errand(subscription_id, following, failing=failing, delay=delay)
-        await enqueue(session, [errand])
+    if wait is not None and following is not None:
+        await enqueue(session, [_errand(subscription_id, following, failing=failing, delay=wait)])
 
 
 def _errand(
