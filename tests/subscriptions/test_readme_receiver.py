@@ -1,0 +1,53 @@
+"""The receiver in the README takes what is signed, and nothing else."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from app.database.schema import PROJECT
+from tests.faults.servers import until
+from tests.servers import free_port
+from tests.subscriptions.conftest import Hooks
+
+
+@contextmanager
+def receiver_of_the_readme(folder: Path, secret: object, port: int) -> Iterator[Path]:
+    """Run it, and give the file that it prints to."""
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(# receiver\.py.*?)```", readme, re.DOTALL)
+    script, told = folder / "receiver.py", folder / "told"
+    script.write_text(program, encoding="utf-8")
+    command = [sys.executable, str(script), str(secret), str(port)]
+    with told.open("w") as output, subprocess.Popen(command, stdout=output) as process:
+        try:
+            yield told
+        finally:
+            process.kill()
+
+
+async def test_it_verifies_what_arrives(hooks: Hooks, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    subscription = await hooks.subscribe(url)
+    with receiver_of_the_readme(tmp_path, subscription["secret"], port) as told:
+        await until(lambda: _answers(url))
+        await hooks.api.declare()
+        (delivery,) = await hooks.settled(subscription)
+        unsigned = httpx2.post(url, json={}, trust_env=False)
+
+    assert told.read_text(encoding="utf-8").split() == [
+        delivery["id"], "crossing-status.change.decision", "crossings/sumskas-losa"
+    ]  # fmt: skip
+    assert unsigned.status_code == 400
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, trust_env=False).status_code > 0
+    except httpx2.TransportError:
+        return False
