@@ -17,7 +17,7 @@ from app.embedded import Server
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone
 from tests.faults.servers import all_changes, postmaster, signal_all, until
-from tests.servers import Service, service
+from tests.servers import Service, is_alive, service
 from tests.streams import EVENT_STREAM, Follower, changes_in, parse
 
 WRITERS, READERS = 8, 6
@@ -64,8 +64,8 @@ def has_been_told(follower: Follower, count: int) -> bool:
 
 
 def workers_of(running: Service) -> list[psutil.Process]:
-    """Return the processes that serve: of those that the main one started, what can be asked."""
-    children = psutil.Process(running.process.pid).children()
+    """Return the processes that serve, of those that the main one started."""
+    children = filter(is_alive, psutil.Process(running.process.pid).children())
     return [one for one in children if "spawn_main" in " ".join(one.cmdline())]
 
 
