@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Computed,
     FetchedValue,
+    Index,
     LargeBinary,
     UniqueConstraint,
 )
@@ -24,6 +25,12 @@ class Change(Base):
         UniqueConstraint("number", "recorded_at"),
         UniqueConstraint("recorded_at"),
         CheckConstraint("length(hash) = 32", name="hash_is_sha256"),
+        Index(
+            "ix_change_subjects",
+            "subjects",
+            postgresql_using="gin",
+            postgresql_ops={"subjects": "jsonb_path_ops"},
+        ),
     )
 
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
