@@ -337,12 +337,11 @@ def survivors(family: list[psutil.Process]) -> list[str]:
 
 
 def assert_whole(family: list[psutil.Process], workers: int) -> None:
-    """Check that the processes are those that should end: PostgreSQL's, and the workers."""
+    """Check that the processes are those that should end: PostgreSQL's, workers, the courier."""
     names = [process.name() for process in family]
     assert "postgres" in names
-    if workers > 1:
-        spawned = [one for one in family if "multiprocessing.spawn" in " ".join(one.cmdline())]
-        assert len(spawned) == workers
+    spawned = [one for one in family if "multiprocessing.spawn" in " ".join(one.cmdline())]
+    assert len(spawned) == (workers if workers > 1 else 0) + len(["courier"])
 
 
 def test_two_workers_serve_one_log(data_dir: Path) -> None:

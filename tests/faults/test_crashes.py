@@ -158,7 +158,11 @@ async def test_kill_9_of_one_worker_is_made_good_by_the_others(scene: Scene) -> 
 
 def worker_of(running: Service) -> psutil.Process:
     """Return a process that serves HTTP, and is not the main one."""
-    return next(one for one in running.family()[1:] if "spawn_main" in " ".join(one.cmdline()))
+    return next(
+        one
+        for one in running.family()[1:]
+        if any(socket.laddr.port == running.port for socket in one.net_connections("tcp"))
+    )
 
 
 # PostgreSQL
