@@ -52,6 +52,14 @@ class Service:
         main = psutil.Process(self.process.pid)
         return [main, *main.children(recursive=True)]
 
+    def workers(self) -> list[psutil.Process]:
+        """Return the living processes that serve at its port, besides the main one."""
+        return [
+            one
+            for one in filter(is_alive, self.family()[1:])
+            if any(socket.laddr.port == self.port for socket in one.net_connections("tcp"))
+        ]
+
     def kill(self) -> None:
         """End its main process as the kernel does when memory is short."""
         self.process.kill()

@@ -12,7 +12,6 @@ from pathlib import Path
 import anyio
 import anyio.abc
 import httpx2
-import psutil
 import pytest
 
 from app.changes.service import LOG_LOCK
@@ -148,21 +147,12 @@ async def test_kill_9_of_one_worker_is_made_good_by_the_others(scene: Scene) -> 
     """Its requests in flight are cut off; a retry elsewhere does each of them once."""
     with scene.serve("--workers", "2") as running:
         async with scene.under_load(running):
-            worker_of(running).kill()
+            running.workers()[0].kill()
             await scene.more_answers(4)
         async with scene.under_load(running):
             pass
         assert scene.ledger.cut == []
         await scene.assert_whole(running)
-
-
-def worker_of(running: Service) -> psutil.Process:
-    """Return a process that serves HTTP, and is not the main one."""
-    return next(
-        one
-        for one in running.family()[1:]
-        if any(socket.laddr.port == running.port for socket in one.net_connections("tcp"))
-    )
 
 
 # PostgreSQL

@@ -17,7 +17,7 @@ from app.embedded import Server
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone
 from tests.faults.servers import all_changes, postmaster, signal_all, until
-from tests.servers import Service, is_alive, service
+from tests.servers import service
 from tests.streams import EVENT_STREAM, Follower, changes_in, parse
 
 WRITERS, READERS = 8, 6
@@ -63,12 +63,6 @@ def has_been_told(follower: Follower, count: int) -> bool:
     return len(follower.told) >= count
 
 
-def workers_of(running: Service) -> list[psutil.Process]:
-    """Return the processes that serve, of those that the main one started."""
-    children = filter(is_alive, psutil.Process(running.process.pid).children())
-    return [one for one in children if "spawn_main" in " ".join(one.cmdline())]
-
-
 async def test_followers_that_come_and_go_are_told_exactly_the_log(
     shared: Database, tmp_path: Path
 ) -> None:
@@ -85,7 +79,7 @@ async def test_followers_that_come_and_go_are_told_exactly_the_log(
                     writing.start_soon(write, api, f"writer-{number}", 40)
                 for told in (60, 120):
                     await until(partial(has_been_told, followers[0], told), within=PATIENCE)
-                    workers_of(running)[0].kill()
+                    running.workers()[0].kill()
             await assert_all_told(api, followers, since)
             following.cancel_scope.cancel()
     assert all(one.ended > 1 for one in followers)
