@@ -27,7 +27,6 @@ from app.audit.service import find_faults
 from app.board.front import Front
 from app.changes.service import changes_after, told_of
 from app.config import Settings
-from app.courier import courier as couriers
 from app.courier.processes import follow_parent, interrupts_held, kept_alive
 from app.database import schema
 from app.database.connections import create_sync_engine
@@ -123,7 +122,7 @@ def courier(data_dir: DataDir = None) -> None:
     """Tell of changes whoever subscribed; `serve` has one of its own, and more may help it."""
     settings = _settings(data_dir=data_dir)
     with _migrated(data_dir) as database:
-        couriers.main(settings.model_copy(update={"database_url": database.url}))
+        _be_courier(settings.model_copy(update={"database_url": database.url}))
 
 
 @app.command()
@@ -309,6 +308,19 @@ def worker_app() -> Front:
     return create_service(owns_process=True)
 
 
+def beside_courier() -> None:
+    """Be the courier beside a server, in a process that it started."""
+    follow_parent()
+    _be_courier(Settings())
+
+
+def _be_courier(settings: Settings) -> None:
+    # Its libraries take half a second to import, for which no other process is to wait.
+    from app.courier.courier import main  # noqa: PLC0415
+
+    main(settings)
+
+
 class Workers(Multiprocess):
     """Processes that do not hear the terminal's Ctrl-C: their parent ends them in order."""
 
@@ -352,7 +364,7 @@ def _serve(settings: Settings, database: Database) -> None:
     )
     server = uvicorn.Server(config)
     try:
-        with kept_alive(couriers.beside, name="courier"):
+        with kept_alive(beside_courier, name="courier"):
             if settings.workers == 1:
                 server.run(sockets=[listener])
             else:

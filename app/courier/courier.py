@@ -31,16 +31,15 @@ from app.changes.cloudevents import enveloped
 from app.changes.models import Change
 from app.changes.service import told_of
 from app.config import Settings
-from app.courier.processes import follow_parent
 from app.database.connections import Connector
 from app.database.queue import CHANNEL, Errand, Line, enqueue, queries
 from app.database.sessions import OPTIONS, Sessions, create_engine, create_sessions
 from app.database.watch import reason
 from app.effective.service import announce_due, next_due
 from app.subscriptions.addresses import Reach
-from app.subscriptions.deliveries import ENTRYPOINT, advance, revive, tidy, turn_of
+from app.subscriptions.deliveries import ENTRYPOINT, Outcome, advance, revive, tidy, turn_of
 from app.subscriptions.fanout import fan_out
-from app.subscriptions.sending import AT_ONCE, Message, Outcome, Sender
+from app.subscriptions.sending import AT_ONCE, Message, Sender
 
 COME_DUE = "come_due"
 HEARTBEAT = timedelta(seconds=6)
@@ -272,12 +271,6 @@ def main(settings: Settings) -> None:
         await courier.run()
 
     uvloop.run(work())
-
-
-def beside() -> None:
-    """Be the courier beside a server, in a process that it started."""
-    follow_parent()
-    main(Settings())
 
 
 def test_event(message_id: UUID) -> dict[str, object]:

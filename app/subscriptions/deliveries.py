@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from uuid import UUID
 
@@ -19,7 +19,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.queue import Errand, enqueue
-from app.subscriptions.sending import Outcome
 
 ENTRYPOINT = "deliver"
 DELAYS = tuple(
@@ -108,6 +107,17 @@ _TIDY = (
     text("DELETE FROM queue.pgqueuer_log WHERE created < now() - interval '1 day'"),
     text("DELETE FROM queue.pgqueuer_statistics WHERE created < now() - interval '30 days'"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt; without an ``error`` it succeeded."""
+
+    at: datetime
+    milliseconds: int
+    status: int | None
+    error: str | None
+    retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

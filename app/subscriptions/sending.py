@@ -1,8 +1,6 @@
 """One attempt at a receiver: signed by Standard Webhooks, within limits, never redirected."""
 
 import asyncio
-import base64
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from aiohttp.abc import AbstractResolver
 from standardwebhooks import Webhook
 
 from app.subscriptions.addresses import AddressRefused, Reach
+from app.subscriptions.deliveries import Outcome
 
 SECONDS = 15.0
 """For all of an attempt, from looking up the name to the last byte that is read."""
@@ -48,22 +47,6 @@ class Message:
     url: str
     secrets: Sequence[str]
     body: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of an attempt; without an ``error`` it succeeded."""
-
-    at: datetime
-    milliseconds: int
-    status: int | None
-    error: str | None
-    retry_after: timedelta | None = None
-
-
-def new_secret() -> str:
-    """Return a secret of 256 random bits as Standard Webhooks writes it."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def sign(message: Message, at: datetime) -> dict[str, str]:

@@ -40,6 +40,7 @@ def rows_of(database: Database) -> Rows:
         return {
             table: [row for (row,) in connection.execute(query.encode())]
             for table, query in EXACTLY.items()
+            if table != "fan_out"  # made anew, it begins at the newest change
         }
 
 

@@ -9,7 +9,9 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from app.subscriptions.addresses import AddressRefused, Reach
-from app.subscriptions.sending import Message, Outcome, Sender, new_secret
+from app.subscriptions.deliveries import Outcome
+from app.subscriptions.sending import Message, Sender
+from app.subscriptions.service import new_secret
 from tests.api import Api, fields_of, problem
 from tests.subscriptions.receivers import Receiver, answering
 
