@@ -28,6 +28,8 @@ from app.http.docs import router as docs
 from app.http.parameters import refuse_unknown
 from app.http.root import router as root
 from app.notices.router import incidents_router, notices_router
+from app.pages.problems import tell
+from app.pages.router import router as pages
 from app.places.router import borders, countries
 from app.places.router import router as places
 from app.sources.router import router as sources
@@ -124,7 +126,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
         generate_unique_id_function=attrgetter("name"),
         redirect_slashes=False,
     )
-    problems.install(app)
+    problems.install(app, tell)
     app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
     for feature in FEATURES:
@@ -133,6 +135,8 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
             dependencies=[Depends(refuse_unknown)],
             max_body_size=settings.max_body_bytes,
         )
+    # Links to pages get parameters from others on their way: those are not refused.
+    app.include_router(pages)
     app.include_router(docs)
     document(app)
     return app

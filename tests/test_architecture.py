@@ -15,7 +15,7 @@ BENCH = sorted((PROJECT / "bench").rglob("*.py"))
 FLOOR = {"app.vocabulary", "app.errors", "app.config", "app.database", "app.http", "app.embedded"}
 FEATURES = {
     "access", "changes", "sources", "places", "status", "notices", "seeding", "audit", "board",
-    "feeds", "health", "subscriptions",
+    "feeds", "health", "pages", "subscriptions",
 }  # fmt: skip
 
 
@@ -71,6 +71,8 @@ def test_services_know_nothing_of_http(path: Path) -> None:
             "app.board.front",
             "app.changes.history",
             "app.changes.stream.",
+            "app.pages.problems",
+            "app.pages.rendering",
         )
     )
 

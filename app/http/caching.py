@@ -179,7 +179,7 @@ class _Answer:
 
     def _validate(self, start: Message, headers: MutableHeaders, body: bytes) -> bytes:
         coding = ""
-        if len(body) >= COMPRESSED_FROM:
+        if len(body) >= COMPRESSED_FROM and "content-encoding" not in headers:
             headers.add_vary_header("Accept-Encoding")
             if accepts_gzip(self._asked.get("accept-encoding", "")):
                 coding = "gzip"

@@ -20,11 +20,12 @@ _ASSETS: Mapping[str, str] = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "favicon-32x32.png": "image/png",
 }
-_POLICY = (
+POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
 )
+"""What browsers may load and run: only what this service itself gives."""
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -61,7 +62,7 @@ async def root() -> Response:
 
 @router.get("/docs")
 async def docs() -> Response:
-    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": POLICY})
 
 
 @router.get("/docs/start.js")

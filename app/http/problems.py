@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -113,8 +113,9 @@ def catalogue() -> Mapping[str, type[Problem]]:
     return dict(sorted(found.items()))
 
 
-def install(app: FastAPI) -> None:
-    """Make ``app`` answer every error with a problem."""
+def install(app: FastAPI, tell: Callable[[Request, Problem], Response]) -> None:
+    """Make ``app`` answer every error with a problem, as ``tell`` tells it."""
+    app.state.tell_problem = tell
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -124,17 +125,23 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_fault)
 
 
-def _on_problem(_: Request, problem: Exception) -> Response:
+def _told(request: Request, problem: Problem) -> Response:
+    tell: Callable[[Request, Problem], Response] = request.app.state.tell_problem
+    return tell(request, problem)
+
+
+def _on_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
-    return render(problem)
+    return _told(request, problem)
 
 
-def _on_invalid(_: Request, error: Exception) -> Response:
+def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
-        return render(errors.Malformed("The body cannot be read as JSON."))
-    return render(errors.Invalid([_field_error(fault["loc"], fault["msg"]) for fault in faults]))
+        return _told(request, errors.Malformed("The body cannot be read as JSON."))
+    found = errors.Invalid([_field_error(fault["loc"], fault["msg"]) for fault in faults])
+    return _told(request, found)
 
 
 def _field_error(location: tuple[int | str, ...], message: str) -> FieldError:
@@ -161,7 +168,7 @@ def _on_http(request: Request, error: Exception) -> Response:
             problem = errors.TooLarge("The body is larger than this service takes.")
         case _:
             raise error
-    return render(problem)
+    return _told(request, problem)
 
 
 def _methods(request: Request) -> list[str]:
@@ -185,20 +192,21 @@ def _on_refusal(request: Request, error: Exception) -> Response:
     raise error
 
 
-def _on_outage(_: Request, error: Exception) -> Response:
+def _on_outage(request: Request, error: Exception) -> Response:
     _log.warning("The database did not answer: %s", reason(error))
-    return render(
+    return _told(
+        request,
         errors.Unavailable(
             "The database did not answer in time. Nothing was changed, or the outcome is"
             " unknown: repeat a write with the same Idempotency-Key.",
             headers={"Retry-After": RETRY_SECONDS},
-        )
+        ),
     )
 
 
-def _on_fault(_: Request, __: Exception) -> Response:
+def _on_fault(request: Request, _: Exception) -> Response:
     # Starlette raises the exception again after this response, for the server to log.
-    return render(errors.Internal("This is a fault of the service, and it was logged."))
+    return _told(request, errors.Internal("This is a fault of the service, and it was logged."))
 
 
 class SizeGuard:

@@ -1,0 +1,72 @@
+"""What pages load besides themselves: style, scripts, images, all from this process.
+
+Their address holds the hash of all of them together, so that caches may keep them for good
+and modules may import each other by relative addresses.
+"""
+
+import gzip
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+PACKAGED: Mapping[str, tuple[str, str]] = {
+    "leaflet/leaflet.css": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.css"),
+    "leaflet/leaflet.js": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.js"),
+}
+"""Files of installed packages: the package and the path in it, by the name they get here."""
+
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Asset:
+    """A file, as it is and in gzip."""
+
+    body: bytes
+    media_type: str
+
+    @cached_property
+    def gzip(self) -> bytes:
+        return gzip.compress(self.body, mtime=0)
+
+
+def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for one in folder.iterdir():
+        if one.is_dir():
+            yield from _walk(one, f"{prefix}{one.name}/")
+        else:
+            yield prefix + one.name, one.read_bytes()
+
+
+def _load() -> dict[str, Asset]:
+    found = dict(_walk(files("app.pages").joinpath("static")))
+    for name, (package, path) in PACKAGED.items():
+        found[name] = files(package).joinpath(path).read_bytes()
+    return {
+        name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in sorted(found.items())
+    }
+
+
+def _version(assets: Mapping[str, Asset]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for name, asset in assets.items():
+        digest.update(name.encode() + b"\0" + hashlib.sha256(asset.body).digest())
+    return digest.hexdigest()
+
+
+ASSETS: Mapping[str, Asset] = _load()
+VERSION = _version(ASSETS)
+
+
+def static(name: str) -> str:
+    """Return where an asset is. Raises KeyError if there is none of the name."""
+    _ = ASSETS[name]
+    return f"/static/{VERSION}/{name}"

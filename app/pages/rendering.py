@@ -1,0 +1,153 @@
+"""From a template to a response: in the reader's language, with the headers pages have."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from app.board.board import Board
+from app.board.views import Moment
+from app.http.caching import Validity, cache_control, http_date
+from app.http.docs import POLICY
+from app.pages.assets import static
+from app.pages.languages import LANGUAGES, Language, negotiated
+from app.pages.words import Words
+from app.pages.zones import zone_of
+from app.vocabulary import Status
+
+OLD_SECONDS = 30
+"""Knowledge that is older is told to be so on the page."""
+
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), payment=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of every page."""
+
+
+class Reader:
+    """Who asks for a page: the address, and the language to answer in."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.board: Board = request.app.state.board
+        asked = request.query_params.get("lang")
+        self.chose = asked in LANGUAGES
+        """Whether the address says the language; if not, the browser does."""
+        self.language = (
+            LANGUAGES[str(asked)]
+            if self.chose
+            else negotiated(request.headers.get("accept-language", ""))
+        )
+        self.words = Words(self.language)
+
+    @property
+    def moment(self) -> Moment:
+        return self.board.moment()
+
+    @property
+    def origin(self) -> str:
+        """The scheme and host that it was asked under."""
+        return str(self.request.base_url).rstrip("/")
+
+    @property
+    def knowledge_from(self) -> datetime | None:
+        """When the board last heard from the database, where that is too long ago to pass over."""
+        if not self.board.is_loaded or self.board.age < OLD_SECONDS:
+            return None
+        heard = self.board.as_of + self.board.watch.offset
+        return datetime.fromtimestamp(int(heard), UTC)
+
+    def link(self, path: str, **query: str | None) -> str:
+        """Return an address of ours, in the language if the reader chose one."""
+        lang = self.language.code if self.chose else None
+        url = self.request.url.replace(scheme="", netloc="", path=path, query="", fragment="")
+        given = {
+            name: value for name, value in {"lang": lang, **query}.items() if value is not None
+        }
+        return str(url.include_query_params(**given))
+
+    def here(self, **query: str | None) -> str:
+        """Return this page's address with some parameters changed; None takes one away."""
+        url = self.request.url.replace(scheme="", netloc="", fragment="")
+        gone = [name for name, value in query.items() if value is None]
+        given = {name: value for name, value in query.items() if value is not None}
+        return str(url.remove_query_params(gone).include_query_params(**given))
+
+
+AskedReader = Annotated[Reader, Depends(Reader)]
+
+
+def page(
+    reader: Reader,
+    template: str,
+    *,
+    status: int = 200,
+    validity: Validity | None = None,
+    **values: object,
+) -> Response:
+    """Render a template of ``templates/``. With a validity it is about the present, by the board.
+
+    Templates know the reader as ``reader``, the vocabulary by `Words` as ``words``.
+    """
+    body = render(reader.language, template, reader=reader, **values)
+    response = HTMLResponse(body, status, HEADERS)
+    response.headers["Content-Language"] = reader.language.code
+    if not reader.chose:
+        response.headers["Vary"] = "Accept-Language"
+    if validity is not None:
+        _tell_present(response, reader.board, validity)
+    return response
+
+
+def render(language: Language, template: str, **values: object) -> str:
+    """Render a template in a language."""
+    return _environment(language).get_template(template).render(**values)
+
+
+def _tell_present(response: Response, board: Board, validity: Validity) -> None:
+    """Say how long a page that the board answers is good, as the API says it."""
+    due = math.inf
+    if validity.due is not None:
+        due = validity.due.timestamp() - board.watch.now()
+    response.headers["Cache-Control"] = cache_control(due, board.max_age - board.age)
+    response.headers["Change-Number"] = str(board.change)
+    response.headers["Knowledge-Age"] = str(max(0, int(board.age)))
+    if validity.modified is not None:
+        response.headers["Last-Modified"] = http_date(validity.modified)
+
+
+@cache
+def _environment(language: Language) -> Environment:
+    words = Words(language)
+    environment = Environment(
+        loader=PackageLoader("app.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+        auto_reload=False,
+    )
+    translations = language.translations
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension's
+        translations.gettext, translations.ngettext, newstyle=True
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.globals |= {
+        "LANGUAGES": LANGUAGES,
+        "Status": Status,
+        "language": language,
+        "static": static,
+        "words": words,
+        "zone_of": zone_of,
+    }
+    return environment

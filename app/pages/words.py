@@ -1,0 +1,222 @@
+"""How the pages say things: the vocabulary in a reader's language, instants in local time."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_skeleton, format_time, format_timedelta
+from babel.dates import get_timezone_location as location_of
+from babel.lists import format_list
+from babel.numbers import format_decimal
+from markupsafe import Markup
+
+from app.pages.languages import Language
+from app.vocabulary import (
+    Basis,
+    Certainty,
+    ExceptionCode,
+    Mode,
+    NoticeKind,
+    Precision,
+    ReasonCode,
+    SourceKind,
+    Status,
+    Traffic,
+)
+
+
+def N_(message: str) -> str:  # noqa: N802  # gettext's own name for the mark
+    """Mark a message for the catalogues; it is translated where it is said."""
+    return message
+
+
+MESSAGES: Mapping[StrEnum, str] = {
+    Status.OPEN: N_("open"),
+    Status.RESTRICTED: N_("restricted"),
+    Status.CLOSED: N_("closed"),
+    Status.UNKNOWN: N_("unknown"),
+    Traffic.PEDESTRIAN: N_("pedestrians"),
+    Traffic.BICYCLE: N_("bicycles"),
+    Traffic.MOTORCYCLE: N_("motorcycles"),
+    Traffic.CAR: N_("cars"),
+    Traffic.BUS: N_("buses"),
+    Traffic.TRUCK: N_("trucks"),
+    Traffic.TRAIN: N_("trains"),
+    Mode.ROAD: N_("road crossing"),
+    Mode.RAIL: N_("rail crossing"),
+    Mode.WATER: N_("water crossing"),
+    Mode.AIR: N_("air crossing"),
+    ReasonCode.SECURITY: N_("security"),
+    ReasonCode.MIGRATION: N_("migration"),
+    ReasonCode.SMUGGLING: N_("smuggling"),
+    ReasonCode.PUBLIC_ORDER: N_("public order"),
+    ReasonCode.HEALTH: N_("public health"),
+    ReasonCode.WEATHER: N_("weather"),
+    ReasonCode.ACCIDENT: N_("accident"),
+    ReasonCode.CONSTRUCTION: N_("construction works"),
+    ReasonCode.TECHNICAL: N_("technical fault"),
+    ReasonCode.STAFFING: N_("lack of staff"),
+    ReasonCode.STRIKE: N_("strike"),
+    ReasonCode.HOLIDAY: N_("holiday"),
+    ReasonCode.CONGESTION: N_("congestion"),
+    ReasonCode.DIPLOMATIC: N_("diplomatic reasons"),
+    ReasonCode.HOURS: N_("opening hours"),
+    ReasonCode.UNDISCLOSED: N_("reason not disclosed"),
+    ReasonCode.OTHER: N_("other reason"),
+    ExceptionCode.DIPLOMATS: N_("diplomats"),
+    ExceptionCode.OWN_CITIZENS: N_("citizens of the country that decides"),
+    ExceptionCode.EU_CITIZENS: N_("citizens of the European Union"),
+    ExceptionCode.RESIDENTS: N_("residents"),
+    ExceptionCode.PERMIT_HOLDERS: N_("holders of a permit"),
+    ExceptionCode.HUMANITARIAN: N_("humanitarian cases"),
+    ExceptionCode.EMPTY_VEHICLES: N_("empty vehicles"),
+    ExceptionCode.OTHER: N_("other exceptions"),
+    Certainty.CONFIRMED: N_("confirmed"),
+    Certainty.REPORTED: N_("reported"),
+    Certainty.UNCONFIRMED: N_("unconfirmed"),
+    Basis.STATED: N_("stated by the source"),
+    Basis.INFERRED: N_("inferred from the source"),
+    Basis.BACKGROUND: N_("background from the public record"),
+    SourceKind.ARTICLE: N_("article"),
+    SourceKind.OFFICIAL: N_("official page"),
+    SourceKind.DECREE: N_("decree"),
+    SourceKind.OBSERVATION: N_("observation"),
+    SourceKind.DATASET: N_("data set"),
+    NoticeKind.ANNOUNCEMENT: N_("announcement"),
+    NoticeKind.TRAVEL_ADVICE: N_("travel advice"),
+    NoticeKind.SECURITY_MEASURE: N_("security measure"),
+    NoticeKind.THREAT_ASSESSMENT: N_("threat assessment"),
+    NoticeKind.REACTION: N_("reaction"),
+    NoticeKind.NEGOTIATION: N_("negotiation"),
+    NoticeKind.EXPECTED_IMPACT: N_("expected impact"),
+    NoticeKind.CONTEXT: N_("context"),
+}
+"""What each member of the vocabulary is called."""
+
+DIRECTIONS: Mapping[str, str] = {
+    "BY": N_("to Belarus"),
+    "EE": N_("to Estonia"),
+    "FI": N_("to Finland"),
+    "LT": N_("to Lithuania"),
+    "LV": N_("to Latvia"),
+    "MD": N_("to Moldova"),
+    "NO": N_("to Norway"),
+    "PL": N_("to Poland"),
+    "RO": N_("to Romania"),
+    "RU": N_("to Russia"),
+    "SK": N_("to Slovakia"),
+    "HU": N_("to Hungary"),
+    "UA": N_("to Ukraine"),
+}
+"""Whole phrases: a country's name has cases, which no data has. The others get an arrow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """A language's way to say each thing."""
+
+    language: Language
+
+    def say(self, message: str, **values: object) -> str:
+        """Translate a message and fill in its ``%(name)s``."""
+        return self.language.translations.gettext(message) % values
+
+    def word(self, member: StrEnum) -> str:
+        """Name a member of the vocabulary."""
+        return self.say(MESSAGES[member])
+
+    def title_word(self, member: StrEnum) -> str:
+        """Name a member of the vocabulary where a sentence begins."""
+        word = self.word(member)
+        return word[:1].upper() + word[1:]
+
+    def words(self, members: Iterable[StrEnum]) -> str:
+        """Name several, as a list."""
+        return self.listed(self.word(one) for one in members)
+
+    def listed(self, names: Iterable[str]) -> str:
+        """Join names as the language does."""
+        return format_list(list(names), locale=self.language.locale)
+
+    def country(self, code: str) -> str:
+        return str(self.language.locale.territories.get(code, code))
+
+    def border(self, border_id: str) -> str:
+        """Name a border by its two countries."""
+        return " – ".join(self.country(code) for code in border_id.split("-"))
+
+    def direction(self, to: str) -> str:
+        """Say which country is entered."""
+        phrase = DIRECTIONS.get(to)
+        return self.say(phrase) if phrase else f"→ {self.country(to)}"
+
+    def day(self, at: datetime, zone: ZoneInfo) -> str:
+        """Return the local date, in short."""
+        return format_date(at.astimezone(zone), "medium", locale=self.language.locale)
+
+    def number(self, value: float) -> str:
+        """Write a number with the language's own marks."""
+        return format_decimal(value, locale=self.language.locale)
+
+    def instant(
+        self,
+        at: datetime,
+        zones: Iterable[ZoneInfo],
+        precision: Precision = Precision.MINUTE,
+    ) -> Markup:
+        """Return an instant by the clocks of ``zones``, each named; in UTC as its title.
+
+        What is known to a day or a month only is told no finer, by the first zone.
+        """
+        locale = self.language.locale
+        zones = list(zones)
+        local = at.astimezone(zones[0])
+        text: str | Markup
+        match precision:
+            case Precision.MINUTE | Precision.HOUR:
+                text = self._by_clocks(at, zones)
+            case Precision.DAY:
+                text = format_date(local, "medium", locale=locale)
+            case Precision.MONTH:
+                text = format_skeleton("yMMMM", local, locale=locale)
+            case Precision.UNKNOWN:
+                return Markup("<span>{}</span>").format(self.say(N_("at a time nobody told")))
+            case _:
+                assert_never(precision)
+        utc = at.astimezone(UTC)
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            utc.isoformat().replace("+00:00", "Z"), f"{utc:%Y-%m-%d %H:%M} UTC", text
+        )
+
+    def _by_clocks(self, at: datetime, zones: list[ZoneInfo]) -> Markup:
+        locale = self.language.locale
+        clocks: dict[datetime, list[str]] = {}
+        for zone in zones:
+            local = at.astimezone(zone)
+            place = location_of(zone, locale=locale, return_city=True)
+            places = clocks.setdefault(local.replace(tzinfo=None), [])
+            if place not in places:
+                places.append(place)
+        days = {local.date() for local in clocks}
+        told: list[Markup] = []
+        for number, (local, places) in enumerate(clocks.items()):
+            clock = format_time(local, "short", locale=locale)
+            if number == 0 or len(days) > 1:
+                clock = f"{format_date(local, 'medium', locale=locale)}, {clock}"
+            told.append(
+                Markup('{} <span class="zone">({})</span>').format(clock, ", ".join(places))
+            )
+        return Markup(" · ").join(told)
+
+    def ago(self, at: datetime, now: datetime) -> str:
+        """Say how long before ``now`` it was, in hours at the finest."""
+        return format_timedelta(
+            at - now,
+            granularity="hour",
+            threshold=2,
+            add_direction=True,
+            locale=self.language.locale,
+        )

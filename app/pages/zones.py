@@ -1,0 +1,60 @@
+"""Which zone a side's clocks show: by the table of the time zone database."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+from app.places.finding.geography import Point
+
+_PLACE = re.compile(r"([+-])(\d{2})(\d{2})(?:\d{2})?([+-])(\d{3})(\d{2})(?:\d{2})?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Zone:
+    name: str
+    place: Point
+    rank: int
+    """0 where the table names the country first: then the zone is its own."""
+
+
+def _load() -> dict[str, list[_Zone]]:
+    found: dict[str, list[_Zone]] = {}
+    table = files("tzdata").joinpath("zoneinfo", "zone1970.tab").read_text(encoding="utf-8")
+    for line in table.splitlines():
+        if line.startswith("#"):
+            continue
+        codes, place, name, *_ = line.split("\t")
+        for rank, code in enumerate(codes.split(",")):
+            found.setdefault(code, []).append(_Zone(name, _point(place), rank))
+    return found
+
+
+def _point(place: str) -> Point:
+    """Read ``+5441+02519``: degrees and minutes, at times seconds too."""
+    match = _PLACE.fullmatch(place)
+    assert match is not None
+    south, lat, lat_minutes, west, lon, lon_minutes = match.groups()
+    return Point(
+        (int(lat) + int(lat_minutes) / 60) * (-1 if south == "-" else 1),
+        (int(lon) + int(lon_minutes) / 60) * (-1 if west == "-" else 1),
+    )
+
+
+_ZONES: Mapping[str, list[_Zone]] = _load()
+
+
+@lru_cache(maxsize=10_000)
+def zone_of(country: str, near: Point | None = None) -> ZoneInfo:
+    """Return a country's zone, of several the one of the place next to ``near``; UTC without."""
+
+    def strangeness(zone: _Zone) -> tuple[int, float]:
+        # To tell neighbouring zones apart, degrees do.
+        if near is None:
+            return zone.rank, 0.0
+        return zone.rank, (zone.place.lat - near.lat) ** 2 + (zone.place.lon - near.lon) ** 2
+
+    zones = _ZONES.get(country)
+    return ZoneInfo(min(zones, key=strangeness).name if zones else "UTC")

@@ -1,0 +1,149 @@
+"""A real service and a real Chromium, and what a reader's browser tells of a page."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # has no types
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from app.embedded import Server
+from tests.conftest import SEEDED, clone
+from tests.servers import Service, service
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1280, 800), "wall": (1920, 1080)}
+SCHEMES = ("light", "dark")
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@dataclass
+class Look:
+    """A page in a browser, and what went on while it was looked at."""
+
+    page: Page
+    service: Service
+    complaints: list[str] = field(default_factory=list)
+    """What the console was told as errors or warnings, scripts that failed among it."""
+    requests: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        """Go to an address of the service and wait until all of it is there."""
+        self.page.goto(self.service.url + path, wait_until="load")
+        return self.page
+
+    @property
+    def strangers(self) -> list[str]:
+        """The requests that went anywhere else."""
+        ours = urlsplit(self.service.url).netloc
+        return [
+            one
+            for one in self.requests
+            if urlsplit(one).scheme != "data" and urlsplit(one).netloc != ours
+        ]
+
+    def violations(self) -> list[str]:
+        """Ask axe what is inaccessible: each rule with the elements that break it."""
+        found = Axe().run(self.page, options=WCAG).response["violations"]
+        return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']]}" for one in found]
+
+    def overflow(self) -> int:
+        """Return how many pixels of the page lie beyond the right edge of the window."""
+        width: int = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return width
+
+    def heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def asked(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+
+LookAt = Callable[..., Look]
+Get = Callable[..., httpx2.Response]
+
+
+@pytest.fixture(scope="module")
+def served(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service as a process, on a seeded database of the module's own."""
+    log = tmp_path_factory.mktemp("pages") / "serve.log"
+    with (
+        clone(postgres, SEEDED) as database,
+        service(log, database_url=database.url) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        assert "CI" not in os.environ, "CI has a Chromium: .ci/run installs it"
+        pytest.skip("there is no chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def look(served: Service, browser: Browser) -> Iterator[LookAt]:
+    """Open windows: ``look()``, of a size, scheme or language, with or without script.
+
+    None of them may have asked anything of another host.
+    """
+    looks: list[Look] = []
+
+    def open_window(
+        size: str = "desk",
+        scheme: str = "light",
+        *,
+        lang: str = "en",
+        script: bool = True,
+        reduced_motion: bool = False,
+    ) -> Look:
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+            locale=lang,
+            java_script_enabled=script,
+            reduced_motion="reduce" if reduced_motion else "no-preference",
+        )
+        one = Look(context.new_page(), served)
+        one.page.on("console", one.heard)
+        one.page.on("pageerror", lambda error: one.complaints.append(str(error)))
+        one.page.on("request", one.asked)
+        looks.append(one)
+        return one
+
+    yield open_window
+    for one in looks:
+        one.page.context.close()
+        assert one.strangers == []
+
+
+@pytest.fixture(scope="module")
+def get(served: Service) -> Get:
+    """Ask as a browser does, without being one."""
+
+    def ask(path: str, **headers: str) -> httpx2.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {"Accept": "text/html", **named}
+        return httpx2.get(served.url + path, headers=given, trust_env=False)
+
+    return ask

@@ -1,0 +1,96 @@
+"""The catalogues hold every message of the pages, in every language."""
+
+import re
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.pofile import read_po
+
+from app.database.schema import PROJECT
+from app.pages.languages import LANGUAGES
+from app.pages.words import DIRECTIONS, MESSAGES
+from app.vocabulary import Basis, Certainty, ExceptionCode, Mode, ReasonCode, Status, Traffic
+
+PAGES = PROJECT / "app" / "pages"
+CODES = sorted(path.stem for path in (PAGES / "locale").glob("*.po"))
+METHODS = {".py": "python", ".html": "jinja2", ".svg": "jinja2", ".txt": "jinja2"}
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
+Message = str | tuple[str, ...]
+
+
+def messages() -> set[Message]:
+    """Return what templates and code mark to be translated; of plurals, both forms."""
+    return {
+        message if isinstance(message, str) else tuple(message)
+        for path in PAGES.rglob("*")
+        if path.suffix in METHODS and "static" not in path.parts
+        for _, message, _, _ in extract(
+            METHODS[path.suffix],
+            BytesIO(path.read_bytes()),
+            keywords=KEYWORDS,
+            options={"trimmed": "true"},
+        )
+    }
+
+
+def catalogue(code: str) -> Catalog:
+    with (PAGES / "locale" / f"{code}.po").open("rb") as file:
+        return read_po(file, locale=code)
+
+
+def forms(told: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (told,) if isinstance(told, str) else tuple(told or ())
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"%\(\w+\)[sd]", text))
+
+
+def entries(code: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield messages and their translations, each in all of its forms."""
+    for entry in catalogue(code):
+        if entry.id:
+            yield forms(entry.id), forms(entry.string)
+
+
+def test_there_are_the_languages_of_these_borders() -> None:
+    assert next(iter(LANGUAGES)) == "en"
+    assert {"lt", "pl", "ru", "be"} <= set(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_message_is_translated(code: str) -> None:
+    """`make messages` takes new ones into the catalogues."""
+    plurals = catalogue(code).num_plurals
+    told = {
+        wanted
+        for wanted, found in entries(code)
+        if all(found) and len(found) == (1 if len(wanted) == 1 else plurals)
+    }
+
+    assert messages()
+    assert {forms(one) for one in messages()} - told == set()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_nothing_is_translated_that_no_page_says(code: str) -> None:
+    assert {wanted for wanted, _ in entries(code)} - {forms(one) for one in messages()} == set()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_translations_fill_in_what_the_messages_do(code: str) -> None:
+    for wanted, found in entries(code):
+        for one in found:
+            assert placeholders(one) == placeholders(wanted[-1]), wanted
+
+
+def test_every_word_of_the_vocabulary_has_a_name() -> None:
+    for kind in (Status, Traffic, Mode, ReasonCode, ExceptionCode, Certainty, Basis):
+        assert set(kind) <= set(MESSAGES)
+
+
+def test_every_country_of_the_seeds_has_a_direction() -> None:
+    assert {"BY", "LT", "LV", "PL"} <= set(DIRECTIONS)
