@@ -8,7 +8,7 @@ that it hears of. Answers are made of it when they are asked for.
 import asyncio
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from app.board.views import Entry, Moment, View
@@ -111,8 +111,17 @@ class Board:
         return found[start : start + limit]
 
     def views_of(self, border: str, moment: Moment) -> list[View]:
-        """Return all crossings of a border, by id."""
-        return [self._view(name, moment) for name in self._by_border[border]]
+        """Return all crossings of a border, by id; none of one that it does not know."""
+        return [self._view(name, moment) for name in self._by_border.get(border, ())]
+
+    def views_of_countries(self, codes: Collection[str], moment: Moment) -> list[View]:
+        """Return all crossings of a border that one of the countries has."""
+        return [
+            view
+            for border in sorted(self._by_border)
+            if not set(codes).isdisjoint(border.split("-"))
+            for view in self.views_of(border, moment)
+        ]
 
     def _view(self, crossing: str, moment: Moment) -> View:
         view = self._entries[crossing].view(moment)

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -29,7 +29,11 @@ _OUTAGE_CLASSES = ("08", "40", "53", "55", "57", "58")
 _OUTAGE_CODES = {"25006", "25P03", "25P04"}
 """A database that only reads; a transaction that was idle, or took, too long."""
 
+_OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError)
+
 _log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 class FieldErrorOut(BaseModel):
@@ -120,7 +124,7 @@ def install(app: FastAPI, tell: Callable[[Request, Problem], Response]) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(DBAPIError, _on_refusal)
-    for outage in (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError):
+    for outage in _OUTAGES:
         app.add_exception_handler(outage, _on_outage)
     app.add_exception_handler(Exception, _on_fault)
 
@@ -184,12 +188,33 @@ def _methods(request: Request) -> list[str]:
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:
-    """Tell an outage from a fault of ours: not every one comes as an operational error."""
-    assert isinstance(error, DBAPIError)
-    code = getattr(error.orig, "sqlstate", None) or ""
-    if error.connection_invalidated or code.startswith(_OUTAGE_CLASSES) or code in _OUTAGE_CODES:
+    if is_outage(error):
         return _on_outage(request, error)
     raise error
+
+
+def is_outage(error: Exception) -> bool:
+    """Tell an outage from a fault of ours: not every one comes as an operational error."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, _OUTAGES)
+    code = getattr(error.orig, "sqlstate", None) or ""
+    return (
+        isinstance(error, _OUTAGES)
+        or error.connection_invalidated
+        or code.startswith(_OUTAGE_CLASSES)
+        or code in _OUTAGE_CODES
+    )
+
+
+async def unless_out(asking: Awaitable[Found]) -> Found | None:
+    """Return what the database tells; None in an outage, for those who can do without."""
+    try:
+        return await asking
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        _log.warning("Done without the database: %s", reason(error))
+        return None
 
 
 def _on_outage(request: Request, error: Exception) -> Response:

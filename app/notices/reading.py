@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -95,10 +95,10 @@ async def list_notices(
 
 
 async def notices_in_force(
-    session: AsyncSession, *, border: str, at: datetime, asked: Known, limit: int
+    session: AsyncSession, *, about: Asked, at: datetime, asked: Known, limit: int
 ) -> list[NoticeOut]:
-    """Return the newest notices that hold at ``at`` for a border, as known then."""
-    rows = _newest(Asked(border=border, in_force_at=at), asked.change).limit(limit)
+    """Return the newest notices ``about`` a place that hold at ``at``, as known then."""
+    rows = _newest(replace(about, in_force_at=at), asked.change).limit(limit)
     return await notices_out(session, (await session.scalars(rows)).all(), asked=asked, at=at)
 
 

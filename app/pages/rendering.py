@@ -142,6 +142,7 @@ def _environment(language: Language) -> Environment:
         translations.gettext, translations.ngettext, newstyle=True
     )
     environment.policies["ext.i18n.trimmed"] = True
+    environment.filters["country_name"] = words.country
     environment.globals |= {
         "LANGUAGES": LANGUAGES,
         "Status": Status,

@@ -7,11 +7,15 @@ from fastapi import APIRouter, Path, Request, Response
 from app.errors import NotFound
 from app.http.caching import accepts_gzip
 from app.pages.assets import ASSETS, VERSION
+from app.pages.borders.router import router as borders
+from app.pages.crossings.router import router as crossings
 from app.pages.languages import ENGLISH, LANGUAGES
 from app.pages.rendering import AskedReader, page, render
 from app.vocabulary import Status
 
 router = APIRouter(include_in_schema=False)
+for area in (crossings, borders):
+    router.include_router(area)
 
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _FOR_A_DAY = "public, max-age=86400"

@@ -13,11 +13,13 @@ from babel.lists import format_list
 from babel.numbers import format_decimal
 from markupsafe import Markup
 
-from app.pages.languages import Language
+from app.pages.languages import ENGLISH, Language
+from app.places.schemas import Name
 from app.vocabulary import (
     Basis,
     Certainty,
     ExceptionCode,
+    GapCode,
     Mode,
     NoticeKind,
     Precision,
@@ -33,68 +35,93 @@ def N_(message: str) -> str:  # noqa: N802  # gettext's own name for the mark
     return message
 
 
-MESSAGES: Mapping[StrEnum, str] = {
-    Status.OPEN: N_("open"),
-    Status.RESTRICTED: N_("restricted"),
-    Status.CLOSED: N_("closed"),
-    Status.UNKNOWN: N_("unknown"),
-    Traffic.PEDESTRIAN: N_("pedestrians"),
-    Traffic.BICYCLE: N_("bicycles"),
-    Traffic.MOTORCYCLE: N_("motorcycles"),
-    Traffic.CAR: N_("cars"),
-    Traffic.BUS: N_("buses"),
-    Traffic.TRUCK: N_("trucks"),
-    Traffic.TRAIN: N_("trains"),
-    Mode.ROAD: N_("road crossing"),
-    Mode.RAIL: N_("rail crossing"),
-    Mode.WATER: N_("water crossing"),
-    Mode.AIR: N_("air crossing"),
-    ReasonCode.SECURITY: N_("security"),
-    ReasonCode.MIGRATION: N_("migration"),
-    ReasonCode.SMUGGLING: N_("smuggling"),
-    ReasonCode.PUBLIC_ORDER: N_("public order"),
-    ReasonCode.HEALTH: N_("public health"),
-    ReasonCode.WEATHER: N_("weather"),
-    ReasonCode.ACCIDENT: N_("accident"),
-    ReasonCode.CONSTRUCTION: N_("construction works"),
-    ReasonCode.TECHNICAL: N_("technical fault"),
-    ReasonCode.STAFFING: N_("lack of staff"),
-    ReasonCode.STRIKE: N_("strike"),
-    ReasonCode.HOLIDAY: N_("holiday"),
-    ReasonCode.CONGESTION: N_("congestion"),
-    ReasonCode.DIPLOMATIC: N_("diplomatic reasons"),
-    ReasonCode.HOURS: N_("opening hours"),
-    ReasonCode.UNDISCLOSED: N_("reason not disclosed"),
-    ReasonCode.OTHER: N_("other reason"),
-    ExceptionCode.DIPLOMATS: N_("diplomats"),
-    ExceptionCode.OWN_CITIZENS: N_("citizens of the country that decides"),
-    ExceptionCode.EU_CITIZENS: N_("citizens of the European Union"),
-    ExceptionCode.RESIDENTS: N_("residents"),
-    ExceptionCode.PERMIT_HOLDERS: N_("holders of a permit"),
-    ExceptionCode.HUMANITARIAN: N_("humanitarian cases"),
-    ExceptionCode.EMPTY_VEHICLES: N_("empty vehicles"),
-    ExceptionCode.OTHER: N_("other exceptions"),
-    Certainty.CONFIRMED: N_("confirmed"),
-    Certainty.REPORTED: N_("reported"),
-    Certainty.UNCONFIRMED: N_("unconfirmed"),
-    Basis.STATED: N_("stated by the source"),
-    Basis.INFERRED: N_("inferred from the source"),
-    Basis.BACKGROUND: N_("background from the public record"),
-    SourceKind.ARTICLE: N_("article"),
-    SourceKind.OFFICIAL: N_("official page"),
-    SourceKind.DECREE: N_("decree"),
-    SourceKind.OBSERVATION: N_("observation"),
-    SourceKind.DATASET: N_("data set"),
-    NoticeKind.ANNOUNCEMENT: N_("announcement"),
-    NoticeKind.TRAVEL_ADVICE: N_("travel advice"),
-    NoticeKind.SECURITY_MEASURE: N_("security measure"),
-    NoticeKind.THREAT_ASSESSMENT: N_("threat assessment"),
-    NoticeKind.REACTION: N_("reaction"),
-    NoticeKind.NEGOTIATION: N_("negotiation"),
-    NoticeKind.EXPECTED_IMPACT: N_("expected impact"),
-    NoticeKind.CONTEXT: N_("context"),
+MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
+    Status: {
+        Status.OPEN: N_("open"),
+        Status.RESTRICTED: N_("restricted"),
+        Status.CLOSED: N_("closed"),
+        Status.UNKNOWN: N_("unknown"),
+    },
+    Traffic: {
+        Traffic.PEDESTRIAN: N_("pedestrians"),
+        Traffic.BICYCLE: N_("bicycles"),
+        Traffic.MOTORCYCLE: N_("motorcycles"),
+        Traffic.CAR: N_("cars"),
+        Traffic.BUS: N_("buses"),
+        Traffic.TRUCK: N_("trucks"),
+        Traffic.TRAIN: N_("trains"),
+    },
+    Mode: {
+        Mode.ROAD: N_("road crossing"),
+        Mode.RAIL: N_("rail crossing"),
+        Mode.WATER: N_("water crossing"),
+        Mode.AIR: N_("air crossing"),
+    },
+    ReasonCode: {
+        ReasonCode.SECURITY: N_("security"),
+        ReasonCode.MIGRATION: N_("migration"),
+        ReasonCode.SMUGGLING: N_("smuggling"),
+        ReasonCode.PUBLIC_ORDER: N_("public order"),
+        ReasonCode.HEALTH: N_("public health"),
+        ReasonCode.WEATHER: N_("weather"),
+        ReasonCode.ACCIDENT: N_("accident"),
+        ReasonCode.CONSTRUCTION: N_("construction works"),
+        ReasonCode.TECHNICAL: N_("technical fault"),
+        ReasonCode.STAFFING: N_("lack of staff"),
+        ReasonCode.STRIKE: N_("strike"),
+        ReasonCode.HOLIDAY: N_("holiday"),
+        ReasonCode.CONGESTION: N_("congestion"),
+        ReasonCode.DIPLOMATIC: N_("diplomatic reasons"),
+        ReasonCode.HOURS: N_("opening hours"),
+        ReasonCode.UNDISCLOSED: N_("reason not disclosed"),
+        ReasonCode.OTHER: N_("other reason"),
+    },
+    ExceptionCode: {
+        ExceptionCode.DIPLOMATS: N_("diplomats"),
+        ExceptionCode.OWN_CITIZENS: N_("citizens of the country that decides"),
+        ExceptionCode.EU_CITIZENS: N_("citizens of the European Union"),
+        ExceptionCode.RESIDENTS: N_("residents"),
+        ExceptionCode.PERMIT_HOLDERS: N_("holders of a permit"),
+        ExceptionCode.HUMANITARIAN: N_("humanitarian cases"),
+        ExceptionCode.EMPTY_VEHICLES: N_("empty vehicles"),
+        ExceptionCode.OTHER: N_("other exceptions"),
+    },
+    Certainty: {
+        Certainty.CONFIRMED: N_("confirmed"),
+        Certainty.REPORTED: N_("reported"),
+        Certainty.UNCONFIRMED: N_("unconfirmed"),
+    },
+    Basis: {
+        Basis.STATED: N_("stated by the source"),
+        Basis.INFERRED: N_("inferred from the source"),
+        Basis.BACKGROUND: N_("background from the public record"),
+    },
+    SourceKind: {
+        SourceKind.ARTICLE: N_("article"),
+        SourceKind.OFFICIAL: N_("official page"),
+        SourceKind.DECREE: N_("decree"),
+        SourceKind.OBSERVATION: N_("observation"),
+        SourceKind.DATASET: N_("data set"),
+    },
+    NoticeKind: {
+        NoticeKind.ANNOUNCEMENT: N_("announcement"),
+        NoticeKind.TRAVEL_ADVICE: N_("travel advice"),
+        NoticeKind.SECURITY_MEASURE: N_("security measure"),
+        NoticeKind.THREAT_ASSESSMENT: N_("threat assessment"),
+        NoticeKind.REACTION: N_("reaction"),
+        NoticeKind.NEGOTIATION: N_("negotiation"),
+        NoticeKind.EXPECTED_IMPACT: N_("expected impact"),
+        NoticeKind.CONTEXT: N_("context"),
+    },
+    GapCode: {
+        GapCode.NOTHING_HOLDS: N_("Nothing says what holds on some lane of these."),
+        GapCode.LOCATION_UNKNOWN: N_("Where these are is not known."),
+        GapCode.OPENING_HOURS: N_("Opening hours are not recorded."),
+        GapCode.WAITING_TIMES: N_("Waiting times are not recorded."),
+        GapCode.OTHER_CROSSINGS: N_("There may be more crossings on this border."),
+    },
 }
-"""What each member of the vocabulary is called."""
+"""What each member of the vocabulary is called: by its kind, since kinds share words."""
 
 DIRECTIONS: Mapping[str, str] = {
     "BY": N_("to Belarus"),
@@ -114,6 +141,10 @@ DIRECTIONS: Mapping[str, str] = {
 """Whole phrases: a country's name has cases, which no data has. The others get an arrow."""
 
 
+_KIN: Mapping[str, tuple[str, ...]] = {"be": ("ru",), "ru": ("be",), "uk": ("ru",)}
+"""Whose readers read which other languages rather than English."""
+
+
 @dataclass(frozen=True, eq=False)
 class Words:
     """A language's way to say each thing."""
@@ -126,7 +157,7 @@ class Words:
 
     def word(self, member: StrEnum) -> str:
         """Name a member of the vocabulary."""
-        return self.say(MESSAGES[member])
+        return self.say(MESSAGES[type(member)][member])
 
     def title_word(self, member: StrEnum) -> str:
         """Name a member of the vocabulary where a sentence begins."""
@@ -148,6 +179,32 @@ class Words:
         """Name a border by its two countries."""
         return " – ".join(self.country(code) for code in border_id.split("-"))
 
+    def crossing(self, names: Iterable[Name]) -> str:
+        """Name a crossing by its two checkpoints, each as the language calls it, if it does."""
+        sides: dict[str, dict[str, str]] = {}
+        for one in names:
+            sides.setdefault(one.side, {}).setdefault(one.lang, one.name)
+        return " – ".join(dict.fromkeys(self.text(found) for found in sides.values()))
+
+    def text(self, by_language: Mapping[str, str]) -> str:
+        """Choose the text in the language, or in the next that its readers know."""
+        return by_language[self.lang(by_language)]
+
+    def lang(self, by_language: Mapping[str, str]) -> str:
+        """Return the language that `text` chooses."""
+        code = self.language.code
+        for one in (code, *_KIN.get(code, ()), ENGLISH):
+            if one in by_language:
+                return one
+        return next(iter(by_language))
+
+    def gap(self, code: GapCode, side: str | None) -> str:
+        """Say what is not covered of a border."""
+        if code is GapCode.SIDE_SILENT:
+            country = self.country(side or "")
+            return self.say(N_("What this side says is not known: %(country)s."), country=country)
+        return self.word(code)
+
     def direction(self, to: str) -> str:
         """Say which country is entered."""
         phrase = DIRECTIONS.get(to)
@@ -156,6 +213,13 @@ class Words:
     def day(self, at: datetime, zone: ZoneInfo) -> str:
         """Return the local date, in short."""
         return format_date(at.astimezone(zone), "medium", locale=self.language.locale)
+
+    def year(self, at: datetime) -> str:
+        return format_skeleton("y", at, locale=self.language.locale)
+
+    def month(self, at: datetime) -> str:
+        """Name a month and its year, in short."""
+        return format_skeleton("yMMM", at, locale=self.language.locale)
 
     def number(self, value: float) -> str:
         """Write a number with the language's own marks."""

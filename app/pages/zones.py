@@ -1,7 +1,7 @@
 """Which zone a side's clocks show: by the table of the time zone database."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -58,3 +58,19 @@ def zone_of(country: str, near: Point | None = None) -> ZoneInfo:
 
     zones = _ZONES.get(country)
     return ZoneInfo(min(zones, key=strangeness).name if zones else "UTC")
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The clocks at a place between two sides."""
+
+    sides: Sequence[str]
+    near: Point | None = None
+
+    @property
+    def zones(self) -> list[ZoneInfo]:
+        """Both sides' zones, in the order of the sides."""
+        return self.zones_of(self.sides)
+
+    def zones_of(self, sides: Iterable[str]) -> list[ZoneInfo]:
+        return [zone_of(side, self.near) for side in sides]

@@ -12,7 +12,7 @@ from app.changes.service import Known, known
 from app.errors import CountryNotFound
 from app.http.caching import Validity
 from app.http.parameters import Knowledge
-from app.notices.reading import notices_in_force
+from app.notices.reading import Asked, notices_in_force
 from app.places.answers import (
     NOTICES_SHOWN,
     BorderLinks,
@@ -47,7 +47,7 @@ async def get_border_status(
     details = await crossing_details(session, [one.details for one in summaries])
     crossings = [listing(one, details[one.id]) for one in summaries]
     notices = await notices_in_force(
-        session, border=border.id, at=instant, asked=asked, limit=NOTICES_SHOWN
+        session, about=Asked(border=border.id), at=instant, asked=asked, limit=NOTICES_SHOWN
     )
     body = BorderOut(
         **dict(border_listed(border.id, border.sides, summaries)),
@@ -55,7 +55,7 @@ async def get_border_status(
         known_at=knowledge.known_at,
         crossings=crossings,
         notices=notices,
-        not_covered=_gaps(border, summaries, crossings),
+        not_covered=gaps(border.sides, summaries, crossings),
     )
     return body, asked
 
@@ -162,8 +162,8 @@ def _newest_evidence(summaries: Sequence[Summary]) -> NewestEvidence | None:
     return NewestEvidence(at=at, crossing=crossing)
 
 
-def _gaps(
-    border: Border, summaries: Sequence[Summary], crossings: Sequence[CrossingListed]
+def gaps(
+    sides: Sequence[str], summaries: Sequence[Summary], crossings: Sequence[CrossingListed]
 ) -> list[Gap]:
     """Return what one might expect to find on this border and does not."""
     silent = [
@@ -173,7 +173,7 @@ def _gaps(
             (one for one in summaries if _is_silent(one, side)),
             side=side,
         )
-        for side in border.sides
+        for side in sides
     ]
     specific = [
         *silent,

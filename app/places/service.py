@@ -136,7 +136,7 @@ async def list_alternatives(
     wanted = Wanted(traffic=traffic, to=to, of_sides=here.sides)
     ranks = await candidates(session, wanted, known_change=asked.change)
     found = [
-        (_reserved(here, one), one)
+        (nearness(here, one), one)
         for start in range(0, len(ranks), _BATCH)
         for _, one in await _summaries(session, ranks[start : start + _BATCH], wanted, asked)
         if one.answer.status is not Status.CLOSED and one.id != crossing_id
@@ -147,7 +147,7 @@ async def list_alternatives(
     return await _shown(session, page, near), asked
 
 
-def _reserved(here: Details, one: Summary) -> Rank:
+def nearness(here: Details, one: Summary) -> Rank:
     """Rank the unknown behind those that let somebody pass, in each the nowhere last."""
     there = one.details.point
     distance = float(_RESERVE)

@@ -141,6 +141,12 @@ async def citations_of(
     return found
 
 
+async def sources_of(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, SourceOut]:
+    """Return sources by id."""
+    rows = await session.scalars(select(Source).where(Source.id.in_(set(ids))))
+    return {row.id: source_out(row) for row in rows}
+
+
 def source_out(row: Source) -> SourceOut:
     return SourceOut.model_validate({name: getattr(row, name) for name in SourceOut.model_fields})
 

@@ -1,0 +1,184 @@
+"""What a page about a crossing is made of, and where from: the board, else the database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.board.board import Board
+from app.changes.service import known
+from app.errors import CrossingNotFound
+from app.http.caching import Validity
+from app.http.parameters import Knowledge
+from app.notices.reading import Asked, notices_in_force
+from app.notices.schemas import NoticeOut
+from app.pages.zones import Clocks
+from app.places.answers import CrossingListed, CrossingNear
+from app.places.details import crossing_details
+from app.places.finding.geography import Point
+from app.places.schemas import CrossingDetails
+from app.places.service import nearness
+from app.places.summaries import listing
+from app.sources.schemas import SourceOut
+from app.sources.service import sources_of
+from app.status.log import events_out, logs_of
+from app.status.reading import validity_of
+from app.status.rule.history import Stretch
+from app.status.rule.resolution import timeline
+from app.status.schemas import EventOut, LaneOut, StatusOut
+from app.status.summaries import Summary, status_out
+from app.vocabulary import Status, Traffic
+
+_NOTICES = 20
+_ALTERNATIVES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A crossing and its whole status; of the present, how long that is good."""
+
+    details: CrossingDetails
+    status: StatusOut
+    instant: datetime
+    """The one asked about."""
+    validity: Validity
+
+    @property
+    def clocks(self) -> Clocks:
+        """Both sides' clocks, those of the side that is named first coming first."""
+        place = self.details.location
+        near = None if place is None else Point(place.lat, place.lon)
+        return Clocks(list(dict.fromkeys(one.side for one in self.details.names)), near)
+
+    @property
+    def groups(self) -> list["Group"]:
+        """The lanes, those together of which the same is so."""
+        events = {event.id: event for event in self.status.decided_by}
+        alike: dict[tuple[object, ...], list[LaneOut]] = {}
+        for lane in self.status.lanes:
+            key = (lane.status, lane.last_known, lane.stale, lane.overdue, lane.decided_by)
+            alike.setdefault(key, []).append(lane)
+        return [
+            Group(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
+            for lanes in alike.values()
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lanes of which the same is so, and the event that decides them all."""
+
+    lanes: Sequence[LaneOut]
+    event: EventOut | None
+
+    @property
+    def status(self) -> Status:
+        return self.lanes[0].status
+
+    @property
+    def last_known(self) -> Status | None:
+        return self.lanes[0].last_known
+
+    @property
+    def scopes(self) -> list[tuple[list[Traffic], list[str]]]:
+        """Traffic with the countries that it enters, as few of them as say it all."""
+        directions: dict[Traffic, list[str]] = {}
+        for lane in self.lanes:
+            directions.setdefault(lane.traffic, []).append(lane.to)
+        found: dict[tuple[str, ...], list[Traffic]] = {}
+        for traffic, to in directions.items():
+            found.setdefault(tuple(to), []).append(traffic)
+        return [(traffic, list(to)) for to, traffic in found.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the database alone has: the timeline, the log and its sources, notices in force."""
+
+    stretches: Sequence[Stretch]
+    events: Sequence[EventOut]
+    """Without retractions, which tell of others; what begins last comes first."""
+    notices: Sequence[NoticeOut]
+    sources: Mapping[UUID, SourceOut]
+
+
+def present(board: Board, crossing_id: str) -> Answer | None:
+    """Return the board's answer, None if it knows no such crossing, or not yet."""
+    entry = board.entry(crossing_id) if board.is_loaded else None
+    view = None if entry is None else entry.view(board.moment())
+    if view is None:
+        return None
+    status = status_out(view.summary, view.present.events)
+    return Answer(view.present.place.told, status, view.moment.now, view.validity)
+
+
+async def look_up(
+    session: AsyncSession, *, crossing_id: str, at: datetime | None, knowledge: Knowledge
+) -> tuple[Answer, Record]:
+    """Return the answer for an instant, as known, and its record. Raises CrossingNotFound."""
+    asked = await known(session, knowledge)
+    log = (await logs_of(session, [crossing_id], known_change=asked.change)).get(crossing_id)
+    if log is None:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    summary = Summary.of(log, at or asked.now)
+    events = await events_out(session, log.rows, known_change=asked.change)
+    by_id = {event.id: event for event in events}
+    details = (await crossing_details(session, [log.details]))[crossing_id]
+    notices = await notices_in_force(
+        session,
+        about=Asked(crossing=crossing_id),
+        at=summary.instant,
+        asked=asked,
+        limit=_NOTICES,
+    )
+    cited = [one.source for event in events for one in event.citations]
+    cited += [one.source for notice in notices for one in notice.citations]
+    cited += [one.source for one in details.citations]
+    record = Record(
+        stretches=timeline(log.history()),
+        events=sorted(
+            (event for event in events if event.retracts is None), key=_begins, reverse=True
+        ),
+        notices=notices,
+        sources=await sources_of(session, cited),
+    )
+    status = status_out(summary, by_id, at=at, known_at=knowledge.known_at)
+    validity = await validity_of(session, [summary])
+    return Answer(details, status, summary.instant, validity), record
+
+
+def alternatives(board: Board, crossing_id: str) -> list[CrossingListed]:
+    """Return the nearest other crossings of either country that are not closed, known ones first.
+
+    The distance is given where both places are known.
+    """
+    entry = board.entry(crossing_id)
+    if entry is None:
+        return []
+    here = entry.present.place.details
+    moment = board.moment()
+    others = sorted(
+        (
+            (nearness(here, view.summary), view)
+            for view in board.views_of_countries(here.sides, moment)
+            if view.summary.answer.status is not Status.CLOSED and view.summary.id != here.id
+        ),
+        key=lambda pair: pair[0],
+    )
+    found: list[CrossingListed] = []
+    for _, view in others[:_ALTERNATIVES]:
+        listed = listing(view.summary, view.present.place.told)
+        there = view.present.place.details.point
+        if here.point is not None and there is not None:
+            distance = here.point.distance_km(there)
+            listed = CrossingNear(**dict(listed), distance_km=distance)
+        found.append(listed)
+    return found
+
+
+def _begins(event: EventOut) -> datetime:
+    """Return when what an event says begins, or was checked."""
+    begins = event.effective.from_ if event.effective else event.confirmed_at
+    return begins or event.recorded_at

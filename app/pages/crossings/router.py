@@ -1,0 +1,86 @@
+"""HTTP of the pages about one crossing."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from app.changes.history import AskedOpening, Opening
+from app.http.bodies import CrossingId
+from app.http.parameters import AskedKnowledge, At, Knowledge
+from app.http.problems import unless_out
+from app.pages.crossings.answers import Answer, Record, alternatives, look_up, present
+from app.pages.crossings.badge import Badge
+from app.pages.crossings.band import Band, Zoom, band, window
+from app.pages.rendering import AskedReader, page
+
+router = APIRouter()
+
+
+@router.get("/crossings/{crossing_id}")
+async def crossing(
+    reader: AskedReader,
+    opening: AskedOpening,
+    crossing_id: Annotated[CrossingId, Path()],
+    knowledge: AskedKnowledge,
+    at: At = None,
+    zoom: Annotated[Zoom, Query()] = Zoom.ALL,
+) -> Response:
+    """Answer in one glance whether it is open, and show how that came about.
+
+    Without the database, the present still comes from the board.
+    """
+    is_present = at is None and knowledge == Knowledge()
+    answer = present(reader.board, crossing_id) if is_present else None
+    looking = _look_up(opening, crossing_id, at, knowledge)
+    record: Record | None
+    if answer is None:
+        answer, record = await looking
+    else:
+        found = await unless_out(looking)
+        record = None if found is None else found[1]
+    return page(
+        reader,
+        "crossing.html",
+        validity=answer.validity if is_present else None,
+        answer=answer,
+        clocks=answer.clocks,
+        record=record,
+        band=None if record is None else _drawn(record, answer, zoom),
+        zoom=zoom,
+        is_present=is_present,
+        at=at,
+        knowledge=knowledge,
+        alternatives=alternatives(reader.board, crossing_id) if is_present else [],
+    )
+
+
+@router.get("/badges/{crossing_id}.svg")
+async def badge(
+    reader: AskedReader, opening: AskedOpening, crossing_id: Annotated[CrossingId, Path()]
+) -> Response:
+    """Give the present status as an image for other sites: kept for as long as a status is."""
+    answer = present(reader.board, crossing_id)
+    if answer is None:
+        answer, _ = await _look_up(opening, crossing_id, None, Knowledge())
+    status = answer.status.status
+    name = reader.words.crossing(answer.details.names)
+    shown = Badge(name, status, reader.words.word(status))
+    response = page(reader, "badge.svg", validity=answer.validity, badge=shown)
+    response.headers["Content-Type"] = "image/svg+xml"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+async def _look_up(
+    opening: Opening, crossing_id: str, at: datetime | None, knowledge: Knowledge
+) -> tuple[Answer, Record]:
+    async with opening.either(at, knowledge) as session:
+        return await look_up(session, crossing_id=crossing_id, at=at, knowledge=knowledge)
+
+
+def _drawn(record: Record, answer: Answer, zoom: Zoom) -> Band:
+    start, end = window(record.stretches, zoom, answer.instant)
+    return band(
+        record.stretches, start=start, end=end, at=answer.instant, zone=answer.clocks.zones[0]
+    )
