@@ -18,6 +18,7 @@ from app.places.schemas import Name
 from app.vocabulary import (
     Basis,
     Certainty,
+    DeclaredStatus,
     ExceptionCode,
     GapCode,
     Mode,
@@ -41,6 +42,11 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         Status.RESTRICTED: N_("restricted"),
         Status.CLOSED: N_("closed"),
         Status.UNKNOWN: N_("unknown"),
+    },
+    DeclaredStatus: {
+        DeclaredStatus.OPEN: N_("open"),
+        DeclaredStatus.RESTRICTED: N_("restricted"),
+        DeclaredStatus.CLOSED: N_("closed"),
     },
     Traffic: {
         Traffic.PEDESTRIAN: N_("pedestrians"),
@@ -115,6 +121,7 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
     },
     GapCode: {
         GapCode.NOTHING_HOLDS: N_("Nothing says what holds on some lane of these."),
+        GapCode.EVIDENCE_OLD: N_("Some lane of these was not confirmed for long."),
         GapCode.LOCATION_UNKNOWN: N_("Where these are is not known."),
         GapCode.OPENING_HOURS: N_("Opening hours are not recorded."),
         GapCode.WAITING_TIMES: N_("Waiting times are not recorded."),
