@@ -28,6 +28,7 @@ from app.http.docs import router as docs
 from app.http.parameters import refuse_unknown
 from app.http.root import router as root
 from app.notices.router import incidents_router, notices_router
+from app.pages.kept import Kept
 from app.pages.problems import tell
 from app.pages.router import router as pages
 from app.places.router import borders, countries
@@ -127,6 +128,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
         redirect_slashes=False,
     )
     problems.install(app, tell)
+    app.state.kept = Kept()
     app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
     for feature in FEATURES:

@@ -71,6 +71,7 @@ def test_services_know_nothing_of_http(path: Path) -> None:
             "app.board.front",
             "app.changes.history",
             "app.changes.stream.",
+            "app.pages.kept",
             "app.pages.problems",
             "app.pages.rendering",
         )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -86,6 +86,12 @@ class Reader:
 AskedReader = Annotated[Reader, Depends(Reader)]
 
 
+class Page(HTMLResponse):
+    """A page, and when it next differs by itself, in the database's seconds of 1970."""
+
+    due = math.inf
+
+
 def page(
     reader: Reader,
     template: str,
@@ -93,13 +99,13 @@ def page(
     status: int = 200,
     validity: Validity | None = None,
     **values: object,
-) -> Response:
+) -> Page:
     """Render a template of ``templates/``. With a validity it is about the present, by the board.
 
     Templates know the reader as ``reader``, the vocabulary by `Words` as ``words``.
     """
     body = render(reader.language, template, reader=reader, **values)
-    response = HTMLResponse(body, status, HEADERS)
+    response = Page(body, status, HEADERS)
     response.headers["Content-Language"] = reader.language.code
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"
@@ -113,12 +119,13 @@ def render(language: Language, template: str, **values: object) -> str:
     return _environment(language).get_template(template).render(**values)
 
 
-def _tell_present(response: Response, board: Board, validity: Validity) -> None:
+def _tell_present(response: Page, board: Board, validity: Validity) -> None:
     """Say how long a page that the board answers is good, as the API says it."""
-    due = math.inf
     if validity.due is not None:
-        due = validity.due.timestamp() - board.watch.now()
-    response.headers["Cache-Control"] = cache_control(due, board.max_age - board.age)
+        response.due = validity.due.timestamp()
+    response.headers["Cache-Control"] = cache_control(
+        response.due - board.watch.now(), board.max_age - board.age
+    )
     response.headers["Change-Number"] = str(board.change)
     response.headers["Knowledge-Age"] = str(max(0, int(board.age)))
     if validity.modified is not None:

@@ -10,12 +10,14 @@ from app.http.bodies import BorderId
 from app.http.parameters import AskedKnowledge, At, Knowledge
 from app.http.problems import unless_out
 from app.pages.borders.answers import Answer, look_up, present
+from app.pages.kept import kept
 from app.pages.rendering import AskedReader, page
 
 router = APIRouter()
 
 
 @router.get("/borders/{border_id}")
+@kept
 async def border(
     reader: AskedReader,
     opening: AskedOpening,

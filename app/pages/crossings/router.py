@@ -12,12 +12,14 @@ from app.http.problems import unless_out
 from app.pages.crossings.answers import Answer, Record, alternatives, look_up, present
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
+from app.pages.kept import kept
 from app.pages.rendering import AskedReader, page
 
 router = APIRouter()
 
 
 @router.get("/crossings/{crossing_id}")
+@kept
 async def crossing(
     reader: AskedReader,
     opening: AskedOpening,
@@ -56,6 +58,7 @@ async def crossing(
 
 
 @router.get("/badges/{crossing_id}.svg")
+@kept
 async def badge(
     reader: AskedReader, opening: AskedOpening, crossing_id: Annotated[CrossingId, Path()]
 ) -> Response:
