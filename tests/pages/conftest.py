@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -12,7 +12,9 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from app.embedded import Server
-from tests.conftest import SEEDED, clone
+from tests.api import Json
+from tests.commands import BIN, environment, run
+from tests.conftest import SEEDED, Database, clone
 from tests.servers import Service, service
 
 CHROMIUM = shutil.which("chromium")
@@ -25,7 +27,8 @@ ARGUMENTS = (
     "--no-first-run",
 )
 SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1280, 800), "wall": (1920, 1080)}
-SCHEMES = ("light", "dark")
+VIEWS = (("phone", "light"), ("desk", "dark"))
+"""Both schemes and both layouts: axe takes seconds."""
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -59,6 +62,14 @@ class Look:
         found = Axe().run(self.page, options=WCAG).response["violations"]
         return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']]}" for one in found]
 
+    def assert_presentable(self) -> None:
+        """See that it is accessible, fits windows of every size, and went without complaint."""
+        assert self.violations() == []
+        for width, height in SIZES.values():
+            self.page.set_viewport_size({"width": width, "height": height})
+            assert self.overflow() == 0, width
+        assert self.complaints == []
+
     def overflow(self) -> int:
         """Return how many pixels of the page lie beyond the right edge of the window."""
         width: int = self.page.evaluate(
@@ -74,19 +85,50 @@ class Look:
         self.requests.append(request.url)
 
 
+def freshness(answer: httpx2.Response) -> list[str]:
+    """Return for how long caches may keep an answer; not for how long in an outage."""
+    return answer.headers["cache-control"].split(", ")[:3]
+
+
 LookAt = Callable[..., Look]
 Get = Callable[..., httpx2.Response]
+Post = Callable[[str, Mapping[str, object]], Json]
 
 
 @pytest.fixture(scope="module")
-def served(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service as a process, on a seeded database of the module's own."""
+def database(postgres: Server) -> Iterator[Database]:
+    """A seeded database that a module's tests share."""
+    with clone(postgres, SEEDED) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service as a process."""
     log = tmp_path_factory.mktemp("pages") / "serve.log"
-    with (
-        clone(postgres, SEEDED) as database,
-        service(log, database_url=database.url) as running,
-    ):
+    with service(log, database_url=database.url) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def post(database: Database, served: Service) -> Post:
+    """Write to the service with a key of every scope; what was written is on the board."""
+    command = ("crossings", "keys", "create", "reporter", "--scope", "events:write")
+    created = run(BIN / command[0], *command[1:], env=environment(database))
+    assert created.code == 0, created.complained
+
+    def write(path: str, body: Mapping[str, object]) -> Json:
+        answer = httpx2.post(
+            served.url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {created.told.strip()}"},
+            trust_env=False,
+        )
+        assert answer.status_code == 201, answer.text
+        told: Json = answer.json()
+        return told
+
+    return write
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,15 @@
 import pytest
 
 from app.pages.languages import LANGUAGES
-from tests.pages.conftest import SCHEMES, SIZES, Get, LookAt
+from tests.pages.conftest import VIEWS, Get, LookAt
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("size", "scheme"), VIEWS)
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None:
     window = look(size, scheme)
     window.open("/about")
 
-    assert window.violations() == []
-    assert window.overflow() == 0
-    assert window.complaints == []
+    window.assert_presentable()
 
 
 def test_it_is_in_the_language_that_the_browser_prefers(look: LookAt) -> None:

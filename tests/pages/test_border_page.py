@@ -1,0 +1,64 @@
+"""`/borders/{id}`: its crossings with their statuses, what else holds, what is not covered."""
+
+import pytest
+
+from tests.api import SUMSKAS
+from tests.pages.conftest import VIEWS, Get, LookAt
+
+
+@pytest.mark.parametrize(("size", "scheme"), VIEWS)
+def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None:
+    window = look(size, scheme)
+    window.open("/borders/BY-LT")
+
+    window.assert_presentable()
+
+
+def test_it_counts_and_lists_as_the_api_does(look: LookAt, get: Get) -> None:
+    border = get("/v1/borders/BY-LT").json()
+    page = look().open("/borders/BY-LT")
+
+    assert page.locator("h1").inner_text() == "Belarus – Lithuania"
+    assert page.locator(".counts strong").all_inner_texts() == [
+        str(border["counts"][status]) for status in ("open", "restricted", "closed", "unknown")
+    ]
+    links = page.locator(".crossings a").all()
+    assert [link.get_attribute("href") for link in links] == [
+        f"/crossings/{one['id']}" for one in border["crossings"]
+    ]
+
+
+def test_it_has_the_notices_with_their_sources_and_basis(look: LookAt, get: Get) -> None:
+    notices = get("/v1/borders/BY-LT").json()["notices"]
+    page = look().open("/borders/BY-LT")
+
+    assert notices
+    assert page.locator("section:has(#notices) .event").count() == len(notices)
+    assert page.locator("section:has(#notices) .event:not(:has(.basis))").count() == 0
+
+
+def test_it_says_what_it_does_not_cover(look: LookAt) -> None:
+    gaps = look().open("/borders/BY-LT").locator("section:has(#gaps)").inner_text()
+
+    assert "What this side says is not known: Belarus." in gaps
+    assert "Opening hours are not recorded." in gaps
+
+
+def test_either_order_of_the_countries_leads_there(get: Get) -> None:
+    assert get("/borders/LT-BY").status_code == 200
+
+
+def test_a_link_from_its_past_leads_to_the_same_past(look: LookAt) -> None:
+    page = look().open("/borders/BY-LT?at=2023-08-17T00:00:00Z&lang=en")
+    assert page.locator("body").get_attribute("class") == "past"
+    page.get_by_role("link", name="Šumskas").first.click()
+
+    assert page.url.endswith(f"/crossings/{SUMSKAS}?lang=en&at=2023-08-17T00%3A00%3A00Z")
+    assert page.locator("body").get_attribute("class") == "past"
+
+
+def test_a_border_that_there_is_not_is_told_as_a_page(get: Get) -> None:
+    page = get("/borders/FI-NO")
+
+    assert page.status_code == 404
+    assert "<h1>There is no such border</h1>" in page.text

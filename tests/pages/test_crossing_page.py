@@ -1,0 +1,269 @@
+"""`/crossings/{id}`: the answer in one glance, and how it came about."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, citation, decision
+from tests.pages.conftest import SIZES, VIEWS, Get, LookAt, Post, freshness
+
+LAVORISKES = "lavoriskes-katlouka"
+RAIGARDAS = "raigardas-pryvalka"
+PAST = "at=2023-08-17T00:00:00Z&known_change=400"
+
+
+def soon(**ago: float) -> str:
+    return (datetime.now(UTC) - timedelta(**ago)).isoformat()
+
+
+@pytest.mark.parametrize("path", [f"/crossings/{MEDININKAI}", f"/crossings/{SUMSKAS}?{PAST}"])
+@pytest.mark.parametrize(("size", "scheme"), VIEWS)
+def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str, path: str) -> None:
+    window = look(size, scheme)
+    window.open(path)
+
+    window.assert_presentable()
+
+
+def test_the_answer_is_there_at_a_glance(look: LookAt) -> None:
+    """On a phone, without scrolling: what, for whom, since when, until when, who, how old."""
+    page = look("phone").open(f"/crossings/{SUMSKAS}")
+    answer = page.get_by_role("region", name="Status")
+    box = answer.bounding_box()
+
+    assert box is not None
+    assert box["y"] + box["height"] < SIZES["phone"][1]
+    for told in (
+        "Closed",
+        "all traffic, both ways",
+        "18 Aug 2023, 00:00 (Vilnius, Minsk)",
+        "further notice",
+        "Lithuania",
+        "security",
+        "Nobody has confirmed it for long. It may have changed.",
+    ):
+        assert told in answer.inner_text()
+
+
+def test_times_are_local_and_the_rest_of_the_world_sees_utc(look: LookAt) -> None:
+    page = look().open(f"/crossings/{SUMSKAS}")
+    since = page.locator(".answer time").first
+
+    assert since.get_attribute("title") == "2023-08-17 21:00 UTC"
+    assert since.get_attribute("datetime") == "2023-08-17T21:00:00Z"
+
+
+def test_what_was_last_known_is_not_taken_for_what_is(look: LookAt) -> None:
+    page = look().open(f"/crossings/{MEDININKAI}")
+
+    assert page.locator(".verdict").inner_text().strip() == "Unknown"
+    assert "Last known: restricted." in page.locator(".answer").inner_text()
+
+
+def test_lanes_that_differ_are_told_apart(look: LookAt) -> None:
+    page = look().open(f"/crossings/{MEDININKAI}")
+    table = page.locator("table.lanes")
+    groups = page.locator(".groups > li").all_inner_texts()
+
+    assert table.locator("thead th").all_inner_texts() == [
+        "Traffic",
+        "to Belarus",
+        "to Lithuania",
+    ]
+    assert table.locator("tbody th").all_inner_texts() == [
+        "pedestrians",
+        "bicycles",
+        "motorcycles",
+        "cars",
+        "buses",
+        "trucks",
+    ]
+    assert any("Closed" in one and "pedestrians and bicycles, both ways" in one for one in groups)
+
+
+def test_the_basis_is_shown_with_the_facts(look: LookAt) -> None:
+    """What a source states, what follows from it, what is background: never blurred."""
+    page = look().open(f"/crossings/{SUMSKAS}")
+    page.get_by_role("link", name="Lithuania", exact=True).click()
+    event = page.locator(".event:target")
+    event.locator("summary").click()
+    cited = event.locator(".citations li").all_inner_texts()
+
+    assert "stated by the source" in page.locator(".answer").inner_text()
+    assert len(cited) == 12
+    assert any("paragraph 1, sentence 1" in one and "stated by the source" in one for one in cited)
+    assert all("stated" in one or "background" in one for one in cited)
+
+
+def test_the_timeline_is_drawn_and_every_event_listed(look: LookAt, get: Get) -> None:
+    window = look()
+    page = window.open(f"/crossings/{SUMSKAS}")
+    log = get(f"/v1/crossings/{SUMSKAS}/events").json()["items"]
+    whole = page.locator("svg.row-whole")
+
+    assert whole.locator("rect.fill-closed").count() == 1
+    assert "18 Aug 2023 closed" in (whole.get_attribute("aria-label") or "")
+    assert page.locator("ol.events > li").count() == len(log)
+    assert page.locator("ol.events > li .basis").count() >= len(log)
+
+
+def test_less_of_the_timeline_can_be_looked_at_by_links_alone(look: LookAt) -> None:
+    page = look(script=False).open(f"/crossings/{MEDININKAI}?lang=en")
+    page.get_by_role("link", name="3 months").click()
+
+    assert page.url.endswith(f"/crossings/{MEDININKAI}?lang=en&zoom=3m#history")
+    assert page.locator("svg.row-whole rect").count() == 1
+    assert page.locator('.zoom [aria-current="true"]').inner_text() == "3 months"
+
+
+def test_it_says_where_else_one_might_cross(look: LookAt, get: Get) -> None:
+    """As the API says it: none that is closed, those known to be passable first."""
+    page = look().open(f"/crossings/{SUMSKAS}")
+    links = page.locator("section:has(#alternatives) li a")
+    offered = [link.get_attribute("href") for link in links.all()]
+    found = get(f"/v1/crossings/{SUMSKAS}/alternatives?limit=5").json()["items"]
+
+    assert offered == [f"/crossings/{one['id']}" for one in found]
+    assert page.locator("section:has(#alternatives) .mark-closed").count() == 0
+
+
+def test_the_past_is_plainly_marked(look: LookAt) -> None:
+    page = look().open(f"/crossings/{SUMSKAS}?{PAST}&lang=lt")
+
+    assert "ne dabartis" in page.title()
+    assert page.get_by_role("note").first.inner_text().startswith("Tai ne dabartis.")
+    assert page.locator("body").get_attribute("class") == "past"
+    assert page.locator(".verdict").inner_text().strip() == "Ribojama"
+    assert page.locator("#follow").count() == 0
+    page.get_by_role("link", name="Rodyti dabartį").click()
+    assert page.url.endswith(f"/crossings/{SUMSKAS}?lang=lt")
+    assert page.locator(".verdict").inner_text().strip() == "Uždaryta"
+
+
+def test_a_change_of_language_keeps_the_address(look: LookAt) -> None:
+    page = look().open(f"/crossings/{SUMSKAS}?{PAST}&zoom=1y")
+    page.get_by_title("беларуская").click()
+
+    assert page.url.endswith(f"/crossings/{SUMSKAS}?{PAST.replace(':', '%3A')}&zoom=1y&lang=be")
+    assert page.locator("h1").inner_text() == "Шумскас – Лоша"
+
+
+def test_it_can_be_followed_and_its_code_copied(look: LookAt) -> None:
+    window = look()
+    window.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = window.open(f"/crossings/{SUMSKAS}")
+    page.get_by_role("button", name="Copy").first.click()
+    page.get_by_role("button", name="Copied").wait_for()
+
+    assert page.evaluate("navigator.clipboard.readText()") == (
+        f"curl -s {window.service.url}/v1/crossings/{SUMSKAS}/status"
+    )
+    feeds = [f"/feeds/crossings/{SUMSKAS}.atom", f"/feeds/crossings/{SUMSKAS}.ics"]
+    assert [
+        page.get_by_role("link", name=name).get_attribute("href") for name in ("News", "Calendar")
+    ] == feeds
+
+
+def test_a_shared_link_shows_the_status(get: Get) -> None:
+    body = get(f"/crossings/{SUMSKAS}").text
+
+    assert '<meta property="og:title" content="Šumskas – Losha: closed">' in body
+    assert (
+        '<meta property="og:description" content="Belarus – Lithuania.'
+        ' Closed, since 18 Aug 2023.">' in body
+    )
+    assert '<link rel="icon" type="image/svg+xml" href="/favicon/closed.svg">' in body
+
+
+def test_programs_find_the_api_and_the_feeds(get: Get) -> None:
+    body = get(f"/crossings/{SUMSKAS}").text
+
+    for kind in ("application/json", "application/atom+xml", "text/calendar"):
+        assert f'<link rel="alternate" type="{kind}" href="' in body
+
+
+def test_it_is_cached_like_a_status(get: Get) -> None:
+    page = get(f"/crossings/{SUMSKAS}?lang=en")
+    status = get(f"/v1/crossings/{SUMSKAS}/status")
+
+    for name in ("change-number", "last-modified"):
+        assert page.headers[name] == status.headers[name]
+    assert freshness(page) == freshness(status)
+    assert get(f"/crossings/{SUMSKAS}?lang=en", If_None_Match=page.headers["etag"]).status_code == (
+        304
+    )
+
+
+def test_a_page_about_the_past_is_not_told_to_be_the_present(get: Get) -> None:
+    headers = get(f"/crossings/{SUMSKAS}?{PAST}").headers
+
+    assert headers["cache-control"] == "public, no-cache"
+    assert "change-number" not in headers
+
+
+def test_what_is_recorded_is_on_the_page_at_once(get: Get, post: Post) -> None:
+    """Although pages are kept for a second."""
+    before = get(f"/crossings/{TVERECIUS}?lang=en").text
+    change = post("/v1/events", decision(crossings=[TVERECIUS], status="open"))["change"]
+    after = get(f"/crossings/{TVERECIUS}?lang=en", At_Least_Change=str(change)).text
+
+    assert "<title>Tverečius – Vidzy: closed" in before
+    assert "<title>Tverečius – Vidzy: open" in after
+
+
+def test_an_end_that_passed_is_told_as_no_end(get: Get, post: Post) -> None:
+    end = {"effective": {"from": soon(days=3)}, "expected_until": soon(days=1)}
+    change = post("/v1/events", decision(crossings=[LAVORISKES], **end))["change"]
+    body = get(f"/crossings/{LAVORISKES}", At_Least_Change=str(change)).text
+
+    assert "The announced end has passed, and nobody has said that it is over:" in body
+
+
+def test_what_is_only_said_stands_beside_what_is_decided(look: LookAt, post: Post) -> None:
+    """Whatever its words: they come as text, never as part of the page."""
+    window = look()
+    hostile = "<script>document.title = 'gone'</script><img src=x onerror=alert(1)>"
+    rumour = decision(
+        crossings=[RAIGARDAS],
+        status="open",
+        certainty="unconfirmed",
+        reason={"code": "other", "text": hostile},
+        citations=[citation(source={"title": hostile}, locator=hostile)],
+    )
+    post("/v1/events", rumour)
+    page = window.open(f"/crossings/{RAIGARDAS}")
+
+    assert page.locator(".verdict").inner_text().strip() == "Closed"
+    also = page.locator("section:has(#also)").inner_text()
+    assert "Open" in also
+    assert "unconfirmed" in also
+    assert hostile in (page.locator("ol.events").text_content() or "")
+    assert page.title().startswith("Raigardas")
+    assert window.complaints == []
+    assert window.violations() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "heading"),
+    [
+        ("/crossings/nowhere", 404, "There is no such crossing"),
+        (
+            f"/crossings/{SUMSKAS}?at=yesterday",
+            422,
+            "The address asks for something that cannot be",
+        ),
+        (
+            f"/crossings/{SUMSKAS}?known_at=2099-01-01T00:00:00Z",
+            422,
+            "The address asks for something that cannot be",
+        ),
+    ],
+)
+def test_what_cannot_be_shown_is_told_as_a_page(
+    get: Get, path: str, status: int, heading: str
+) -> None:
+    page = get(path)
+
+    assert page.status_code == status
+    assert f"<h1>{heading}</h1>" in page.text
+    assert page.headers["cache-control"] == "no-store"
