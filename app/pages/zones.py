@@ -48,7 +48,11 @@ _ZONES: Mapping[str, list[_Zone]] = _load()
 
 @lru_cache(maxsize=10_000)
 def zone_of(country: str, near: Point | None = None) -> ZoneInfo:
-    """Return a country's zone, of several the one of the place next to ``near``; UTC without."""
+    """Return a country's zone, UTC if it has none.
+
+    Of several it is the one whose chief place lies next to ``near``: a border far from any of
+    them, as between Latvia and Russia, may get its neighbour's.
+    """
 
     def strangeness(zone: _Zone) -> tuple[int, float]:
         # To tell neighbouring zones apart, degrees do.

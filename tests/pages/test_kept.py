@@ -1,0 +1,137 @@
+"""Pages are made once for all who ask the same within a second."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from fastapi import Request
+
+from app.board.board import Board
+from app.database.watch import Watch
+from app.errors import CrossingNotFound
+from app.pages.kept import MOST, SECONDS, Kept
+from app.pages.rendering import Page, Reader
+
+
+class Clock(Watch):
+    """A watch whose time a test sets."""
+
+    time = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+class Press:
+    """Makes pages, and counts them."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.board = Board(self.clock, max_age=900)
+        self.board.change = 7
+        self.kept = Kept()
+        self.made = 0
+
+    def reader(self, query: str = "") -> Reader:
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/about",
+            "query_string": query.encode(),
+            "headers": [],
+            "server": ("crossings.test", 80),
+            "app": SimpleNamespace(state=SimpleNamespace(board=self.board)),
+        }
+        return Reader(Request(scope))
+
+    async def ask(self, query: str = "", *, due: float | None = None) -> Page:
+        async def make() -> Page:
+            self.made += 1
+            made = self.made
+            await asyncio.sleep(0)
+            page = Page(f"page {made}")
+            if due is not None:
+                page.due = due
+            return page
+
+        return cast("Page", await self.kept.give(self.reader(query), make))
+
+
+@pytest.fixture
+async def press() -> Press:
+    return Press()
+
+
+async def test_those_who_ask_at_once_wait_for_one_page(press: Press) -> None:
+    pages = await asyncio.gather(*(press.ask() for _ in range(50)))
+
+    assert press.made == 1
+    assert {page.body for page in pages} == {b"page 1"}
+
+
+async def test_each_answer_has_headers_of_its_own(press: Press) -> None:
+    """On its way out more are added."""
+    first = await press.ask()
+    first.headers["ETag"] = '"mine"'
+
+    assert "etag" not in (await press.ask()).headers
+
+
+async def test_after_a_second_it_is_made_anew(press: Press) -> None:
+    await press.ask()
+    press.clock.time += SECONDS
+
+    assert (await press.ask()).body == b"page 2"
+
+
+async def test_the_next_change_makes_it_anew(press: Press) -> None:
+    await press.ask()
+    press.board.change += 1
+
+    assert (await press.ask()).body == b"page 2"
+
+
+async def test_what_comes_due_makes_it_anew(press: Press) -> None:
+    await press.ask(due=press.clock.time + SECONDS / 2)
+    press.clock.time += SECONDS / 2
+
+    assert (await press.ask()).body == b"page 2"
+
+
+async def test_another_question_has_another_page(press: Press) -> None:
+    assert (await press.ask()).body != (await press.ask("lang=lt")).body
+
+
+async def test_a_board_that_knows_nothing_keeps_nothing(press: Press) -> None:
+    press.board.change = -1
+    await press.ask()
+    await press.ask()
+
+    assert press.made == 2
+
+
+async def test_who_goes_away_does_not_take_the_page_along(press: Press) -> None:
+    first = asyncio.create_task(press.ask())
+    second = asyncio.create_task(press.ask())
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert (await second).body == b"page 1"
+
+
+async def test_a_problem_is_not_kept(press: Press) -> None:
+    async def fail() -> Page:
+        raise CrossingNotFound("There is none.")
+
+    with pytest.raises(CrossingNotFound):
+        await press.kept.give(press.reader(), fail)
+
+    assert (await press.ask()).body == b"page 1"
+
+
+async def test_only_so_many_are_kept(press: Press) -> None:
+    for number in range(MOST + 10):
+        await press.ask(f"q={number}")
+
+    assert len(press.kept._pages) == MOST
