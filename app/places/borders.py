@@ -24,7 +24,7 @@ from app.places.answers import (
     NewestEvidence,
 )
 from app.places.details import crossing_details, get_border
-from app.places.models import Border, Country, Crossing
+from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.places.summaries import listing
 from app.status.log import logs_of
 from app.status.reading import validity_of
@@ -61,20 +61,34 @@ async def get_border_status(
 
 
 async def list_borders(
-    session: AsyncSession, *, country: str | None, after: str | None, limit: int
+    session: AsyncSession,
+    *,
+    at: datetime | None,
+    knowledge: Knowledge,
+    country: str | None,
+    after: str | None,
+    limit: int,
 ) -> tuple[list[BorderListed], Known, Validity]:
-    """Return borders with their counts by status now, by id, from the one after ``after``.
+    """Return borders with their counts by status, by id, from the one after ``after``.
 
-    The validity is of all but the last of ``limit``.
+    Now, or as they were ``at``. The validity is of all but the last of ``limit``.
     """
-    asked = await known(session, Knowledge())
-    rows = select(Border).order_by(Border.id).limit(limit)
+    asked = await known(session, knowledge)
+    placed = select(Crossing.border_id).join(
+        CrossingVersion, CrossingVersion.crossing_id == Crossing.id
+    )
+    rows = (
+        select(Border)
+        .where(Border.id.in_(placed.where(CrossingVersion.change <= asked.change)))
+        .order_by(Border.id)
+        .limit(limit)
+    )
     if country is not None:
         rows = rows.where(or_(Border.first == country, Border.second == country))
     if after is not None:
         rows = rows.where(Border.id > after)
     borders = (await session.scalars(rows)).all()
-    summaries = await _summaries(session, borders, asked, asked.now)
+    summaries = await _summaries(session, borders, asked, at or asked.now)
     listed = [border_listed(one.id, one.sides, summaries[one.id]) for one in borders]
     shown = [one for border in borders[: limit - 1] for one in summaries[border.id]]
     return listed, asked, await validity_of(session, shown)

@@ -1,5 +1,6 @@
 """HTTP of crossings and borders."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
@@ -7,10 +8,11 @@ from fastapi import Depends, Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS, Writer, writes
 from app.changes.history import AskedOpening
+from app.changes.service import Known
 from app.database.sessions import Session
 from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
 from app.http.bodies import BorderId, CountryCode, CrossingId
-from app.http.caching import AskedEnvelope
+from app.http.caching import AskedEnvelope, Envelope
 from app.http.paging import AskedTurn, Page, Turn, border_code, country_code
 from app.http.parameters import AskedKnowledge, At, Knowledge
 from app.http.problems import preview, responses
@@ -105,33 +107,40 @@ def _wanted(
 
 @router.get("/crossings", summary="List crossings with their status", responses=responses())
 async def list_crossings(
-    session: Session,
+    opening: AskedOpening,
     envelope: AskedEnvelope,
     turn: AskedTurn,
     wanted: Annotated[Wanted, Depends(_wanted)],
-    status: Annotated[Status | None, Query(description="Only of this status now.")] = None,
+    knowledge: AskedKnowledge,
+    at: At = None,
+    status: Annotated[Status | None, Query(description="Only of this status then.")] = None,
     order: Annotated[
         CrossingOrder | None,
         Query(description="`evidence`: the longest unconfirmed first.", examples=["evidence"]),
     ] = None,
 ) -> Page[CrossingNear | CrossingListed]:
-    """List crossings with their status now: by id, or the nearest or best match first.
+    """List crossings with their status now or at an instant: by id, or the nearest first.
 
-    `order` goes before `near`, `near` before `q`.
+    Or the best match first: `order` goes before `near`, `near` before `q`. Names are found as
+    they are spelt now, whatever instant is asked about.
     """
-    found, asked, validity = await service.list_crossings(
-        session,
-        wanted=wanted,
-        status=status,
-        order=order,
-        after=turn.start(Rank.parse),
-        limit=turn.limit + 1,
-    )
-    if validity is None:
-        envelope.tell_change(asked.change)
-    else:
+    after = turn.start(Rank.parse)
+    async with opening.either(at, knowledge) as session:
+        found, asked, validity = await service.list_crossings(
+            session,
+            wanted=wanted,
+            at=at,
+            knowledge=knowledge,
+            status=status,
+            order=order,
+            after=after,
+            limit=turn.limit + 1,
+        )
+    if at is None and knowledge == Knowledge() and validity is not None:
         envelope.tell_present(asked.change, asked.now, validity)
-    return _listed(turn, found)
+    else:
+        _tell_past(envelope, asked, at, knowledge, is_found_by_name=wanted.q is not None)
+    return _listed(turn, found, **_pinned(at, knowledge, asked))
 
 
 @router.get(
@@ -214,17 +223,29 @@ async def patch_crossing(
 
 @borders.get("", summary="List borders", responses=responses())
 async def list_borders(
-    session: Session,
+    opening: AskedOpening,
     envelope: AskedEnvelope,
     turn: AskedTurn,
+    knowledge: AskedKnowledge,
+    at: At = None,
     country: Annotated[CountryCode | None, Query()] = None,
 ) -> Page[BorderListed]:
-    """List borders and how many of their crossings are of each status now, by id."""
-    found, asked, validity = await reading.list_borders(
-        session, country=country, after=turn.start(border_code), limit=turn.limit + 1
-    )
-    envelope.tell_present(asked.change, asked.now, validity)
-    return turn.page(found, lambda one: (one.id,))
+    """List borders and how many crossings are of each status, now or at an instant, by id."""
+    after = turn.start(border_code)
+    async with opening.either(at, knowledge) as session:
+        found, asked, validity = await reading.list_borders(
+            session,
+            at=at,
+            knowledge=knowledge,
+            country=country,
+            after=after,
+            limit=turn.limit + 1,
+        )
+    if at is None and knowledge == Knowledge():
+        envelope.tell_present(asked.change, asked.now, validity)
+    else:
+        _tell_past(envelope, asked, at, knowledge)
+    return turn.page(found, lambda one: (one.id,), **_pinned(at, knowledge, asked))
 
 
 @borders.get("/{border_id}", summary="Look at a border", responses=responses(BorderNotFound))
@@ -243,10 +264,7 @@ async def get_border(
         body, asked = await reading.get_border_status(
             session, border_id=border_id, at=at, knowledge=knowledge
         )
-    if at is not None and knowledge != Knowledge():
-        envelope.tell_immutable(asked.change)
-    else:
-        envelope.tell_change(asked.change)
+    _tell_past(envelope, asked, at, knowledge)
     return body
 
 
@@ -266,7 +284,32 @@ async def get_country(session: Session, code: Annotated[CountryCode, Path()]) ->
 
 
 def _listed(
-    turn: Turn, found: list[tuple[Rank, CrossingListed]]
+    turn: Turn, found: list[tuple[Rank, CrossingListed]], **pinned: str
 ) -> Page[CrossingNear | CrossingListed]:
-    page = turn.page(found, lambda pair: pair[0].cursor)
+    page = turn.page(found, lambda pair: pair[0].cursor, **pinned)
     return Page(items=[one for _, one in page.items], next=page.next)
+
+
+def _pinned(at: datetime | None, knowledge: Knowledge, asked: Known) -> dict[str, str]:
+    """Return what makes the next page tell of the same: of the past, knowledge stands still."""
+    if at is None or knowledge != Knowledge():
+        return {}
+    return {"known_change": str(asked.change)}
+
+
+def _tell_past(
+    envelope: Envelope,
+    asked: Known,
+    at: datetime | None,
+    knowledge: Knowledge,
+    *,
+    is_found_by_name: bool = False,
+) -> None:
+    """Tell how long an answer is good: it never differs if it names the instant and knowledge.
+
+    Unless it depends on spellings, which are those of now.
+    """
+    if at is not None and knowledge != Knowledge() and not is_found_by_name:
+        envelope.tell_immutable(asked.change)
+    else:
+        envelope.tell_change(asked.change)

@@ -1,6 +1,7 @@
 """Add and revise crossings, look at one, list them with their present status."""
 
 from dataclasses import replace
+from datetime import datetime
 from operator import itemgetter
 
 from sqlalchemy.dialects.postgresql import insert
@@ -86,17 +87,20 @@ async def list_crossings(
     session: AsyncSession,
     *,
     wanted: Wanted,
+    at: datetime | None = None,
+    knowledge: Knowledge = Knowledge(),  # noqa: B008  # frozen
     status: Status | None = None,
     order: CrossingOrder | None = None,
     after: Rank | None,
     limit: int,
 ) -> tuple[list[tuple[Rank, CrossingListed]], Known, Validity | None]:
-    """Return crossings in their order, from the one after ``after``, with their present status.
+    """Return crossings in their order, from the one after ``after``, as they are or were ``at``.
 
     Where traffic or direction is asked for, the status is of those lanes. The validity is of
     all but the last of ``limit``, and only of lists whose members do not depend on the time.
     """
-    asked = await known(session, Knowledge())
+    asked = await known(session, knowledge)
+    instant = at or asked.now
     ranks = await candidates(session, wanted, known_change=asked.change)
     if order is None:
         ranks = [rank for rank in ranks if after is None or rank > after]
@@ -105,7 +109,7 @@ async def list_crossings(
         batch, ranks = ranks[:_BATCH], ranks[_BATCH:]
         found += [
             (rank, one)
-            for rank, one in await _summaries(session, batch, wanted, asked)
+            for rank, one in await _summaries(session, batch, wanted, asked, instant)
             if status in {None, one.answer.status}
         ]
     if order is not None:
@@ -138,7 +142,9 @@ async def list_alternatives(
     found = [
         (nearness(here, one), one)
         for start in range(0, len(ranks), _BATCH)
-        for _, one in await _summaries(session, ranks[start : start + _BATCH], wanted, asked)
+        for _, one in await _summaries(
+            session, ranks[start : start + _BATCH], wanted, asked, asked.now
+        )
         if one.answer.status is not Status.CLOSED and one.id != crossing_id
     ]
     found.sort(key=itemgetter(0))
@@ -157,14 +163,14 @@ def nearness(here: Details, one: Summary) -> Rank:
 
 
 async def _summaries(
-    session: AsyncSession, ranks: list[Rank], wanted: Wanted, asked: Known
+    session: AsyncSession, ranks: list[Rank], wanted: Wanted, asked: Known, instant: datetime
 ) -> list[tuple[Rank, Summary]]:
     """Return the summaries of those that were recorded by then, of the lanes asked about."""
     logs = await logs_of(session, [rank.id for rank in ranks], known_change=asked.change)
     return [
         (
             rank,
-            Summary.of(log, asked.now, wanted.lanes_of(log.details) if wanted.of_lanes else None),
+            Summary.of(log, instant, wanted.lanes_of(log.details) if wanted.of_lanes else None),
         )
         for rank in ranks
         if (log := logs[rank.id]).details.known
