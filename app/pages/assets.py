@@ -12,14 +12,20 @@ from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from app.pages.map import outlines
+
 PACKAGED: Mapping[str, tuple[str, str]] = {
     "leaflet/leaflet.css": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.css"),
     "leaflet/leaflet.js": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.js"),
 }
 """Files of installed packages: the package and the path in it, by the name they get here."""
 
+OUTLINES = "outlines.json"
+"""Made of another package at set-up."""
+
 _TYPES = {
     "css": "text/css; charset=utf-8",
+    "json": "application/json",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "png": "image/png",
@@ -48,6 +54,7 @@ def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
 
 def _load() -> dict[str, Asset]:
     found = dict(_walk(files("app.pages").joinpath("static")))
+    found[OUTLINES] = outlines.load()
     for name, (package, path) in PACKAGED.items():
         found[name] = files(package).joinpath(path).read_bytes()
     return {
