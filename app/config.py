@@ -48,6 +48,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Seconds without the database after which no open is told any more.",
     )
+    tile_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#;,\s{}]+/[^;,\s]*$",
+        description="Tiles under the map, by `{z}`, `{x}` and `{y}`; unset: outlines alone.",
+    )
+    tile_attribution: str | None = Field(None, description="Whom the map names for these tiles.")
     drain_seconds: int = Field(
         5, ge=1, description="How long a stopping server waits for requests in flight."
     )

@@ -127,6 +127,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
         generate_unique_id_function=attrgetter("name"),
         redirect_slashes=False,
     )
+    app.state.tiles = settings.tile_url, settings.tile_attribution
     problems.install(app, tell)
     app.state.kept = Kept()
     app.add_middleware(problems.DrainGuard)

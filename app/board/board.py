@@ -96,6 +96,11 @@ class Board:
     def entry(self, crossing: str) -> Entry | None:
         return self._entries.get(crossing)
 
+    def entries(self, border: str | None = None) -> list[Entry]:
+        """Return what is known of each crossing of a border, or of each there is, by id."""
+        ids = self._ids if border is None else self._by_border.get(border, [])
+        return [self._entries[name] for name in ids]
+
     def views(
         self, moment: Moment, border: str | None, *, after: str | None, limit: int
     ) -> list[View]:

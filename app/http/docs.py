@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from app.errors import NotFound
 from app.http.problems import ProblemOut, catalogue
@@ -53,11 +53,6 @@ _START = """window.ui = SwaggerUIBundle({
   validatorUrl: null,
 });
 """
-
-
-@router.get("/")
-async def root() -> Response:
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

@@ -110,7 +110,7 @@ def page(
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"
     if validity is not None:
-        _tell_present(response, reader.board, validity)
+        tell_present(response, reader.board, validity)
     return response
 
 
@@ -119,7 +119,7 @@ def render(language: Language, template: str, **values: object) -> str:
     return _environment(language).get_template(template).render(**values)
 
 
-def _tell_present(response: Page, board: Board, validity: Validity) -> None:
+def tell_present(response: Page, board: Board, validity: Validity) -> None:
     """Say how long a page that the board answers is good, as the API says it."""
     if validity.due is not None:
         response.due = validity.due.timestamp()

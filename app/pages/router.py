@@ -10,11 +10,12 @@ from app.pages.assets import ASSETS, VERSION
 from app.pages.borders.router import router as borders
 from app.pages.crossings.router import router as crossings
 from app.pages.languages import ENGLISH, LANGUAGES
+from app.pages.map.router import router as map_router
 from app.pages.rendering import AskedReader, page, render
 from app.vocabulary import Status
 
 router = APIRouter(include_in_schema=False)
-for area in (crossings, borders):
+for area in (map_router, crossings, borders):
     router.include_router(area)
 
 _FOR_GOOD = "public, max-age=31536000, immutable"

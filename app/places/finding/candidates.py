@@ -166,9 +166,9 @@ async def _index(session: AsyncSession) -> Index:
         return _Kept.index
     if not _is_being_made(found):
         rows = await session.scalars(newest_versions())
-        spellings = {row.crossing_id: _spellings(row) for row in rows}
+        by_crossing = {row.crossing_id: spellings(row) for row in rows}
         if not _is_being_made(found):  # nobody else began meanwhile
-            _Kept.being_made = found, asyncio.create_task(_make(found, spellings))
+            _Kept.being_made = found, asyncio.create_task(_make(found, by_crossing))
     assert _Kept.being_made is not None
     return await asyncio.shield(_Kept.being_made[1])
 
@@ -181,11 +181,12 @@ def _is_being_made(wanted: bytes | None) -> bool:
     return made == wanted and not failed and task.get_loop() is asyncio.get_running_loop()
 
 
-async def _make(wanted: bytes | None, spellings: Mapping[str, Sequence[str]]) -> Index:
-    index = await asyncio.to_thread(Index.of, spellings)
+async def _make(wanted: bytes | None, by_crossing: Mapping[str, Sequence[str]]) -> Index:
+    index = await asyncio.to_thread(Index.of, by_crossing)
     _Kept.hash, _Kept.index = wanted, index
     return index
 
 
-def _spellings(row: CrossingVersion) -> list[str]:
+def spellings(row: CrossingVersion) -> list[str]:
+    """Return everything that a crossing is found by."""
     return [row.crossing_id, *(str(name["name"]) for name in row.names), *row.aliases]

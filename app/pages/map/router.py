@@ -1,0 +1,194 @@
+"""HTTP of the map and of what it shows."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BeforeValidator
+
+from app.changes.history import AskedOpening
+from app.changes.service import wire_instant
+from app.errors import Unavailable
+from app.http.bodies import BorderId, CountryCode, QueryInstant
+from app.http.caching import Validity
+from app.http.docs import POLICY
+from app.http.parameters import Knowledge
+from app.http.problems import RETRY_SECONDS
+from app.pages.map import shown
+from app.pages.map.outlines import ZONES
+from app.pages.map.shown import Row
+from app.pages.rendering import AskedReader, Reader, page, tell_present
+from app.places.finding.candidates import Wanted
+from app.places.schemas import SearchText
+from app.vocabulary import Status, Traffic
+
+router = APIRouter()
+
+LISTED = 300
+"""Crossings on a page of the list; the map shows all."""
+SLIDE = timedelta(days=6 * 365)
+"""How far back the slider reaches."""
+WAIT_SECONDS = 5.0
+"""For a board that is just being loaded."""
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+
+Given = TypeVar("Given")
+
+
+def _given(value: object) -> object:
+    """Read a field that a form sends empty as one that was not filled in."""
+    return value or None
+
+
+def _completed(value: object) -> object:
+    """Read what a field for dates gives as UTC, to the second."""
+    if not isinstance(value, str):
+        return value
+    if _DAY.fullmatch(value):
+        return f"{value}T00:00:00Z"
+    if match := _MINUTE.fullmatch(value):
+        return f"{value}{'' if match[1] else ':00'}Z"
+    return value or None
+
+
+Maybe = Annotated[Given | None, BeforeValidator(_given), Query()]
+MaybeInstant = Annotated[QueryInstant | None, BeforeValidator(_completed), Query()]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a reader wants to see, and of which time."""
+
+    wanted: Wanted
+    status: Status | None
+    at: datetime | None
+    known_at: datetime | None
+
+    @property
+    def times(self) -> dict[str, datetime | None]:
+        return {"at": self.at, "known_at": self.known_at}
+
+    @property
+    def is_past(self) -> bool:
+        return self.at is not None or self.known_at is not None
+
+    @property
+    def is_filtered(self) -> bool:
+        return self.wanted != Wanted() or self.status is not None
+
+
+def _asked(
+    border: Maybe[BorderId] = None,
+    country: Maybe[CountryCode] = None,
+    status: Maybe[Status] = None,
+    traffic: Maybe[Traffic] = None,
+    to: Maybe[CountryCode] = None,
+    q: Maybe[SearchText] = None,
+    at: MaybeInstant = None,
+    known_at: MaybeInstant = None,
+) -> Asked:
+    wanted = Wanted(border=border, country=country, traffic=traffic, to=to, q=q)
+    return Asked(wanted, status, at, known_at)
+
+
+AskedFor = Annotated[Asked, Depends(_asked)]
+
+
+@router.get("/")
+async def show_map(
+    reader: AskedReader,
+    opening: AskedOpening,
+    asked: AskedFor,
+    part: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> Response:
+    """Show the crossings on a map and in a list beside it, as they are or were."""
+    rows, validity = await _rows(reader, opening, asked)
+    start = LISTED * (part - 1)
+    tiles = reader.request.app.state.tiles
+    now = reader.moment.now if reader.board.is_loaded else datetime.now(UTC)
+    response = page(
+        reader,
+        "map.html",
+        validity=validity,
+        asked=asked,
+        groups=shown.by_border(rows[start : start + LISTED]),
+        count=len(rows),
+        part=part,
+        parts=-(-len(rows) // LISTED),
+        choices=_choices(reader),
+        markers=_markers(reader.request),
+        countries={code: reader.words.country(code) for code in ZONES},
+        times={name: instant and wire_instant(instant) for name, instant in asked.times.items()},
+        tiles=tiles,
+        now=now,
+        first=now - SLIDE,
+    )
+    if tiles[0]:
+        host = "{0.scheme}://{0.netloc}".format(urlsplit(tiles[0]))
+        response.headers["Content-Security-Policy"] = POLICY.replace(
+            "img-src 'self'", f"img-src 'self' {host}"
+        )
+    return response
+
+
+@router.get("/map.json")
+async def give_markers(reader: AskedReader, opening: AskedOpening, asked: AskedFor) -> Response:
+    """Give the map what it shows, in the reader's language: ids, names, statuses, places."""
+    rows, validity = await _rows(reader, opening, asked)
+    body = json.dumps([row.mark for row in rows], ensure_ascii=False, separators=(",", ":"))
+    response = Response(body, media_type="application/json")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if not reader.chose:
+        response.headers["Vary"] = "Accept-Language"
+    if validity is not None:
+        tell_present(response, reader.board, validity)
+    return response
+
+
+async def _rows(
+    reader: Reader, opening: AskedOpening, asked: Asked
+) -> tuple[list[Row], Validity | None]:
+    """Return what is asked for; of the present, how long it is good."""
+    if not asked.is_past:
+        if not await reader.board.reached(0, within=WAIT_SECONDS):
+            raise Unavailable(
+                "What is known is being loaded.", headers={"Retry-After": RETRY_SECONDS}
+            )
+        return await shown.present(reader.board, asked.wanted, asked.status, reader.language)
+    knowledge = Knowledge(asked.known_at)
+    async with opening.either(asked.at, knowledge) as session:
+        found = await shown.past(
+            session,
+            asked.wanted,
+            asked.status,
+            reader.language,
+            at=asked.at,
+            knowledge=knowledge,
+        )
+    return found, None
+
+
+def _choices(reader: Reader) -> dict[str, list[tuple[str, str]]]:
+    """Return what the form offers for each field: values, and how they are called."""
+    words = reader.words
+    borders = reader.board.borders(after=None, limit=sys.maxsize)
+    countries = sorted({code for border in borders for code in border.split("-")})
+    return {
+        "status": [(one, words.word(one)) for one in Status],
+        "traffic": [(one, words.word(one)) for one in Traffic],
+        "to": [(code, words.direction(code)) for code in countries],
+        "border": [(border, words.border(border)) for border in borders],
+        "country": [(code, words.country(code)) for code in countries],
+    }
+
+
+def _markers(request: Request) -> str:
+    """Return where the markers of this page are."""
+    query = request.url.query
+    return f"/map.json?{query}" if query else "/map.json"

@@ -1,0 +1,188 @@
+"""Which crossings the map and its list show: the present from the board, the past as recorded."""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from markupsafe import Markup
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.board.board import Board
+from app.board.views import View
+from app.changes.service import known
+from app.http.caching import ALWAYS_VALID, Validity
+from app.http.parameters import Knowledge
+from app.pages.languages import Language
+from app.pages.rendering import render
+from app.pages.words import Words
+from app.pages.zones import zone_of
+from app.places.details import crossing_details
+from app.places.finding.candidates import Wanted, candidates, spellings
+from app.places.finding.spelling import Index
+from app.places.schemas import CrossingDetails, Location
+from app.status.log import events_out, logs_of
+from app.status.schemas import EventOut
+from app.status.summaries import Summary
+from app.vocabulary import Precision, Status
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A crossing's answer, and what it takes to show it."""
+
+    summary: Summary
+    details: CrossingDetails
+    events: Mapping[UUID, EventOut]
+
+    @property
+    def deciding(self) -> list[EventOut]:
+        return [self.events[event.id] for event in self.summary.answer.decided_by]
+
+    @property
+    def since_precision(self) -> Precision:
+        """How exactly it is known since when the status holds: as the event says that began it."""
+        for event in self.deciding:
+            if event.effective and event.precision and event.effective.from_ == self.summary.since:
+                return event.precision
+        return Precision.MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A crossing as it is shown in a language."""
+
+    id: str
+    border: str
+    name: str
+    status: Status
+    location: Location | None
+    line: Markup
+    """What there is to say besides: since when, what was last known, on what basis."""
+
+    @property
+    def mark(self) -> list[object]:
+        """Return what the map needs: id, name, status, place, how far that may be off, line."""
+        place = self.location
+        where = [None] * 3 if place is None else [place.lat, place.lon, place.precision_km]
+        return [self.id, self.name, self.status, *where, self.line]
+
+
+_rows: WeakKeyDictionary[View, dict[str, Row]] = WeakKeyDictionary()
+"""Rows of the present, for as long as the board's views hold."""
+
+
+async def present(
+    board: Board, wanted: Wanted, status: Status | None, language: Language
+) -> tuple[list[Row], Validity]:
+    """Return crossings as they are by the board, by border; the best match first with a name.
+
+    The validity is of all that may come to be among them.
+    """
+    moment = board.moment()
+    scores = None if wanted.q is None else (await _spelt(board)).find(wanted.q)
+    validity = ALWAYS_VALID
+    views: list[View] = []
+    for border in board.borders(after=None, limit=sys.maxsize):
+        for entry in board.entries(border) if _lies_on(border, wanted) else ():
+            view = entry.view(moment, wanted.traffic, wanted.to)
+            if not view or (scores is not None and view.summary.id not in scores):
+                continue
+            validity = validity.also(view.validity)
+            if status in {None, view.summary.answer.status}:
+                views.append(view)
+    if scores is not None:
+        views.sort(key=lambda view: -scores[view.summary.id])
+    return [_row_of(view, language) for view in views], validity
+
+
+async def past(
+    session: AsyncSession,
+    wanted: Wanted,
+    status: Status | None,
+    language: Language,
+    *,
+    at: datetime | None,
+    knowledge: Knowledge,
+) -> list[Row]:
+    """Return crossings as they were, as known; in the order of the present."""
+    asked = await known(session, knowledge)
+    ranks = await candidates(session, wanted, known_change=asked.change)
+    found: list[Row] = []
+    for start in range(0, len(ranks), _BATCH):
+        ids = [rank.id for rank in ranks[start : start + _BATCH]]
+        logs = await logs_of(session, ids, known_change=asked.change)
+        summaries = [
+            Summary.of(log, at or asked.now, wanted.lanes_of(log.details))
+            for log in logs.values()
+            if log.details.known
+        ]
+        told = [one for one in summaries if status in {None, one.answer.status}]
+        details = await crossing_details(session, [one.details for one in told])
+        rows = [
+            row
+            for one in told
+            for row in logs[one.id].rows_of(event.id for event in one.answer.decided_by)
+        ]
+        bodies = await events_out(session, rows, known_change=asked.change)
+        events = {event.id: event for event in bodies}
+        found += [_row(Shown(one, details[one.id], events), language) for one in told]
+    return found if wanted.q else sorted(found, key=lambda row: (row.border, row.id))
+
+
+def by_border(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.border, []).append(row)
+    return found
+
+
+def _row_of(view: View, language: Language) -> Row:
+    rows = _rows.setdefault(view, {})
+    if language.code not in rows:
+        present = view.present
+        shown = Shown(view.summary, present.place.told, present.events)
+        rows[language.code] = _row(shown, language)
+    return rows[language.code]
+
+
+def _row(shown: Shown, language: Language) -> Row:
+    details = shown.details
+    point = shown.summary.details.point
+    zones = [zone_of(side, point) for side in dict.fromkeys(name.side for name in details.names)]
+    line = render(language, "line.html", shown=shown, zones=zones).strip()
+    return Row(
+        id=details.id,
+        border=details.border,
+        name=Words(language).crossing(details.names),
+        status=shown.summary.answer.status,
+        location=details.location,
+        line=Markup(line),  # noqa: S704  # of a template, which escapes
+    )
+
+
+def _lies_on(border: str, wanted: Wanted) -> bool:
+    return wanted.border in {None, border} and (
+        wanted.country is None or wanted.country in border.split("-")
+    )
+
+
+_spellings: WeakKeyDictionary[Board, tuple[int, Index]] = WeakKeyDictionary()
+"""Of the crossings on a board, folded once for each change of any details."""
+
+
+async def _spelt(board: Board) -> Index:
+    versions = [entry.present.place.details.version for entry in board.entries()]
+    newest = max((version.change for version in versions), default=-1)
+    change, index = _spellings.get(board, (None, None))
+    if index is None or change != newest:
+        told = {version.crossing_id: spellings(version) for version in versions}
+        # Of thousands, it takes seconds.
+        index = await asyncio.to_thread(Index.of, told)
+        _spellings[board] = newest, index
+    return index

@@ -1,0 +1,197 @@
+// The page of all crossings: its map, and a form that works in place. The address holds it all.
+
+/* global L */
+
+import { layGround } from "./ground.js";
+import { Markers } from "./markers.js";
+
+const LISTED_ON_CARD = 8;
+const TYPING = 300; // milliseconds without a key until a name is looked for
+
+const box = document.getElementById("map");
+const form = document.getElementById("filters");
+const card = document.getElementById("card");
+const days = document.getElementById("days");
+const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+const map = L.map(box, {
+  minZoom: 4, maxZoom: 14, zoomControl: false, zoomSnap: 0.5, worldCopyJump: true,
+  fadeAnimation: !still, zoomAnimation: !still, markerZoomAnimation: !still, inertia: !still,
+});
+map.attributionControl.setPrefix(false);
+L.control.zoom({ zoomInTitle: box.dataset.zoomIn, zoomOutTitle: box.dataset.zoomOut }).addTo(map);
+L.control.scale({ imperial: false }).addTo(map);
+
+const marks = {};
+for (const template of document.querySelectorAll("template[data-mark]")) {
+  const mark = template.content.firstElementChild;
+  marks[template.dataset.mark] = { mark, word: template.dataset.word };
+}
+Object.defineProperty(marks, "several", { value: box.dataset.several });
+const markers = new Markers(map, marks, openCard);
+
+// The card
+
+let opener = null;
+
+function openCard(group, marker) {
+  if (group.length > LISTED_ON_CARD) {
+    map.fitBounds(L.latLngBounds(group.map((item) => item.place)), { padding: [40, 40], animate: !still });
+    return;
+  }
+  opener = marker;
+  const body = card.querySelector(".card-body");
+  body.replaceChildren(...group.map((item, place) => entry(item, place)));
+  card.hidden = false;
+  card.focus({ preventScroll: true });
+}
+
+function entry(item, place) {
+  const link = document.createElement("a");
+  link.href = addressOf(item.id);
+  link.textContent = item.name;
+  if (!place) link.id = "card-name";
+  const status = document.createElement("p");
+  status.className = `status status-${item.status}`;
+  status.append(markers.mark(item.status), marks[item.status].word);
+  const line = document.createElement("p");
+  line.className = "row-line";
+  line.innerHTML = item.line; // written by our templates, which escape
+  const whole = document.createElement("div");
+  whole.append(link, status, line);
+  return whole;
+}
+
+function addressOf(id) {
+  const kept = new URLSearchParams();
+  for (const [name, value] of new URLSearchParams(location.search)) {
+    if (["lang", "at", "known_at"].includes(name) && value) kept.set(name, instantOf(name, value));
+  }
+  return `/crossings/${id}${kept.size ? `?${kept}` : ""}`;
+}
+
+function instantOf(name, value) {
+  if (name === "lang" || value.length > 19) return value;
+  return `${value.length > 10 ? value : `${value}T00:00`}${value.length > 16 ? "" : ":00"}Z`;
+}
+
+function closeCard() {
+  if (card.hidden) return;
+  card.hidden = true;
+  opener?.getElement()?.focus({ preventScroll: true });
+  opener = null;
+}
+
+card.querySelector(".close").addEventListener("click", closeCard);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") closeCard();
+});
+
+// Where one looks, in the address
+
+function placeInAddress() {
+  const [, zoom, lat, lon] = /^#([\d.]+)\/(-?[\d.]+)\/(-?[\d.]+)$/.exec(location.hash) ?? [];
+  return lon && Math.abs(lat) <= 85 ? { zoom: Number(zoom), place: [Number(lat), Number(lon)] } : null;
+}
+
+function lookAt({ zoom, place } = {}) {
+  if (place) map.setView(place, zoom, { animate: false });
+  else if (markers.items.length) map.fitBounds(markers.bounds, { padding: [30, 30], maxZoom: 11, animate: false });
+  else if (!map._loaded) map.setView([54, 25], 6);
+}
+
+function tellPlace() {
+  const { lat, lng } = map.getCenter();
+  const hash = `#${map.getZoom()}/${lat.toFixed(4)}/${lng.toFixed(4)}`;
+  history.replaceState(null, "", location.pathname + location.search + hash);
+}
+
+// What is shown
+
+async function take() {
+  const answer = await fetch(document.getElementById("list").dataset.markers);
+  if (!answer.ok) throw new Error(`markers: ${answer.status}`);
+  markers.take(await answer.json());
+}
+
+let asking = null;
+
+/** Show what the address asks for now, in place; as a whole page if that does not work. */
+export async function refresh() {
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  try {
+    const answer = await fetch(location.pathname + location.search, {
+      signal, headers: { Accept: "text/html" },
+    });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!answer.ok || !fresh.getElementById("list")) throw new Error(`page: ${answer.status}`);
+    for (const id of ["time", "list"]) {
+      document.getElementById(id).replaceWith(document.adoptNode(fresh.getElementById(id)));
+    }
+    document.getElementById("crossings").className = fresh.getElementById("crossings").className;
+    document.title = fresh.title;
+    closeCard();
+    await take();
+  } catch (error) {
+    if (error.name !== "AbortError") location.reload();
+  }
+}
+
+function asked() {
+  const query = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) if (value) query.set(name, value);
+  return query.size ? `?${query}` : "";
+}
+
+function ask() {
+  if (asked() === location.search) return;
+  history.pushState(null, "", location.pathname + asked() + location.hash);
+  refresh();
+}
+
+let typing = 0;
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask();
+});
+form.addEventListener("input", (event) => {
+  clearTimeout(typing);
+  if (event.target === days) slide();
+  typing = setTimeout(ask, event.target.tagName === "SELECT" ? 0 : TYPING);
+});
+form.elements.at.addEventListener("input", placeSlider);
+window.addEventListener("popstate", () => location.reload());
+
+// The slider goes by days: today's is now
+
+days.closest("label").hidden = false;
+
+function slide() {
+  const day = new Date(Date.parse(`${days.dataset.first}T00:00:00Z`) + Number(days.value) * 86_400_000);
+  form.elements.at.value = days.value === days.max ? "" : day.toISOString().slice(0, 16);
+}
+
+function placeSlider() {
+  const { value } = form.elements.at;
+  const since = Date.parse(`${value}Z`) - Date.parse(`${days.dataset.first}T00:00:00Z`);
+  days.value = value ? Math.floor(since / 86_400_000) : days.max;
+}
+
+// Begin
+
+try {
+  const ground = layGround(map, box);
+  await take();
+  lookAt(placeInAddress() ?? {});
+  markers.show();
+  map.on("moveend", tellPlace); // only from now on: by the reader
+  await ground;
+} catch (error) {
+  const failed = document.createElement("p");
+  failed.className = "map-failed";
+  failed.textContent = box.dataset.failed;
+  box.replaceChildren(failed);
+  throw error;
+}
