@@ -110,7 +110,7 @@ def page(
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"
     if validity is not None:
-        tell_present(response, reader.board, validity)
+        response.due = tell_present(response, reader.board, validity)
     return response
 
 
@@ -119,17 +119,16 @@ def render(language: Language, template: str, **values: object) -> str:
     return _environment(language).get_template(template).render(**values)
 
 
-def tell_present(response: Page, board: Board, validity: Validity) -> None:
-    """Say how long a page that the board answers is good, as the API says it."""
-    if validity.due is not None:
-        response.due = validity.due.timestamp()
-    response.headers["Cache-Control"] = cache_control(
-        response.due - board.watch.now(), board.max_age - board.age
-    )
+def tell_present(response: Response, board: Board, validity: Validity) -> float:
+    """Say how long an answer by the board is good, as the API says it; return until when."""
+    due = math.inf if validity.due is None else validity.due.timestamp()
+    control = cache_control(due - board.watch.now(), board.max_age - board.age)
+    response.headers["Cache-Control"] = control
     response.headers["Change-Number"] = str(board.change)
     response.headers["Knowledge-Age"] = str(max(0, int(board.age)))
     if validity.modified is not None:
         response.headers["Last-Modified"] = http_date(validity.modified)
+    return due
 
 
 @cache

@@ -20,7 +20,7 @@ from timezonefinder_data import DATA_DIR  # type: ignore[import-untyped]  # has 
 FILE = Path(str(files("app.pages"))) / "static" / "outlines.json"
 """Where set-up puts them, for every process."""
 
-FINE_KM, COARSE_KM = 0.1, 1.5
+FINE_KM, COARSE_KM = 0.05, 1.5
 """How far a line may lie off: around the countries of the crossings, and elsewhere."""
 FINE = ("BY", "LT", "LV", "PL")
 ZONES: Mapping[str, Sequence[str]] = {

@@ -119,6 +119,7 @@ async def show_map(
         asked=asked,
         groups=shown.by_border(rows[start : start + LISTED]),
         count=len(rows),
+        counts={one: sum(row.status is one for row in rows) for one in Status},
         part=part,
         parts=-(-len(rows) // LISTED),
         choices=_choices(reader),

@@ -18,7 +18,8 @@ export async function layGround(map, box) {
     by.textContent = box.dataset.tilesBy;
     L.tileLayer(box.dataset.tiles, { attribution: by.innerHTML, maxZoom: 18 }).addTo(map);
   }
-  const renderer = L.canvas({ padding: 0.3 });
+  map.createPane("ground").style.zIndex = 250; // over tiles, under everything else
+  const renderer = L.canvas({ padding: 0.3, pane: "ground" });
   const layers = [];
   for (const [code, rings] of Object.entries(outlines.countries)) {
     const shape = rings.map((ring) => ring.flatMap((number) => walked(lines, number)));

@@ -97,6 +97,11 @@ export class Markers {
       const element = marker.getElement();
       element.setAttribute("aria-label", name);
       element.title = name;
+      element.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        this.open(group, marker);
+      });
     });
     marker.on("click", () => this.open(group, marker));
     if (!single) return marker;
