@@ -3,18 +3,19 @@
 import json
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
 from pydantic import BeforeValidator
 
 from app.changes.history import AskedOpening
 from app.changes.service import wire_instant
-from app.errors import Unavailable
-from app.http.bodies import BorderId, CountryCode, QueryInstant
+from app.errors import CrossingNotFound, Unavailable
+from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
 from app.http.caching import Validity
 from app.http.docs import POLICY
 from app.http.parameters import Knowledge
@@ -22,7 +23,7 @@ from app.http.problems import RETRY_SECONDS
 from app.pages.map import shown
 from app.pages.map.outlines import ZONES
 from app.pages.map.shown import Row
-from app.pages.rendering import AskedReader, Reader, page, tell_present
+from app.pages.rendering import HEADERS, AskedReader, Reader, page, tell_present
 from app.places.finding.candidates import Wanted
 from app.places.schemas import SearchText
 from app.vocabulary import Status, Traffic
@@ -143,7 +144,26 @@ async def give_markers(reader: AskedReader, opening: AskedOpening, asked: AskedF
     """Give the map what it shows, in the reader's language: ids, names, statuses, places."""
     rows, validity = await _rows(reader, opening, asked)
     body = json.dumps([row.mark for row in rows], ensure_ascii=False, separators=(",", ":"))
-    response = Response(body, media_type="application/json")
+    return _part(reader, Response(body, media_type="application/json"), validity)
+
+
+@router.get("/map/{crossing_id}")
+async def give_line(
+    reader: AskedReader,
+    opening: AskedOpening,
+    asked: AskedFor,
+    crossing_id: Annotated[CrossingId, Path()],
+) -> Response:
+    """Give what a card says of a crossing besides its name and status, as HTML within a page."""
+    one = replace(asked, wanted=replace(asked.wanted, ids=[crossing_id], q=None), status=None)
+    rows, validity = await _rows(reader, opening, one)
+    if not rows:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    return _part(reader, HTMLResponse(rows[0].line, headers=HEADERS), validity)
+
+
+def _part(reader: Reader, response: Response, validity: Validity | None) -> Response:
+    """Give what belongs into a page the headers that pages have."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"

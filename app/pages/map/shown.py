@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -53,24 +54,48 @@ class Shown:
         return Precision.MINUTE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """A crossing as it is shown in a language."""
+    """A crossing as it is shown in a language; what takes long is told when it is asked for."""
 
-    id: str
-    border: str
-    name: str
-    status: Status
-    location: Location | None
-    line: Markup
-    """What there is to say besides: since when, what was last known, on what basis."""
+    shown: Shown
+    language: Language
+
+    @property
+    def id(self) -> str:
+        return self.shown.details.id
+
+    @property
+    def border(self) -> str:
+        return self.shown.details.border
+
+    @property
+    def status(self) -> Status:
+        return self.shown.summary.answer.status
+
+    @property
+    def location(self) -> Location | None:
+        return self.shown.details.location
+
+    @cached_property
+    def name(self) -> str:
+        return Words(self.language).crossing(self.shown.details.names)
+
+    @cached_property
+    def line(self) -> Markup:
+        """What there is to say besides: since when, what was last known, on what basis."""
+        point = self.shown.summary.details.point
+        sides = dict.fromkeys(name.side for name in self.shown.details.names)
+        zones = [zone_of(side, point) for side in sides]
+        line = render(self.language, "line.html", shown=self.shown, zones=zones)
+        return Markup(line.strip())  # noqa: S704  # of a template, which escapes
 
     @property
     def mark(self) -> list[object]:
-        """Return what the map needs: id, name, status, place, how far that may be off, line."""
+        """Return what the map needs: id, name, status, place, and how far that may be off."""
         place = self.location
         where = [None] * 3 if place is None else [place.lat, place.lon, place.precision_km]
-        return [self.id, self.name, self.status, *where, self.line]
+        return [self.id, self.name, self.status, *where]
 
 
 _rows: WeakKeyDictionary[View, dict[str, Row]] = WeakKeyDictionary()
@@ -91,6 +116,8 @@ async def present(
     for border in board.borders(after=None, limit=sys.maxsize):
         for entry in board.entries(border) if _lies_on(border, wanted) else ():
             view = entry.view(moment, wanted.traffic, wanted.to)
+            if wanted.ids and entry.present.place.details.id not in wanted.ids:
+                continue
             if not view or (scores is not None and view.summary.id not in scores):
                 continue
             validity = validity.also(view.validity)
@@ -131,7 +158,7 @@ async def past(
         ]
         bodies = await events_out(session, rows, known_change=asked.change)
         events = {event.id: event for event in bodies}
-        found += [_row(Shown(one, details[one.id], events), language) for one in told]
+        found += [Row(Shown(one, details[one.id], events), language) for one in told]
     return found if wanted.q else sorted(found, key=lambda row: (row.border, row.id))
 
 
@@ -146,24 +173,8 @@ def _row_of(view: View, language: Language) -> Row:
     rows = _rows.setdefault(view, {})
     if language.code not in rows:
         present = view.present
-        shown = Shown(view.summary, present.place.told, present.events)
-        rows[language.code] = _row(shown, language)
+        rows[language.code] = Row(Shown(view.summary, present.place.told, present.events), language)
     return rows[language.code]
-
-
-def _row(shown: Shown, language: Language) -> Row:
-    details = shown.details
-    point = shown.summary.details.point
-    zones = [zone_of(side, point) for side in dict.fromkeys(name.side for name in details.names)]
-    line = render(language, "line.html", shown=shown, zones=zones).strip()
-    return Row(
-        id=details.id,
-        border=details.border,
-        name=Words(language).crossing(details.names),
-        status=shown.summary.answer.status,
-        location=details.location,
-        line=Markup(line),  # noqa: S704  # of a template, which escapes
-    )
 
 
 def _lies_on(border: str, wanted: Wanted) -> bool:

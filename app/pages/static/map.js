@@ -56,10 +56,19 @@ function entry(item, place) {
   status.append(markers.mark(item.status), marks[item.status].word);
   const line = document.createElement("p");
   line.className = "row-line";
-  line.innerHTML = item.line; // written by our templates, which escape
+  tellLine(line, item.id);
   const whole = document.createElement("div");
   whole.append(link, status, line);
   return whole;
+}
+
+/** Say what the list says of a crossing; ask for it where the list has another part. */
+async function tellLine(line, id) {
+  const listed = document.querySelector(`#${CSS.escape(id)} .row-line`);
+  const answer = listed ? null : await fetch(`/map/${id}${location.search}`);
+  // Both were written by our templates, which escape.
+  if (listed) line.innerHTML = listed.innerHTML;
+  else if (answer.ok) line.innerHTML = await answer.text();
 }
 
 function addressOf(id) {

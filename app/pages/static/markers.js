@@ -20,8 +20,8 @@ export class Markers {
   /** Take what the map is to show, in the order of the list. */
   take(rows) {
     const items = rows.filter((row) => row[3] !== null);
-    this.items = items.map(([id, name, status, lat, lon, km, line]) => (
-      { id, name, status, place: L.latLng(lat, lon), km, line }
+    this.items = items.map(([id, name, status, lat, lon, km]) => (
+      { id, name, status, place: L.latLng(lat, lon), km }
     ));
     this.groups.clear();
     this.shown.forEach((layer) => layer.remove());

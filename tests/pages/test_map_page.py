@@ -1,0 +1,380 @@
+"""The map of all crossings and the list beside it, now and at other times."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.api import MEDININKAI, SUMSKAS
+from tests.conftest import Database
+from tests.pages.conftest import SCHEMES, SIZES, Get, LookAt
+
+AUTUMN = "2023-09-01T00:00:00Z"
+NOWHERE = "siemianowka-svislac-rail"
+PAGE_BYTES = 100_000
+
+
+def listed(page: Page) -> dict[str, str]:
+    """Return the status of each crossing in the list, as it is called there, by id."""
+    rows = page.locator(".rows li")
+    found: dict[str, str] = rows.evaluate_all(
+        "rows => Object.fromEntries(rows.map(row =>"
+        " [row.id, row.querySelector('.status').textContent.trim().toLowerCase()]))"
+    )
+    return found
+
+
+def items(get: Get, path: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = get(path, Accept="application/json").json()["items"]
+    return found
+
+
+def statuses(get: Get, path: str) -> dict[str, str]:
+    return {one["id"]: one["status"] for one in items(get, path)}
+
+
+# For everyone
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None:
+    window = look(size, scheme)
+    page = window.open("/")
+    expect(page.locator(".pin").first).to_be_visible()
+    page.locator("summary").first.click()
+    page.locator("summary").last.click()
+
+    assert window.violations() == []
+    assert window.overflow() == 0
+    assert window.complaints == []
+
+
+def test_the_list_is_what_the_api_answers(look: LookAt, get: Get) -> None:
+    page = look().open("/")
+
+    assert listed(page) == statuses(get, "/v1/crossings")
+
+
+def test_each_row_says_since_when_and_on_what_basis(look: LookAt) -> None:
+    """In the time of both sides, and in UTC for whoever points at it."""
+    row = look().open("/").locator(f"#{SUMSKAS}")
+
+    assert "since 18 Aug 2023, 00:00 (Vilnius, Minsk)" in row.inner_text()
+    assert row.locator("time").first.get_attribute("title") == "2023-08-17 21:00 UTC"
+    assert "stated by the source" in row.inner_text()
+
+
+def test_without_script_there_is_the_list_and_a_form(look: LookAt) -> None:
+    page = look("phone", script=False).open("/")
+    assert not page.locator("#map-frame").is_visible()
+    page.get_by_label("Name, in any spelling").fill("Шумскас")
+    page.get_by_role("button", name="Show").click()
+
+    assert list(listed(page)) == [SUMSKAS]
+    assert page.get_by_label("Name, in any spelling").input_value() == "Шумскас"
+
+
+# The map
+
+
+def test_every_crossing_with_a_place_is_on_the_map(look: LookAt, get: Get) -> None:
+    """By itself, or in a mark that says of how many it stands."""
+    page = look("wall").open("/")
+    expect(page.locator(".pin").first).to_be_visible()
+    names = page.locator(".pin").evaluate_all("pins => pins.map(pin => pin.ariaLabel)")
+    placed = [one for one in items(get, "/v1/crossings") if one["location"]]
+
+    counts = [re.match(r"Crossings here: (\d+)", name) for name in names]
+    assert sum(int(one[1]) if one else 1 for one in counts) == len(placed)
+
+
+def test_one_whose_place_nobody_told_is_listed_as_such(look: LookAt) -> None:
+    row = look().open("/").locator(f"#{NOWHERE}")
+
+    assert "not on the map" in row.inner_text()
+
+
+def test_the_map_says_whose_outlines_it_shows(look: LookAt) -> None:
+    page = look().open("/")
+
+    expect(page.locator("#map")).to_contain_text("© OpenStreetMap contributors, ODbL")
+
+
+def test_a_click_opens_a_card_with_the_answer(look: LookAt) -> None:
+    page = look().open("/#11/54.6063/25.7557")
+    page.get_by_role("button", name="Šumskas").click()
+    card = page.get_by_role("dialog")
+
+    expect(card).to_contain_text("Closed")
+    expect(card).to_contain_text("since 18 Aug 2023, 00:00 (Vilnius, Minsk)")
+    assert card.get_by_role("link").get_attribute("href") == f"/crossings/{SUMSKAS}"
+
+
+def test_the_map_is_walked_by_keyboard(look: LookAt) -> None:
+    """Tab from marker to marker, Enter opens the card, Escape closes it and leads back."""
+    window = look()
+    page = window.open("/#9.5/54.60/25.60")
+    expect(page.locator(".pin").first).to_be_visible()
+    page.locator("#map").focus()
+    focused = "document.activeElement.getAttribute('aria-label')"
+    page.keyboard.press("Tab")
+    first = page.evaluate(focused)
+    page.keyboard.press("Tab")
+    second = page.evaluate(focused)
+    page.keyboard.press("Enter")
+
+    assert first.startswith("Kena")
+    assert second.startswith("Lavoriškės")
+    expect(page.get_by_role("dialog")).to_be_focused()
+    expect(page.get_by_role("dialog")).to_contain_text("Lavoriškės")
+    assert window.violations() == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert page.evaluate(focused) == second
+
+
+def test_those_that_lie_together_are_told_together(look: LookAt) -> None:
+    """Terespol by road and by rail, and Kukuryki, are a few kilometres apart."""
+    page = look().open("/#8/52.08/23.6")
+    page.get_by_role("button", name="Crossings here: 3").click()
+
+    expect(page.get_by_role("dialog").get_by_role("link")).to_have_count(3)
+
+
+def test_thousands_are_shown_in_few_marks(look: LookAt) -> None:
+    """Where one looks, and no more; and all of them are counted in."""
+    window = look("wall")
+    statuses = ["open", "restricted", "closed", "unknown"]
+    marks = [
+        [f"crossing-{one}", f"Crossing {one}", statuses[one % 4]]
+        + [45 + one % 100 / 5, 10 + one // 100 / 5, 1.0]
+        for one in range(10_000)
+    ]
+
+    def answer(route: Route) -> None:
+        route.fulfill(json=marks)
+
+    window.page.route("**/map.json*", answer)
+    page = window.open("/")
+    expect(page.locator(".pin").first).to_be_visible()
+    at_first = page.locator(".pin").count()
+    page.get_by_role("button", name="Zoom in").click()
+    page.locator("#map").hover()
+    page.mouse.down()
+    page.mouse.move(300, 300, steps=5)
+    page.mouse.up()
+    page.wait_for_function("location.hash")
+
+    assert 0 < at_first < 1_500
+    assert 0 < page.locator(".pin").count() < 1_500
+    assert window.complaints == []
+
+
+def test_without_its_outlines_the_page_says_so(look: LookAt) -> None:
+    window = look()
+    window.page.route("**/outlines.json", lambda route: route.abort())
+    page = window.open("/")
+
+    expect(page.locator("#map")).to_contain_text("The map could not be loaded.")
+    assert SUMSKAS in listed(page)
+
+
+# Filters and the address
+
+
+def test_a_filter_works_in_place_and_is_in_the_address(look: LookAt, get: Get) -> None:
+    window = look()
+    page = window.open("/")
+    page.evaluate("window.same = true")
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("Status").select_option("closed")
+    page.wait_for_url("**/?status=closed*")
+    page.get_by_label("Border").select_option("BY-LT")
+    page.wait_for_url("**/?status=closed&border=BY-LT*")
+    expect(page.locator("#count")).to_contain_text("4 crossings")
+
+    assert listed(page) == statuses(get, "/v1/crossings?status=closed&border=BY-LT")
+    assert page.evaluate("window.same")
+    page.reload()
+    assert listed(page) == statuses(get, "/v1/crossings?status=closed&border=BY-LT")
+    assert page.get_by_label("Border").input_value() == "BY-LT"
+    assert window.complaints == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "border=BY-LV",
+        "country=PL",
+        "status=closed",
+        "traffic=bus",
+        "to=LT",
+        "traffic=car&to=BY&status=unknown",
+        "q=Шумскас",
+        "q=terespol",
+        f"at={AUTUMN}",
+        f"at={AUTUMN}&traffic=truck&status=open",
+        f"at={AUTUMN}&q=medininkai",
+    ],
+)
+def test_filters_are_those_of_the_api(look: LookAt, get: Get, query: str) -> None:
+    page = look(script=False).open(f"/?{query}")
+
+    assert listed(page)
+    assert listed(page) == statuses(get, f"/v1/crossings?{query}")
+
+
+def test_a_name_is_looked_for_while_it_is_typed(look: LookAt) -> None:
+    page = look().open("/")
+    page.get_by_label("Name, in any spelling").press_sequentially("medininkay")
+    expect(page.locator("#count")).to_contain_text("1 crossing")
+
+    assert list(listed(page)) == [MEDININKAI]
+    assert page.url.endswith("/?q=medininkay")
+
+
+def test_what_is_not_there_is_said(look: LookAt) -> None:
+    page = look().open("/?q=zzzzzzz")
+
+    assert "No crossing that we know is like that." in page.locator("#list").inner_text()
+
+
+def test_the_address_holds_where_one_looks(look: LookAt) -> None:
+    page = look().open("/?status=closed")
+    expect(page.locator(".pin").first).to_be_visible()
+    page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_function("location.hash")
+    address, place = page.url, page.evaluate("location.hash")
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.locator(".pin").first).to_be_visible()
+
+    assert "?status=closed#" in address
+    assert page.evaluate("location.hash") == place
+    scale = page.locator(".leaflet-control-scale-line").inner_text()
+    page.get_by_role("button", name="Zoom out").click()
+    expect(page.locator(".leaflet-control-scale-line")).not_to_have_text(scale)
+
+
+def test_a_chosen_language_stays(look: LookAt) -> None:
+    page = look().open("/?lang=pl&q=szumsk")
+    page.locator(f"#{SUMSKAS} a").click()
+
+    assert page.url.endswith(f"/crossings/{SUMSKAS}?lang=pl")
+
+
+def test_a_filter_that_makes_no_sense_is_told_as_a_page(look: LookAt) -> None:
+    window = look()
+    page = window.open("/?status=shut")
+
+    assert page.locator("h1").inner_text() == "The address asks for something that cannot be"
+
+
+# Other times
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_the_past_is_plainly_marked(look: LookAt, get: Get, script: bool) -> None:  # noqa: FBT001
+    window = look(script=script)
+    page = window.open("/")
+    now = page.locator("#crossings").evaluate("one => getComputedStyle(one).backgroundColor")
+    page = window.open("/?at=2023-09-01T00:00")
+    then = page.locator("#crossings").evaluate("one => getComputedStyle(one).backgroundColor")
+
+    notice = page.locator("#time").inner_text()
+    assert "This is not now. It shows how things stood at 1 Sept 2023, 00:00 (UTC)." in notice
+    assert now != then
+    assert listed(page) == statuses(get, f"/v1/crossings?at={AUTUMN}")
+    page.get_by_role("link", name="Back to now").click()
+    assert page.url.endswith("/")
+    assert page.locator("#time").inner_text() == ""
+
+
+def test_what_was_known_then_is_told_without_what_came_later(look: LookAt) -> None:
+    page = look().open("/?known_at=2020-01-01")
+
+    assert "It tells only what was known here at 1 Jan 2020" in page.locator("#time").inner_text()
+    assert listed(page) == {}
+
+
+def test_one_slides_through_the_days(look: LookAt, get: Get) -> None:
+    page = look().open("/")
+    page.get_by_text("Another time").click()
+    slider = page.get_by_label("Slide through the days")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**/?at=*")
+    expect(page.locator("#time")).to_contain_text("This is not now.")
+    at = page.get_by_label("As of (UTC)").input_value()
+
+    assert listed(page) == statuses(get, f"/v1/crossings?at={at}:00Z")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#time")).to_have_text("")
+    assert page.url.endswith("/")
+
+
+def test_from_the_past_one_gets_to_a_crossing_of_then(look: LookAt) -> None:
+    page = look().open("/?at=2023-09-01#11/54.6063/25.7557")
+    page.get_by_role("button", name="Šumskas").click()
+    on_card = page.get_by_role("dialog").get_by_role("link").get_attribute("href") or ""
+    in_list = page.locator(f"#{SUMSKAS} a").get_attribute("href") or ""
+
+    wanted = f"/crossings/{SUMSKAS}?at={AUTUMN}"
+    assert [one.replace("%3A", ":") for one in (on_card, in_list)] == [wanted, wanted]
+
+
+def test_only_the_present_may_be_kept(get: Get) -> None:
+    present, past = get("/").headers, get(f"/?at={AUTUMN}").headers
+
+    assert "max-age=2" in present["cache-control"]
+    assert "change-number" in present
+    assert past["cache-control"] == "public, no-cache"
+    assert "change-number" not in past
+
+
+# What it takes
+
+
+def test_it_is_small_and_asks_for_everything_at_once(look: LookAt) -> None:
+    """All that the page needs is named in it: nothing is found out about later."""
+    window = look()
+    page = window.open("/")
+    expect(page.locator(".pin").first).to_be_visible()
+    sizes: dict[str, int] = page.evaluate(
+        "Object.fromEntries(['navigation', 'resource'].flatMap(kind =>"
+        " performance.getEntriesByType(kind)).map(one => [one.name, one.encodedBodySize]))"
+    )
+    named = page.content()
+    paths = {address.removeprefix(window.service.url) for address in sizes}
+
+    assert {path for path in paths if path not in {"/", "/favicon.ico"}} <= set(
+        re.findall(r'(?:href|src)="([^"]+)"', named)
+    )
+    assert any("outlines" in path for path in paths)
+    assert sum(size for name, size in sizes.items() if "outlines" not in name) < PAGE_BYTES
+
+
+def test_a_card_asks_for_what_the_list_does_not_show(get: Get) -> None:
+    line = get(f"/map/{SUMSKAS}?lang=lt&at={AUTUMN}")
+
+    assert "nuo <time" in line.text
+    assert line.headers["content-type"] == "text/html; charset=utf-8"
+    assert get("/map/nowhere", Accept="*/*").status_code == 404
+
+
+@pytest.mark.anyio
+async def test_tiles_are_an_operators_choice(seeded: Database) -> None:
+    """Without one, no other host is ever asked; with one, images of that host alone."""
+    address = "https://tiles.example/{z}/{x}/{y}.png"
+    async with seeded.api(tile_url=address, tile_attribution="Somebody & co") as api:
+        page = await api.client.get("/", headers={"Accept": "text/html"})
+    async with seeded.api() as api:
+        plain = await api.client.get("/", headers={"Accept": "text/html"})
+
+    policy = page.headers["content-security-policy"]
+    assert "img-src 'self' https://tiles.example data:;" in policy
+    assert f'data-tiles="{address}" data-tiles-by="Somebody &amp; co"' in page.text
+    assert "img-src 'self' data:;" in plain.headers["content-security-policy"]
+    assert "data-tiles" not in plain.text
