@@ -18,7 +18,7 @@ from app.pages.assets import static
 from app.pages.languages import LANGUAGES, Language, negotiated
 from app.pages.words import Words
 from app.pages.zones import zone_of
-from app.vocabulary import Status
+from app.vocabulary import ChangeKind, Status
 
 OLD_SECONDS = 30
 """Knowledge that is older is told to be so on the page."""
@@ -60,8 +60,12 @@ class Reader:
 
     @property
     def knowledge_from(self) -> datetime | None:
-        """When the board last heard from the database, where that is too long ago to pass over."""
-        if not self.board.is_loaded or self.board.age < OLD_SECONDS:
+        """When the board last heard from the database, where that is too long ago to pass over.
+
+        A database that is lost is told of at once.
+        """
+        recent = self.board.age < OLD_SECONDS and not self.board.watch.is_lost
+        if not self.board.is_loaded or recent:
             return None
         heard = self.board.as_of + self.board.watch.offset
         return datetime.fromtimestamp(int(heard), UTC)
@@ -150,6 +154,7 @@ def _environment(language: Language) -> Environment:
     environment.policies["ext.i18n.trimmed"] = True
     environment.filters["country_name"] = words.country
     environment.globals |= {
+        "CHANGE_KINDS": " ".join(ChangeKind),
         "LANGUAGES": LANGUAGES,
         "Status": Status,
         "language": language,

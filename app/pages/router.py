@@ -12,10 +12,13 @@ from app.pages.crossings.router import router as crossings
 from app.pages.languages import ENGLISH, LANGUAGES
 from app.pages.map.router import router as map_router
 from app.pages.rendering import AskedReader, page, render
+from app.pages.report.router import router as report
+from app.pages.state.router import router as state
+from app.pages.stories.router import router as stories
 from app.vocabulary import Status
 
 router = APIRouter(include_in_schema=False)
-for area in (map_router, crossings, borders):
+for area in (map_router, crossings, borders, stories, state, report):
     router.include_router(area)
 
 _FOR_GOOD = "public, max-age=31536000, immutable"

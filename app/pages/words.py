@@ -24,6 +24,7 @@ from app.vocabulary import (
     Mode,
     NoticeKind,
     Precision,
+    Qualifier,
     ReasonCode,
     SourceKind,
     Status,
@@ -118,6 +119,12 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         NoticeKind.NEGOTIATION: N_("negotiation"),
         NoticeKind.EXPECTED_IMPACT: N_("expected impact"),
         NoticeKind.CONTEXT: N_("context"),
+    },
+    Qualifier: {
+        Qualifier.EXACTLY: N_("exactly"),
+        Qualifier.UP_TO: N_("up to"),
+        Qualifier.AT_LEAST: N_("at least"),
+        Qualifier.ABOUT: N_("about"),
     },
     GapCode: {
         GapCode.NOTHING_HOLDS: N_("Nothing says what holds on some lane of these."),

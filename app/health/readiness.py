@@ -1,0 +1,47 @@
+"""Whether the service can answer, and how well."""
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from app.board.board import Board
+from app.board.keeper import Keeper
+from app.database import schema
+from app.errors import Unavailable
+from app.http.bodies import Body
+from app.http.problems import RETRY_SECONDS
+
+
+class Ready(Body):
+    """The service answers about the present; while degraded, about nothing else."""
+
+    status: Literal["ready", "degraded"] = Field(
+        description="`degraded`: the database does not answer. The present is told from"
+        " memory, with its age; history and writes are a 503."
+    )
+    change: int = Field(description="The newest change that the board reflects.")
+    knowledge_age: int = Field(description="Seconds since the database was last heard.")
+    schema_revision: str | None
+
+
+def readiness(board: Board, keeper: Keeper) -> Ready:
+    """Return how well the service answers. Raises Unavailable while it cannot."""
+    revision = keeper.schema_revision
+    later = {"Retry-After": RETRY_SECONDS}
+    if revision is not None and revision != schema.head():
+        raise Unavailable(
+            f"The schema is at {revision}, this code needs {schema.head()}.", headers=later
+        )
+    if not board.is_loaded:
+        raise Unavailable("The board is not loaded yet.", headers=later)
+    if board.age >= board.max_age:
+        raise Unavailable(
+            f"The database was last heard {math.floor(board.age)} seconds ago.", headers=later
+        )
+    return Ready(
+        status="degraded" if board.watch.is_lost else "ready",
+        change=board.change,
+        knowledge_age=max(0, math.floor(board.age)),
+        schema_revision=revision,
+    )

@@ -1,0 +1,1 @@
+"""The page on which reporters tell of a change."""

@@ -1,0 +1,114 @@
+"""HTTP of the page on which reporters tell of a change."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.errors import Unavailable
+from app.http.problems import RETRY_SECONDS
+from app.pages.rendering import AskedReader, Reader, page
+from app.pages.words import N_, Words, location_of
+from app.pages.zones import zone_of
+from app.places.schemas import CrossingDetails
+from app.vocabulary import (
+    Certainty,
+    DeclaredStatus,
+    ExceptionCode,
+    ReasonCode,
+    SourceKind,
+    Status,
+    Traffic,
+)
+
+router = APIRouter()
+
+_MESSAGES: Mapping[str, str] = {
+    "all": N_("all traffic"),
+    "nothing": N_("This would change nothing: all of it is so already, or does not decide."),
+    "rumour": N_("An unconfirmed report never decides a status. It is shown beside it."),
+    "stays": N_("{crossing}: {lanes} would stay {status}, for somebody else's word still holds."),
+    "contradicts": N_("{crossing}: this contradicts what {side} said: {status} since {from}."),
+    "until": N_("until further notice"),
+    "missing": N_("give the date and the time"),
+    "lost": N_("No answer came. It may be recorded or not; sending it again is safe."),
+    "recorded": N_("Recorded as change {change}."),
+    "retracted": N_("Taken back with change {change}."),
+    "faulty": N_("This cannot be recorded yet"),
+    "refused": N_("It was not recorded"),
+    "crossing": N_("Crossing"),
+    "lanes": N_("Lanes"),
+    "before": N_("Now"),
+    "after": N_("Then"),
+    "same": N_("the same, on this word"),
+    "from": N_("From"),
+    "end": N_("Until"),
+}
+"""What the script says."""
+_ALL = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A side's zone, to tell instants in."""
+
+    country: str
+    zone: str
+    place: str
+
+
+@router.get("/report")
+async def report(
+    reader: AskedReader,
+    crossing: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """Give the form; some crossings may be chosen in it already."""
+    if not reader.board.is_loaded:
+        raise Unavailable("The board is not loaded yet.", headers={"Retry-After": RETRY_SECONDS})
+    borders: dict[str, list[CrossingDetails]] = {}
+    for border in reader.board.borders(after=None, limit=_ALL):
+        views = reader.board.views_of(border, reader.moment)
+        borders[border] = [view.present.place.told for view in views]
+    chosen = crossing or []
+    countries = sorted({code for border in borders for code in border.split("-")})
+    return page(
+        reader,
+        "report.html",
+        borders=borders,
+        clocks=[_clock(reader, code) for code in countries],
+        example=_example(borders, chosen),
+        chosen=chosen,
+        told=_told(reader.words, countries),
+        Certainty=Certainty,
+        DeclaredStatus=DeclaredStatus,
+        ExceptionCode=ExceptionCode,
+        ReasonCode=ReasonCode,
+        SourceKind=SourceKind,
+        Traffic=Traffic,
+    )
+
+
+def _example(
+    borders: Mapping[str, Sequence[CrossingDetails]], chosen: Sequence[str]
+) -> CrossingDetails | None:
+    """Return the first that is chosen, else any crossing; None where there is none yet."""
+    known = [one for crossings in borders.values() for one in crossings]
+    return next((one for one in known if one.id in chosen), next(iter(known), None))
+
+
+def _clock(reader: Reader, country: str) -> Clock:
+    zone = zone_of(country)
+    locale = reader.language.locale
+    return Clock(country, str(zone), str(location_of(zone, locale=locale, return_city=True)))
+
+
+def _told(words: Words, countries: list[str]) -> dict[str, dict[str, str]]:
+    """Return the words that the script needs, in the reader's language."""
+    return {
+        "messages": {name: words.say(message) for name, message in _MESSAGES.items()},
+        "statuses": {one.value: words.word(one) for one in Status},
+        "traffic": {one.value: words.word(one) for one in Traffic},
+        "directions": {code: words.direction(code) for code in countries},
+        "countries": {code: words.country(code) for code in countries},
+    }

@@ -1,0 +1,89 @@
+"""What the pages of stories and sources are made of: the facts, and all that these name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.changes.service import Known
+from app.notices.incidents import StoryPlace, get_incident, list_incidents, notices_by_id, story_of
+from app.notices.schemas import NoticeOut
+from app.notices.stories import IncidentOut, StoryItem
+from app.sources.answers import FactOut
+from app.sources.facts import get_source_facts
+from app.sources.schemas import SourceOut
+from app.sources.service import sources_of
+from app.status.schemas import EventOut
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What facts name besides themselves, by id."""
+
+    sources: Mapping[UUID, SourceOut]
+    notices: Mapping[UUID, NoticeOut]
+    """Those that contradict, or are contradicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An incident with a part of its story."""
+
+    incident: IncidentOut
+    items: Sequence[StoryItem]
+    more: bool
+    named: Named
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A source with a part of what was drawn from it, each with its citation's number."""
+
+    source: SourceOut
+    facts: Sequence[tuple[int, FactOut]]
+    more: bool
+    named: Named
+
+
+async def read_story(
+    session: AsyncSession, incident_id: UUID, *, after: StoryPlace | None, limit: int
+) -> Story:
+    """Return an incident's story after a place in it. Raises IncidentNotFound."""
+    incident, asked = await get_incident(session, incident_id)
+    items, more = await story_of(session, incident_id, asked=asked, after=after, limit=limit)
+    notices = [item.notice for item in items if item.notice]
+    events = [event for item in items for event in item.decision or ()]
+    named = await _named(session, asked, notices, [incident, *events])
+    return Story(incident, items, more, named)
+
+
+async def read_source(
+    session: AsyncSession, source_id: UUID, *, after: int | None, limit: int
+) -> Cited:
+    """Return a source with what cites it. Raises SourceNotFound."""
+    source, facts, more, asked = await get_source_facts(
+        session, source_id, after=after, limit=limit
+    )
+    notices = [fact.notice for _, fact in facts if fact.notice]
+    events = [event for _, fact in facts for event in fact.decision or ()]
+    return Cited(source, facts, more, await _named(session, asked, notices, events))
+
+
+async def read_incidents(
+    session: AsyncSession, *, after: tuple[int, UUID] | None, limit: int
+) -> list[IncidentOut]:
+    """Return incidents, the newest first."""
+    return (await list_incidents(session, after=after, limit=limit))[0]
+
+
+async def _named(
+    session: AsyncSession,
+    asked: Known,
+    notices: Sequence[NoticeOut],
+    facts: Sequence[IncidentOut | EventOut],
+) -> Named:
+    sides = {one for notice in notices for one in (*notice.contradicts, *notice.contradicted_by)}
+    others = await notices_by_id(session, list(sides), asked)
+    cited = {one.source for fact in (*notices, *others.values(), *facts) for one in fact.citations}
+    return Named(await sources_of(session, cited), others)

@@ -1,0 +1,114 @@
+"""HTTP of the pages that tell what was said, and by whom."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Path, Response
+
+from app.database.sessions import Session
+from app.http.paging import AskedLongTurn, AskedTurn, change_and_id, encode_cursor, number
+from app.notices.incidents import place
+from app.notices.schemas import NoticeOut
+from app.notices.stories import StoryItem
+from app.pages.rendering import AskedReader, Reader, page
+from app.pages.stories import reading
+from app.pages.zones import zone_of
+from app.sources.service import list_sources
+from app.status.schemas import EventOut
+
+router = APIRouter()
+
+
+class Teller:
+    """Names crossings and chooses clocks for what a story tells."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def crossing(self, crossing_id: str) -> str:
+        """Name a crossing; by its id before the board knows it."""
+        entry = self._reader.board.entry(crossing_id)
+        if entry is None:
+            return crossing_id
+        return self._reader.words.crossing(entry.present.place.told.names)
+
+    def zones(self, fact: EventOut | NoticeOut) -> list[ZoneInfo]:
+        """Return the zones in which a fact's instants are told: its author's, else its places'."""
+        if isinstance(fact, EventOut):
+            return [zone_of(side) for side in fact.sides]
+        if fact.issuer.country is not None:
+            return [zone_of(fact.issuer.country)]
+        subjects = fact.subjects
+        crossings = [self._reader.board.entry(one) for one in subjects.crossings]
+        borders = [one.present.place.details.border for one in crossings if one]
+        codes = [*subjects.countries, *"-".join([*subjects.borders, *borders]).split("-")]
+        return [zone_of(code) for code in dict.fromkeys(filter(None, codes))] or [zone_of("")]
+
+    def said(self, notice: NoticeOut) -> datetime:
+        """Return when a notice's issuer said it, as far as is known."""
+        return notice.announced_at or notice.recorded_at
+
+
+@router.get("/incidents")
+async def incidents(reader: AskedReader, session: Session, turn: AskedTurn) -> Response:
+    """List the stories, the newest first."""
+    after = turn.start(change_and_id)
+    found = await reading.read_incidents(session, after=after, limit=turn.limit + 1)
+    items = found[: turn.limit]
+    following = None
+    if len(found) > len(items):
+        following = reader.here(cursor=encode_cursor(str(items[-1].change), str(items[-1].id)))
+    return page(reader, "incidents.html", items=items, following=following)
+
+
+@router.get("/incidents/{incident_id}")
+async def incident(
+    reader: AskedReader,
+    session: Session,
+    turn: AskedLongTurn,
+    incident_id: Annotated[UUID, Path()],
+) -> Response:
+    """Tell a story in the order of time, each sentence with its source and basis."""
+    story = await reading.read_story(
+        session, incident_id, after=turn.start(place), limit=turn.limit
+    )
+    following = reader.here(cursor=encode_cursor(*_name(story.items))) if story.more else None
+    return page(reader, "incident.html", story=story, following=following, teller=Teller(reader))
+
+
+@router.get("/sources")
+async def sources(reader: AskedReader, session: Session, turn: AskedTurn) -> Response:
+    """List where facts come from, the newest first."""
+    after = turn.start(change_and_id)
+    found = await list_sources(session, after=after, limit=turn.limit + 1)
+    items = found[: turn.limit]
+    following = None
+    if len(found) > len(items):
+        following = reader.here(cursor=encode_cursor(str(items[-1].change), str(items[-1].id)))
+    return page(reader, "sources.html", items=items, following=following)
+
+
+@router.get("/sources/{source_id}")
+async def source(
+    reader: AskedReader,
+    session: Session,
+    turn: AskedLongTurn,
+    source_id: Annotated[UUID, Path()],
+) -> Response:
+    """Say what a source is, and show all that was drawn from it."""
+    cited = await reading.read_source(
+        session, source_id, after=turn.start(number), limit=turn.limit
+    )
+    following = None
+    if cited.more:
+        following = reader.here(cursor=encode_cursor(str(cited.facts[-1][0])))
+    return page(reader, "source.html", cited=cited, following=following, teller=Teller(reader))
+
+
+def _name(items: Sequence[StoryItem]) -> tuple[str, str, str]:
+    last = items[-1]
+    first = last.decision[0].decision if last.decision else None
+    return last.at.isoformat(), str(last.change), str(first or (last.notice and last.notice.id))
