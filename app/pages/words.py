@@ -189,6 +189,10 @@ class Words:
     def country(self, code: str) -> str:
         return str(self.language.locale.territories.get(code, code))
 
+    def place(self, zone: ZoneInfo) -> str:
+        """Name a zone by its city."""
+        return str(location_of(zone, locale=self.language.locale, return_city=True))
+
     def border(self, border_id: str) -> str:
         """Name a border by its two countries."""
         return " – ".join(self.country(code) for code in border_id.split("-"))
@@ -274,7 +278,7 @@ class Words:
         clocks: dict[datetime, list[str]] = {}
         for zone in zones:
             local = at.astimezone(zone)
-            place = location_of(zone, locale=locale, return_city=True)
+            place = self.place(zone)
             places = clocks.setdefault(local.replace(tzinfo=None), [])
             if place not in places:
                 places.append(place)

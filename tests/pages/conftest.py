@@ -111,17 +111,23 @@ def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def post(database: Database, served: Service) -> Post:
-    """Write to the service with a key of every scope; what was written is on the board."""
+def key(database: Database) -> str:
+    """A key that may report."""
     command = ("crossings", "keys", "create", "reporter", "--scope", "events:write")
     created = run(BIN / command[0], *command[1:], env=environment(database))
     assert created.code == 0, created.complained
+    return created.told.strip()
+
+
+@pytest.fixture(scope="module")
+def post(served: Service, key: str) -> Post:
+    """Write to the service; what was written is on the board."""
 
     def write(path: str, body: Mapping[str, object]) -> Json:
         answer = httpx2.post(
             served.url + path,
             json=body,
-            headers={"Authorization": f"Bearer {created.told.strip()}"},
+            headers={"Authorization": f"Bearer {key}"},
             trust_env=False,
         )
         assert answer.status_code == 201, answer.text

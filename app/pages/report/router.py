@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Response
 
 from app.errors import Unavailable
 from app.http.problems import RETRY_SECONDS
-from app.pages.rendering import AskedReader, Reader, page
-from app.pages.words import N_, Words, location_of
+from app.pages.rendering import AskedReader, page
+from app.pages.words import N_, Words
 from app.pages.zones import zone_of
 from app.places.schemas import CrossingDetails
 from app.vocabulary import (
@@ -76,7 +76,7 @@ async def report(
         reader,
         "report.html",
         borders=borders,
-        clocks=[_clock(reader, code) for code in countries],
+        clocks=[_clock(reader.words, code) for code in countries],
         example=_example(borders, chosen),
         chosen=chosen,
         told=_told(reader.words, countries),
@@ -97,10 +97,9 @@ def _example(
     return next((one for one in known if one.id in chosen), next(iter(known), None))
 
 
-def _clock(reader: Reader, country: str) -> Clock:
+def _clock(words: Words, country: str) -> Clock:
     zone = zone_of(country)
-    locale = reader.language.locale
-    return Clock(country, str(zone), str(location_of(zone, locale=locale, return_city=True)))
+    return Clock(country, str(zone), words.place(zone))
 
 
 def _told(words: Words, countries: list[str]) -> dict[str, dict[str, str]]:

@@ -4,6 +4,7 @@ for (const box of navigator.clipboard ? document.querySelectorAll(".copy") : [])
   const code = box.querySelector("code");
   const button = document.createElement("button");
   button.type = "button";
+  button.dataset.added = ""; // so that a page which follows changes keeps it
   button.textContent = document.body.dataset.copy;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(code.textContent);

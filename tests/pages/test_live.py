@@ -1,0 +1,166 @@
+"""Pages about the present follow the changes: in place, without taking the reader anywhere."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.embedded import Server
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
+from tests.conftest import SEEDED, clone
+from tests.pages.conftest import Get, LookAt, Post
+from tests.servers import Service, service
+
+NOTICE = "#live [role=status]"
+AGE = "#live .age"
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def declare(post: Post, status: str, crossing: str = SUMSKAS) -> None:
+    post("/v1/events", decision(crossings=[crossing], status=status, sides=["BY", "LT"]))
+
+
+def following(page: Page) -> Page:
+    """Wait until the page hears of changes: without that, a test would see nothing happen."""
+    page.wait_for_function(
+        "performance.getEntriesByType('resource').some(one => one.name.includes('morph.js'))"
+    )
+    page.wait_for_timeout(500)
+    return page
+
+
+def test_a_change_is_shown_where_it_is_with_a_discreet_notice(look: LookAt, post: Post) -> None:
+    declare(post, "open")
+    window = look()
+    page = following(window.open(f"/crossings/{SUMSKAS}"))
+    expect(page.locator(".verdict")).to_contain_text("Open")
+
+    declare(post, "closed")
+
+    expect(page.locator(".verdict")).to_contain_text("Closed", timeout=10_000)
+    expect(page.locator(NOTICE)).to_contain_text("Updated at")
+    assert page.title().startswith("Šumskas – Losha: closed")
+    assert "closed" in (page.locator("link[rel=icon]").get_attribute("href") or "")
+    assert window.violations() == []
+    assert window.complaints == []
+
+
+def test_focus_scroll_and_opened_details_stay(look: LookAt, post: Post) -> None:
+    declare(post, "open")
+    page = following(look("phone").open(f"/crossings/{SUMSKAS}"))
+    page.locator("details summary").first.click()
+    link = page.locator("main a").last
+    link.focus()
+    page.evaluate("document.activeElement.mark = 'the same element'")
+    before = page.evaluate("scrollY")
+    assert before > 0
+
+    declare(post, "restricted")
+    expect(page.locator(".verdict")).to_contain_text("Restricted", timeout=10_000)
+
+    assert page.evaluate("document.activeElement.mark") == "the same element"
+    assert page.locator("details[open]").count() >= 1
+    assert abs(page.evaluate("scrollY") - before) < 400
+
+
+def test_what_happens_elsewhere_leaves_the_page_alone(look: LookAt, post: Post) -> None:
+    window = look()
+    page = following(window.open(f"/crossings/{SUMSKAS}"))
+    asked = len(window.requests)
+
+    declare(post, "closed", TVERECIUS)
+    page.wait_for_timeout(2_500)
+
+    assert len(window.requests) == asked
+
+
+def test_without_the_stream_the_page_says_how_old_it_is_and_catches_up(
+    look: LookAt, post: Post
+) -> None:
+    declare(post, "open", MEDININKAI)
+    window = look()
+    window.page.clock.install()
+    window.page.route("**/v1/changes**", lambda route: route.fulfill(status=503))
+    page = window.open(f"/crossings/{MEDININKAI}")
+    expect(page.locator(AGE)).to_be_hidden()
+    page.wait_for_timeout(500)
+    page.clock.fast_forward(6_000)
+
+    expect(page.locator(AGE)).to_contain_text("No live updates at the moment.")
+    expect(page.locator(AGE).get_by_role("link", name="Load it again")).to_be_visible()
+    page.clock.fast_forward(130_000)
+    expect(page.locator(AGE)).to_contain_text("2 minutes ago")
+    assert window.violations() == []
+
+    declare(post, "closed", MEDININKAI)
+    page.unroute("**/v1/changes**")
+    page.clock.fast_forward(16_000)
+
+    expect(page.locator(".verdict")).to_contain_text("Closed", timeout=10_000)
+    expect(page.locator(AGE)).to_be_hidden()
+
+
+def test_a_window_that_nobody_sees_holds_no_connection(look: LookAt, post: Post) -> None:
+    """Browsers allow six to a host; what was missed is there when it is looked at again."""
+    declare(post, "open")
+    window = look()
+    page = following(window.open(f"/crossings/{SUMSKAS}"))
+    page.evaluate(HIDE, arg=True)
+    asked = len(window.requests)
+    declare(post, "closed")
+    page.wait_for_timeout(2_000)
+    assert len(window.requests) == asked
+
+    page.evaluate(HIDE, arg=False)
+
+    expect(page.locator(".verdict")).to_contain_text("Closed", timeout=10_000)
+
+
+def test_the_page_about_the_service_renews_itself_until_it_is_told_not_to(
+    look: LookAt, get: Get
+) -> None:
+    window = look()
+    window.page.clock.install()
+    page = window.open("/status")
+    page.wait_for_timeout(500)
+    asked = len(window.requests)
+    page.clock.fast_forward(11_000)
+    page.wait_for_timeout(500)
+    assert [one for one in window.requests[asked:] if one.endswith("/status")]
+
+    page.get_by_role("link", name="Stop that").click()
+    asked = len(window.requests)
+    page.clock.fast_forward(60_000)
+    page.wait_for_timeout(500)
+    assert len(window.requests) == asked
+    assert '<noscript><meta http-equiv="refresh"' in get("/status").text
+    assert "http-equiv" not in get("/status?refresh=false").text
+
+
+@pytest.fixture
+def stopped(
+    postgres: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, str]]:
+    """A service that ends as soon as it ran, and the log it wrote to."""
+    log = tmp_path_factory.mktemp("restart") / "serve.log"
+    with clone(postgres, SEEDED) as database, service(log, database_url=database.url) as running:
+        yield running, database.url
+
+
+def test_a_service_that_comes_back_is_followed_on(
+    look: LookAt, stopped: tuple[Service, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    running, url = stopped
+    window = look()
+    window.service = running
+    page = following(window.open(f"/crossings/{SUMSKAS}"))
+    running.process.terminate()
+    running.process.wait()
+    expect(page.locator(AGE)).to_be_visible(timeout=15_000)
+
+    log = tmp_path_factory.mktemp("again") / "serve.log"
+    with service(log, port=running.port, database_url=url):
+        expect(page.locator(AGE)).to_be_hidden(timeout=60_000)

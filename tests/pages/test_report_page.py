@@ -1,0 +1,237 @@
+"""The report: what it would change is seen first, what is wrong is told where it is."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx2
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
+from tests.pages.conftest import Look, LookAt, Post
+
+PREVIEW = "See what it would change"
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def form(look: LookAt, key: str) -> Open:
+    """Open the form with a key in it, and all that a closure by Lithuania needs."""
+
+    def open_form(crossing: str = SUMSKAS, *, window: Look | None = None) -> Page:
+        page = (window or look()).open(f"/report?crossing={crossing}")
+        page.locator("#key").fill(key)
+        page.get_by_label("Lithuania", exact=True).check()
+        page.locator("#title").fill("Told by phone")
+        return page
+
+    return open_form
+
+
+def newest(page: Page) -> int:
+    response = httpx2.get(page.url.partition("/report")[0] + "/health/ready", trust_env=False)
+    return int(response.json()["change"])
+
+
+def preview(page: Page) -> str:
+    page.get_by_role("button", name=PREVIEW).click()
+    expect(page.locator("#preview")).to_be_visible()
+    return page.locator("#preview").inner_text()
+
+
+def test_it_shows_what_would_change_and_records_nothing(form: Open, post: Post) -> None:
+    post("/v1/events", decision(crossings=[TVERECIUS], status="open", sides=["BY", "LT"]))
+    page = form(TVERECIUS)
+    before = newest(page)
+    text = preview(page)
+
+    assert re.search(r"Tverečius – Vidzy\s+all traffic to Belarus, to Lithuania", text)
+    assert re.search(r"open\s+closed", text)
+    assert f"{datetime.now(UTC):%Y}" in text
+    assert "(Vilnius)" in text
+    assert "until further notice" in text
+    assert newest(page) == before
+
+
+def test_it_is_recorded_with_its_number_and_taken_back(form: Open, post: Post) -> None:
+    post("/v1/events", decision(crossings=[TVERECIUS], status="open", sides=["BY", "LT"]))
+    page = form(TVERECIUS)
+    before = newest(page)
+    preview(page)
+    page.get_by_role("button", name="Record it").click()
+
+    heading = page.get_by_role("heading", name=f"Recorded as change {before + 1}.")
+    expect(heading).to_be_focused()
+    assert page.locator("#result a[href='/crossings/tverecius-vidzy']").count() == 1
+
+    page.locator("#undo-reason").fill("Posted by mistake")
+    page.get_by_role("button", name="Take it back").click()
+    expect(
+        page.get_by_role("heading", name=f"Taken back with change {before + 2}.")
+    ).to_be_focused()
+
+
+def test_what_is_wrong_is_told_at_its_field_and_at_the_top(look: LookAt, key: str) -> None:
+    window = look()
+    page = window.open("/report")
+    page.locator("#key").fill(key)
+    page.get_by_role("button", name=PREVIEW).click()
+
+    summary = page.get_by_role("alert")
+    expect(summary).to_be_focused()
+    links = summary.get_by_role("link")
+    assert links.count() == 3
+    assert links.first.inner_text().startswith("Which crossings: ")
+    title = page.locator("#title")
+    assert title.get_attribute("aria-invalid") == "true"
+    described = title.get_attribute("aria-describedby") or ""
+    assert "at least 1" in page.locator(f"#{described}").inner_text()
+    links.last.click()
+    expect(title).to_be_focused()
+    assert window.violations() == []
+
+
+def test_a_key_that_does_not_do_is_told_at_the_key(form: Open) -> None:
+    page = form()
+    page.locator("#key").fill("nonsense")
+    page.get_by_role("button", name=PREVIEW).click()
+
+    expect(page.get_by_role("alert")).to_contain_text("API key:")
+    assert page.locator("#key").get_attribute("aria-invalid") == "true"
+
+
+def test_an_end_before_the_start_is_the_services_own_message(form: Open) -> None:
+    page = form()
+    page.locator("#from").fill("2026-01-02T12:00")
+    page.get_by_label("ends at a set time").check()
+    page.locator("#until").fill("2026-01-01T12:00")
+    page.get_by_role("button", name=PREVIEW).click()
+
+    expect(page.locator("#until-error")).to_have_text("must lie after effective.from")
+
+
+def test_an_end_that_is_not_given_is_asked_for(form: Open) -> None:
+    page = form()
+    page.get_by_label("an end is expected").check()
+    page.get_by_role("button", name=PREVIEW).click()
+
+    expect(page.locator("#until-error")).to_have_text("give the date and the time")
+
+
+def test_times_are_by_the_clocks_that_are_chosen(form: Open) -> None:
+    """Also on the other side of a change of the clocks; the browser's own zone is no matter."""
+    page = form()
+    page.locator("#from").fill("2026-07-01T12:00")
+    page.locator("#announced").fill("2026-01-15T12:00")
+    with page.expect_request("**/v1/events?validate_only=true") as asked:
+        page.get_by_role("button", name=PREVIEW).click()
+
+    body = json.loads(asked.value.post_data or "")
+    assert body["effective"]["from"] == "2026-07-01T09:00:00.000Z"
+    assert body["announced_at"] == "2026-01-15T10:00:00.000Z"
+
+
+def test_a_report_that_does_nothing_is_warned_of(form: Open) -> None:
+    page = form()
+    page.locator("#certainty").select_option("unconfirmed")
+
+    assert "An unconfirmed report never decides a status." in preview(page)
+
+
+def test_a_report_that_the_other_side_holds_down_is_warned_of(form: Open, post: Post) -> None:
+    post("/v1/events", decision(crossings=[MEDININKAI], status="closed", sides=["BY", "LT"]))
+    page = form(MEDININKAI)
+    page.locator("[name=status][value=open]").check()
+    text = preview(page)
+
+    assert "this contradicts what Belarus, Lithuania said:" in text
+    assert re.search(r"would stay\s+closed", text)
+
+
+def test_what_was_previewed_is_what_is_recorded(form: Open) -> None:
+    page = form()
+    preview(page)
+    page.locator("#reason").select_option("weather")
+
+    expect(page.locator("#preview")).to_be_hidden()
+
+
+def test_a_write_whose_answer_was_lost_is_repeated_safely(form: Open, look: LookAt) -> None:
+    window = look()
+    page = form(window=window)
+    before = newest(page)
+    preview(page)
+    keys: list[str] = []
+
+    def deliver_and_lose(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/v1/events", deliver_and_lose)
+    page.get_by_role("button", name="Record it").click()
+    expect(page.get_by_role("alert")).to_contain_text("sending it again is safe")
+    page.get_by_role("button", name="Record it").click()
+
+    expect(page.get_by_role("heading", name=f"Recorded as change {before + 1}.")).to_be_visible()
+    assert keys[0] == keys[1]
+    assert newest(page) == before + 1
+
+
+def test_the_key_is_nowhere_but_in_its_field(form: Open, look: LookAt, key: str) -> None:
+    window = look()
+    page = form(window=window)
+    preview(page)
+
+    stored = (
+        "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, history.state])"
+    )
+    assert page.evaluate(stored) == '[{},{},"",null]'
+    assert not any(key in one for one in [*window.requests, page.url])
+    assert page.context.cookies() == []
+    page.reload()
+    assert page.locator("#key").input_value() == ""
+
+
+def test_only_what_the_crossings_have_can_be_chosen(form: Open) -> None:
+    page = form(SUMSKAS)
+
+    expect(page.get_by_label("Poland", exact=True)).to_be_hidden()
+    expect(page.get_by_label("trains", exact=True)).to_be_hidden()
+    expect(page.get_by_label("cars", exact=True)).to_be_visible()
+
+
+def test_it_works_with_the_keyboard_alone(look: LookAt, key: str) -> None:
+    page = look().open(f"/report?crossing={SUMSKAS}")
+
+    def to(selector: str) -> None:
+        for _ in range(120):
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"the keyboard does not lead to {selector}")
+
+    to("#key")
+    page.keyboard.type(key)
+    to("[name=side][value=LT]")
+    page.keyboard.press("Space")
+    to("#title")
+    page.keyboard.type("Seen on the spot")
+    page.keyboard.press("Enter")
+    expect(page.locator("#preview-title")).to_be_focused()
+    to("#send")
+    page.keyboard.press("Enter")
+    expect(page.locator("#result-title")).to_be_focused()
+
+
+def test_without_script_it_says_how_to_report_with_curl(look: LookAt) -> None:
+    page = look(script=False).open(f"/report?crossing={SUMSKAS}")
+
+    expect(page.locator("#report")).to_be_hidden()
+    page.get_by_text("Report with curl").click()
+    assert f'"crossings": ["{SUMSKAS}"]' in page.locator("pre").inner_text()
