@@ -64,7 +64,7 @@ def test_it_is_recorded_with_its_number_and_taken_back(form: Open, post: Post) -
 
     heading = page.get_by_role("heading", name=f"Recorded as change {before + 1}.")
     expect(heading).to_be_focused()
-    assert page.locator("#result a[href='/crossings/tverecius-vidzy']").count() == 1
+    expect(page.locator("#result a[href='/crossings/tverecius-vidzy']").first).to_be_visible()
 
     page.locator("#undo-reason").fill("Posted by mistake")
     page.get_by_role("button", name="Take it back").click()
