@@ -42,6 +42,10 @@ messages: setup-dev ## Take the messages of the pages into the catalogues of app
 	    --input-file $(VENV)/messages.pot --output-file $$file --locale $$(basename $$file .po); \
 	done
 
+.PHONY: screenshots
+screenshots: setup-dev ## Take the pictures of docs/ anew, of the seeded pages in Chromium
+	@$(BIN)/python -m tests.pages.screenshots docs
+
 .PHONY: setup
 setup: $(VENV)/.run $(OUTLINES) ## Build .venv from the locked requirements
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.changes.ids import seed_id
 from tests.api import SUMSKAS
-from tests.pages.conftest import SIZES, VIEWS, Get, LookAt
+from tests.pages.conftest import VIEWS, Get, LookAt
 
 STORY = f"/incidents/{seed_id('incident/two-of-six-2023', 'incident')}"
 ARTICLE = f"/sources/{seed_id('source/article', 'source')}"
@@ -35,15 +35,6 @@ def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str, path: s
     window.assert_presentable()
     assert page.locator("main").count() == 1
     assert page.locator("main h1").count() == 1
-
-
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("size", sorted(SIZES.keys() - dict(VIEWS).keys()))
-def test_it_fits_other_windows_too(look: LookAt, size: str, path: str) -> None:
-    window = look(size)
-    window.open(path)
-
-    assert window.overflow() == 0
 
 
 @pytest.mark.parametrize("path", PAGES)

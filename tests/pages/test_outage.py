@@ -1,0 +1,106 @@
+"""Without its database the service goes on showing the present, and says what it cannot show."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import expect
+
+from tests.api import SUMSKAS
+from tests.faults.servers import postmaster, signal_all
+from tests.pages.conftest import Get, LookAt
+from tests.pages.test_every_page import ARTICLE, STORY
+from tests.servers import Service, eventually, service
+
+PRESENT = (
+    f"/crossings/{SUMSKAS}",
+    "/borders/BY-LT",
+    "/status",
+    "/about",
+    f"/report?crossing={SUMSKAS}",
+)
+HISTORY = (
+    STORY,
+    "/incidents",
+    ARTICLE,
+    "/sources",
+    f"/crossings/{SUMSKAS}?at=2023-09-01T00:00:00Z",
+)
+NOTICE = "We have not heard from our database since then."
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("outage") / "data"
+
+
+@pytest.fixture(scope="module")
+def served(data_dir: Path) -> Iterator[Service]:
+    """A service with a PostgreSQL of its own."""
+    with service(data_dir.parent / "serve.log", data_dir=data_dir) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def pages(data_dir: Path, get: Get) -> Iterator[Get]:
+    """Ask for pages while the database is halted, and its loss is known."""
+    with halted(data_dir):
+        eventually(lambda: get("/health/ready").json()["status"] == "degraded")
+        yield get
+    eventually(lambda: get("/health/ready").json()["status"] == "ready")
+
+
+@contextmanager
+def halted(data_dir: Path) -> Iterator[None]:
+    main = postmaster(data_dir)
+    family: list[psutil.Process] = [main, *main.children(recursive=True)]
+    try:
+        signal_all(family, signal.SIGSTOP)
+        yield
+    finally:
+        signal_all(family, signal.SIGCONT)
+
+
+def test_an_open_page_says_so_and_that_it_is_over(look: LookAt, data_dir: Path, get: Get) -> None:
+    """It asks again by itself every ten minutes, or as soon as it is looked at again."""
+    page = look().open(f"/crossings/{SUMSKAS}")
+    again = "document.dispatchEvent(new Event('visibilitychange'))"
+    with halted(data_dir):
+        eventually(lambda: get("/health/ready").json()["status"] == "degraded")
+        page.evaluate(again)
+        expect(page.locator("body > .old")).to_contain_text(NOTICE, timeout=10_000)
+    eventually(lambda: get("/health/ready").json()["status"] == "ready")
+    page.evaluate(again)
+    expect(page.locator("body > .old")).to_have_count(0, timeout=10_000)
+
+
+@pytest.mark.parametrize("path", PRESENT)
+def test_the_present_is_shown_with_its_age(pages: Get, path: str) -> None:
+    response = pages(path)
+
+    assert response.status_code == 200
+    assert NOTICE in response.text
+
+
+@pytest.mark.parametrize("path", HISTORY)
+def test_history_is_an_honest_503(pages: Get, path: str) -> None:
+    response = pages(path)
+
+    assert response.status_code == 503
+    assert response.headers["content-type"].startswith("text/html")
+    assert response.headers["retry-after"]
+    assert response.headers["cache-control"] == "no-store"
+    assert "We cannot answer this now" in response.text
+
+
+@pytest.mark.usefixtures("pages")
+def test_the_page_about_the_service_says_what_is_wrong(look: LookAt) -> None:
+    window = look()
+    text = window.open("/status").locator("main").inner_text()
+
+    assert "Degraded" in text
+    assert "The database does not answer." in text
+    assert window.violations() == []
