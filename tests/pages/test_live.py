@@ -132,6 +132,7 @@ def test_the_page_about_the_service_renews_itself_until_it_is_told_not_to(
     assert [one for one in window.requests[asked:] if one.endswith("/status")]
 
     page.get_by_role("link", name="Stop that").click()
+    page.wait_for_timeout(500)
     asked = len(window.requests)
     page.clock.fast_forward(60_000)
     page.wait_for_timeout(500)
