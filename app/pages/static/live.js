@@ -122,17 +122,32 @@ function lose() {
   lostTimer ??= setTimeout(tellAge, GRACE);
 }
 
+function stop() {
+  stream?.close();
+  clearTimeout(againTimer);
+  clearTimeout(renewTimer);
+}
+
+function start() {
+  if (!("live" in main.dataset)) return; // it shows the past now
+  follow();
+  renewTimer = setTimeout(renew, every, { quietly: true });
+}
+
 // A window that nobody sees holds no connection: browsers allow six to a host.
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) {
-    stream.close();
-    clearTimeout(againTimer);
-    clearTimeout(renewTimer);
-  } else {
-    follow();
-    renew();
-  }
+  stop();
+  if (document.hidden) return;
+  start();
+  if ("live" in main.dataset) renew();
+});
+// A page that shows something else in place says so, after it has altered <main>.
+document.addEventListener("moved", () => {
+  stop();
+  change = Number(main.dataset.change);
+  asOf = new Date();
+  tellCurrent();
+  start();
 });
 
-renewTimer = setTimeout(renew, every, { quietly: true });
-follow();
+start();
