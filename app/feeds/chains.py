@@ -212,7 +212,7 @@ async def glossary_of(
 ) -> Glossary:
     """Return the words for these crossings and citations."""
     details = await details_of(session, sorted(set(crossings)), known_change=known_change)
-    return Glossary(details, await sources_of(session, citations))
+    return Glossary(details, await sources_of(session, [one.source for one in citations]))
 
 
 @dataclass(frozen=True, slots=True)

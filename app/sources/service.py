@@ -109,14 +109,6 @@ async def get_source(session: AsyncSession, source_id: UUID) -> SourceOut:
     return source_out(row)
 
 
-async def sources_of(
-    session: AsyncSession, citations: Iterable[CitationOut]
-) -> dict[UUID, SourceOut]:
-    """Return what is cited, by id."""
-    rows = select(Source).where(Source.id.in_({one.source for one in citations}))
-    return {row.id: source_out(row) for row in await session.scalars(rows)}
-
-
 async def list_sources(
     session: AsyncSession, *, after: tuple[int, UUID] | None, limit: int
 ) -> list[SourceOut]:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.api import MEDININKAI, SUMSKAS
 from tests.conftest import Database
-from tests.pages.conftest import SCHEMES, SIZES, Get, LookAt
+from tests.pages.conftest import VIEWS, Get, LookAt
 
 AUTUMN = "2023-09-01T00:00:00Z"
 NOWHERE = "siemianowka-svislac-rail"
@@ -37,8 +37,7 @@ def statuses(get: Get, path: str) -> dict[str, str]:
 # For everyone
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("size", "scheme"), VIEWS)
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None:
     window = look(size, scheme)
     page = window.open("/")
@@ -143,13 +142,17 @@ def test_those_that_lie_together_are_told_together(look: LookAt) -> None:
     expect(page.get_by_role("dialog").get_by_role("link")).to_have_count(3)
 
 
+def spot(number: int) -> tuple[float, float]:
+    """Return a place for one of ten thousand crossings, in rows."""
+    return 45 + number % 100 / 5, 10 + number // 100 / 5
+
+
 def test_thousands_are_shown_in_few_marks(look: LookAt) -> None:
     """Where one looks, and no more; and all of them are counted in."""
     window = look("wall")
     statuses = ["open", "restricted", "closed", "unknown"]
     marks = [
-        [f"crossing-{one}", f"Crossing {one}", statuses[one % 4]]
-        + [45 + one % 100 / 5, 10 + one // 100 / 5, 1.0]
+        [f"crossing-{one}", f"Crossing {one}", statuses[one % 4], *spot(one), 1.0]
         for one in range(10_000)
     ]
 
@@ -276,7 +279,7 @@ def test_a_filter_that_makes_no_sense_is_told_as_a_page(look: LookAt) -> None:
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_the_past_is_plainly_marked(look: LookAt, get: Get, script: bool) -> None:  # noqa: FBT001
+def test_the_past_is_plainly_marked(look: LookAt, get: Get, script: bool) -> None:
     window = look(script=script)
     page = window.open("/")
     now = page.locator("#crossings").evaluate("one => getComputedStyle(one).backgroundColor")
