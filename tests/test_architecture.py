@@ -15,7 +15,7 @@ BENCH = sorted((PROJECT / "bench").rglob("*.py"))
 FLOOR = {"app.vocabulary", "app.errors", "app.config", "app.database", "app.http", "app.embedded"}
 FEATURES = {
     "access", "changes", "sources", "places", "status", "notices", "seeding", "audit", "board",
-    "feeds", "health", "pages", "subscriptions",
+    "courier", "effective", "feeds", "health", "pages", "subscriptions",
 }  # fmt: skip
 
 
