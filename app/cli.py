@@ -273,6 +273,7 @@ def _admin_key(data_dir: Path, database: Database) -> Path:
 
 
 def _announce(here: str, admin_key: Path | None) -> None:
+    typer.echo(f"Page     {here}/")
     typer.echo(f"Status   {here}/v1/crossings/sumskas-losa/status\nDocs     {here}/docs")
     if admin_key is None:
         return

@@ -209,21 +209,23 @@ def test_a_database_that_is_not_there_is_said_in_a_sentence(arguments: list[str]
 # Serve
 
 
-def test_serve_says_where_the_answers_the_docs_and_the_key_are(data_dir: Path) -> None:
+def test_serve_says_where_the_page_the_answers_the_docs_and_the_key_are(data_dir: Path) -> None:
     with serving(data_dir) as served:
         mode = stat.S_IMODE((data_dir / "admin.key").stat().st_mode)
-        status, docs = (served.get(path) for path in (f"/v1/crossings/{SUMSKAS}/status", "/docs"))
+        addresses = ("/", f"/v1/crossings/{SUMSKAS}/status", "/docs")
+        answered = [served.get(address).status_code for address in addresses]
         served.process.terminate()
         told = finish(served.process).told
 
     assert told.startswith(
+        f"Page     {served.url}/\n"
         f"Status   {served.url}/v1/crossings/{SUMSKAS}/status\n"
         f"Docs     {served.url}/docs\n"
         f"Key      {data_dir}/admin.key (every scope)\n"
     )
     assert "curl " in told
     assert mode == 0o600
-    assert (status.status_code, docs.status_code) == (200, 200)
+    assert answered == [200, 200, 200]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the line is for curl")
