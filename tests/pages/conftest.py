@@ -27,6 +27,7 @@ ARGUMENTS = (
     "--no-first-run",
 )
 SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1280, 800), "wall": (1920, 1080)}
+SCHEMES = ("light", "dark")
 VIEWS = (("phone", "light"), ("desk", "dark"))
 """Both schemes and both layouts: axe takes seconds."""
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}

@@ -267,3 +267,42 @@ def test_what_cannot_be_shown_is_told_as_a_page(
     assert page.status_code == status
     assert f"<h1>{heading}</h1>" in page.text
     assert page.headers["cache-control"] == "no-store"
+
+
+def test_a_long_log_is_cut_but_for_what_decides(get: Get, post: Post) -> None:
+    """The closure of 2023 decides, however much was reported since."""
+    later = decision(crossings=[SUMSKAS], status="open", sides=["BY"], certainty="reported")
+    changes = [
+        post("/v1/events", {**later, "effective": {"from": soon(hours=hours)}})["change"]
+        for hours in range(101, 0, -1)
+    ]
+    body = get(f"/crossings/{SUMSKAS}?lang=en", At_Least_Change=str(changes[-1])).text
+    deciding = get(f"/v1/crossings/{SUMSKAS}/status").json()["decided_by"]
+
+    assert "Older entries of the log" in body
+    for event in deciding:
+        assert f'id="event-{event["id"]}"' in body
+
+
+def test_on_paper_the_sources_are_open_and_the_buttons_gone(look: LookAt) -> None:
+    window = look()
+    page = window.open(f"/crossings/{MEDININKAI}")
+    page.emulate_media(media="print")
+
+    assert not page.locator("#follow").is_visible()
+    assert not page.get_by_role("navigation", name="Language").is_visible()
+    assert page.locator(".event .citations li").first.is_visible()
+
+
+def test_it_is_light_to_load(look: LookAt) -> None:
+    """Of the 100 kB that a first page may have, with its style and script, on the wire."""
+    window = look()
+    sizes: list[int] = []
+    window.page.on(
+        "requestfinished",
+        lambda request: sizes.append(request.sizes()["responseBodySize"]),
+    )
+    window.open(f"/crossings/{MEDININKAI}")
+
+    assert len(sizes) >= 4
+    assert sum(sizes) < 100_000

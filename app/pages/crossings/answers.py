@@ -1,8 +1,10 @@
 """What a page about a crossing is made of, and where from: the board, else the database."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nsmallest
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +18,7 @@ from app.notices.reading import Asked, notices_in_force
 from app.notices.schemas import NoticeOut
 from app.pages.zones import Clocks
 from app.places.answers import CrossingListed, CrossingNear
-from app.places.details import crossing_details
+from app.places.details import Details, crossing_details
 from app.places.finding.geography import Point
 from app.places.schemas import CrossingDetails
 from app.places.service import nearness
@@ -31,6 +33,7 @@ from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out
 from app.vocabulary import Status, Traffic
 
+_EVENTS = 100
 _NOTICES = 20
 _ALTERNATIVES = 5
 
@@ -100,6 +103,8 @@ class Record:
     stretches: Sequence[Stretch]
     events: Sequence[EventOut]
     """Without retractions, which tell of others; what begins last comes first."""
+    is_cut: bool
+    """Whether the log has older ones, none of which decides."""
     notices: Sequence[NoticeOut]
     sources: Mapping[UUID, SourceOut]
 
@@ -133,14 +138,15 @@ async def look_up(
         asked=asked,
         limit=_NOTICES,
     )
-    cited = [one.source for event in events for one in event.citations]
+    told = sorted((one for one in events if one.retracts is None), key=_begins, reverse=True)
+    shown = [one for place, one in enumerate(told) if place < _EVENTS or one.id in summary.shown]
+    cited = [one.source for event in shown for one in event.citations]
     cited += [one.source for notice in notices for one in notice.citations]
     cited += [one.source for one in details.citations]
     record = Record(
         stretches=timeline(log.history()),
-        events=sorted(
-            (event for event in events if event.retracts is None), key=_begins, reverse=True
-        ),
+        events=shown,
+        is_cut=len(shown) < len(told),
         notices=notices,
         sources=await sources_of(session, cited),
     )
@@ -158,17 +164,16 @@ def alternatives(board: Board, crossing_id: str) -> list[CrossingListed]:
     if entry is None:
         return []
     here = entry.present.place.details
-    moment = board.moment()
-    others = sorted(
-        (
-            (nearness(here, view.summary), view)
-            for view in board.views_of_countries(here.sides, moment)
-            if view.summary.answer.status is not Status.CLOSED and view.summary.id != here.id
-        ),
-        key=lambda pair: pair[0],
+    others = (
+        view
+        for view in board.views_of_countries(here.sides, board.moment())
+        if view.summary.answer.status is not Status.CLOSED and view.summary.id != here.id
     )
+    # Exact distances take too long for thousands of crossings.
+    near = nsmallest(4 * _ALTERNATIVES, others, key=lambda view: _roughly(here, view.summary))
+    near.sort(key=lambda view: nearness(here, view.summary))
     found: list[CrossingListed] = []
-    for _, view in others[:_ALTERNATIVES]:
+    for view in near[:_ALTERNATIVES]:
         listed = listing(view.summary, view.present.place.told)
         there = view.present.place.details.point
         if here.point is not None and there is not None:
@@ -176,6 +181,17 @@ def alternatives(board: Board, crossing_id: str) -> list[CrossingListed]:
             listed = CrossingNear(**dict(listed), distance_km=distance)
         found.append(listed)
     return found
+
+
+def _roughly(here: Details, one: Summary) -> tuple[bool, float, str]:
+    """Rank as `nearness` does, but by distances on a flat earth."""
+    there = one.details.point
+    distance = math.inf
+    if here.point is not None and there is not None:
+        east = (there.lon - here.point.lon + 180) % 360 - 180
+        east *= math.cos(math.radians(here.point.lat))
+        distance = math.hypot(east, there.lat - here.point.lat)
+    return one.answer.status is Status.UNKNOWN, distance, one.id
 
 
 def _begins(event: EventOut) -> datetime:
