@@ -16,7 +16,7 @@ const box = document.querySelector("#live");
 const [notice, age] = box.querySelectorAll("p");
 // As the rest of the page writes it: 24 hours.
 const lang = document.documentElement.lang.replace(/^en$/, "en-GB");
-const every = Number(main.dataset.every ?? 600) * 1_000;
+const every = Number(main.dataset.every ?? 120) * 1_000;
 
 let change = Number(main.dataset.change);
 let asOf = new Date();
@@ -61,7 +61,7 @@ function tellCurrent() {
 
 async function renew({ quietly = false } = {}) {
   clearTimeout(renewTimer);
-  renewTimer = setTimeout(renew, every, { quietly: true });
+  renewTimer = setTimeout(renew, AGAIN, { quietly: true }); // should this fail
   let response;
   try {
     const headers = { Accept: "text/html", "At-Least-Change": String(Math.max(change, 0)) };
@@ -80,11 +80,14 @@ async function renew({ quietly = false } = {}) {
   if (old && young) old.replaceWith(young);
   else if (old) old.remove();
   else if (young) main.before(young);
+  // While the service itself is behind, it is asked more often.
+  clearTimeout(renewTimer);
+  renewTimer = setTimeout(renew, young ? AGAIN : every, { quietly: true });
   asOf = new Date();
   if (stream?.readyState === EventSource.OPEN) tellCurrent();
-  if (main.textContent !== before && !quietly) {
-    say(box.dataset.updated.replace("{time}", clock()));
+  if (main.textContent !== before) {
     document.dispatchEvent(new Event("renewed"));
+    if (!quietly) say(box.dataset.updated.replace("{time}", clock()));
   }
 }
 
