@@ -32,7 +32,7 @@ async def test_what_came_due_while_nobody_ran_is_announced_once_by_whoever_start
         async with one.api(key) as here, two.api(key) as there:
             assert await there.status(HERE) == await here.status(HERE)
             async with asyncio.timeout(60):
-                while not (found := await changes_since(here, number)):
+                while not (found := await changes_since(here, number)):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             await asyncio.sleep(SETTLED_SECONDS)
             assert await changes_since(there, number) == found

@@ -3,17 +3,17 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
 from playwright.sync_api import expect
 
 from tests.api import SUMSKAS
-from tests.faults.servers import postmaster, signal_all
+from tests.conftest import Database
+from tests.faults.servers import signal_all
 from tests.pages.conftest import Get, LookAt
 from tests.pages.test_every_page import ARTICLE, STORY
-from tests.servers import Service, eventually, service
+from tests.servers import eventually
 
 PRESENT = (
     f"/crossings/{SUMSKAS}",
@@ -33,30 +33,21 @@ NOTICE = "We have not heard from our database since then."
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("outage") / "data"
-
-
-@pytest.fixture(scope="module")
-def served(data_dir: Path) -> Iterator[Service]:
-    """A service with a PostgreSQL of its own."""
-    with service(data_dir.parent / "serve.log", data_dir=data_dir) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def pages(data_dir: Path, get: Get) -> Iterator[Get]:
+def pages(database: Database, get: Get) -> Iterator[Get]:
     """Ask for pages while the database is halted, and its loss is known."""
-    with halted(data_dir):
+    with halted(database):
         eventually(lambda: get("/health/ready").json()["status"] == "degraded")
         yield get
     eventually(lambda: get("/health/ready").json()["status"] == "ready")
 
 
 @contextmanager
-def halted(data_dir: Path) -> Iterator[None]:
-    main = postmaster(data_dir)
-    family: list[psutil.Process] = [main, *main.children(recursive=True)]
+def halted(database: Database) -> Iterator[None]:
+    """Halt every process of the server that the database is on."""
+    with database.connect() as connection:
+        main = psutil.Process(connection.info.backend_pid).parent()
+    assert main is not None
+    family = [main, *main.children(recursive=True)]
     try:
         signal_all(family, signal.SIGSTOP)
         yield
@@ -70,7 +61,7 @@ def test_an_open_page_says_so_and_that_it_is_over(
     """It asks again by itself, or as soon as it is looked at again; while it is old, more often."""
     page = look().open(f"/crossings/{SUMSKAS}")
     again = "document.dispatchEvent(new Event('visibilitychange'))"
-    with halted(data_dir):
+    with halted(database):
         eventually(lambda: get("/health/ready").json()["status"] == "degraded")
         page.evaluate(again)
         expect(page.locator("body > .old")).to_contain_text(NOTICE, timeout=10_000)

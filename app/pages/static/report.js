@@ -165,7 +165,8 @@ undo.addEventListener("submit", (event) => {
 
 function show(section) {
   section.hidden = false;
-  section.querySelector("h2").focus();
+  section.querySelector("h2").focus({ preventScroll: true });
+  section.scrollIntoView({ block: "start" });
 }
 
 function withdrawPreview() {
