@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from playwright.sync_api import Request
 
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, citation, decision
 from tests.pages.conftest import SIZES, VIEWS, Get, LookAt, Post, freshness
@@ -297,12 +298,14 @@ def test_on_paper_the_sources_are_open_and_the_buttons_gone(look: LookAt) -> Non
 def test_it_is_light_to_load(look: LookAt) -> None:
     """Of the 100 kB that a first page may have, with its style and script, on the wire."""
     window = look()
-    sizes: list[int] = []
-    window.page.on(
-        "requestfinished",
-        lambda request: sizes.append(request.sizes()["responseBodySize"]),
-    )
-    window.open(f"/crossings/{MEDININKAI}")
+    loaded: list[Request] = []
+
+    def finished(request: Request) -> None:
+        loaded.append(request)
+
+    window.page.on("requestfinished", finished)
+    window.open(f"/crossings/{MEDININKAI}").wait_for_load_state("networkidle")
+    sizes = [one.sizes()["responseBodySize"] for one in loaded]
 
     assert len(sizes) >= 4
     assert sum(sizes) < 100_000
