@@ -40,6 +40,7 @@ LONGEST = (
     "tests/faults/",
     "tests/test_cli.py",
     "tests/scale/",
+    "tests/pages/",
     "tests/board/",
     "tests/database/",
 )
