@@ -21,12 +21,12 @@ from bench.findings import HEADING, Finding, keep, unmeasured
 from bench.load import require_wrk
 from bench.parts.board import bare, orm, size
 from bench.parts.cache import cache
-from bench.parts.news import news
+from bench.parts.changes.news import news
+from bench.parts.changes.stream import stream
+from bench.parts.changes.webhooks import webhooks
 from bench.parts.past import past
 from bench.parts.rule import rule
 from bench.parts.start import start
-from bench.parts.stream import stream
-from bench.parts.webhooks import webhooks
 from bench.parts.write import write
 from bench.processes import BenchError
 from bench.stage import Stage, staging

@@ -18,9 +18,10 @@ class Collection(Body):
 
 
 class Collections(Body):
-    """Every list of the API, and its documentation."""
+    """Every list of the API, the feeds for other software, and the documentation."""
 
     collections: list[Collection]
+    feeds: list[Collection]
     openapi: str
     docs: str
 
@@ -33,7 +34,17 @@ _ABOUT = {
     "notices": "Cited facts that are no status.",
     "incidents": "Stories: decisions and notices that belong together.",
     "sources": "Where facts come from, and what was drawn from each.",
-    "changes": "Every committed change, numbered and hash-chained.",
+    "changes": "Every committed change, numbered and hash-chained; also as a stream.",
+    "subscriptions": "Webhooks, of whoever holds a key for them.",
+}
+_FEEDS = {
+    "events.atom": "What was said last, and what came by time alone.",
+    "closures.ics": "Planned and past closures and restrictions.",
+    "crossings.geojson": "Every crossing with its present status.",
+    "events.ndjson": "The whole log of status events.",
+    "events.csv": "The same as a table.",
+    "timelines.ndjson": "Every period of every crossing.",
+    "timelines.csv": "The same as a table.",
 }
 
 
@@ -45,6 +56,10 @@ async def list_collections(request: Request) -> Collections:
         collections=[
             Collection(name=name, url=f"{here}/v1/{name}", about=about)
             for name, about in _ABOUT.items()
+        ],
+        feeds=[
+            Collection(name=name, url=f"{here}/feeds/{name}", about=about)
+            for name, about in _FEEDS.items()
         ],
         openapi=f"{here}/openapi.json",
         docs=f"{here}/docs",

@@ -314,10 +314,14 @@ async def test_the_root_leads_to_every_collection(seeded_api: Api) -> None:
     body = (await seeded_api.get("/v1")).json()
     document = (await seeded_api.get("/openapi.json")).json()
 
-    listed = {one["url"].removeprefix("http://crossings.test") for one in body["collections"]}
+    lists = [*body["collections"], *body["feeds"]]
+    listed = {one["url"].removeprefix("http://crossings.test") for one in lists}
     documented = {path for path in document["paths"] if path.count("/") == 2 and "{" not in path}
     assert listed == documented - {"/health/live", "/health/ready"}
-    for one in body["collections"]:
-        assert (await seeded_api.get(one["url"])).status_code == 200
+    for one in lists:
+        answer = await seeded_api.client.get(
+            one["url"], headers={"Authorization": f"Bearer {seeded_api.key}"}
+        )
+        assert answer.status_code == 200, one
     for address in (body["openapi"], body["docs"]):
         assert (await seeded_api.get(address)).status_code == 200

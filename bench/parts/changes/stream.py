@@ -1,6 +1,6 @@
 """Followers of the stream of changes: what each costs, and how soon a change reaches all.
 
-As a program, the followers: `python -m bench.parts.stream PORT COUNT` opens COUNT streams, says
+As a program, the followers: `python -m bench.parts.changes.stream PORT COUNT` opens COUNT streams, says
 when all are open, and then for each change the instants at which each of them had it.
 """
 
@@ -115,7 +115,7 @@ def _at(
 @contextmanager
 def _followers(service: Web, count: int) -> Iterator[IO[str]]:
     """Give what so many followers tell, once all are there."""
-    command = [sys.executable, "-m", "bench.parts.stream", str(service.port), str(count)]
+    command = [sys.executable, "-m", "bench.parts.changes.stream", str(service.port), str(count)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -1,0 +1,1 @@
+"""Changes on their way out: to another worker, to followers, to receivers."""
