@@ -1,7 +1,7 @@
 """Followers of the stream of changes: what each costs, and how soon a change reaches all.
 
-As a program, the followers: `python -m bench.parts.changes.stream PORT COUNT` opens COUNT streams, says
-when all are open, and then for each change the instants at which each of them had it.
+As a program, the followers: `python -m bench.parts.changes.stream PORT COUNT` opens COUNT streams,
+says when all are open, and then for each change the instants at which each of them had it.
 """
 
 import asyncio
