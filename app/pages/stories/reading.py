@@ -85,5 +85,5 @@ async def _named(
 ) -> Named:
     sides = {one for notice in notices for one in (*notice.contradicts, *notice.contradicted_by)}
     others = await notices_by_id(session, list(sides), asked)
-    cited = [one for fact in (*notices, *others.values(), *facts) for one in fact.citations]
+    cited = {one.source for fact in (*notices, *others.values(), *facts) for one in fact.citations}
     return Named(await sources_of(session, cited), others)
