@@ -11,6 +11,7 @@ from tests.pages.conftest import SIZES, VIEWS, Get, LookAt
 STORY = f"/incidents/{seed_id('incident/two-of-six-2023', 'incident')}"
 ARTICLE = f"/sources/{seed_id('source/article', 'source')}"
 PRESENT = (
+    "/",
     f"/crossings/{SUMSKAS}",
     "/borders/BY-LT",
     STORY,
@@ -22,6 +23,7 @@ PRESENT = (
 """They follow the changes."""
 TIMELESS = ("/about", f"/report?crossing={SUMSKAS}")
 PAST = (
+    "/?at=2023-09-01",
     f"/crossings/{SUMSKAS}?at=2023-09-01T00:00:00Z",
     "/borders/BY-LT?at=2023-09-01T00:00:00Z",
 )

@@ -48,6 +48,43 @@ def test_a_change_is_shown_where_it_is_with_a_discreet_notice(look: LookAt, post
     assert window.complaints == []
 
 
+def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
+    look: LookAt, post: Post
+) -> None:
+    declare(post, "open")
+    window = look()
+    page = following(window.open("/#11/54.6063/25.7557"))
+    expect(page.get_by_role("button", name="Šumskas – Losha: Open")).to_be_visible()
+    page.get_by_text("Another time").click()
+
+    declare(post, "closed")
+
+    expect(page.get_by_role("button", name="Šumskas – Losha: Closed")).to_be_visible()
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Closed")
+    expect(page.get_by_label("Slide through the days")).to_be_visible()
+    assert page.url.endswith("/#11/54.6063/25.7557")
+    assert window.complaints == []
+
+
+def test_a_map_of_the_past_stands_still_until_one_is_back(look: LookAt, post: Post) -> None:
+    declare(post, "open")
+    page = following(look().open("/"))
+    page.get_by_text("Another time").click()
+    page.get_by_label("As of (UTC)").fill("2023-05-01T00:00")
+    page.wait_for_url("**/?at=*")
+    expect(page.locator("#time")).to_contain_text("This is not now.")
+    declare(post, "closed")
+    page.wait_for_timeout(2_500)
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Open")
+    page.get_by_label("As of (UTC)").fill("")
+    expect(page.locator("#time")).to_have_text("")
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Closed")
+
+    declare(post, "restricted")
+
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Restricted", timeout=10_000)
+
+
 def test_focus_scroll_and_opened_details_stay(look: LookAt, post: Post) -> None:
     declare(post, "open")
     page = following(look("phone").open(f"/crossings/{SUMSKAS}"))

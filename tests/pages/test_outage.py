@@ -16,6 +16,8 @@ from tests.pages.test_every_page import ARTICLE, STORY
 from tests.servers import eventually
 
 PRESENT = (
+    "/",
+    "/?q=Шумскас&traffic=car",
     f"/crossings/{SUMSKAS}",
     "/borders/BY-LT",
     "/status",
@@ -23,6 +25,7 @@ PRESENT = (
     f"/report?crossing={SUMSKAS}",
 )
 HISTORY = (
+    "/?at=2023-09-01",
     STORY,
     "/incidents",
     ARTICLE,

@@ -9,7 +9,6 @@ from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import HTMLResponse
 from pydantic import BeforeValidator
 
 from app.changes.history import AskedOpening
@@ -20,10 +19,11 @@ from app.http.caching import Validity
 from app.http.docs import POLICY
 from app.http.parameters import Knowledge
 from app.http.problems import RETRY_SECONDS
+from app.pages.kept import kept
 from app.pages.map import shown
 from app.pages.map.outlines import ZONES
 from app.pages.map.shown import Row
-from app.pages.rendering import HEADERS, AskedReader, Reader, page, tell_present
+from app.pages.rendering import HEADERS, AskedReader, Page, Reader, page, tell_present
 from app.places.finding.candidates import Wanted
 from app.places.schemas import SearchText
 from app.vocabulary import Status, Traffic
@@ -102,6 +102,7 @@ AskedFor = Annotated[Asked, Depends(_asked)]
 
 
 @router.get("/")
+@kept
 async def show_map(
     reader: AskedReader,
     opening: AskedOpening,
@@ -140,14 +141,16 @@ async def show_map(
 
 
 @router.get("/map.json")
+@kept
 async def give_markers(reader: AskedReader, opening: AskedOpening, asked: AskedFor) -> Response:
     """Give the map what it shows, in the reader's language: ids, names, statuses, places."""
     rows, validity = await _rows(reader, opening, asked)
     body = json.dumps([row.mark for row in rows], ensure_ascii=False, separators=(",", ":"))
-    return _part(reader, Response(body, media_type="application/json"), validity)
+    return _part(reader, Page(body, headers=HEADERS, media_type="application/json"), validity)
 
 
 @router.get("/map/{crossing_id}")
+@kept
 async def give_line(
     reader: AskedReader,
     opening: AskedOpening,
@@ -159,16 +162,15 @@ async def give_line(
     rows, validity = await _rows(reader, opening, one)
     if not rows:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return _part(reader, HTMLResponse(rows[0].line, headers=HEADERS), validity)
+    return _part(reader, Page(rows[0].line, headers=HEADERS), validity)
 
 
-def _part(reader: Reader, response: Response, validity: Validity | None) -> Response:
+def _part(reader: Reader, response: Page, validity: Validity | None) -> Response:
     """Give what belongs into a page the headers that pages have."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"
     if validity is not None:
-        tell_present(response, reader.board, validity)
+        response.due = tell_present(response, reader.board, validity)
     return response
 
 

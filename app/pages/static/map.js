@@ -4,6 +4,7 @@
 
 import { layGround } from "./ground.js";
 import { Markers } from "./markers.js";
+import { morph } from "./morph.js";
 
 const LISTED_ON_CARD = 8;
 const TYPING = 300; // milliseconds without a key until a name is looked for
@@ -117,8 +118,8 @@ function tellPlace() {
 
 // What is shown
 
-async function take() {
-  const answer = await fetch(document.getElementById("list").dataset.markers);
+async function take(options) {
+  const answer = await fetch(document.getElementById("list").dataset.markers, options);
   if (!answer.ok) throw new Error(`markers: ${answer.status}`);
   markers.take(await answer.json());
 }
@@ -126,7 +127,7 @@ async function take() {
 let asking = null;
 
 /** Show what the address asks for now, in place; as a whole page if that does not work. */
-export async function refresh() {
+async function refresh() {
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
@@ -136,17 +137,23 @@ export async function refresh() {
     });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!answer.ok || !fresh.getElementById("list")) throw new Error(`page: ${answer.status}`);
-    for (const id of ["time", "list"]) {
-      document.getElementById(id).replaceWith(document.adoptNode(fresh.getElementById(id)));
-    }
-    document.getElementById("crossings").className = fresh.getElementById("crossings").className;
-    document.title = fresh.title;
+    const main = fresh.getElementById("main");
+    // Only a page that began with the present can follow it.
+    if ("live" in main.dataset && !document.getElementById("live")) throw new Error("live");
+    morph(document.getElementById("main"), main);
+    document.dispatchEvent(new Event("moved"));
     closeCard();
-    await take();
+    await take({ signal });
   } catch (error) {
     if (error.name !== "AbortError") location.reload();
   }
 }
+
+// Something was committed: the list is current again, and the map is to be.
+document.addEventListener("renewed", () => {
+  const change = document.getElementById("main").dataset.change;
+  take({ cache: "no-cache", headers: { "At-Least-Change": change } });
+});
 
 function asked() {
   const query = new URLSearchParams();
