@@ -70,19 +70,20 @@ def test_a_map_of_the_past_stands_still_until_one_is_back(look: LookAt, post: Po
     declare(post, "open")
     page = following(look().open("/"))
     page.get_by_text("Another time").click()
-    page.get_by_label("As of (UTC)").fill("2023-05-01T00:00")
+    page.get_by_label("As of (UTC)").fill("2023-09-01T00:00")
     page.wait_for_url("**/?at=*")
-    expect(page.locator("#time")).to_contain_text("This is not now.")
-    declare(post, "closed")
+    expect(page.locator("#time")).to_contain_text("This is not the present.")
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Closed")
+    declare(post, "restricted")
     page.wait_for_timeout(2_500)
-    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Open")
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Closed")
     page.get_by_label("As of (UTC)").fill("")
     expect(page.locator("#time")).to_have_text("")
-    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Closed")
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Restricted")
 
-    declare(post, "restricted")
+    declare(post, "open")
 
-    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Restricted", timeout=10_000)
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Open", timeout=10_000)
 
 
 def test_focus_scroll_and_opened_details_stay(look: LookAt, post: Post) -> None:

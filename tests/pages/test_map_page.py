@@ -16,7 +16,7 @@ PAGE_BYTES = 100_000
 
 def listed(page: Page) -> dict[str, str]:
     """Return the status of each crossing in the list, as it is called there, by id."""
-    rows = page.locator(".rows li")
+    rows = page.locator(".places li")
     found: dict[str, str] = rows.evaluate_all(
         "rows => Object.fromEntries(rows.map(row =>"
         " [row.id, row.querySelector('.status').textContent.trim().toLowerCase()]))"
@@ -286,10 +286,10 @@ def test_the_past_is_plainly_marked(look: LookAt, get: Get, script: bool) -> Non
     then = page.locator("#crossings").evaluate("one => getComputedStyle(one).backgroundColor")
 
     notice = page.locator("#time").inner_text()
-    assert "This is not now. It shows how things stood at 1 Sept 2023, 00:00 (UTC)." in notice
+    assert "This is not the present. It shows: 1 Sept 2023, 00:00 (UTC)" in notice
     assert now != then
     assert listed(page) == statuses(get, f"/v1/crossings?at={AUTUMN}")
-    page.get_by_role("link", name="Back to now").click()
+    page.get_by_role("link", name="Show the present").click()
     assert page.url.endswith("/")
     assert page.locator("#time").inner_text() == ""
 
@@ -297,7 +297,7 @@ def test_the_past_is_plainly_marked(look: LookAt, get: Get, script: bool) -> Non
 def test_what_was_known_then_is_told_without_what_came_later(look: LookAt) -> None:
     page = look().open("/?known_at=2020-01-01")
 
-    assert "It tells only what was known here at 1 Jan 2020" in page.locator("#time").inner_text()
+    assert "As it was known: 1 Jan 2020" in page.locator("#time").inner_text()
     assert listed(page) == {}
 
 
@@ -308,7 +308,7 @@ def test_one_slides_through_the_days(look: LookAt, get: Get) -> None:
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.wait_for_url("**/?at=*")
-    expect(page.locator("#time")).to_contain_text("This is not now.")
+    expect(page.locator("#time")).to_contain_text("This is not the present.")
     at = page.get_by_label("As of (UTC)").input_value()
 
     assert listed(page) == statuses(get, f"/v1/crossings?at={at}:00Z")

@@ -56,7 +56,7 @@ function entry(item, place) {
   status.className = `status status-${item.status}`;
   status.append(markers.mark(item.status), marks[item.status].word);
   const line = document.createElement("p");
-  line.className = "row-line";
+  line.className = "place-line";
   tellLine(line, item.id);
   const whole = document.createElement("div");
   whole.append(link, status, line);
@@ -65,7 +65,7 @@ function entry(item, place) {
 
 /** Say what the list says of a crossing; ask for it where the list has another part. */
 async function tellLine(line, id) {
-  const listed = document.querySelector(`#${CSS.escape(id)} .row-line`);
+  const listed = document.querySelector(`#${CSS.escape(id)} .place-line`);
   const answer = listed ? null : await fetch(`/map/${id}${location.search}`);
   // Both were written by our templates, which escape.
   if (listed) line.innerHTML = listed.innerHTML;
