@@ -260,6 +260,17 @@ def test_the_address_holds_where_one_looks(look: LookAt) -> None:
     expect(page.locator(".leaflet-control-scale-line")).not_to_have_text(scale)
 
 
+def test_one_gets_back_to_what_was_shown_before(look: LookAt, get: Get) -> None:
+    page = look().open("/?border=BY-LV")
+    page.locator("select[name=border]").select_option("BY-PL")
+    page.wait_for_url("**/?border=BY-PL*")
+    page.go_back()
+    page.wait_for_url("**/?border=BY-LV")
+
+    expect(page.locator("#count")).to_contain_text("2 crossings")
+    assert page.locator("select[name=border]").input_value() == "BY-LV"
+
+
 def test_a_chosen_language_stays(look: LookAt) -> None:
     page = look().open("/?lang=pl&q=szumsk")
     page.locator(f"#{SUMSKAS} a").click()

@@ -125,11 +125,13 @@ async function take(options) {
 }
 
 let asking = null;
+let shown = location.search;
 
 /** Show what the address asks for now, in place; as a whole page if that does not work. */
 async function refresh() {
   asking?.abort();
   asking = new AbortController();
+  shown = location.search;
   const { signal } = asking;
   try {
     const answer = await fetch(location.pathname + location.search, {
@@ -178,7 +180,11 @@ form.addEventListener("input", (event) => {
   typing = setTimeout(ask, event.target.tagName === "SELECT" ? 0 : TYPING);
 });
 form.elements.at.addEventListener("input", placeSlider);
-window.addEventListener("popstate", () => location.reload());
+window.addEventListener("popstate", () => {
+  // A link within the page comes here, too.
+  if (location.search !== shown) location.reload();
+  else if (placeInAddress()) lookAt(placeInAddress());
+});
 
 // The slider goes by days: today's is now
 
