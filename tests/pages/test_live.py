@@ -115,6 +115,39 @@ def test_what_happens_elsewhere_leaves_the_page_alone(look: LookAt, post: Post) 
     assert len(window.requests) == asked
 
 
+def test_the_map_and_the_list_follow_together(look: LookAt, post: Post) -> None:
+    """What the reader typed, and where the map is, stay."""
+    declare(post, "open", TVERECIUS)
+    window = look()
+    page = following(window.open("/"))
+    page.locator("[name=q]").evaluate("box => { box.value = 'half a na'; }")
+    row = page.locator(f"#{TVERECIUS}")
+    expect(row).to_contain_text("Open")
+
+    with page.expect_response("**/map.json**"):
+        declare(post, "closed", TVERECIUS)
+
+    expect(row).to_contain_text("Closed")
+    assert page.locator("[name=q]").input_value() == "half a na"
+    assert page.locator(".leaflet-container").count() == 1
+    assert window.complaints == []
+
+
+def test_the_map_stops_following_when_it_shows_the_past(look: LookAt, post: Post) -> None:
+    window = look()
+    page = following(window.open("/"))
+    page.get_by_text("Another time").click()
+    page.get_by_label("As of (UTC)").fill("2023-09-01T00:00")
+    expect(page.get_by_text("This is not now.")).to_be_visible()
+    page.wait_for_timeout(500)
+    asked = len(window.requests)
+
+    declare(post, "open", TVERECIUS)
+    page.wait_for_timeout(2_500)
+
+    assert len(window.requests) == asked
+
+
 def test_without_the_stream_the_page_says_how_old_it_is_and_catches_up(
     look: LookAt, post: Post
 ) -> None:

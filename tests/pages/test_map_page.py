@@ -260,7 +260,7 @@ def test_the_address_holds_where_one_looks(look: LookAt) -> None:
     expect(page.locator(".leaflet-control-scale-line")).not_to_have_text(scale)
 
 
-def test_one_gets_back_to_what_was_shown_before(look: LookAt, get: Get) -> None:
+def test_one_gets_back_to_what_was_shown_before(look: LookAt) -> None:
     page = look().open("/?border=BY-LV")
     page.locator("select[name=border]").select_option("BY-PL")
     page.wait_for_url("**/?border=BY-PL*")
