@@ -46,7 +46,7 @@ def forms(told: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def placeholders(text: str) -> set[str]:
-    return set(re.findall(r"%\(\w+\)[sd]", text))
+    return set(re.findall(r"%\(\w+\)[sd]|\{\w*\}", text))
 
 
 def entries(code: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
