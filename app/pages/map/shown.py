@@ -13,7 +13,7 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
-from app.board.views import View
+from app.board.views import Entry, View
 from app.changes.service import known
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import Knowledge
@@ -31,6 +31,7 @@ from app.status.summaries import Summary
 from app.vocabulary import Precision, Status
 
 _BATCH = 500
+_BREATH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +114,16 @@ async def present(
     scores = None if wanted.q is None else (await _spelt(board)).find(wanted.q)
     validity = ALWAYS_VALID
     views: list[View] = []
-    for border in board.borders(after=None, limit=sys.maxsize):
-        for entry in board.entries(border) if _lies_on(border, wanted) else ():
-            view = entry.view(moment, wanted.traffic, wanted.to)
-            if wanted.ids and entry.present.place.details.id not in wanted.ids:
-                continue
-            if not view or (scores is not None and view.summary.id not in scores):
-                continue
-            validity = validity.also(view.validity)
-            if status in {None, view.summary.answer.status}:
-                views.append(view)
+    for number, entry in enumerate(_entries(board, wanted)):
+        # Answers of thousands that were never asked for take seconds: others come in between.
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        view = entry.view(moment, wanted.traffic, wanted.to)
+        if view is None or (scores is not None and view.summary.id not in scores):
+            continue
+        validity = validity.also(view.validity)
+        if status in {None, view.summary.answer.status}:
+            views.append(view)
     if scores is not None:
         views.sort(key=lambda view: -scores[view.summary.id])
     return [_row_of(view, language) for view in views], validity
@@ -177,10 +178,16 @@ def _row_of(view: View, language: Language) -> Row:
     return rows[language.code]
 
 
-def _lies_on(border: str, wanted: Wanted) -> bool:
-    return wanted.border in {None, border} and (
-        wanted.country is None or wanted.country in border.split("-")
-    )
+def _entries(board: Board, wanted: Wanted) -> list[Entry]:
+    """Return what the board has of the crossings asked for, as far as their place decides it."""
+    borders = board.borders(after=None, limit=sys.maxsize)
+    return [
+        entry
+        for border in borders
+        if wanted.border in {None, border} and wanted.country in {None, *border.split("-")}
+        for entry in board.entries(border)
+        if not wanted.ids or entry.present.place.details.id in wanted.ids
+    ]
 
 
 _spellings: WeakKeyDictionary[Board, tuple[int, Index]] = WeakKeyDictionary()
