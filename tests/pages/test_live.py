@@ -138,7 +138,7 @@ def test_the_map_stops_following_when_it_shows_the_past(look: LookAt, post: Post
     page = following(window.open("/"))
     page.get_by_text("Another time").click()
     page.get_by_label("As of (UTC)").fill("2023-09-01T00:00")
-    expect(page.get_by_text("This is not now.")).to_be_visible()
+    expect(page.get_by_text("This is not the present.")).to_be_visible()
     page.wait_for_timeout(500)
     asked = len(window.requests)
 
