@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.commands import run
 from tests.servers import service
@@ -12,6 +13,7 @@ from tests.servers import service
 METHODS = {"get", "post", "patch", "delete"}
 
 
+@pytest.mark.timeout(600)
 def test_no_input_breaks_the_service_or_its_document(tmp_path: Path) -> None:
     """No 5xx, no answer that the document does not promise, every error a problem.
 
@@ -34,12 +36,12 @@ def test_no_input_breaks_the_service_or_its_document(tmp_path: Path) -> None:
             "schemathesis", "run", str(described), "--url", server.url,
             "--header", f"Authorization: Bearer {server.key}",
             "--phases", "examples,coverage,fuzzing",
-            "--max-examples", "8",
+            "--max-examples", "4",
             # What the schema allows may name a crossing or an instant that the world lacks.
             "--exclude-checks", "positive_data_acceptance",
             "--suppress-health-check", "all",
             "--no-color",
-            within=280,
+            within=500,
         )  # fmt: skip
 
     assert done.code == 0, done.told

@@ -68,7 +68,7 @@ class Retraction:
 Event = Declaration | Confirmation | Retraction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class History:
     """What is known of one crossing: its lanes, its patience, and its log in any order."""
 

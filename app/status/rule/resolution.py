@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 
 from app.status.rule.evidence import ALWAYS, NEVER
@@ -124,8 +125,15 @@ class _Known:
             if one.event.expected_until:
                 found.add(one.event.expected_until)
         for group in self.groups:
-            for instant, recorded_at, _ in group.instants:
-                found |= {instant, min(instant, recorded_at) + group.confirm_within}
+            newest: dict[frozenset[str], datetime] = {}
+            for instant, recorded_at, sides in group.instants:
+                found.add(instant)
+                if instant <= recorded_at:
+                    newest[sides] = max(instant, newest.get(sides, instant))
+                else:
+                    found.add(recorded_at + group.confirm_within)
+            # Until the newest of the same sides runs out, none before it does.
+            found |= {instant + group.confirm_within for instant in newest.values()}
         return sorted(found - {NEVER})
 
     def _is_about(self, one: Said, at: datetime) -> bool:
@@ -134,9 +142,13 @@ class _Known:
         )
 
 
+_known = lru_cache(maxsize=8)(_Known)
+"""One question about a history is seldom the only one."""
+
+
 def resolve(history: History, at: datetime, known_at: datetime | None = None) -> Answer:
     """Answer for the instant ``at``, from what was recorded by ``known_at`` (None: all)."""
-    return _Known(history, known_at).answer(at)
+    return _known(history, known_at).answer(at)
 
 
 def timeline(
@@ -146,7 +158,7 @@ def timeline(
 
     The last has no end, and the first no start unless it is ``since``.
     """
-    groups = _Known(history, known_at).groups
+    groups = _known(history, known_at).groups
     places = {lane: place for place, group in enumerate(groups) for lane in group.lanes}
     return tuple(
         _stretch(start, end, [(lane, states[places[lane]]) for lane in history.lanes])
@@ -162,7 +174,7 @@ def present_period(
     It is not looked for before ``since``, which is the answer if it has held all along.
     """
     held, start = None, since
-    for begin, _, states in _sweep(_Known(history, known_at).groups, since):
+    for begin, _, states in _sweep(_known(history, known_at).groups, since):
         status = summary(state.status for state in states)
         if status is not held:
             if begin > at:
@@ -186,11 +198,12 @@ def _sweep(
         yield start, end, states
 
 
+@lru_cache(maxsize=8)
 def next_change(
     history: History, at: datetime, known_at: datetime | None = None
 ) -> datetime | None:
     """Return when the answer next differs though nothing new is recorded; None is never."""
-    known = _Known(history, known_at)
+    known = _known(history, known_at)
     present = known.answer(at)
     boundaries = known.boundaries()
     return next(
@@ -205,7 +218,7 @@ def next_change(
 
 def last_change(history: History, at: datetime) -> datetime | None:
     """Return since when the answer is as it is at ``at``, by what is recorded; None is ever."""
-    known = _Known(history, None)
+    known = _known(history, None)
     present = known.answer(at)
     boundaries = known.boundaries()
     passed = [ALWAYS, *boundaries[: bisect_right(boundaries, at)]]
