@@ -387,7 +387,7 @@ async def test_no_operation_takes_a_parameter_twice_unless_it_is_a_list(seeded_a
 
 
 async def operations(api: Api) -> AsyncIterator[tuple[str, list[Body]]]:
-    """Yield a working address of every documented GET with its query parameters."""
+    """Yield a working address of every documented public GET with its query parameters."""
     event = (await api.get(EVENTS)).json()["items"][0]
     source = (await api.get("/v1/sources")).json()["items"][0]
     filled = {
@@ -401,8 +401,8 @@ async def operations(api: Api) -> AsyncIterator[tuple[str, list[Body]]]:
     }
     document = (await api.get("/openapi.json")).json()
     for path, methods in document["paths"].items():
-        if "get" not in methods:
-            continue
+        if "security" in methods.get("get", {"security": "of a write"}):
+            continue  # without a key there is nothing but that to refuse
         parameters = methods["get"].get("parameters", [])
         address = path.format_map(filled)
         assert (await api.get(address)).status_code == 200, address
