@@ -24,7 +24,6 @@ from app import embedded
 from app.access import service as access
 from app.access.keys import Key
 from app.audit.service import find_faults
-from app.board.front import Front
 from app.changes.service import changes_after, told_of
 from app.config import Settings
 from app.courier.processes import follow_parent, interrupts_held, kept_alive
@@ -33,7 +32,6 @@ from app.database.connections import create_sync_engine
 from app.database.sessions import create_engine, create_sessions
 from app.embedded import EmbeddedError
 from app.errors import Problem
-from app.main import create_service
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
@@ -303,12 +301,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def worker_app() -> Front:
-    """Build the application in a process that uvicorn started: it ends with its parent."""
-    follow_parent()
-    return create_service(owns_process=True)
-
-
 def beside_courier() -> None:
     """Be the courier beside a server, in a process that it started."""
     follow_parent()
@@ -346,7 +338,7 @@ def _serve(settings: Settings, database: Database) -> None:
         "CROSSINGS_DRAIN_SECONDS": str(settings.drain_seconds),
     }
     config = uvicorn.Config(
-        "app.cli:worker_app",
+        "app.main:worker",
         factory=True,
         host=settings.host,
         port=settings.port,

@@ -18,6 +18,7 @@ from app.changes.router import router as changes
 from app.changes.router import webhooks
 from app.changes.stream.stream import Stream
 from app.config import Settings
+from app.courier.processes import follow_parent
 from app.database.sessions import create_engine, create_sessions
 from app.database.watch import Watch
 from app.feeds.router import router as feeds
@@ -97,6 +98,12 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
     app.state.keeper = keeper
     app.state.reach = Reach(settings.webhook_networks)
     return Front(app, board, stream)
+
+
+def worker() -> Front:
+    """Build the service in a process that a server runs: it ends with its parent, if it has one."""
+    follow_parent()
+    return create_service(owns_process=True)
 
 
 def _on_stop(tell: Callable[[], None]) -> None:

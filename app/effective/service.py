@@ -13,7 +13,6 @@ from app.effective.answers import AnswerChangeOut, answer_change
 from app.effective.models import Due
 from app.places.details import Details
 from app.status.log import before
-from app.status.rule.history import History
 from app.status.rule.resolution import next_change
 from app.vocabulary import ChangeKind
 
@@ -49,23 +48,17 @@ async def next_due(session: AsyncSession) -> datetime | None:
     return await session.scalar(select(func.min(Due.at)))
 
 
-async def note_due(
-    session: AsyncSession, histories: Mapping[str, History], instant: datetime
-) -> None:
-    """Note when each crossing's answer next differs after ``instant``."""
-    rows = [
-        {"crossing_id": name, "at": next_change(history, instant)}
-        for name, history in histories.items()
-    ]
-    noted = insert(Due).values(rows)
+async def note_due(session: AsyncSession, due: Mapping[str, datetime | None]) -> None:
+    """Note when each crossing's answer next differs by itself; None is never."""
+    noted = insert(Due).values([{"crossing_id": name, "at": at} for name, at in due.items()])
     await session.execute(
         noted.on_conflict_do_update(index_elements=["crossing_id"], set_={"at": noted.excluded.at})
     )
 
 
-def answers_told(changed: Iterable[AnswerChangeOut]) -> dict[str, JsonValue]:
+def answers_told(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonValue]:
     """Return what a change's payload says of the answers that it altered; nothing if none."""
-    told: list[JsonValue] = [one.model_dump(mode="json") for one in changed]
+    told: list[JsonValue] = [one.model_dump(mode="json") for one in changed if one]
     return {"answers": told} if told else {}
 
 
@@ -77,13 +70,13 @@ async def _announce(session: AsyncSession, place: Place, crossings: Sequence[str
         return False
     names = select(Due.crossing_id).where(Due.at == at, *asked).order_by(Due.crossing_id)
     found = await before(session, list(await session.scalars(names.limit(_AT_ONCE))))
-    histories = {name: one.history for name, one in found.items()}
-    await note_due(session, histories, at)
-    changed = [
-        one
-        for name, history in histories.items()
-        if (one := answer_change(name, (history, at - _JUST_BEFORE), (history, at)))
-    ]
+    changed: list[AnswerChangeOut] = []
+    due: dict[str, datetime | None] = {}
+    for name, one in found.items():
+        told = answer_change(name, (one.history, at - _JUST_BEFORE), (one.history, at))
+        changed += [told] if told else []
+        due[name] = next_change(one.history, at)
+    await note_due(session, due)
     if changed:
         touched = [found[one.crossing].details for one in changed]
         await fill_place(

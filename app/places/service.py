@@ -32,6 +32,7 @@ from app.sources.service import cite, require_sources
 from app.status.log import before, history_of, logs_of
 from app.status.reading import events_shown, validity_of
 from app.status.rule.history import History
+from app.status.rule.resolution import next_change
 from app.status.summaries import Summary
 from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
 
@@ -220,7 +221,7 @@ async def _record(
         payload={
             "crossings": [details_told(details, citations)],
             "sources": cited.told(),
-            **answers_told([changed] if changed else []),
+            **answers_told([changed]),
         },
         recorded_by=reporter.name,
     )
@@ -229,7 +230,7 @@ async def _record(
         await _place(session, crossing.id, border)
     await append(session, version)
     await append(session, *citations)
-    await note_due(session, {crossing.id: with_it}, now)
+    await note_due(session, {crossing.id: next_change(with_it, now)})
     body, _ = await _alone(session, crossing.id, Known(place.number, place.recorded_at))
     return Written(body, f"/v1/crossings/{crossing.id}", place.number, cited.new_ids)
 

@@ -14,7 +14,7 @@ from app.access.writing import Written
 from app.changes.ids import mint
 from app.changes.service import Place, fill_place
 from app.database.sessions import append
-from app.effective.answers import answer_change
+from app.effective.answers import AnswerChangeOut, answer_change
 from app.effective.service import answers_told, note_due, subjects_of, take_place_after_due
 from app.errors import (
     CrossingNotFound,
@@ -34,6 +34,7 @@ from app.status.log import Before, before, event_of, event_out, event_told
 from app.status.models import StatusEvent
 from app.status.rule.effect import effects
 from app.status.rule.history import History
+from app.status.rule.resolution import next_change
 from app.status.schemas import (
     ConfirmationIn,
     DecisionIn,
@@ -212,11 +213,13 @@ async def _record(
     without = {row.crossing_id: found[row.crossing_id].history for row in rows}
     with_it = {row.crossing_id: _joined(without[row.crossing_id], row) for row in rows}
     now = place.recorded_at
-    changed = [
-        one
-        for name in with_it
-        if (one := answer_change(name, (without[name], now), (with_it[name], now)))
-    ]
+    changed: list[AnswerChangeOut | None] = []
+    due: dict[str, datetime | None] = {}
+    effect: list[EffectOut] = []
+    for name, after in with_it.items():  # all about one at once, while it is known
+        changed.append(answer_change(name, (without[name], now), (after, now)))
+        due[name] = next_change(after, now)
+        effect += _effect(name, without[name], after, now)
     await fill_place(
         session,
         place,
@@ -230,7 +233,7 @@ async def _record(
         },
         recorded_by=reporter.name,
     )
-    await note_due(session, with_it, now)
+    await note_due(session, due)
     await append(session, *cited.new_sources)
     with raising(_REFUSALS):
         await append(session, *rows)
@@ -239,9 +242,7 @@ async def _record(
         decision=decision,
         change=place.number,
         events=events,
-        effect=[
-            one for name in with_it for one in _effect(name, without[name], with_it[name], now)
-        ],
+        effect=effect,
         undo=[f"/v1/events/{row.id}/retraction" for row in rows if _can_be_retracted(row)],
     )
     ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids

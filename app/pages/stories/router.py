@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,18 @@ from app.sources.service import list_sources
 from app.status.schemas import EventOut
 
 router = APIRouter()
+
+
+class Recorded(Protocol):
+    """What stands in a list by the change that recorded it."""
+
+    @property
+    def change(self) -> int: ...
+    @property
+    def id(self) -> UUID: ...
+
+
+Listed = TypeVar("Listed", bound=Recorded)
 
 
 class Teller:
@@ -57,10 +69,7 @@ async def incidents(reader: AskedReader, session: Session, turn: AskedTurn) -> R
     """List the stories, the newest first."""
     after = turn.start(change_and_id)
     found = await reading.read_incidents(session, after=after, limit=turn.limit + 1)
-    items = found[: turn.limit]
-    following = None
-    if len(found) > len(items):
-        following = reader.here(cursor=encode_cursor(str(items[-1].change), str(items[-1].id)))
+    items, following = _turned(reader, found, turn.limit)
     return page(reader, "incidents.html", items=items, following=following)
 
 
@@ -84,10 +93,7 @@ async def sources(reader: AskedReader, session: Session, turn: AskedTurn) -> Res
     """List where facts come from, the newest first."""
     after = turn.start(change_and_id)
     found = await list_sources(session, after=after, limit=turn.limit + 1)
-    items = found[: turn.limit]
-    following = None
-    if len(found) > len(items):
-        following = reader.here(cursor=encode_cursor(str(items[-1].change), str(items[-1].id)))
+    items, following = _turned(reader, found, turn.limit)
     return page(reader, "sources.html", items=items, following=following)
 
 
@@ -106,6 +112,16 @@ async def source(
     if cited.more:
         following = reader.here(cursor=encode_cursor(str(cited.facts[-1][0])))
     return page(reader, "source.html", cited=cited, following=following, teller=Teller(reader))
+
+
+def _turned(
+    reader: Reader, found: Sequence[Listed], limit: int
+) -> tuple[Sequence[Listed], str | None]:
+    """Return a page of what was found, and the address of the next one if there is more."""
+    items = found[:limit]
+    if len(found) == len(items):
+        return items, None
+    return items, reader.here(cursor=encode_cursor(str(items[-1].change), str(items[-1].id)))
 
 
 def _name(items: Sequence[StoryItem]) -> tuple[str, str, str]:
