@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -357,7 +357,7 @@ def _serve(settings: Settings, database: Database) -> None:
     )
     server = uvicorn.Server(config)
     try:
-        with kept_alive(beside_courier, name="courier"):
+        with kept_alive(beside_courier, name="courier") if settings.courier else nullcontext():
             if settings.workers == 1:
                 server.run(sockets=[listener])
             else:

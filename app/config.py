@@ -57,7 +57,11 @@ class Settings(BaseSettings):
     drain_seconds: int = Field(
         5, ge=1, description="How long a stopping server waits for requests in flight."
     )
-
+    courier: bool = Field(
+        True,
+        description="Whether `serve` has a courier: one has to run somewhere, or no webhook is"
+        " sent, and what comes due is told of only with the next write.",
+    )
     webhook_allow: str | None = Field(
         None,
         description="Networks, with commas, that webhooks may reach although they are private,"

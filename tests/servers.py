@@ -87,6 +87,7 @@ def service(
     data_dir: Path | None = None,
     database_url: str | None = None,
     drain_seconds: int = 5,
+    courier: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
     """Run `crossings serve` until the block ends; see that it leaves no process behind.
@@ -94,7 +95,10 @@ def service(
     ``more`` are settings, by their names in the environment.
     """
     port = port or free_port()
-    settings = {"CROSSINGS_DRAIN_SECONDS": str(drain_seconds)}
+    settings = {
+        "CROSSINGS_DRAIN_SECONDS": str(drain_seconds),
+        "CROSSINGS_COURIER": str(courier),
+    }
     if database_url:
         settings["DATABASE_URL"] = database_url
     if data_dir:

@@ -57,8 +57,8 @@ class Served:
         main = psutil.Process(self.process.pid)
         return [main, *main.children(recursive=True)]
 
-    def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(self.url + path, trust_env=False, timeout=PATIENCE)
+    def get(self, path: str, **headers: str) -> httpx2.Response:
+        return httpx2.get(self.url + path, headers=headers, trust_env=False, timeout=PATIENCE)
 
     def post(self, path: str, body: object, *, key: str) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {key}"}
@@ -350,8 +350,9 @@ def test_two_workers_serve_one_log(data_dir: Path) -> None:
     with serving(data_dir, "--workers", "2") as served:
         told = served.post("/v1/events", decision(), key=served.key)
         assert told.status_code == 201
+        number = told.headers["Change-Number"]
         for _ in range(20):  # a new connection each time, taken by either
-            answer = served.get(f"/v1/crossings/{SUMSKAS}/status")
+            answer = served.get(f"/v1/crossings/{SUMSKAS}/status", **{"At-Least-Change": number})
             assert answer.json()["change"] == told.json()["change"]
 
 

@@ -38,13 +38,15 @@ from app.database.watch import reason
 from app.effective.service import announce_due, next_due
 from app.subscriptions.addresses import Reach
 from app.subscriptions.deliveries import ENTRYPOINT, Outcome, advance, revive, tidy, turn_of
-from app.subscriptions.fanout import fan_out
+from app.subscriptions.fanout import BATCH, fan_out
 from app.subscriptions.sending import AT_ONCE, Message, Sender
 
 COME_DUE = "come_due"
 HEARTBEAT = timedelta(seconds=6)
 """A job of a courier that was not heard of for so long is another's."""
 POLL_SECONDS = 1.0
+BREATH_SECONDS = 0.05
+"""While changes come faster than that, one look is for several."""
 TURN_SECONDS = 20.0
 """After so long a turn begins nothing new: it queues up again."""
 REVIVE_SECONDS = 60.0
@@ -149,9 +151,10 @@ class Courier:
         """Make deliveries of every change soon after it is told of, and plan for what it plans."""
         while not self._stopping.is_set():
             self._news.clear()
-            while await self._transact(fan_out):
+            while await self._transact(fan_out) == BATCH:
                 pass
             await self._transact(await_due)
+            await asyncio.sleep(BREATH_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
 

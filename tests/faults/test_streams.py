@@ -121,7 +121,12 @@ async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
 ) -> None:
     key = await shared.new_key()
     with service(
-        tmp_path / "log", "--workers", workers, database_url=shared.url, drain_seconds=60
+        tmp_path / "log",
+        "--workers",
+        workers,
+        database_url=shared.url,
+        drain_seconds=60,
+        courier=False,
     ) as running:
         ends: list[str] = []
 
@@ -160,7 +165,7 @@ async def test_who_stops_reading_is_cut_off_by_the_service(
     shared: Database, tmp_path: Path
 ) -> None:
     """Its socket does not stay open for ever, full of what nobody takes."""
-    with service(tmp_path / "log", database_url=shared.url) as running:
+    with service(tmp_path / "log", database_url=shared.url, courier=False) as running:
         main = psutil.Process(running.process.pid)
 
         def streams() -> int:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -12,8 +12,6 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from app.embedded import Server
-from tests.api import Json
-from tests.commands import BIN, environment, run
 from tests.conftest import SEEDED, Database, clone
 from tests.servers import Service, service
 
@@ -93,52 +91,24 @@ def freshness(answer: httpx2.Response) -> list[str]:
 
 LookAt = Callable[..., Look]
 Get = Callable[..., httpx2.Response]
-Post = Callable[[str, Mapping[str, object]], Json]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def database(postgres: Server) -> Iterator[Database]:
-    """A seeded database that a module's tests share."""
+    """A seeded database that is only read."""
     with clone(postgres, SEEDED) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service as a process."""
+    """The service as a process, for all who only read."""
     log = tmp_path_factory.mktemp("pages") / "serve.log"
-    with service(log, database_url=database.url) as running:
+    with service(log, database_url=database.url, courier=False) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def key(database: Database) -> str:
-    """A key that may report."""
-    command = ("crossings", "keys", "create", "reporter", "--scope", "events:write")
-    created = run(BIN / command[0], *command[1:], env=environment(database))
-    assert created.code == 0, created.complained
-    return created.told.strip()
-
-
-@pytest.fixture(scope="module")
-def post(served: Service, key: str) -> Post:
-    """Write to the service; what was written is on the board."""
-
-    def write(path: str, body: Mapping[str, object]) -> Json:
-        answer = httpx2.post(
-            served.url + path,
-            json=body,
-            headers={"Authorization": f"Bearer {key}"},
-            trust_env=False,
-        )
-        assert answer.status_code == 201, answer.text
-        told: Json = answer.json()
-        return told
-
-    return write
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         assert "CI" not in os.environ, "CI has a Chromium: .ci/run installs it"

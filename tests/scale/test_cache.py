@@ -62,7 +62,9 @@ def cached(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("cached")
     with (
         clone(postgres, SEEDED) as database,
-        service(folder / "serve.log", database_url=database.url, more=TRUSTED) as running,
+        service(
+            folder / "serve.log", database_url=database.url, courier=False, more=TRUSTED
+        ) as running,
         nginx(folder, running.port) as url,
         httpx2.Client(base_url=url, trust_env=False, timeout=30) as client,
     ):

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Request
 
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, citation, decision
-from tests.pages.conftest import SIZES, VIEWS, Get, LookAt, Post, freshness
+from tests.pages.conftest import SIZES, VIEWS, Get, LookAt, freshness
+from tests.pages.writing.conftest import Post
 
 LAVORISKES = "lavoriskes-katlouka"
 RAIGARDAS = "raigardas-pryvalka"

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
-from tests.pages.conftest import Look, LookAt, Post
+from tests.pages.conftest import Look, LookAt
+from tests.pages.writing.conftest import Post
 
 PREVIEW = "See what it would change"
 Open = Callable[..., Page]

@@ -8,7 +8,8 @@ from playwright.sync_api import Page, expect
 from app.embedded import Server
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
 from tests.conftest import SEEDED, clone
-from tests.pages.conftest import Get, LookAt, Post
+from tests.pages.conftest import Get, LookAt
+from tests.pages.writing.conftest import Post
 from tests.servers import Service, service
 
 NOTICE = "#live [role=status]"
@@ -218,7 +219,10 @@ def stopped(
 ) -> Iterator[tuple[Service, str]]:
     """A service that ends as soon as it ran, and the log it wrote to."""
     log = tmp_path_factory.mktemp("restart") / "serve.log"
-    with clone(postgres, SEEDED) as database, service(log, database_url=database.url) as running:
+    with (
+        clone(postgres, SEEDED) as database,
+        service(log, database_url=database.url, courier=False) as running,
+    ):
         yield running, database.url
 
 
@@ -234,5 +238,5 @@ def test_a_service_that_comes_back_is_followed_on(
     expect(page.locator(AGE)).to_be_visible(timeout=15_000)
 
     log = tmp_path_factory.mktemp("again") / "serve.log"
-    with service(log, port=running.port, database_url=url):
+    with service(log, port=running.port, database_url=url, courier=False):
         expect(page.locator(AGE)).to_be_hidden(timeout=60_000)

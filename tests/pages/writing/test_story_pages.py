@@ -2,8 +2,9 @@
 
 import re
 
-from tests.pages.conftest import Get, LookAt, Post
+from tests.pages.conftest import Get, LookAt
 from tests.pages.test_every_page import ARTICLE, STORY
+from tests.pages.writing.conftest import Post
 
 
 def test_a_story_is_told_in_the_order_of_time(look: LookAt) -> None:

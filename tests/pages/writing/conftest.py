@@ -1,0 +1,54 @@
+"""Pages while reporters write: each module has a service and a database of its own."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+
+import httpx2
+import pytest
+
+from app.embedded import Server
+from app.vocabulary import KeyScope
+from tests.api import Json
+from tests.conftest import SEEDED, Database, clone
+from tests.servers import Service, service
+
+Post = Callable[[str, Mapping[str, object]], Json]
+
+
+@pytest.fixture(scope="module")
+def database(postgres: Server) -> Iterator[Database]:
+    """A seeded database that a module's tests share."""
+    with clone(postgres, SEEDED) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service as a process."""
+    log = tmp_path_factory.mktemp("pages") / "serve.log"
+    with service(log, database_url=database.url, courier=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def key(database: Database) -> str:
+    """A key that may report."""
+    return asyncio.run(database.new_key(KeyScope.EVENTS))
+
+
+@pytest.fixture(scope="module")
+def post(served: Service, key: str) -> Post:
+    """Write to the service; what was written is on the board."""
+
+    def write(path: str, body: Mapping[str, object]) -> Json:
+        answer = httpx2.post(
+            served.url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {key}"},
+            trust_env=False,
+        )
+        assert answer.status_code == 201, answer.text
+        told: Json = answer.json()
+        return told
+
+    return write
