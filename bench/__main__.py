@@ -24,6 +24,7 @@ from bench.parts.cache import cache
 from bench.parts.changes.news import news
 from bench.parts.changes.stream import stream
 from bench.parts.changes.webhooks import webhooks
+from bench.parts.pages import pages
 from bench.parts.past import past
 from bench.parts.rule import rule
 from bench.parts.start import start
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
         news,
         stream,
         webhooks,
+        pages,
         start,
         rule,
     )

@@ -1,18 +1,21 @@
 """The README is true: its commands work as written, its tables are those of the code."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from pydantic import JsonValue
 
 from app.config import Settings
 from app.database.schema import PROJECT
-from tests.servers import service
+from tests.api import MEDININKAI, decision
+from tests.servers import Service, eventually, service
 
 # One terminal, many blocks: what one sets, the next ones use.
 REMEMBERED = "if [ -f state ]; then . ./state; fi"
@@ -62,22 +65,59 @@ def test_the_cache_asks_the_containers_that_there_are() -> None:
     assert servers == re.findall(r"^  (api-\d+):", compose, re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service as the README's reader has it."""
+    folder = tmp_path_factory.mktemp("readme")
+    with service(folder / "serve.log", data_dir=folder / "data") as running:
+        yield running
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the commands use curl")
-def test_the_first_five_minutes_work_as_written(tmp_path: Path) -> None:
+def test_the_first_five_minutes_work_as_written(server: Service, tmp_path: Path) -> None:
     """Each block of commands runs, and its last output holds what the README shows."""
-    with service(tmp_path / "serve.log", data_dir=tmp_path / "data") as server:
-        for commands, shown in five_minutes():
-            script = commands.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-            done = subprocess.run(
-                ["bash", "-euc", f"{REMEMBERED}\n{script}\n{REMEMBER}"],
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-                check=False,
+    (tmp_path / "data").symlink_to(server.log.parent / "data")
+    for commands, shown in five_minutes():
+        script = commands.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        done = subprocess.run(
+            ["bash", "-euc", f"{REMEMBERED}\n{script}\n{REMEMBER}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        if shown:
+            assert_holds(json.loads(done.stdout), json.loads(shown))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the command uses curl")
+def test_the_stream_tells_a_change_as_shown(server: Service, tmp_path: Path) -> None:
+    ((command, shown),) = re.findall(r"```sh\n(curl -sN .*?)```\s+```\n(.*?)```", README, re.DOTALL)
+    told = tmp_path / "told"
+    with (
+        told.open("w") as output,
+        subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            env={**os.environ, "api": server.url},
+            stdout=output,
+        ) as curl,
+    ):
+        try:
+            eventually(lambda: "retry:" in told.read_text(encoding="utf-8"))
+            written = httpx2.post(
+                f"{server.url}/v1/events",
+                json=decision(crossings=[MEDININKAI], status="restricted"),
+                headers={"Authorization": f"Bearer {server.key}"},
+                trust_env=False,
             )
-            assert done.returncode == 0, done.stderr
-            if shown:
-                assert_holds(json.loads(done.stdout), json.loads(shown))
+            number = written.headers["Change-Number"]
+            eventually(lambda: f"\nid: {number}\n" in told.read_text(encoding="utf-8"))
+        finally:
+            curl.kill()
+    # All but the numbers is what anyone would see.
+    start = re.sub("[0-9]+", number, shown.partition(" …")[0])
+    assert f"\n{start}" in told.read_text(encoding="utf-8")
 
 
 def five_minutes() -> Iterator[tuple[str, str]]:

@@ -375,3 +375,17 @@ def test_a_card_asks_for_what_the_list_does_not_show(get: Get) -> None:
     assert "nuo <time" in line.text
     assert line.headers["content-type"] == "text/html; charset=utf-8"
     assert get("/map/nowhere", Accept="*/*").status_code == 404
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_nothing_moves_for_who_asked_for_less_motion(look: LookAt, reduced: bool) -> None:
+    page = look(reduced_motion=reduced).open("/")
+    page.wait_for_selector("#map .leaflet-marker-pane")
+    moving = """[...document.querySelectorAll("*")].filter(one => {
+        const style = getComputedStyle(one);
+        return style.transitionDuration !== "0s" || style.animationName !== "none";
+    }).length"""
+
+    assert page.locator(".leaflet-fade-anim").count() == (0 if reduced else 1)
+    if reduced:
+        assert page.evaluate(moving) == 0
