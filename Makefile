@@ -4,6 +4,9 @@ BIN := $(VENV)/bin
 OUTLINES := app/pages/static/outlines.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Where this is set, each start of a command compiles all of the code anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 
 .PHONY: help

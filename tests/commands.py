@@ -1,12 +1,16 @@
 """The command line as an operator has it: real processes, in an environment of their own."""
 
+import io
 import os
+import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+from app import cli
 from app.database.schema import PROJECT
 from tests.conftest import Database
 
@@ -65,3 +69,22 @@ def run(
 ) -> Done:
     """Run a command of the project to its end."""
     return finish(start(*arguments, env=env), within=within)
+
+
+def call(*arguments: str | Path, env: dict[str, str] | None = None) -> Done:
+    """Do what `crossings` does, in this process: a start of its own takes two seconds."""
+    told, complained, code = io.StringIO(), io.StringIO(), 0
+    handler = signal.getsignal(signal.SIGTERM)
+    with (
+        mock.patch.dict(os.environ, env or environment(), clear=True),
+        mock.patch.object(sys, "argv", ["crossings", *map(str, arguments)]),
+        redirect_stdout(told),
+        redirect_stderr(complained),
+    ):
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, handler)  # `serve` sets its own
+    return Done(code, told.getvalue(), complained.getvalue())

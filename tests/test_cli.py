@@ -23,7 +23,7 @@ import rfc8785
 from app.embedded import SUPERUSER
 from app.seeding.files import SEEDS, Seeds
 from tests.api import SUMSKAS, crossing, decision
-from tests.commands import PATIENCE, Done, environment, finish, run, start
+from tests.commands import PATIENCE, Done, call, environment, finish, run, start
 from tests.conftest import Database
 from tests.servers import free_port
 
@@ -67,15 +67,19 @@ class Served:
         )
 
     def run(self, *arguments: str) -> Done:
-        """Run another command beside it."""
-        return run("crossings", *arguments, "--data-dir", self.data_dir)
+        """Do another command beside it."""
+        return call(*arguments, "--data-dir", self.data_dir)
 
 
 @contextmanager
-def serving(data_dir: Path, *options: str, port: int | None = None) -> Iterator[Served]:
+def serving(
+    data_dir: Path, *options: str, port: int | None = None, courier: bool = False
+) -> Iterator[Served]:
     """Run `crossings serve` until the block ends, and let nothing of it survive the block."""
     port = port or free_port()
-    process = start("crossings", "serve", "--data-dir", data_dir, "--port", str(port), *options)
+    env = environment(CROSSINGS_COURIER=str(courier))
+    where = ("--data-dir", data_dir, "--port", str(port))
+    process = start("crossings", "serve", *where, *options, env=env)
     served = Served(process, port, data_dir)
     family = []
     try:
@@ -173,7 +177,7 @@ def test_what_makes_no_sense_is_a_usage_error(arguments: list[str], named: str) 
     """And nothing is done: there is no database where this one looks."""
     nowhere = environment(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
 
-    done = run("crossings", *arguments, env=nowhere)
+    done = call(*arguments, env=nowhere)
 
     assert (done.code, done.told) == (2, "")
     assert named.lower() in done.complained.lower()
@@ -188,7 +192,7 @@ def test_a_setting_out_of_range_is_said_in_a_sentence(option: str, value: str) -
     """It is not left out either, as if the default had been asked for."""
     nowhere = environment(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
 
-    done = run("crossings", "serve", option, value, env=nowhere)
+    done = call("serve", option, value, env=nowhere)
 
     assert done.code in {1, 2}
     assert option.removeprefix("--") in done.complained
@@ -199,7 +203,7 @@ def test_a_setting_out_of_range_is_said_in_a_sentence(option: str, value: str) -
 def test_a_database_that_is_not_there_is_said_in_a_sentence(arguments: list[str]) -> None:
     nowhere = environment(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
 
-    done = run("crossings", *arguments, env=nowhere)
+    done = call(*arguments, env=nowhere)
 
     assert (done.code, done.told) == (1, "")
     assert done.complained.startswith("The database cannot be reached: ")
@@ -294,7 +298,7 @@ def test_a_signal_ends_everything_cleanly(
     data_dir: Path, workers: int, how: signal.Signals
 ) -> None:
     """SIGINT goes to the whole group, as from a terminal; SIGTERM to the main process alone."""
-    with serving(data_dir, "--workers", str(workers)) as served:
+    with serving(data_dir, "--workers", str(workers), courier=True) as served:
         family = served.family()
         assert_whole(family, workers)
 
@@ -315,7 +319,7 @@ def test_a_kill_9_of_the_main_process_leaves_no_process_behind(
     data_dir: Path, workers: int
 ) -> None:
     """And the directory is served again at once, on the same port, with what was written."""
-    with serving(data_dir, "--workers", str(workers)) as served:
+    with serving(data_dir, "--workers", str(workers), courier=True) as served:
         family = served.family()
         assert_whole(family, workers)
         told = served.post("/v1/events", decision(), key=served.key)
@@ -446,7 +450,7 @@ def test_a_key_that_could_never_be_used_is_refused(
     """It has ended before it began, or it speaks for no country."""
     creating = ["keys", "create", "useless", "--scope", "admin"]
 
-    done = run("crossings", *creating, *arguments, env=environment(database))
+    done = call(*creating, *arguments, env=environment(database))
 
     assert done.code in {1, 2}
     assert done.told == ""
@@ -550,7 +554,7 @@ def test_check_names_the_first_change_that_a_superuser_tampered_with(
 ) -> None:
     number = tamper(seeded, TAMPERINGS[what])
 
-    done = run("crossings", "check", env=environment(seeded))
+    done = call("check", env=environment(seeded))
 
     assert (done.code, done.told) == (1, "")
     assert "Traceback" not in done.complained

@@ -1,5 +1,6 @@
 """The schema as a whole: bring it to head, tell whether it is, and say who may do what."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -66,6 +67,7 @@ def service_role(database_url: str, owner_url: str) -> str | None:
     return role if role != owner else None
 
 
+@cache
 def head() -> str:
     """Return the revision that this code needs."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()

@@ -44,7 +44,7 @@ WRITERS = 8
 def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory that was served and left in order."""
     folder = tmp_path_factory.mktemp("made")
-    with service(folder / "log", data_dir=folder / "data"):
+    with service(folder / "log", data_dir=folder / "data", courier=False):
         pass
     return folder / "data"
 
@@ -67,7 +67,9 @@ class Scene:
         return (self.data_dir / "admin.key").read_text(encoding="ascii").strip()
 
     def serve(self, *options: str) -> AbstractContextManager[Service]:
-        return service(self.folder / "log", *options, port=self.port, data_dir=self.data_dir)
+        return service(
+            self.folder / "log", *options, port=self.port, data_dir=self.data_dir, courier=False
+        )
 
     @asynccontextmanager
     async def under_load(self, running: Service) -> AsyncIterator[Api]:
@@ -220,7 +222,9 @@ async def test_sigterm_refuses_cleanly_what_it_will_not_wait_for(
             answers.append(await api.post("/v1/events", decision()))
 
     with (
-        service(tmp_path / "log", database_url=seeded.url, drain_seconds=1) as running,
+        service(
+            tmp_path / "log", database_url=seeded.url, drain_seconds=1, courier=False
+        ) as running,
         seeded.connect() as stalled,
     ):
         async with running.api(await seeded.new_key()) as api:
@@ -246,7 +250,7 @@ async def test_a_start_after_kill_9_in_the_midst_of_the_first_start_succeeds(
     data_dir = tmp_path / "data"
     for markers in (["postgres/postmaster.pid"], ["admin.draft", "admin.key"]):
         start_and_kill(data_dir, [data_dir / marker for marker in markers])
-    with service(tmp_path / "log", data_dir=data_dir) as running:
+    with service(tmp_path / "log", data_dir=data_dir, courier=False) as running:
         key = (data_dir / "admin.key").read_text(encoding="ascii").strip()
         async with running.api(key) as api:
             await api.declare()
@@ -278,7 +282,7 @@ async def test_an_answer_lost_on_its_way_is_had_by_a_retry(
     seeded: Database, tmp_path: Path
 ) -> None:
     """The connection ends after the commit: the same key gets the first answer, one event."""
-    with service(tmp_path / "log", database_url=seeded.url) as running:
+    with service(tmp_path / "log", database_url=seeded.url, courier=False) as running:
         async with running.api(await seeded.new_key()) as direct:
             before = await all_changes(direct)
             async with (
