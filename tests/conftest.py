@@ -1,6 +1,7 @@
 """The real parts that tests stand on: an embedded PostgreSQL, databases cloned from a template."""
 
 import asyncio
+import fcntl
 import itertools
 import logging
 import os
@@ -25,7 +26,7 @@ from app.board.front import Front
 from app.config import Settings
 from app.database import schema
 from app.database.sessions import create_engine, create_sessions
-from app.embedded import OWNER, SERVICE, SUPERUSER, Server
+from app.embedded import DATABASE, OWNER, SERVICE, SUPERUSER, Server
 from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
@@ -180,7 +181,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
+def postgres(prepared: Path) -> Iterator[Server]:
     """The embedded PostgreSQL of the whole run."""
     with (
         tempfile.TemporaryDirectory(prefix="crossings-", dir=_roomy_memory()) as folder,
@@ -188,9 +189,8 @@ def postgres() -> Iterator[Server]:
     ):
         # These databases need not outlive the machine, and a clone is many files.
         patch.setitem(embedded._SETTINGS, "fsync", "off")
-        with embedded.serving(Path(folder) / "data") as server:
+        with embedded.serving(Path(shutil.copytree(prepared, Path(folder) / "data"))) as server:
             patch.undo()  # only this server
-            _make_templates(server)
             yield server
 
 
@@ -246,6 +246,30 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with the seeds, which nobody serves: to be copied.
+
+    The first process that needs it makes it, and the others wait.
+    """
+    mine = tmp_path_factory.getbasetemp()
+    shared = mine if "PYTEST_XDIST_WORKER" not in os.environ else mine.parent
+    data_dir, draft = shared / "prepared", shared / "draft"
+    with (shared / "prepared.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not data_dir.exists():
+            with embedded.serving(draft) as server:
+                _make_templates(server)
+            draft.rename(data_dir)
+    return data_dir
+
+
+@pytest.fixture
+def seeded_dir(prepared: Path, tmp_path: Path) -> Path:
+    """A data directory with the seeds, for this test alone."""
+    return Path(shutil.copytree(prepared, tmp_path / "data"))
+
+
 def _roomy_memory() -> Path | None:
     """Return a file system in memory, if there is one with room: clones cost a sixth there."""
     memory = Path("/dev/shm")  # noqa: S108  # a folder with a random name is made in it
@@ -278,13 +302,13 @@ def _superuser(server: Server) -> psycopg.Connection:
 
 
 def _make_templates(server: Server) -> None:
-    for name in (EMPTY, SEEDED):
-        with _superuser(server) as connection:
-            connection.execute(_create(name, "template1"))
-        database = Database(server, name)
-        schema.migrate(database.owner_url, service_role=SERVICE)
-        if name == SEEDED:
-            asyncio.run(_load(database))
+    """Migrate the server's own database, and fill it; of either state keep a template."""
+    database = Database(server, DATABASE)
+    schema.migrate(database.owner_url, service_role=SERVICE)
+    with _superuser(server) as connection:
+        connection.execute(_create(EMPTY, DATABASE))
+        asyncio.run(_load(database))
+        connection.execute(_create(SEEDED, DATABASE))
 
 
 async def _load(database: Database) -> None:

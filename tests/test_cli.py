@@ -122,31 +122,17 @@ def postgres_of(data_dir: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory that commands made and filled without any server beside them."""
-    data_dir = tmp_path_factory.mktemp("prepared") / "data"
-    for command in ("migrate", "seed"):
-        done = run("crossings", command, "--data-dir", data_dir)
-        assert (done.code, done.complained) == (0, ""), done
-    assert postgres_of(data_dir) == []
-    return data_dir
-
-
 @pytest.fixture
-def data_dir(prepared: Path, tmp_path: Path) -> Path:
+def data_dir(seeded_dir: Path) -> Path:
     """A filled data directory of this test's own."""
-    return copied(prepared, tmp_path)
-
-
-def copied(prepared: Path, folder: Path) -> Path:
-    return Path(shutil.copytree(prepared, folder / "data"))
+    return seeded_dir
 
 
 @pytest.fixture(scope="module")
 def served(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that the tests share; they write, but rely on nothing that others write."""
-    with serving(copied(prepared, tmp_path_factory.mktemp("served"))) as found:
+    folder = tmp_path_factory.mktemp("served")
+    with serving(Path(shutil.copytree(prepared, folder / "data"))) as found:
         yield found
 
 
@@ -361,6 +347,15 @@ def test_two_workers_serve_one_log(data_dir: Path) -> None:
 
 
 # Migrate and seed
+
+
+def test_commands_alone_make_and_fill_a_directory(tmp_path: Path) -> None:
+    """Each runs a PostgreSQL for the time being, and leaves none behind."""
+    data_dir = tmp_path / "data"
+    for command in ("migrate", "seed"):
+        done = run("crossings", command, "--data-dir", data_dir)
+        assert (done.code, done.complained) == (0, ""), done
+    assert postgres_of(data_dir) == []
 
 
 def test_migrate_says_where_the_schema_is(served: Served) -> None:

@@ -14,13 +14,13 @@ METHODS = {"get", "post", "patch", "delete"}
 
 
 @pytest.mark.timeout(600)
-def test_no_input_breaks_the_service_or_its_document(tmp_path: Path) -> None:
+def test_no_input_breaks_the_service_or_its_document(seeded_dir: Path, tmp_path: Path) -> None:
     """No 5xx, no answer that the document does not promise, every error a problem.
 
     By the command of Schemathesis, not its plugin: of the plugin's tests, which to this pytest
     all have one name, each of several workers would make every case, and one would run.
     """
-    with service(tmp_path / "serve.log", data_dir=tmp_path / "data", courier=False) as server:
+    with service(tmp_path / "serve.log", data_dir=seeded_dir, courier=False) as server:
         document = httpx2.get(f"{server.url}/openapi.json", trust_env=False).json()
         for methods in document["paths"].values():
             for method in METHODS & methods.keys():

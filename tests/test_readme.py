@@ -66,10 +66,11 @@ def test_the_cache_asks_the_containers_that_there_are() -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def server(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service as the README's reader has it."""
     folder = tmp_path_factory.mktemp("readme")
-    with service(folder / "serve.log", data_dir=folder / "data") as running:
+    data_dir = shutil.copytree(prepared, folder / "data")
+    with service(folder / "serve.log", data_dir=data_dir) as running:
         yield running
 
 

@@ -244,7 +244,7 @@ def assert_one_write(answers: list[httpx2.Response]) -> None:
 
 
 async def test_a_reader_of_changes_misses_none_under_many_writers(api: Api) -> None:
-    await assert_reader_misses_nothing([api], writers=16, writes=25)
+    await assert_reader_misses_nothing([api], writers=16, writes=12)
 
 
 async def test_a_reader_of_changes_misses_none_though_two_servers_write(
@@ -252,7 +252,7 @@ async def test_a_reader_of_changes_misses_none_though_two_servers_write(
 ) -> None:
     """The reader turns to one server and the other as it pages."""
     async with two_servers(seeded, tmp_path) as servers:
-        await assert_reader_misses_nothing(servers, writers=16, writes=12)
+        await assert_reader_misses_nothing(servers, writers=16, writes=6)
 
 
 async def assert_reader_misses_nothing(servers: list[Api], *, writers: int, writes: int) -> None:

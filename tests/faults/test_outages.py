@@ -373,7 +373,7 @@ async def read_on(
 ) -> None:
     while not stop.is_set():
         seen.append(await request(api))
-        await anyio.sleep(0.02)  # leaves the processor to the writers
+        await anyio.sleep(0.1)  # leaves the processor to the writers
 
 
 def is_more(found: Sized, number: int) -> bool:

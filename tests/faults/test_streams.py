@@ -87,10 +87,9 @@ async def test_followers_that_come_and_go_are_told_exactly_the_log(
 
 @pytest.mark.parametrize("how", ["killed", "hung"])
 async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
-    how: str, tmp_path: Path
+    how: str, seeded_dir: Path, tmp_path: Path
 ) -> None:
-    data_dir = tmp_path / "data"
-    with service(tmp_path / "log", data_dir=data_dir) as running:
+    with service(tmp_path / "log", data_dir=seeded_dir, courier=False) as running:
         async with running.api(running.key) as api, anyio.create_task_group() as following:
             since = await newest(api)
             followers = [Follower(running.url, since, 10_000) for _ in range(3)]
@@ -100,7 +99,7 @@ async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
                 for number in range(WRITERS):
                     writing.start_soon(write, api, f"writer-{number}", 20)
                 await until(partial(has_been_told, followers[0], 20), within=PATIENCE)
-                database = postmaster(data_dir)
+                database = postmaster(seeded_dir)
                 if how == "killed":
                     database.kill()
                 else:

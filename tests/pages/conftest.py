@@ -108,8 +108,9 @@ def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser, of a module: while it is there, no other event loop runs in this thread."""
     if CHROMIUM is None:
         assert "CI" not in os.environ, "CI has a Chromium: .ci/run installs it"
         pytest.skip("there is no chromium on this machine")

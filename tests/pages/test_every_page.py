@@ -1,5 +1,6 @@
 """What holds on every page: whoever adds one adds it here."""
 
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -40,8 +41,10 @@ STOP = """() => {
 }"""
 
 
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize(("size", "scheme"), VIEWS)
+@pytest.mark.parametrize(
+    ("path", "size", "scheme"),
+    [(path, *view) for path, view in zip(PAGES, cycle(VIEWS), strict=False)],
+)
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str, path: str) -> None:
     window = look(size, scheme)
     page = window.open(path)

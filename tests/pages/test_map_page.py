@@ -380,7 +380,7 @@ def test_a_card_asks_for_what_the_list_does_not_show(get: Get) -> None:
 @pytest.mark.parametrize("reduced", [False, True])
 def test_nothing_moves_for_who_asked_for_less_motion(look: LookAt, reduced: bool) -> None:
     page = look(reduced_motion=reduced).open("/")
-    page.wait_for_selector("#map .leaflet-marker-pane")
+    page.wait_for_selector("#map .leaflet-marker-pane", state="attached")
     moving = """[...document.querySelectorAll("*")].filter(one => {
         const style = getComputedStyle(one);
         return style.transitionDuration !== "0s" || style.animationName !== "none";

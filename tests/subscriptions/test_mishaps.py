@@ -121,8 +121,10 @@ def couriers_of(server: Service) -> list[psutil.Process]:
     ]
 
 
-def test_serve_has_a_courier_that_is_started_again_and_ends_with_it(tmp_path: Path) -> None:
-    with service(tmp_path / "serve.log", data_dir=tmp_path / "data") as server:
+def test_serve_has_a_courier_that_is_started_again_and_ends_with_it(
+    seeded_dir: Path, tmp_path: Path
+) -> None:
+    with service(tmp_path / "serve.log", data_dir=seeded_dir) as server:
         eventually(lambda: len(couriers_of(server)) == 1)
         (first,) = couriers_of(server)
         first.kill()
