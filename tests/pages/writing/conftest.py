@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -33,7 +34,9 @@ def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def key(database: Database) -> str:
     """A key that may report."""
-    return asyncio.run(database.new_key(KeyScope.EVENTS))
+    # In another thread: in this one a browser may have its own event loop going.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, database.new_key(KeyScope.EVENTS)).result()
 
 
 @pytest.fixture(scope="module")
