@@ -88,7 +88,7 @@ class Database:
     async def new_key(
         self, *scopes: KeyScope, sides: list[str] | None = None, name: str = "reporter"
     ) -> str:
-        """Store a key, by a statement: most tests have one, and an engine for it costs ten times."""
+        """Store a key, by a statement: most tests have one, and an engine costs ten times that."""
         key = new_key()
         with self.connect() as connection:
             connection.execute(
