@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import embedded
-from app.access.keys import new_key
+from app.access.service import create_key
 from app.board.front import Front
 from app.config import Settings
 from app.database import schema
@@ -32,8 +32,7 @@ from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
 from tests.api import Api
 
-hypothesis_settings.register_profile("suite", max_examples=40, deadline=None, print_blob=True)
-hypothesis_settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True)
+hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("suite")
 
 EMPTY, SEEDED = "template_empty", "template_seeded"
@@ -88,15 +87,9 @@ class Database:
     async def new_key(
         self, *scopes: KeyScope, sides: list[str] | None = None, name: str = "reporter"
     ) -> str:
-        """Store a key, by a statement: most tests have one, and an engine costs ten times that."""
-        key = new_key()
-        with self.connect() as connection:
-            connection.execute(
-                "INSERT INTO api_key (id, name, secret_hash, scopes, sides)"
-                " VALUES (%s, %s, %s, %s, %s)",
-                (key.id, name, key.secret_hash, sorted(scopes or KeyScope), sides),
-            )
-        return str(key)
+        async with self.session() as session:
+            wanted = scopes or tuple(KeyScope)
+            return str(await create_key(session, name=name, scopes=wanted, sides=sides))
 
     @asynccontextmanager
     async def api(self, **settings: object) -> AsyncIterator[Api]:

@@ -205,13 +205,12 @@ class Stream:
         return [Told(change) for change in found[:PAGE]]
 
     async def _start(self) -> None:
-        """Stand at the end of the log: who follows from further back is brought up from it."""
-        rows = select(Change.number, Change.hash).order_by(Change.number.desc()).limit(KEPT)
+        rows = select(Change).order_by(Change.number.desc()).limit(KEPT)
         async with self._sessions() as session:
-            found = (await session.execute(rows)).all()
-        for number, change_hash in reversed(found):
-            self._recent.know(number, change_hash)
-        self._stand_at(*(found[0] if found else (0, b"")))
+            found = list(await session.scalars(rows))
+        for change in reversed(found):
+            self._recent.add(Told(change))
+        self._stand_at(found[0].number if found else 0, found[0].hash if found else b"")
 
     async def _go_back(self) -> None:
         """Return to the last change that the log still has, and send everyone there.

@@ -47,16 +47,8 @@ class Recent:
     def __init__(self) -> None:
         self._kept: deque[Told] = deque()
         self._bytes = 0
-        self._hashes: dict[int, bytes] = {}
-
-    def know(self, number: int, change_hash: bytes) -> None:
-        """Remember a change by its hash alone."""
-        self._hashes[number] = change_hash
-        if len(self._hashes) > KEPT:
-            del self._hashes[next(iter(self._hashes))]
 
     def add(self, told: Told) -> None:
-        self.know(told.number, told.hash)
         self._kept.append(told)
         self._bytes += told.weight
         while len(self._kept) > KEPT or (self._bytes > KEPT_BYTES and len(self._kept) > 1):
@@ -68,14 +60,12 @@ class Recent:
         return self._kept[place] if 0 <= place < len(self._kept) else None
 
     def hashes(self) -> Mapping[int, bytes]:
-        """Return those of the newest changes by number, also from before any was kept."""
-        return self._hashes
+        return {told.number: told.hash for told in self._kept}
 
     def keep_until(self, number: int) -> None:
         """Forget what comes after ``number``."""
         while self._kept and self._kept[-1].number > number:
             self._bytes -= self._kept.pop().weight
-        self._hashes = {known: told for known, told in self._hashes.items() if known <= number}
 
 
 def event(number: int, name: str, data: object) -> str:
