@@ -3,7 +3,14 @@
 from enum import StrEnum
 
 
-class Status(StrEnum):
+class Word(StrEnum):
+    """A word among its alternatives."""
+
+    # An enumeration's own hash is a call of Python, and words are the keys of much that is asked.
+    __hash__ = str.__hash__
+
+
+class Status(Word):
     """What a lane or a crossing is. ``unknown`` is only ever resolved, never declared."""
 
     OPEN = "open"
@@ -12,7 +19,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-class DeclaredStatus(StrEnum):
+class DeclaredStatus(Word):
     """What a status event may declare."""
 
     OPEN = "open"
@@ -20,7 +27,7 @@ class DeclaredStatus(StrEnum):
     CLOSED = "closed"
 
 
-class Certainty(StrEnum):
+class Certainty(Word):
     """How far a declaration may be relied on."""
 
     CONFIRMED = "confirmed"
@@ -31,7 +38,7 @@ class Certainty(StrEnum):
     """Shown beside the status, never decides it."""
 
 
-class Traffic(StrEnum):
+class Traffic(Word):
     """A category of what crosses, in the order in which lanes are listed."""
 
     PEDESTRIAN = "pedestrian"
@@ -43,7 +50,7 @@ class Traffic(StrEnum):
     TRAIN = "train"
 
 
-class Mode(StrEnum):
+class Mode(Word):
     """What kind of way crosses the border."""
 
     ROAD = "road"
@@ -52,7 +59,7 @@ class Mode(StrEnum):
     AIR = "air"
 
 
-class EventKind(StrEnum):
+class EventKind(Word):
     """What a status event does."""
 
     DECLARATION = "declaration"
@@ -60,7 +67,7 @@ class EventKind(StrEnum):
     CONFIRMATION = "confirmation"
 
 
-class ReasonCode(StrEnum):
+class ReasonCode(Word):
     """Why a status was declared or an event withdrawn."""
 
     SECURITY = "security"
@@ -82,7 +89,7 @@ class ReasonCode(StrEnum):
     OTHER = "other"
 
 
-class ExceptionCode(StrEnum):
+class ExceptionCode(Word):
     """Who may still cross although restricted or closed."""
 
     DIPLOMATS = "diplomats"
@@ -95,7 +102,7 @@ class ExceptionCode(StrEnum):
     OTHER = "other"
 
 
-class Precision(StrEnum):
+class Precision(Word):
     """How exactly an instant is known."""
 
     MINUTE = "minute"
@@ -105,7 +112,7 @@ class Precision(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Basis(StrEnum):
+class Basis(Word):
     """How a source carries a fact."""
 
     STATED = "stated"
@@ -116,7 +123,7 @@ class Basis(StrEnum):
     """From the public record, beside the source that tells the story."""
 
 
-class SourceKind(StrEnum):
+class SourceKind(Word):
     """What a source is."""
 
     ARTICLE = "article"
@@ -126,7 +133,7 @@ class SourceKind(StrEnum):
     DATASET = "dataset"
 
 
-class NoticeKind(StrEnum):
+class NoticeKind(Word):
     """What a notice tells. None of them is a status."""
 
     ANNOUNCEMENT = "announcement"
@@ -142,7 +149,7 @@ class NoticeKind(StrEnum):
     """What one has to know to understand the rest."""
 
 
-class Qualifier(StrEnum):
+class Qualifier(Word):
     """How a figure's value bounds what it counts."""
 
     EXACTLY = "exactly"
@@ -151,14 +158,14 @@ class Qualifier(StrEnum):
     ABOUT = "about"
 
 
-class CrossingOrder(StrEnum):
+class CrossingOrder(Word):
     """In which order crossings are listed."""
 
     EVIDENCE = "evidence"
     """The one that nobody has confirmed for longest comes first."""
 
 
-class GapCode(StrEnum):
+class GapCode(Word):
     """What is not covered of a border."""
 
     SIDE_SILENT = "side_silent"
@@ -173,7 +180,7 @@ class GapCode(StrEnum):
     OTHER_CROSSINGS = "other_crossings"
 
 
-class ChangeKind(StrEnum):
+class ChangeKind(Word):
     """What one committed step of the world was; the later ones are reserved by name."""
 
     DECISION = "decision"
@@ -188,7 +195,7 @@ class ChangeKind(StrEnum):
     EFFECTIVE = "effective"
 
 
-class SubscriptionStatus(StrEnum):
+class SubscriptionStatus(Word):
     """Whether a subscription is delivered to; if not, what concerns it is kept for later."""
 
     ACTIVE = "active"
@@ -197,7 +204,7 @@ class SubscriptionStatus(StrEnum):
     """The service gave up: the receiver is gone, or has failed for days."""
 
 
-class DeliveryState(StrEnum):
+class DeliveryState(Word):
     """What became of a delivery."""
 
     PENDING = "pending"
@@ -206,7 +213,7 @@ class DeliveryState(StrEnum):
     """Every attempt failed, over three days."""
 
 
-class KeyScope(StrEnum):
+class KeyScope(Word):
     """What an API key may write."""
 
     EVENTS = "events:write"

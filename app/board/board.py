@@ -60,7 +60,7 @@ class Board:
         whole: bool,
     ) -> None:
         """Take in what was loaded: ``whole`` replaces everything."""
-        if whole or entries.keys() - self._entries.keys():
+        if whole or not entries.keys() <= self._entries.keys():
             self._entries = {**({} if whole else self._entries), **entries}
             self._ids = sorted(self._entries)
             self._by_border = {}

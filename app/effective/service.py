@@ -24,6 +24,11 @@ _AT_ONCE = 100
 _JUST_BEFORE = timedelta(microseconds=1)
 """The database tells no shorter time."""
 
+_INSERTED = insert(Due)
+_NOTE = _INSERTED.on_conflict_do_update(
+    index_elements=["crossing_id"], set_={"at": _INSERTED.excluded.at}
+)
+
 
 async def take_place_after_due(session: AsyncSession, crossings: Sequence[str]) -> Place:
     """Take the next place in the log, behind all that has come due of ``crossings``."""
@@ -50,10 +55,7 @@ async def next_due(session: AsyncSession) -> datetime | None:
 
 async def note_due(session: AsyncSession, due: Mapping[str, datetime | None]) -> None:
     """Note when each crossing's answer next differs by itself; None is never."""
-    noted = insert(Due).values([{"crossing_id": name, "at": at} for name, at in due.items()])
-    await session.execute(
-        noted.on_conflict_do_update(index_elements=["crossing_id"], set_={"at": noted.excluded.at})
-    )
+    await session.execute(_NOTE, [{"crossing_id": name, "at": at} for name, at in due.items()])
 
 
 def answers_told(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonValue]:

@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import pairwise
 
 from app.status.rule.evidence import ALWAYS, NEVER, Evidence
-from app.status.rule.force import InForce, Said, by_prominence, decider_of
+from app.status.rule.force import InForce, Said, by_prominence, foremost_of, in_force
 from app.status.rule.history import Confirmation, Declaration, History, Lane, Scope
 from app.vocabulary import Status
 
-_TICK = timedelta(microseconds=1)
+TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +96,19 @@ class Group:
                 found.append((one.event.end, one.event))
         return [(instant, event.recorded_at, event.sides) for instant, event in found]
 
-    def in_force(self, at: datetime) -> dict[str, InForce]:
+    def candidates(self, at: datetime) -> list[Said]:
+        """Return all whose period holds ``at``, in order of prominence."""
+        return [one for one in self.declarations if one.event.start <= at < one.end]
+
+    def in_force(self, at: datetime) -> dict[str, list[Said]]:
         """Return what is in force at ``at``, by side."""
-        sides = {side: InForce() for side in self.sides}
-        for one in self.declarations:
-            if one.event.start <= at < one.end:
-                for side in one.event.sides:
-                    sides[side].enter(one)
-        return sides
+        found = self.candidates(at)
+        return {
+            side: in_force([one for one in found if side in one.event.sides]) for side in self.sides
+        }
 
     def state(self, decider: Said | None, at: datetime) -> State:
-        return next(state for _, state in self._states(decider, at, at + _TICK))
+        return next(state for _, state in self._states(decider, at, at + TICK))
 
     def states(self, since: datetime = ALWAYS) -> list[tuple[datetime, State]]:
         """Return the lane's states from ``since`` on, each with the instant it begins."""
@@ -125,8 +127,8 @@ class Group:
                 begins[one.event.start].append(one)
             if one.end > since:
                 ends[one.end].append(one)
-        sides = self.in_force(since)
-        yield since, decider_of(sides.values())
+        sides = self._entered(since)
+        yield since, _decider(sides.values())
         for instant in sorted((begins.keys() | ends.keys()) - {NEVER}):
             for one in ends.get(instant, ()):
                 for side in one.event.sides:
@@ -134,7 +136,14 @@ class Group:
             for one in begins.get(instant, ()):
                 for side in one.event.sides:
                     sides[side].enter(one)
-            yield instant, decider_of(sides.values())
+            yield instant, _decider(sides.values())
+
+    def _entered(self, at: datetime) -> dict[str, InForce]:
+        sides = {side: InForce() for side in self.sides}
+        for one in self.candidates(at):
+            for side in one.event.sides:
+                sides[side].enter(one)
+        return sides
 
     def _states(
         self, decider: Said | None, start: datetime, end: datetime
@@ -151,6 +160,10 @@ class Group:
                 yield begin, State(decider, supported)
             if due < until:
                 yield max(begin, due), State(decider, supported, overdue=True)
+
+
+def _decider(sides: Iterable[InForce]) -> Said | None:
+    return foremost_of(found for side in sides if (found := side.foremost()))
 
 
 def groups_of(

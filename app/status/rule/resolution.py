@@ -22,7 +22,7 @@ from app.status.rule.force import (
     SEVERITY,
     Said,
     by_prominence,
-    decider_of,
+    foremost_of,
     said_order,
 )
 from app.status.rule.history import (
@@ -36,7 +36,7 @@ from app.status.rule.history import (
     Retraction,
     Stretch,
 )
-from app.status.rule.lanes import Group, State, groups_of
+from app.status.rule.lanes import TICK, Group, State, groups_of
 from app.vocabulary import Status
 
 _PASSABLE = {Status.OPEN, Status.RESTRICTED}
@@ -73,28 +73,35 @@ class _Known:
         ]
         self.groups = groups_of(history, declarations, confirmations)
         self.standing = standing
-        self.confirmations = confirmations
+        self._answers: dict[datetime, Answer] = {}
 
     def answer(self, at: datetime) -> Answer:
+        """Return the answer for an instant, which is often asked for again."""
+        if at not in self._answers:
+            self._answers[at] = self._answer(at)
+        return self._answers[at]
+
+    def _answer(self, at: datetime) -> Answer:
         lanes: dict[Lane, LaneAnswer] = {}
         spoken: dict[str, set[Status]] = {side: set() for side in self.history.sides}
         deciding: set[Said] = set()
         besides: set[Said] = set()
         for group in self.groups:
             sides = group.in_force(at)
-            decider = decider_of(sides.values())
+            foremost = {side: foremost_of(found) for side, found in sides.items()}
+            decider = foremost_of(one for one in foremost.values() if one)
             state = group.state(decider, at)
             lanes |= {lane: _lane_answer(group, lane, state, at) for lane in group.lanes}
-            for side, in_force in sides.items():
-                foremost = in_force.foremost()
-                spoken[side].add(foremost.event.status if foremost else Status.UNKNOWN)
-                besides |= {
-                    one
-                    for one in in_force
-                    if decider and one.event.status is not decider.event.status
-                }
+            for side, one in foremost.items():
+                spoken[side].add(one.event.status if one else Status.UNKNOWN)
             if decider:
                 deciding.add(decider)
+                besides |= {
+                    one
+                    for found in sides.values()
+                    for one in found
+                    if one.event.status is not decider.event.status
+                }
         besides |= {one for one in self.rumours if self._is_about(one, at)}
         listed = tuple(lanes[lane] for lane in self.history.lanes)
         status, last_known = _summaries(listed)
@@ -173,8 +180,21 @@ def present_period(
 
     It is not looked for before ``since``, which is the answer if it has held all along.
     """
+    known = _known(history, known_at)
+    # Mostly it began with what decides, and the rest of a long log need not be looked at.
+    starts = [one.start for one in known.answer(at).decided_by]
+    near = max(since, min(starts) - TICK) if starts else since
+    found = _period(known.groups, at, near)
+    if found[0] == near and near > since:
+        found = _period(known.groups, at, since)
+    return found
+
+
+def _period(
+    groups: Sequence[Group], at: datetime, since: datetime
+) -> tuple[datetime | None, datetime | None]:
     held, start = None, since
-    for begin, _, states in _sweep(_known(history, known_at).groups, since):
+    for begin, _, states in _sweep(groups, since):
         status = summary(state.status for state in states)
         if status is not held:
             if begin > at:
