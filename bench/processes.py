@@ -103,7 +103,10 @@ def answering(
     ready: str = "/",
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Web]:
-    """Run a command that answers 200 at ``ready`` once it is; raises BenchError if it ends."""
+    """Run a command until the block ends; it is there once ``ready`` is answered without an error.
+
+    Raises BenchError if it ends before.
+    """
     began = time.perf_counter()
     with log.open("ab") as output, started(*command, output=output, env=env) as process:
         while not _is_ready(port, ready):
@@ -152,6 +155,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _is_ready(port: int, path: str) -> bool:
     try:
         with connection(port) as client:
-            return ask(client, "GET", path).status == http.HTTPStatus.OK
+            return ask(client, "GET", path).status < http.HTTPStatus.BAD_REQUEST
     except OSError:
         return False

@@ -27,7 +27,7 @@ def bare(stage: Stage) -> Iterator[Finding]:
             yield from _same_bytes(stage, service, "200 crossings, gzip", LIST, GZIP)
         else:
             yield unmeasured("200 crossings, gzip", "the service does not compress")
-        yield _unchanged(stage, service)
+        yield from _unchanged(stage, service)
 
 
 def orm(stage: Stage) -> Iterator[Finding]:
@@ -94,17 +94,23 @@ def _any_of(stage: Stage, web: Web, crowd: Crowd) -> Asking:
     return Asking(web.url(""), lines=stage.lines(paths))
 
 
-def _unchanged(stage: Stage, service: Web) -> Finding:
+def _unchanged(stage: Stage, service: Web) -> Iterator[Finding]:
+    """Compare a 304 with a greeting, and with the least that the same 304 costs."""
     tag = good(service, STATUS).header("etag")
     if tag is None:
-        return unmeasured("304", "the service gives no ETag")
+        yield unmeasured("304", "the service gives no ETag")
+        return
     headers = {"If-None-Match": tag}
-    if service.get(STATUS, headers).status != 304:
+    answer = service.get(STATUS, headers)
+    if answer.status != 304:
         raise BenchError(f"{STATUS} does not know its own ETag {tag} again")
-    with stage.uvicorn("bench.bare:app") as hello:
-        subject, baseline = Asking(service.url(STATUS), headers), Asking(hello.url("/"))
-        contest = alternate(stage, subject.load, baseline.load)
-    return contest.rate("304 / hello of bare ASGI", at_least=1.15)
+    subject = Asking(service.url(STATUS), headers)
+    with stage.uvicorn("bench.bare:app") as hello, _replaying(stage, answer) as plain:
+        greeting, same = Asking(hello.url("/")), Asking(plain.url(STATUS), headers)
+        contest = alternate(stage, subject.load, greeting.load)
+        yield contest.rate("304 / hello of bare ASGI", at_least=1.15)
+        contest = alternate(stage, same.load, greeting.load)
+        yield contest.rate("the same 304 by bare ASGI / its hello")
 
 
 @contextmanager
