@@ -81,7 +81,10 @@ class InForce:
 
     def foremost(self) -> Said | None:
         """Return what decides for the side."""
-        return next((line[-1] for line in self._ranked.values() if line), None)
+        for line in self._ranked.values():
+            if line:
+                return line[-1]
+        return None
 
     def _is_lifted(self, old: Said) -> bool:
         for firmness, line in self._said.items():
