@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from operator import attrgetter
 from types import FrameType
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
 from app.board.board import Board
@@ -131,7 +133,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        generate_unique_id_function=attrgetter("name"),
+        routes=[*_routes(settings.max_body_bytes)],
         redirect_slashes=False,
     )
     app.state.tiles = settings.tile_url, settings.tile_attribution
@@ -139,14 +141,22 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app.state.kept = Kept()
     app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
-    for feature in FEATURES:
-        app.include_router(
-            feature,
-            dependencies=[Depends(refuse_unknown)],
-            max_body_size=settings.max_body_bytes,
-        )
-    # Links to pages get parameters from others on their way: those are not refused.
-    app.include_router(pages)
-    app.include_router(docs)
     document(app)
     return app
+
+
+@cache
+def _routes(max_body_bytes: int) -> Sequence[BaseRoute]:
+    """Build the routes, once for all applications of a process.
+
+    What each takes is worked out when the first request comes, which takes half a second.
+    """
+    router = APIRouter(generate_unique_id_function=attrgetter("name"), redirect_slashes=False)
+    for feature in FEATURES:
+        router.include_router(
+            feature, dependencies=[Depends(refuse_unknown)], max_body_size=max_body_bytes
+        )
+    # Links to pages get parameters from others on their way: those are not refused.
+    router.include_router(pages)
+    router.include_router(docs)
+    return router.routes

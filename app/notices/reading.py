@@ -11,7 +11,9 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    Uuid,
     and_,
+    any_,
     bindparam,
     exists,
     func,
@@ -69,8 +71,39 @@ def _last_noticed() -> Select[str, int]:
     return select(named.c.crossing, func.max(named.c.change)).group_by(named.c.crossing)
 
 
+def standing(notice: type[Notice], known_change: int | ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a notice is neither corrected nor withdrawn, as known."""
+    later = aliased(Notice)
+    return ~exists().where(later.supersedes == notice.id, later.change <= known_change) & ~(
+        exists().where(Retraction.notice_id == notice.id, Retraction.change <= known_change)
+    )
+
+
+def _contradictions() -> Select[UUID, UUID, int]:
+    known_change = bindparam("known_change", type_=BigInteger)
+    older = (
+        select(Notice.id.label("notice"), Notice.id.label("ancestor"), Notice.supersedes)
+        .where(Notice.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+        .cte("older", recursive=True)
+    )
+    parent, other = aliased(Notice), aliased(Notice)
+    older = older.union_all(
+        select(older.c.notice, parent.id, parent.supersedes).where(parent.id == older.c.supersedes)
+    )
+    pairs = select(older.c.notice, other.id, other.change).where(
+        and_(
+            other.contradicts.contains(array([older.c.ancestor])),
+            other.id != older.c.notice,  # a correction may contradict what it corrects
+            other.change <= known_change,
+            standing(other, known_change),
+        )
+    )
+    return pairs.order_by(other.change).distinct()
+
+
+# Built once: building them takes longer than running them, and every answer asks them.
 _LAST_NOTICED = _last_noticed()
-"""Built once: building it takes longer than running it, and every answer asks it."""
+_CONTRADICTING = _contradictions()
 
 
 async def get_notice(session: AsyncSession, notice_id: UUID) -> tuple[NoticeOut, Known]:
@@ -203,14 +236,6 @@ def retraction_out(row: Retraction, citations: Sequence[CitationOut]) -> Retract
     )
 
 
-def standing(notice: type[Notice], known_change: int) -> ColumnElement[bool]:
-    """Return the condition that a notice is neither corrected nor withdrawn, as known."""
-    later = aliased(Notice)
-    return ~exists().where(later.supersedes == notice.id, later.change <= known_change) & ~(
-        exists().where(Retraction.notice_id == notice.id, Retraction.change <= known_change)
-    )
-
-
 async def last_noticed(
     session: AsyncSession, crossing_ids: Sequence[str], known_change: int
 ) -> dict[str, int]:
@@ -312,24 +337,8 @@ async def _contradicting(
     session: AsyncSession, ids: Sequence[UUID], known_change: int
 ) -> dict[UUID, list[UUID]]:
     """Return the standing notices that contradict each of ``ids``, or what it corrects."""
-    older = (
-        select(Notice.id.label("notice"), Notice.id.label("ancestor"), Notice.supersedes)
-        .where(Notice.id.in_(ids))
-        .cte("older", recursive=True)
-    )
-    parent, other = aliased(Notice), aliased(Notice)
-    older = older.union_all(
-        select(older.c.notice, parent.id, parent.supersedes).where(parent.id == older.c.supersedes)
-    )
-    pairs = select(older.c.notice, other.id, other.change).where(
-        and_(
-            other.contradicts.contains(array([older.c.ancestor])),
-            other.id != older.c.notice,  # a correction may contradict what it corrects
-            other.change <= known_change,
-            standing(other, known_change),
-        )
-    )
     found: defaultdict[UUID, list[UUID]] = defaultdict(list)
-    for notice, contradicting, _ in await session.execute(pairs.order_by(other.change).distinct()):
+    asked = {"ids": list(ids), "known_change": known_change}
+    for notice, contradicting, _ in await session.execute(_CONTRADICTING, asked):
         found[notice].append(contradicting)
     return found

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import JsonValue
-from sqlalchemy import Select, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import BigInteger, Select, Text, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import BorderNotFound, CrossingNotFound
@@ -18,6 +18,22 @@ from app.sources.models import Citation
 from app.sources.service import citation_out
 from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
+
+_ASKED = any_(bindparam("crossings", type_=ARRAY(Text)))
+_PLACES = (
+    select(Crossing.id, Border)
+    .join(Border, Border.id == Crossing.border_id)
+    .where(Crossing.id == _ASKED)
+)
+_ONE_EACH = (
+    select(CrossingVersion)
+    .ext(distinct_on(CrossingVersion.crossing_id))
+    .where(CrossingVersion.crossing_id == _ASKED)
+)
+_NEWEST = _ONE_EACH.where(
+    CrossingVersion.change <= bindparam("known_change", type_=BigInteger)
+).order_by(CrossingVersion.crossing_id, CrossingVersion.change.desc())
+_FIRST = _ONE_EACH.order_by(CrossingVersion.crossing_id, CrossingVersion.change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +75,12 @@ async def details_of(
     session: AsyncSession, crossing_ids: Sequence[str], *, known_change: int
 ) -> dict[str, Details]:
     """Return the details of those crossings that exist, as known at ``known_change``."""
-    rows = await session.execute(
-        select(Crossing, Border)
-        .join(Border, Border.id == Crossing.border_id)
-        .where(Crossing.id.in_(crossing_ids))
-    )
-    places = {crossing.id: border for crossing, border in rows}
-    version = CrossingVersion
-    newest = _one_each(places).where(version.change <= known_change)
-    known = {
-        row.crossing_id: row
-        for row in await session.scalars(
-            newest.order_by(version.crossing_id, version.change.desc())
-        )
-    }
-    unknown = places.keys() - known.keys()
-    first = _one_each(unknown).order_by(version.crossing_id, version.change)
-    to_come = {row.crossing_id: row for row in await session.scalars(first)} if unknown else {}
+    asked = {"crossings": list(crossing_ids), "known_change": known_change}
+    places = dict((await session.execute(_PLACES, asked)).all())
+    known = {row.crossing_id: row for row in await session.scalars(_NEWEST, asked)}
+    unknown = list(places.keys() - known.keys())
+    first = await session.scalars(_FIRST, {"crossings": unknown}) if unknown else ()
+    to_come = {row.crossing_id: row for row in first}
     return {
         name: Details(name, border.id, border.sides, (known | to_come)[name], name in known)
         for name, border in places.items()
@@ -169,13 +174,4 @@ def newest_versions() -> Select[CrossingVersion]:
         select(version)
         .ext(distinct_on(version.crossing_id))
         .order_by(version.crossing_id, version.change.desc())
-    )
-
-
-def _one_each(crossing_ids: Iterable[str]) -> Select[CrossingVersion]:
-    version = CrossingVersion
-    return (
-        select(version)
-        .ext(distinct_on(version.crossing_id))
-        .where(version.crossing_id.in_(list(crossing_ids)))
     )
