@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from app.status.rule.evidence import ALWAYS, NEVER
 from app.status.rule.force import (
@@ -96,12 +96,9 @@ class _Known:
                 spoken[side].add(one.event.status if one else Status.UNKNOWN)
             if decider:
                 deciding.add(decider)
-                besides |= {
-                    one
-                    for found in sides.values()
-                    for one in found
-                    if one.event.status is not decider.event.status
-                }
+                decided = decider.event.status
+                others = chain.from_iterable(sides.values())
+                besides |= {one for one in others if one.event.status is not decided}
         besides |= {one for one in self.rumours if self._is_about(one, at)}
         listed = tuple(lanes[lane] for lane in self.history.lanes)
         status, last_known = _summaries(listed)
