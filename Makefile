@@ -28,7 +28,7 @@ check: setup-dev ## Lint, formatting and types
 	@$(BIN)/mypy
 
 .PHONY: bench
-bench: setup-dev ## Measure how fast the service is; QUICK=1 takes about two minutes
+bench: setup-dev ## Measure how fast the service is; QUICK=1 takes under two minutes
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: format

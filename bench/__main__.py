@@ -57,6 +57,9 @@ PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
     )
 }
 
+LONG = {stream, webhooks, pages}
+"""What takes its time on the smallest database too: a quick run has it only if it is asked for."""
+
 
 def main() -> None:
     asked = _arguments()
@@ -73,7 +76,7 @@ def main() -> None:
             if LOAD_BEFORE > _BUSY:
                 print(f"The machine is busy (load {LOAD_BEFORE:.1f}): expect wide spreads.")
             print(HEADING)
-            for name in [asked.only] if asked.only else PARTS:
+            for name in _names(asked):
                 for finding in _measured(name, stage):
                     print(finding.row(), flush=True)
                     findings.append(finding)
@@ -88,6 +91,12 @@ def main() -> None:
         sys.exit(1)  # a part failed
 
 
+def _names(asked: argparse.Namespace) -> list[str]:
+    if asked.only:
+        return [asked.only]
+    return [name for name, part in PARTS.items() if not asked.quick or part not in LONG]
+
+
 def _measured(name: str, stage: Stage) -> Iterator[Finding]:
     """Yield a part's findings; should it fail, that is the last of them."""
     try:
@@ -100,7 +109,7 @@ def _measured(name: str, stage: Stage) -> Iterator[Finding]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="about two minutes: small databases, few rounds"
+        "--quick", action="store_true", help="under two minutes: small databases, short rounds"
     )
     parser.add_argument("--only", choices=PARTS, help="one part")
     return parser.parse_args()

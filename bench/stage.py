@@ -66,9 +66,9 @@ class Stage:
         return 3 if self.quick else 7
 
     @property
-    def seconds(self) -> int:
+    def seconds(self) -> float:
         """How long one load lasts."""
-        return 1 if self.quick else 2
+        return 0.5 if self.quick else 2
 
     @property
     def warm_up_seconds(self) -> float:

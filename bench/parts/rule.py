@@ -32,10 +32,11 @@ def rule(stage: Stage) -> Iterator[Finding]:
 
 def _measure(stage: Stage, name: str, long: History, at: datetime) -> Iterator[Finding]:
     starts = [one.start for one in long.events if isinstance(one, Declaration)]
+    # Each time of a copy, for of a history is remembered what it was asked.
     works: dict[str, Callable[[], object]] = {
-        "timeline": lambda: timeline(long),
-        "resolve": lambda: resolve(long, at),
-        "next_change": lambda: next_change(long, at),
+        "timeline": lambda: timeline(replace(long)),
+        "resolve": lambda: resolve(replace(long), at),
+        "next_change": lambda: next_change(replace(long), at),
     }
     for what, work in works.items():
         pairs = [(_seconds(work), _seconds(lambda: sorted(starts))) for _ in range(stage.rounds)]
