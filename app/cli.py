@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.supervisors import Multiprocess
 
-from app import embedded
 from app.access import service as access
 from app.access.keys import Key
 from app.audit.service import find_faults
@@ -30,7 +29,8 @@ from app.courier.processes import follow_parent, interrupts_held, kept_alive
 from app.database import schema
 from app.database.connections import create_sync_engine
 from app.database.sessions import create_engine, create_sessions
-from app.embedded import EmbeddedError
+from app.embedded.running import reaching, serving
+from app.embedded.server import OWNER, SERVICE, EmbeddedError
 from app.errors import Problem
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
@@ -241,9 +241,9 @@ def _database(settings: Settings, *, serve: bool = False) -> Iterator[Database]:
     if settings.database_url and settings.owner_url:
         yield Database(settings.database_url, settings.owner_url)
         return
-    reach = embedded.serving if serve else embedded.reaching
+    reach = serving if serve else reaching
     with reach(settings.data_dir) as server:
-        yield Database(server.url(embedded.SERVICE), server.url(embedded.OWNER))
+        yield Database(server.url(SERVICE), server.url(OWNER))
 
 
 @contextmanager

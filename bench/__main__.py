@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from app import embedded
-from app.embedded import EmbeddedError
+from app.embedded.programs import bin_dir
+from app.embedded.server import EmbeddedError
 from bench.findings import HEADING, Finding, keep, unmeasured
 from bench.load import require_wrk
 from bench.parts.board import bare, orm, size
@@ -138,7 +138,7 @@ def _machine() -> dict[str, object]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "load_before": LOAD_BEFORE,
         "python": platform.python_version(),
-        "postgresql": _first_line(str(embedded.bin_dir() / "postgres"), "--version"),
+        "postgresql": _first_line(str(bin_dir() / "postgres"), "--version"),
         "wrk": _first_line("wrk", "-v"),
     }
 

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import embedded
+from app.embedded.programs import bin_dir
+from app.embedded.server import SERVICE
 from bench.findings import Finding, percentile, ratio_of
 from bench.processes import BenchError, environment, started
 from bench.stage import Database, Stage
@@ -119,13 +120,13 @@ class Transacting:
         return Load(float(rate[1]), percentile(taken, 99))
 
     def _command(self, seconds: int) -> Iterator[str]:
-        yield str(embedded.bin_dir() / "pgbench")
+        yield str(bin_dir() / "pgbench")
         yield from ("--no-vacuum", "--protocol=prepared", "--log", "--jobs=2")
         yield from (f"--client={self.clients}", f"--time={seconds}", f"--file={self.script}")
         for name, value in self.variables.items():
             yield f"--define={name}={value}"
         yield from (f"--host={self.database.server.socket_dir}", "--port=5432")
-        yield from (f"--username={embedded.SERVICE}", self.database.name)
+        yield from (f"--username={SERVICE}", self.database.name)
 
 
 def alternate(

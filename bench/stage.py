@@ -10,9 +10,9 @@ from pathlib import Path
 
 from psycopg import sql
 
-from app import embedded
 from app.database import schema
-from app.embedded import OWNER, SERVICE, SUPERUSER, Server
+from app.embedded.running import serving
+from app.embedded.server import OWNER, SERVICE, SUPERUSER, Server
 from bench.crowd import Crowd, closures, fill
 from bench.processes import BIN, BenchError, Web, answering, environment, free_port
 
@@ -157,5 +157,5 @@ class Stage:
 @contextmanager
 def staging(folder: Path, *, quick: bool) -> Iterator[Stage]:
     """Run a PostgreSQL as the service would run its own, for the time of the block."""
-    with embedded.serving(folder / "data") as server:
+    with serving(folder / "data") as server:
         yield Stage(folder, server, quick)

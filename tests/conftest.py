@@ -20,13 +20,14 @@ from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import embedded
 from app.access.service import create_key
 from app.board.front import Front
 from app.config import Settings
 from app.database import schema
 from app.database.sessions import create_engine, create_sessions
-from app.embedded import DATABASE, OWNER, SERVICE, SUPERUSER, Server
+from app.embedded.keeper import SETTINGS
+from app.embedded.running import serving
+from app.embedded.server import DATABASE, OWNER, SERVICE, SUPERUSER, Server
 from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
@@ -190,8 +191,8 @@ def postgres(prepared: Path) -> Iterator[Server]:
         pytest.MonkeyPatch.context() as patch,
     ):
         # These databases need not outlive the machine, and a clone is many files.
-        patch.setitem(embedded._SETTINGS, "fsync", "off")
-        with embedded.serving(Path(shutil.copytree(prepared, Path(folder) / "data"))) as server:
+        patch.setitem(SETTINGS, "fsync", "off")
+        with serving(Path(shutil.copytree(prepared, Path(folder) / "data"))) as server:
             patch.undo()  # only this server
             yield server
 
@@ -260,7 +261,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "prepared.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not data_dir.exists():
-            with embedded.serving(draft) as server:
+            with serving(draft) as server:
                 _make_templates(server)
             draft.rename(data_dir)
     return data_dir

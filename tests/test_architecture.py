@@ -97,7 +97,6 @@ def test_only_the_floor_and_the_command_line_commit(path: Path) -> None:
         "app.database.sessions",
         "app.database.schema",
         "app.cli",
-        "app.embedded",
         "app.courier.courier",
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from psycopg import Connection, sql
 
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from bench.crowd import WATCHED, WATCHED_EVENTS, Crowd, fill
 from bench.findings import Finding, keep, median_of, percentile, ratio_of, unmeasured
 from tests.conftest import Database

@@ -20,7 +20,7 @@ import psutil
 import pytest
 import rfc8785
 
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from app.seeding.files import SEEDS, Seeds
 from tests.api import SUMSKAS, crossing, decision
 from tests.commands import PATIENCE, Done, call, environment, finish, run, start

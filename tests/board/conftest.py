@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from app.board.board import Board
-from app.embedded import Server
+from app.embedded.server import Server
 from app.http.caching import Cached
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone, started

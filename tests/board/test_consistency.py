@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from app.board.views import Moment
-from app.embedded import Server
+from app.embedded.server import Server
 from tests.api import Json, citation, crossing, decision
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import EMPTY, clone

@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.embedded import Server
+from app.embedded.server import Server
 from app.status.log import event_of
 from app.status.models import StatusEvent
 from app.status.present import _cut

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from app.embedded import Server
+from app.embedded.server import Server
 from tests.api import MEDININKAI, decision
 from tests.conftest import SEEDED, Database, clone
 from tests.servers import Service, eventually, service

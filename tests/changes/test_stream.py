@@ -9,7 +9,7 @@ import pytest
 from app.board.front import Front
 from app.changes.stream import stream as stream_module
 from app.changes.stream import wire
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from tests.api import MEDININKAI, SUMSKAS, Api, Json, fields_of, problem
 from tests.conftest import Database, started
 from tests.faults.servers import all_changes, until

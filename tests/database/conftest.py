@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg.types.json import Jsonb
 
-from app.embedded import OWNER, SERVICE, Server
+from app.embedded.server import OWNER, SERVICE, Server
 from tests.conftest import EMPTY, Database, clone
 from tests.database.test_refusals import Log, build
 

@@ -4,7 +4,7 @@ import gzip
 from pathlib import Path
 
 from app.database import schema
-from app.embedded import SERVICE, SUPERUSER
+from app.embedded.server import SERVICE, SUPERUSER
 from tests.conftest import Database
 
 REVISION = "0001"

@@ -8,7 +8,7 @@ import pytest
 
 from app.audit.service import find_faults
 from app.database import schema
-from app.embedded import SERVICE, Server
+from app.embedded.server import SERVICE, Server
 from app.seeding.files import SEEDS, Seed, SeedDeclaration, Seeds
 from app.seeding.service import load_seeds
 from tests.api import Api

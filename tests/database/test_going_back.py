@@ -9,7 +9,7 @@ from sqlalchemy import create_engine
 from app.audit.service import find_faults
 from app.database import schema
 from app.effective.service import announce_due
-from app.embedded import SERVICE
+from app.embedded.server import SERVICE
 from app.seeding.service import load_seeds
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation, decision
 from tests.conftest import Database

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from app.database import schema
-from app.embedded import SERVICE, Server
+from app.embedded.server import SERVICE, Server
 from app.seeding.files import SEEDS, Seeds
 from app.seeding.service import load_seeds
 from tests.commands import PATIENCE, Done, environment, finish, run, start

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Table
 
 from app.database.schema import MUTABLE, metadata
-from app.embedded import OWNER, SERVICE, SUPERUSER, Server
+from app.embedded.server import OWNER, SERVICE, SUPERUSER, Server
 from tests.conftest import EMPTY, Database, clone
 
 HERE, THERE = "here", "there"

@@ -6,7 +6,7 @@ import pytest
 from psycopg.errors import DataException, NotNullViolation
 from psycopg.types.json import Jsonb
 
-from app.embedded import SERVICE
+from app.embedded.server import SERVICE
 from tests.conftest import Database
 from tests.database.conftest import Fields, Teller
 from tests.database.test_refusals import HERE, START, THERE, counts, each_role, refused

@@ -9,7 +9,7 @@ from psycopg import Connection, sql
 from sqlalchemy import create_engine
 
 from app.database import schema
-from app.embedded import SERVICE
+from app.embedded.server import SERVICE
 from tests.conftest import Database
 
 SUBSCRIBE = """

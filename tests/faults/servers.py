@@ -14,7 +14,7 @@ import psycopg
 import rfc8785
 from pydantic import JsonValue
 
-from app.embedded import Server
+from app.embedded.server import Server
 from app.places.schemas import CrossingDetails
 from tests.api import (
     MEDININKAI,

@@ -16,7 +16,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, event
 
 from app.database import schema
-from app.embedded import SERVICE, SUPERUSER, Server
+from app.embedded.server import SERVICE, SUPERUSER, Server
 from tests.api import SUMSKAS, Api, decision, problem
 from tests.conftest import Database, started
 from tests.faults.servers import all_changes, assert_chained, assert_unavailable

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from app.changes.service import LOG_LOCK
-from app.embedded import DATABASE, OWNER
+from app.embedded.server import DATABASE, OWNER
 from app.seeding.files import SEEDS, Seeds
 from tests.api import Api, decision
 from tests.commands import BIN

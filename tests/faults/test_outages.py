@@ -15,7 +15,8 @@ import pytest
 from psycopg import sql
 
 from app.database import schema
-from app.embedded import DATABASE, OWNER, SERVICE, SUPERUSER, serving
+from app.embedded.running import serving
+from app.embedded.server import DATABASE, OWNER, SERVICE, SUPERUSER
 from app.seeding.service import load_seeds
 from tests.api import MEDININKAI, SUMSKAS, Api, Json, decision
 from tests.conftest import Database, started

@@ -13,7 +13,7 @@ import httpx2
 import psutil
 import pytest
 
-from app.embedded import Server
+from app.embedded.server import Server
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone
 from tests.faults.servers import all_changes, postmaster, signal_all, until

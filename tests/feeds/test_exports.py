@@ -11,7 +11,7 @@ from unittest.mock import patch
 import httpx2
 import pytest
 
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from app.feeds import chains, exports
 from app.status import log
 from bench.crowd import Crowd, fill

@@ -7,7 +7,7 @@ import pytest
 import rfc8785
 
 from app.audit.service import find_faults
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from tests.api import Api
 from tests.conftest import Database
 from tests.notices.conftest import (

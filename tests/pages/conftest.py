@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # has no types
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-from app.embedded import Server
+from app.embedded.server import Server
 from tests.conftest import SEEDED, Database, clone
 from tests.servers import Service, service
 

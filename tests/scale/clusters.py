@@ -10,8 +10,10 @@ from unittest.mock import patch
 
 import psutil
 
-from app import embedded
-from app.embedded import SERVICE, SUPERUSER, Server
+from app.embedded.keeper import SETTINGS, Keeper, shut_down
+from app.embedded.place import Place, take_place
+from app.embedded.programs import choose_identity
+from app.embedded.server import SERVICE, SUPERUSER, Server
 from tests.conftest import SEEDED, Database
 from tests.faults.servers import signal_all
 from tests.servers import eventually, is_alive
@@ -24,16 +26,16 @@ SYNCHRONOUS = "*"
 class Cluster:
     """One PostgreSQL that nobody starts again."""
 
-    place: embedded._Place
+    place: Place
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def started(cls, place: embedded._Place, synchronous_standby_names: str = "") -> "Cluster":
+    def started(cls, place: Place, synchronous_standby_names: str = "") -> "Cluster":
         """Start the PostgreSQL of a place, and return when it answers."""
         settings = {"fsync": "off", "synchronous_standby_names": synchronous_standby_names}
-        keeper = embedded._Keeper(place)
+        keeper = Keeper(place)
         keeper._vacate()
-        with patch.dict(embedded._SETTINGS, settings):
+        with patch.dict(SETTINGS, settings):
             process = keeper._spawn()
         eventually(lambda: place.status()[1] in {"ready", "standby"} or process.poll() is not None)
         assert process.poll() is None, place.log.read_text(errors="replace")
@@ -61,7 +63,7 @@ class Cluster:
         try:
             yield
         finally:
-            embedded._shut_down(self.process)
+            shut_down(self.process)
 
     @contextmanager
     def hung(self) -> Iterator[None]:
@@ -125,13 +127,13 @@ def pair(source: Server, folder: Path, *, synchronous_standby_names: str) -> Ite
 @contextmanager
 def _copied(source: Server, data_dir: Path, *options: str, names: str) -> Iterator[Cluster]:
     data_dir.mkdir(mode=0o700)
-    identity = embedded._choose_identity(data_dir, ours=True)
+    identity = choose_identity(data_dir, ours=True)
     identity.adopt(data_dir)
     asked = (f"--host={source.socket_dir}", f"--username={SUPERUSER}", "--checkpoint=fast")
     target = ("--no-sync", f"--pgdata={data_dir / 'postgres'}", *options)
     assert identity.run(data_dir, "pg_basebackup", *asked, *target) is None
     with ExitStack() as stack:
-        place = embedded._take_place(stack, data_dir)
+        place = take_place(stack, data_dir)
         cluster = Cluster.started(place, names)
         with cluster.ended():
             yield cluster

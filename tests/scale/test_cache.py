@@ -20,7 +20,7 @@ import httpx2
 import pytest
 
 from app.database.schema import PROJECT
-from app.embedded import Server
+from app.embedded.server import Server
 from app.http.caching import cache_control
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision, problem
 from tests.conftest import SEEDED, clone

@@ -9,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 
-from app.embedded import Server
+from app.embedded.server import Server
 from tests.api import SUMSKAS, Api, crossing, decision, problem
 from tests.conftest import Database, _roomy_memory, started
 from tests.faults.servers import (

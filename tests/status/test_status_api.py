@@ -13,7 +13,7 @@ import httpx2
 import psycopg
 import pytest
 
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from app.places.schemas import CrossingIn
 from app.places.service import revise_crossing
 from app.seeding.service import SEEDER

@@ -17,7 +17,7 @@ from typing import IO, cast
 import psycopg
 import uvloop
 
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from bench.crowd import WATCHED
 from bench.findings import Finding, median_of, percentile, unmeasured
 from bench.processes import BenchError, Web, ask, connection

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psutil
 import psycopg
 
-from app.embedded import SUPERUSER
+from app.embedded.server import SUPERUSER
 from bench.findings import Finding, median_of
 from bench.processes import BenchError, Web, ask, connection
 from bench.stage import Stage

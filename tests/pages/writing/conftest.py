@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from app.embedded import Server
+from app.embedded.server import Server
 from app.vocabulary import KeyScope
 from tests.api import Json
 from tests.conftest import SEEDED, Database, clone

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.embedded import Server
+from app.embedded.server import Server
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
 from tests.conftest import SEEDED, clone
 from tests.pages.conftest import Get, LookAt

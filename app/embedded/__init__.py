@@ -1,0 +1,1 @@
+"""Runs PostgreSQL from an installed package beside the service."""
