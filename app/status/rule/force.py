@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import attrgetter
 from uuid import UUID
 
+from app.status.rule.evidence import NEVER
 from app.status.rule.history import Declaration
 from app.vocabulary import Certainty, Status
 
@@ -123,10 +124,31 @@ def in_force(candidates: Sequence[Said]) -> list[Said]:
         later = newest.get(one.firmness)
         if later is None or later < one.said:
             found.append(one)
-            for firmness in FIRMNESS.values():
-                if firmness <= one.firmness and newest.get(firmness, one.said) <= one.said:
-                    newest[firmness] = one.said
+            _note(newest, one)
     return found
+
+
+def _note(newest: dict[int, SaidOrder], one: Said) -> None:
+    """Note that ``one`` may lift: the last said that does, by the firmness of what it lifts."""
+    for firmness in FIRMNESS.values():
+        if firmness <= one.firmness and newest.get(firmness, one.said) <= one.said:
+            newest[firmness] = one.said
+
+
+def not_outlived(candidates: Sequence[Said]) -> list[Said]:
+    """Leave out those of one side that something without an end lifts: they never come back.
+
+    Give and get them in order of prominence.
+    """
+    found: list[Said] = []
+    newest: dict[int, SaidOrder] = {}
+    for one in reversed(candidates):
+        later = newest.get(one.firmness)
+        if later is None or later < one.said:
+            found.append(one)
+            if one.end == NEVER:
+                _note(newest, one)
+    return found[::-1]
 
 
 def foremost_of(found: Iterable[Said]) -> Said | None:

@@ -8,7 +8,14 @@ from functools import cached_property
 from itertools import pairwise
 
 from app.status.rule.evidence import ALWAYS, NEVER, Evidence
-from app.status.rule.force import InForce, Said, by_prominence, foremost_of, in_force
+from app.status.rule.force import (
+    InForce,
+    Said,
+    by_prominence,
+    foremost_of,
+    in_force,
+    not_outlived,
+)
 from app.status.rule.history import Confirmation, Declaration, History, Lane, Scope
 from app.vocabulary import Status
 
@@ -103,9 +110,7 @@ class Group:
     def in_force(self, at: datetime) -> dict[str, list[Said]]:
         """Return what is in force at ``at``, by side."""
         found = self.candidates(at)
-        return {
-            side: in_force([one for one in found if side in one.event.sides]) for side in self.sides
-        }
+        return {side: in_force(_of_side(found, side)) for side in self.sides}
 
     def state(self, decider: Said | None, at: datetime) -> State:
         return next(state for _, state in self._states(decider, at, at + TICK))
@@ -139,10 +144,11 @@ class Group:
             yield instant, _decider(sides.values())
 
     def _entered(self, at: datetime) -> dict[str, InForce]:
+        found = self.candidates(at)
         sides = {side: InForce() for side in self.sides}
-        for one in self.candidates(at):
-            for side in one.event.sides:
-                sides[side].enter(one)
+        for side, entered in sides.items():
+            for one in not_outlived(_of_side(found, side)):
+                entered.enter(one)
         return sides
 
     def _states(
@@ -160,6 +166,10 @@ class Group:
                 yield begin, State(decider, supported)
             if due < until:
                 yield max(begin, due), State(decider, supported, overdue=True)
+
+
+def _of_side(found: Iterable[Said], side: str) -> list[Said]:
+    return [one for one in found if side in one.event.sides]
 
 
 def _decider(sides: Iterable[InForce]) -> Said | None:

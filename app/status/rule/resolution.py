@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain, pairwise
 
@@ -40,6 +40,7 @@ from app.status.rule.lanes import TICK, Group, State, groups_of
 from app.vocabulary import Status
 
 _PASSABLE = {Status.OPEN, Status.RESTRICTED}
+_MONTH = timedelta(days=30)
 
 
 class _Known:
@@ -178,13 +179,15 @@ def present_period(
     It is not looked for before ``since``, which is the answer if it has held all along.
     """
     known = _known(history, known_at)
-    # Mostly it began with what decides, and the rest of a long log need not be looked at.
-    starts = [one.start for one in known.answer(at).decided_by]
-    near = max(since, min(starts) - TICK) if starts else since
-    found = _period(known.groups, at, near)
-    if found[0] == near and near > since:
-        found = _period(known.groups, at, since)
-    return found
+    # Mostly it began with what decides: a long log is looked at only as far back as need be.
+    decided = (at - one.start for one in known.answer(at).decided_by)
+    reach = max(decided, default=at - ALWAYS) + TICK
+    while True:
+        begin = max(since, at - min(reach, at - ALWAYS))
+        found = _period(known.groups, at, begin)
+        if begin == since or found[0] != begin:
+            return found
+        reach = max(reach * 4, _MONTH)
 
 
 def _period(
