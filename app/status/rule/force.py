@@ -1,7 +1,7 @@
 """Which declarations of a side are in force: what is lifted, and what decides."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -34,7 +34,6 @@ class Said:
 
 by_said = attrgetter("said")
 by_prominence = attrgetter("prominence")
-by_weight = attrgetter("severity", "prominence")
 
 
 class InForce:
@@ -81,11 +80,15 @@ class InForce:
                 self._shadowed.remove(other)
 
     def foremost(self) -> Said | None:
-        """Return what decides for the side."""
+        """Return the most severe, of those the latest to start, then the latest said."""
         for line in self._ranked.values():
             if line:
                 return line[-1]
         return None
+
+    def __iter__(self) -> Iterator[Said]:
+        for line in self._said.values():
+            yield from line
 
     def _is_lifted(self, old: Said) -> bool:
         for firmness, line in self._said.items():
@@ -112,33 +115,16 @@ def _lifts(later: Said, old: Said) -> bool:
     )
 
 
-def in_force(candidates: Sequence[Said]) -> list[Said]:
-    """Return those of one side that no other lifts; give them in order of prominence.
-
-    What lifts another is the more prominent, so that from the last to the first all that may
-    lift one has been seen.
-    """
-    found: list[Said] = []
-    newest: dict[int, SaidOrder] = {}
-    for one in reversed(candidates):
-        later = newest.get(one.firmness)
-        if later is None or later < one.said:
-            found.append(one)
-            _note(newest, one)
-    return found
-
-
-def _note(newest: dict[int, SaidOrder], one: Said) -> None:
-    """Note that ``one`` may lift: the last said that does, by the firmness of what it lifts."""
-    for firmness in FIRMNESS.values():
-        if firmness <= one.firmness and newest.get(firmness, one.said) <= one.said:
-            newest[firmness] = one.said
+def decider_of(sides: Iterable[InForce]) -> Said | None:
+    foremost = [found for side in sides if (found := side.foremost())]
+    return max(foremost, key=attrgetter("severity", "prominence"), default=None)
 
 
 def not_outlived(candidates: Sequence[Said]) -> list[Said]:
     """Leave out those of one side that something without an end lifts: they never come back.
 
-    Give and get them in order of prominence.
+    Give and get them in order of prominence. What lifts another is the more prominent, so that
+    from the last to the first all that may lift one has been seen.
     """
     found: list[Said] = []
     newest: dict[int, SaidOrder] = {}
@@ -147,13 +133,10 @@ def not_outlived(candidates: Sequence[Said]) -> list[Said]:
         if later is None or later < one.said:
             found.append(one)
             if one.end == NEVER:
-                _note(newest, one)
+                for firmness in FIRMNESS.values():
+                    if firmness <= one.firmness:
+                        newest[firmness] = max(one.said, newest.get(firmness, one.said))
     return found[::-1]
-
-
-def foremost_of(found: Iterable[Said]) -> Said | None:
-    """Return the most severe, of those the latest to start, then the latest said."""
-    return max(found, key=by_weight, default=None)
 
 
 def said_order(declared: Iterable[Declaration]) -> dict[UUID, SaidOrder]:

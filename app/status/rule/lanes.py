@@ -8,14 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from app.status.rule.evidence import ALWAYS, NEVER, Evidence
-from app.status.rule.force import (
-    InForce,
-    Said,
-    by_prominence,
-    foremost_of,
-    in_force,
-    not_outlived,
-)
+from app.status.rule.force import InForce, Said, by_prominence, decider_of, not_outlived
 from app.status.rule.history import Confirmation, Declaration, History, Lane, Scope
 from app.vocabulary import Status
 
@@ -103,14 +96,14 @@ class Group:
                 found.append((one.event.end, one.event))
         return [(instant, event.recorded_at, event.sides) for instant, event in found]
 
-    def candidates(self, at: datetime) -> list[Said]:
-        """Return all whose period holds ``at``, in order of prominence."""
-        return [one for one in self.declarations if one.event.start <= at < one.end]
-
-    def in_force(self, at: datetime) -> dict[str, list[Said]]:
+    def in_force(self, at: datetime) -> dict[str, InForce]:
         """Return what is in force at ``at``, by side."""
-        found = self.candidates(at)
-        return {side: in_force(_of_side(found, side)) for side in self.sides}
+        found = [one for one in self.declarations if one.event.start <= at < one.end]
+        sides = {side: InForce() for side in self.sides}
+        for side, in_force in sides.items():
+            for one in not_outlived([one for one in found if side in one.event.sides]):
+                in_force.enter(one)
+        return sides
 
     def state(self, decider: Said | None, at: datetime) -> State:
         return next(state for _, state in self._states(decider, at, at + TICK))
@@ -132,8 +125,8 @@ class Group:
                 begins[one.event.start].append(one)
             if one.end > since:
                 ends[one.end].append(one)
-        sides = self._entered(since)
-        yield since, _decider(sides.values())
+        sides = self.in_force(since)
+        yield since, decider_of(sides.values())
         for instant in sorted((begins.keys() | ends.keys()) - {NEVER}):
             for one in ends.get(instant, ()):
                 for side in one.event.sides:
@@ -141,15 +134,7 @@ class Group:
             for one in begins.get(instant, ()):
                 for side in one.event.sides:
                     sides[side].enter(one)
-            yield instant, _decider(sides.values())
-
-    def _entered(self, at: datetime) -> dict[str, InForce]:
-        found = self.candidates(at)
-        sides = {side: InForce() for side in self.sides}
-        for side, entered in sides.items():
-            for one in not_outlived(_of_side(found, side)):
-                entered.enter(one)
-        return sides
+            yield instant, decider_of(sides.values())
 
     def _states(
         self, decider: Said | None, start: datetime, end: datetime
@@ -166,14 +151,6 @@ class Group:
                 yield begin, State(decider, supported)
             if due < until:
                 yield max(begin, due), State(decider, supported, overdue=True)
-
-
-def _of_side(found: Iterable[Said], side: str) -> list[Said]:
-    return [one for one in found if side in one.event.sides]
-
-
-def _decider(sides: Iterable[InForce]) -> Said | None:
-    return foremost_of(found for side in sides if (found := side.foremost()))
 
 
 def groups_of(

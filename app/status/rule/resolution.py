@@ -22,7 +22,7 @@ from app.status.rule.force import (
     SEVERITY,
     Said,
     by_prominence,
-    foremost_of,
+    decider_of,
     said_order,
 )
 from app.status.rule.history import (
@@ -74,27 +74,20 @@ class _Known:
         ]
         self.groups = groups_of(history, declarations, confirmations)
         self.standing = standing
-        self._answers: dict[datetime, Answer] = {}
 
     def answer(self, at: datetime) -> Answer:
-        """Return the answer for an instant, which is often asked for again."""
-        if at not in self._answers:
-            self._answers[at] = self._answer(at)
-        return self._answers[at]
-
-    def _answer(self, at: datetime) -> Answer:
         lanes: dict[Lane, LaneAnswer] = {}
         spoken: dict[str, set[Status]] = {side: set() for side in self.history.sides}
         deciding: set[Said] = set()
         besides: set[Said] = set()
         for group in self.groups:
             sides = group.in_force(at)
-            foremost = {side: foremost_of(found) for side, found in sides.items()}
-            decider = foremost_of(one for one in foremost.values() if one)
+            decider = decider_of(sides.values())
             state = group.state(decider, at)
             lanes |= {lane: _lane_answer(group, lane, state, at) for lane in group.lanes}
-            for side, one in foremost.items():
-                spoken[side].add(one.event.status if one else Status.UNKNOWN)
+            for side, in_force in sides.items():
+                foremost = in_force.foremost()
+                spoken[side].add(foremost.event.status if foremost else Status.UNKNOWN)
             if decider:
                 deciding.add(decider)
                 decided = decider.event.status
@@ -147,13 +140,14 @@ class _Known:
         )
 
 
+# One question about a history, and about an instant of it, is seldom the only one.
 _known = lru_cache(maxsize=8)(_Known)
-"""One question about a history is seldom the only one."""
+_answer = lru_cache(maxsize=8)(_Known.answer)
 
 
 def resolve(history: History, at: datetime, known_at: datetime | None = None) -> Answer:
     """Answer for the instant ``at``, from what was recorded by ``known_at`` (None: all)."""
-    return _known(history, known_at).answer(at)
+    return _answer(_known(history, known_at), at)
 
 
 def timeline(
@@ -180,7 +174,7 @@ def present_period(
     """
     known = _known(history, known_at)
     # Mostly it began with what decides: a long log is looked at only as far back as need be.
-    decided = (at - one.start for one in known.answer(at).decided_by)
+    decided = (at - one.start for one in _answer(known, at).decided_by)
     reach = max(decided, default=at - ALWAYS) + TICK
     while True:
         begin = max(since, at - min(reach, at - ALWAYS))
@@ -224,7 +218,7 @@ def next_change(
 ) -> datetime | None:
     """Return when the answer next differs though nothing new is recorded; None is never."""
     known = _known(history, known_at)
-    present = known.answer(at)
+    present = _answer(known, at)
     boundaries = known.boundaries()
     return next(
         (
@@ -239,7 +233,7 @@ def next_change(
 def last_change(history: History, at: datetime) -> datetime | None:
     """Return since when the answer is as it is at ``at``, by what is recorded; None is ever."""
     known = _known(history, None)
-    present = known.answer(at)
+    present = _answer(known, at)
     boundaries = known.boundaries()
     passed = [ALWAYS, *boundaries[: bisect_right(boundaries, at)]]
     return next(
