@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.service import Place, fill_place, take_place, wire_instant
@@ -24,9 +24,12 @@ _AT_ONCE = 100
 _JUST_BEFORE = timedelta(microseconds=1)
 """The database tells no shorter time."""
 
-_INSERTED = insert(Due)
-_NOTE = _INSERTED.on_conflict_do_update(
-    index_elements=["crossing_id"], set_={"at": _INSERTED.excluded.at}
+_NOTE = text("""
+    INSERT INTO due (crossing_id, at) SELECT * FROM unnest(:crossings, :instants)
+    ON CONFLICT (crossing_id) DO UPDATE SET at = excluded.at
+""").bindparams(
+    bindparam("crossings", type_=ARRAY(Text)),
+    bindparam("instants", type_=ARRAY(TIMESTAMP(timezone=True))),
 )
 
 
@@ -55,7 +58,7 @@ async def next_due(session: AsyncSession) -> datetime | None:
 
 async def note_due(session: AsyncSession, due: Mapping[str, datetime | None]) -> None:
     """Note when each crossing's answer next differs by itself; None is never."""
-    await session.execute(_NOTE, [{"crossing_id": name, "at": at} for name, at in due.items()])
+    await session.execute(_NOTE, {"crossings": list(due), "instants": list(due.values())})
 
 
 def answers_told(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonValue]:
