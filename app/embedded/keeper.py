@@ -15,11 +15,9 @@ from app.embedded.place import SOCKET, Place, open_file, tag, write_file
 from app.embedded.programs import ENVIRONMENT
 from app.embedded.server import PORT, SUPERUSER, EmbeddedError
 
-PATIENCE = 120.0
-"""Seconds: recovery after a crash may take long."""
-
 _log = logging.getLogger(__name__)
 
+PATIENCE = 120.0  # seconds; recovery after a crash may take long
 LOG_LIMIT = 10 * 2**20  # bytes
 _ORPHANS_MAY_STAY = 2.0  # seconds; a backend deep in a computation does not notice by itself
 _STEADY = 60.0  # seconds; a server that lived this long is not in a crash loop

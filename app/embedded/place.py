@@ -101,16 +101,18 @@ def take_place(stack: ExitStack, data_dir: Path) -> Place:
 
 
 @contextmanager
-def locked(path: Path, operation: int) -> Iterator[None]:
+def locked(path: Path, *, shared: bool) -> Iterator[None]:
+    """Hold a lock on a file for the time of the block; waits for who holds it otherwise."""
     fd = open_file(path, os.O_RDWR)
     try:
-        fcntl.flock(fd, operation)
+        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
 
 
 def write_file(path: Path, text: str) -> None:
+    """Make or replace a file of ours."""
     with os.fdopen(open_file(path, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
         file.write(text)
 
@@ -125,6 +127,7 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def tag(data_dir: Path) -> str:
+    """Return a name for the directory that is its own, and short."""
     return "crossings-" + hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
 
 

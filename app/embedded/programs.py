@@ -78,6 +78,10 @@ class Identity:
 
 
 def choose_identity(data_dir: Path, *, ours: bool) -> Identity:
+    """Return a user that PostgreSQL runs as; raises EmbeddedError with the reasons if none will do.
+
+    A directory that is ``ours`` may be opened for that user to pass.
+    """
     reasons = []
     for identity in _identities(data_dir):
         if identity.how == "plain":

@@ -4,7 +4,6 @@ Nothing here knows the schema: one database and two roles are all that is made.
 """
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,10 +23,6 @@ from app.embedded.server import (
     EmbeddedError,
     Server,
 )
-
-# Elsewhere the import of this module must not fail, for DATABASE_URL may be set.
-if sys.platform != "win32":
-    import fcntl
 
 
 @contextmanager
@@ -64,13 +59,13 @@ def _own(stack: ExitStack, data_dir: Path) -> Server | None:
     except DirectoryInUse:
         return None
     # Others may have found our server: it stays until they are done, and no more get in.
-    stack.callback(lambda: gate.enter_context(locked(data_dir / "reach.lock", fcntl.LOCK_EX)))
+    stack.callback(lambda: gate.enter_context(locked(data_dir / "reach.lock", shared=False)))
     return server
 
 
 def _neighbours(stack: ExitStack, data_dir: Path) -> Server | None:
     with ExitStack() as visit:
-        visit.enter_context(locked(data_dir / "reach.lock", fcntl.LOCK_SH))
+        visit.enter_context(locked(data_dir / "reach.lock", shared=True))
         try:
             lines = (data_dir / "postgres" / "postmaster.pid").read_bytes().splitlines()
             if lines[7].strip() != b"ready":
