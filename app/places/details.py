@@ -19,16 +19,18 @@ from app.sources.service import citation_out
 from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
 
-_ASKED = any_(bindparam("crossings", type_=ARRAY(Text)))
+ASKED = any_(bindparam("crossings", type_=ARRAY(Text)))
+"""Any of the ids that a statement is given as ``crossings``."""
+
 _PLACES = (
     select(Crossing.id, Border)
     .join(Border, Border.id == Crossing.border_id)
-    .where(Crossing.id == _ASKED)
+    .where(Crossing.id == ASKED)
 )
 _ONE_EACH = (
     select(CrossingVersion)
     .ext(distinct_on(CrossingVersion.crossing_id))
-    .where(CrossingVersion.crossing_id == _ASKED)
+    .where(CrossingVersion.crossing_id == ASKED)
 )
 _NEWEST = _ONE_EACH.where(
     CrossingVersion.change <= bindparam("known_change", type_=BigInteger)

@@ -6,15 +6,15 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Select, Text, any_, bindparam, exists, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY, Range, distinct_on
+from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import Range, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, load_only
 
 from app.errors import CrossingNotFound, EventNotFound
 from app.http.bodies import utc
 from app.notices.reading import last_noticed
-from app.places.details import Details, details_of
+from app.places.details import ASKED, Details, details_of
 from app.places.models import Border, Crossing, CrossingVersion
 from app.sources.models import Citation
 from app.sources.schemas import CitationOut
@@ -32,13 +32,12 @@ from app.status.rule.history import (
 from app.status.schemas import EventOut
 from app.vocabulary import Certainty, EventKind, Status, Traffic
 
-_ASKED = any_(bindparam("crossings", type_=ARRAY(Text)))
 _PLACES = (
     select(Border, CrossingVersion)
     .ext(distinct_on(Crossing.id))
     .join(Crossing, Crossing.border_id == Border.id)
     .join(CrossingVersion, CrossingVersion.crossing_id == Crossing.id)
-    .where(Crossing.id == _ASKED)
+    .where(Crossing.id == ASKED)
     .order_by(Crossing.id, CrossingVersion.change.desc())
     .options(
         load_only(CrossingVersion.traffic, CrossingVersion.confirm_within_days, raiseload=True)
@@ -46,7 +45,7 @@ _PLACES = (
 )
 _LOG = (
     select(StatusEvent)
-    .where(StatusEvent.crossing_id == _ASKED)
+    .where(StatusEvent.crossing_id == ASKED)
     .options(
         # What the resolution rule looks at.
         load_only(
