@@ -40,6 +40,15 @@ class Settings(BaseSettings):
     )
     workers: int = Field(1, ge=1, description="Processes that serve.")
     pool_size: int = Field(20, ge=1, description="Database connections of each process.")
+    write_queue: int = Field(
+        500, ge=1, description="Writes that may wait for their turn in each process."
+    )
+    write_deadline: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds that a write may wait for its turn; one that would wait longer is"
+        " refused with 503.",
+    )
     max_body_bytes: int = Field(
         1_000_000, ge=1_000, description="A larger request body is refused with 413."
     )

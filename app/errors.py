@@ -204,6 +204,12 @@ class Unavailable(Problem):
     status, slug, title = 503, "unavailable", "The database is not available"
 
 
+class Overloaded(Problem):
+    """More writes are waiting than can be served in time; nothing was changed."""
+
+    status, slug, title = 503, "overloaded", "Too many writes are waiting"
+
+
 def invalid(field: str, message: str, *, where: str = "body") -> Invalid:
     """Return the problem of a single faulty field."""
     return Invalid([FieldError(where, field, message)])

@@ -4,25 +4,31 @@ import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import iso3166
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.keys import Key, new_key, parse_key
 from app.access.models import ApiKey, KeyRevocation
+from app.database.driver import fetch
 from app.errors import Forbidden, Unauthorized, invalid
 from app.vocabulary import KeyScope
 
-_VALID = (
-    select(ApiKey.id, ApiKey.name, ApiKey.secret_hash, ApiKey.scopes, ApiKey.sides)
-    .outerjoin(KeyRevocation, KeyRevocation.key_id == ApiKey.id)
-    .where(
-        ApiKey.id == bindparam("key_id"),
-        KeyRevocation.key_id.is_(None),
-        ApiKey.expires_at.is_(None) | (ApiKey.expires_at > func.now()),
-    )
-)
+_VALID = """
+    SELECT id, name, secret_hash, scopes, sides
+    FROM api_key LEFT JOIN key_revocation ON key_id = id
+    WHERE id = %(key_id)s AND key_id IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+
+
+class _KeyRow(NamedTuple):
+    id: str
+    name: str
+    secret_hash: bytes
+    scopes: list[str]
+    sides: list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,8 @@ async def authenticate(session: AsyncSession, token: str | None) -> Reporter:
     key = parse_key(token) if token else None
     row = None
     if key is not None:
-        row = (await session.execute(_VALID, {"key_id": key.id})).one_or_none()
+        found = await fetch(session, _KeyRow, _VALID, {"key_id": key.id})
+        row = found[0] if found else None
     if key is None or row is None or not hmac.compare_digest(row.secret_hash, key.secret_hash):
         raise Unauthorized(
             "Send a valid key: Authorization: Bearer KEY.",

@@ -7,24 +7,28 @@ from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import rfc8785
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from psycopg.rows import args_row
 from pydantic import BaseModel, JsonValue
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import KeptAnswer
 from app.access.service import Reporter, authenticate
+from app.database.driver import driver
 from app.database.sessions import Session, append
+from app.database.write_queue import WriteSession
 from app.errors import (
     Forbidden,
     KeyInFlight,
     KeyReused,
     Malformed,
+    Overloaded,
     TooLarge,
     Unauthorized,
     UnsupportedMediaType,
@@ -41,18 +45,19 @@ WRITE_PROBLEMS = (
     KeyInFlight,
     TooLarge,
     UnsupportedMediaType,
+    Overloaded,
 )
 """What every write can give besides its own problems."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
 
-_LOCK = text(
-    "SELECT pg_advisory_xact_lock(hashtextextended(:key_id || ' ' || :idempotency_key, 0))"
-)
-_KEPT = select(KeptAnswer).where(
-    KeptAnswer.key_id == bindparam("key_id"),
-    KeptAnswer.idempotency_key == bindparam("idempotency_key"),
-)
+_LOCK = """
+    SELECT pg_advisory_xact_lock(hashtextextended(%(key_id)s || ' ' || %(idempotency_key)s, 0))
+"""
+_KEPT = """
+    SELECT request_hash, status, headers, body FROM kept_answer
+    WHERE key_id = %(key_id)s AND idempotency_key = %(idempotency_key)s
+"""
 
 ValidateOnly = Annotated[
     bool,
@@ -85,6 +90,13 @@ class Written:
     location: str
     change: int | None
     new_ids: AbstractSet[str] = field(default_factory=frozenset)
+
+
+class _Kept(NamedTuple):
+    request_hash: bytes
+    status: int
+    headers: dict[str, object]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +158,17 @@ class Writer:
         body = _as_preview(written.body.model_dump(mode="json", by_alias=True), written)
         return Response(json.dumps(body), 200, media_type="application/json")
 
-    async def _kept(self) -> KeptAnswer | None:
+    async def _kept(self) -> _Kept | None:
         """Return the kept answer, after waiting for a first request still under way."""
         asked = {"key_id": self.reporter.key_id, "idempotency_key": self.idempotency_key}
         try:
-            await self.session.execute(_LOCK, asked)
+            async with driver(self.session) as connection:
+                # One trip; what is kept is looked for once the lock is there.
+                async with connection.pipeline():
+                    await connection.execute(_LOCK, asked)
+                    cursor = connection.cursor(row_factory=args_row(_Kept))
+                    await cursor.execute(_KEPT, asked)
+                return await cursor.fetchone()
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
@@ -158,7 +176,6 @@ class Writer:
                 "A request with this Idempotency-Key has not finished; ask again soon.",
                 headers={"Retry-After": "2"},
             ) from error
-        return (await self.session.scalars(_KEPT, asked)).one_or_none()
 
     def _request_hash(self, body: BaseModel) -> bytes:
         # In a PATCH, null and left out are two things; elsewhere a default may be spelt out.
@@ -173,7 +190,7 @@ def writes(scope: KeyScope) -> object:
 
     async def writer(
         request: Request,
-        session: Session,
+        session: WriteSession,
         credentials: _Credentials,
         validate_only: ValidateOnly = False,
         idempotency_key: IdempotencyKey = None,
@@ -235,7 +252,7 @@ def _answer(written: Written, status: int) -> Response:
     )
 
 
-def _replay(kept: KeptAnswer, request_hash: bytes) -> Response:
+def _replay(kept: _Kept, request_hash: bytes) -> Response:
     if kept.request_hash != request_hash:
         raise KeyReused("This Idempotency-Key was used for a request with another body.")
     headers = {name: str(value) for name, value in kept.headers.items()}

@@ -65,7 +65,7 @@ class Board:
             self._ids = sorted(self._entries)
             self._by_border = {}
             for name in self._ids:
-                border = self._entries[name].present.place.details.border
+                border = self._entries[name].present.details.border
                 self._by_border.setdefault(border, []).append(name)
         else:
             self._entries.update(entries)

@@ -11,10 +11,10 @@ board and its watch belong to the readers' thread: only there, between two answe
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -24,16 +24,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
-from app.board.views import Entry, Moment
+from app.board.views import Entry, Moment, Present
 from app.changes.models import Change
-from app.changes.service import Known, known
+from app.changes.service import Known, known, recorded_at
 from app.changes.stream.stream import Stream
 from app.database.connections import Connector
 from app.database.sessions import OPTIONS, create_engine, create_sessions, snapshot
 from app.database.watch import answer_within, reason, ticks
 from app.http.parameters import Knowledge
+from app.notices.reading import last_noticed
+from app.places.details import crossing_details
 from app.places.models import Crossing
-from app.status.present import Place, Present, present_at, present_of, slices
+from app.status.histories import CrossingHistory, load_histories
 from app.vocabulary import ChangeKind
 
 HEARTBEAT_SECONDS = 0.5
@@ -42,6 +44,7 @@ ANSWER_SECONDS = 1.0
 RETRY_SECONDS = 0.25
 
 _WARMED_AT_ONCE = 20
+_SLICE = 500
 
 _NEWEST = """
     SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
@@ -240,13 +243,14 @@ class Keeper:
 
     async def _whole(self, session: AsyncSession, asked: Known) -> dict[str, Present]:
         """Load every crossing, on two connections: while one waits, the other's are worked out."""
-        parts = slices(await _all_crossings(session))
+        names = await _all_crossings(session)
+        parts = (names[start : start + _SLICE] for start in range(0, len(names), _SLICE))
         exported = await session.scalar(select(func.pg_export_snapshot()))
 
         async def load(session: AsyncSession) -> dict[str, Present]:
             found: dict[str, Present] = {}
             for part in parts:
-                found |= await present_of(session, part, now=asked.now, known_change=asked.change)
+                found |= await _presents(session, part, asked)
             return found
 
         async with snapshot(self._sessions) as second:
@@ -260,17 +264,42 @@ class Keeper:
 
     async def _touched(self, session: AsyncSession, news: News) -> dict[str, Present]:
         """Load the crossings that the news touch; details anew only where they are news."""
-        places: dict[str, Place] = {}
-        for name, (change, recorded_at) in news.touched.items():
-            entry = self._board.entry(name)
-            if entry is not None and name not in news.revised:
-                old = entry.present.place
-                places[name] = replace(old, change=change, recorded_at=recorded_at)
-        revised = sorted(news.touched.keys() - places.keys())
-        return {
-            **await present_at(session, places, now=news.now, known_change=news.change),
-            **await present_of(session, revised, now=news.now, known_change=news.change),
-        }
+        asked = Known(news.change, news.now)
+        old = {name: self._board.entry(name) for name in news.touched.keys() - news.revised}
+        known_already = [name for name, entry in old.items() if entry is not None]
+        found: dict[str, Present] = {}
+        for name, history in (await _histories(session, known_already, asked)).items():
+            entry = old[name]
+            assert entry is not None
+            found[name] = Present(history, entry.present.told, *news.touched[name])
+        others = sorted(news.touched.keys() - found.keys())
+        return found | (await _presents(session, others, asked) if others else {})
+
+
+async def _presents(
+    session: AsyncSession, names: Sequence[str], asked: Known
+) -> dict[str, Present]:
+    """Load all that answers about these crossings are made of."""
+    histories = await _histories(session, names, asked)
+    told = await crossing_details(session, [one.details for one in histories.values()])
+    noticed = await last_noticed(session, names, asked.change)
+    changes = {name: one.last_change(noticed.get(name)) for name, one in histories.items()}
+    recorded = await recorded_at(session, [one for one in changes.values() if one is not None])
+    return {
+        name: Present(one, told[name], changes[name], recorded.get(changes[name] or 0))
+        for name, one in histories.items()
+    }
+
+
+async def _histories(
+    session: AsyncSession, names: Sequence[str], asked: Known
+) -> dict[str, CrossingHistory]:
+    def reaching(history: CrossingHistory) -> CrossingHistory:
+        if not history.is_compacted:
+            _ = history.resolved.present(asked.now), history.resolved.last_change(asked.now)
+        return history
+
+    return await load_histories(session, names, asked, reaching)
 
 
 async def _news(session: AsyncSession, board: Board) -> News | None:
@@ -284,11 +313,11 @@ async def _news(session: AsyncSession, board: Board) -> News | None:
     touched: dict[str, tuple[int, datetime]] = {}
     revised: set[str] = set()
     change, change_hash, now = board.change, board.hash, rows[0][-1]
-    for change, change_hash, kind, recorded_at, names, now in rows:  # noqa: B007
+    for change, change_hash, kind, instant, names, now in rows:  # noqa: B007
         if change == board.change or kind == ChangeKind.EFFECTIVE.value:
             # What comes due is on the board by itself, and is no record about a crossing.
             continue
-        touched |= dict.fromkeys(names or (), (change, recorded_at))
+        touched |= dict.fromkeys(names or (), (change, instant))
         if kind == ChangeKind.CROSSING.value:
             revised.update(names or ())
     return News(change, change_hash, now, touched, revised)

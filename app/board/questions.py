@@ -84,7 +84,7 @@ class CrossingsAsked:
         shown = found[: self.limit]
         cursor = None
         if len(found) > self.limit:
-            cursor = encode_cursor(*Rank(0.0, shown[-1].present.place.details.id).cursor)
+            cursor = encode_cursor(*Rank(0.0, shown[-1].present.details.id).cursor)
         return Answer(b",".join(view.listed for view in shown), _validity(shown), True, cursor)
 
 
@@ -121,7 +121,7 @@ class FeaturesAsked:
         found = [
             view
             for view in board.views(moment, self.border, after=None, limit=sys.maxsize)
-            if self.country is None or self.country in view.present.place.details.sides
+            if self.country is None or self.country in view.present.details.sides
         ]
         shown = (one for one in found if self.status in {None, one.summary.answer.status})
         body = collection(one.feature for one in shown)

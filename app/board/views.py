@@ -1,16 +1,19 @@
 """What the board answers about one crossing: made when asked for, kept until it comes due."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from uuid import UUID
 
 from app.feeds.features import feature_of, json_of
 from app.http.caching import Validity
+from app.places.details import Details
+from app.places.schemas import CrossingDetails
 from app.places.summaries import alone, listing
-from app.status.present import Present
-from app.status.rule.history import Lane
-from app.status.rule.resolution import resolve
+from app.status.histories import CrossingHistory
+from app.status.rule.history import Lane, OutOfReach
+from app.status.schemas import EventOut
 from app.status.summaries import Summary, status_out, valid
 from app.vocabulary import Traffic
 
@@ -24,6 +27,25 @@ class Moment:
     """Since when nothing was heard for too long; None while it is not too long."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Present:
+    """What answers about a crossing are made of, from some instant on."""
+
+    history: CrossingHistory
+    told: CrossingDetails
+    change: int | None
+    """The last change that touches it, and when that was recorded."""
+    recorded_at: datetime | None
+
+    @property
+    def details(self) -> Details:
+        return self.history.details
+
+    @property
+    def events(self) -> Mapping[UUID, EventOut]:
+        return self.history.events
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """The answer for a crossing, or for some of its lanes, from a moment until it differs."""
@@ -35,14 +57,14 @@ class View:
 
     @classmethod
     def of(cls, present: Present, moment: Moment, lanes: Sequence[Lane] | None = None) -> "View":
-        history = present.history
-        if lanes is not None:
-            history = replace(history, lanes=tuple(lanes))
-        answer = resolve(history, moment.now)
-        summary = Summary(present.place.details, history, moment.now, answer, present.place.change)
+        """Answer at ``moment``. Raises OutOfReach where it takes older events than are at hand."""
+        # The log never stands before what it holds, even were a clock set back.
+        now = max(moment.now, present.history.history.known_from)
+        summary = replace(Summary.of(present.history, now, lanes), change=present.change)
         if moment.withheld_since is not None:
             summary = summary.withhold(moment.withheld_since)
-        return cls(present, moment, summary, valid([(summary, present.place.recorded_at)]))
+        validity = valid([(summary.settled(), present.recorded_at)])
+        return cls(present, moment, summary, validity)
 
     def holds(self, moment: Moment) -> bool:
         """Tell whether it is still the answer."""
@@ -59,18 +81,16 @@ class View:
 
     @cached_property
     def alone(self) -> bytes:
-        body = alone(self.summary, self.present.place.told, self.present.events)
+        body = alone(self.summary, self.present.told, self.present.events)
         return body.model_dump_json(by_alias=True).encode()
 
     @cached_property
     def listed(self) -> bytes:
-        return (
-            listing(self.summary, self.present.place.told).model_dump_json(by_alias=True).encode()
-        )
+        return listing(self.summary, self.present.told).model_dump_json(by_alias=True).encode()
 
     @cached_property
     def feature(self) -> bytes:
-        return json_of(feature_of(listing(self.summary, self.present.place.told)))
+        return json_of(feature_of(listing(self.summary, self.present.told)))
 
 
 class Entry:
@@ -83,11 +103,18 @@ class Entry:
     def view(
         self, moment: Moment, traffic: Traffic | None = None, to: str | None = None
     ) -> View | None:
-        """Return the answer at ``moment``, for all lanes or those asked about; None without any."""
+        """Return the answer at ``moment``, for all lanes or those asked about.
+
+        None without any, and in the rare case that only older events can tell since when it holds.
+        """
         view = self._views.get((traffic, to))
         if view is None or not view.holds(moment):
-            lanes = self.present.place.details.lanes_for(traffic, to)
+            lanes = self.present.details.lanes_for(traffic, to)
             if not lanes:
                 return None
-            view = self._views[traffic, to] = View.of(self.present, moment, lanes)
+            try:
+                view = View.of(self.present, moment, lanes)
+            except OutOfReach:
+                return None
+            self._views[traffic, to] = view
         return view

@@ -4,14 +4,17 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import rfc8785
+from psycopg.rows import args_row
 from pydantic import JsonValue
-from sqlalchemy import ScalarSelect, func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.filters import Filter
 from app.changes.models import Change
+from app.database.driver import driver, fetch
 from app.database.sessions import append
 from app.errors import invalid
 from app.http.parameters import Knowledge
@@ -23,10 +26,27 @@ LOOKED_THROUGH = 5_000
 """Changes at most, for one page."""
 _AT_ONCE = 200
 
-_TAKE = text("SELECT pg_advisory_xact_lock(:lock)")
-_SHARE = text("SELECT pg_advisory_xact_lock_shared(:lock)")
-_NEXT = text("""
-    SELECT next.*, EXISTS (SELECT FROM due WHERE at <= next.recorded_at)
+_TAKE = f"SELECT pg_advisory_xact_lock({LOG_LOCK})"
+_SHARE = f"SELECT pg_advisory_xact_lock_shared({LOG_LOCK})"
+# Were its clock set back, the database would otherwise stand before what it has recorded.
+_KNOWN = """
+    SELECT coalesce((SELECT max(number) FROM change), 0),
+           greatest(clock_timestamp(), (SELECT max(recorded_at) FROM change))
+"""
+_KNOWN_AT = """
+    SELECT coalesce((SELECT number FROM change WHERE recorded_at <= %(at)s
+                     ORDER BY recorded_at DESC LIMIT 1), 0),
+           greatest(clock_timestamp(), (SELECT max(recorded_at) FROM change))
+"""
+_NEXT = """
+    SELECT next.*,
+           EXISTS (SELECT FROM compacted_log
+                   WHERE due_at <= next.recorded_at
+                     AND (%(crossings)s::text[] IS NULL OR crossing_id = ANY (%(crossings)s))),
+           EXISTS (SELECT FROM status_event
+                   WHERE crossing_id = ANY (%(crossings)s) AND change > %(known)s)
+           OR EXISTS (SELECT FROM crossing_version
+                      WHERE crossing_id = ANY (%(crossings)s) AND change > %(known)s)
     FROM (
         SELECT coalesce(newest.number, 0) + 1,
                greatest(clock_timestamp(), newest.recorded_at + interval '1 microsecond')
@@ -35,7 +55,7 @@ _NEXT = text("""
         FROM (SELECT) one LEFT JOIN LATERAL
              (SELECT * FROM change ORDER BY number DESC LIMIT 1) newest ON true
     ) next
-""")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +65,65 @@ class Place:
     number: int
     recorded_at: datetime
     previous_hash: bytes
-    something_is_due: bool
+    something_is_due: bool = False
     """Some answer changed by itself by that instant, and the log does not say so yet."""
+    something_moved: bool = False
+    """Crossings asked about have a later event or version than was known."""
 
 
-async def take_place(session: AsyncSession) -> Place:
+class _NextRow(NamedTuple):
+    number: int
+    recorded_at: datetime
+    previous_hash: bytes | None
+    something_is_due: bool
+    something_moved: bool
+
+
+async def take_place(
+    session: AsyncSession, crossings: Sequence[str] | None = None, *, known_change: int = 0
+) -> Place:
     """Wait for the writers before us, then return the next number and its instant.
 
-    The lock must be a statement of its own: the next one's snapshot then holds all that
-    earlier writers committed.
+    Told is what has come due, and what was recorded after ``known_change``, of ``crossings``; of
+    none, what has come due of any.
     """
-    await session.execute(_TAKE, {"lock": LOG_LOCK})
-    number, recorded_at, previous, is_due = (await session.execute(_NEXT)).one()
-    return Place(number, recorded_at.astimezone(UTC), previous or GENESIS, is_due)
+    asked = {"crossings": None if crossings is None else list(crossings), "known": known_change}
+    async with driver(session) as connection:
+        # The lock is a statement of its own: the next one's snapshot then holds all that
+        # earlier writers committed. Both go in one trip.
+        async with connection.pipeline():
+            await connection.execute(_TAKE)
+            cursor = connection.cursor(row_factory=args_row(_NextRow))
+            await cursor.execute(_NEXT, asked)
+        row = await cursor.fetchone()
+    assert row is not None  # it has no condition
+    return Place(
+        row.number,
+        row.recorded_at.astimezone(UTC),
+        row.previous_hash or GENESIS,
+        row.something_is_due,
+        row.something_moved,
+    )
+
+
+def change_of(
+    place: Place,
+    *,
+    kind: ChangeKind,
+    subjects: Mapping[str, Sequence[str]],
+    payload: Mapping[str, JsonValue],
+    recorded_by: str,
+) -> Change:
+    """Return the change that fills ``place``, with its hash."""
+    change = Change(
+        number=place.number,
+        kind=kind.value,
+        recorded_at=place.recorded_at,
+        subjects={name: list(ids) for name, ids in subjects.items()},
+        payload={**payload, "recorded_by": recorded_by},
+    )
+    change.hash = chained_hash(place.previous_hash, change)
+    return change
 
 
 async def fill_place(
@@ -70,14 +136,9 @@ async def fill_place(
     recorded_by: str,
 ) -> None:
     """Append the change; whatever belongs to it must be written in the same transaction."""
-    change = Change(
-        number=place.number,
-        kind=kind.value,
-        recorded_at=place.recorded_at,
-        subjects={name: list(ids) for name, ids in subjects.items()},
-        payload={**payload, "recorded_by": recorded_by},
+    change = change_of(
+        place, kind=kind, subjects=subjects, payload=payload, recorded_by=recorded_by
     )
-    change.hash = chained_hash(place.previous_hash, change)
     await append(session, change)
 
 
@@ -108,8 +169,7 @@ def wire_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """The newest change an answer reflects, and the database's present instant.
 
     The present is the database's, so that a reader never stands before what a writer was
@@ -129,22 +189,15 @@ async def known(session: AsyncSession, asked: Knowledge) -> Known:
     if asked.known_at is not None and asked.known_change is not None:
         raise invalid("known_change", "give known_at or known_change, not both", where="query")
     if asked.known_at is not None:
-        await session.execute(_SHARE, {"lock": LOG_LOCK})
-    number, now = (
-        await session.execute(select(_recorded_by(asked.known_at), func.clock_timestamp()))
-    ).one()
+        async with driver(session) as connection:
+            await connection.execute(_SHARE)
+    statement = _KNOWN if asked.known_at is None else _KNOWN_AT
+    [(number, now)] = await fetch(session, Known, statement, {"at": asked.known_at})
     if asked.known_at is not None and asked.known_at > now:
         raise invalid("known_at", "lies in the future", where="query")
     if asked.known_change is not None and asked.known_change > number:
         raise invalid("known_change", f"the newest change is {number}", where="query")
     return Known(number if asked.known_change is None else asked.known_change, now)
-
-
-def _recorded_by(instant: datetime | None) -> ScalarSelect[int]:
-    number = select(func.coalesce(func.max(Change.number), 0))
-    if instant is not None:
-        number = number.where(Change.recorded_at <= instant)
-    return number.scalar_subquery()
 
 
 async def recorded_at(session: AsyncSession, numbers: Iterable[int]) -> dict[int, datetime]:

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, inspect, text
 # Importing the tables of every feature is what fills the metadata.
 import app.access.models
 import app.changes.models
-import app.effective.models
 import app.notices.models
 import app.places.models
 import app.seeding.models
@@ -28,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 metadata = Base.metadata
 
-MUTABLE = {"due": "UPDATE"} | dict.fromkeys(
+MUTABLE = {"compacted_log": "UPDATE"} | dict.fromkeys(
     ("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE"
 )
 """What the service may do to a table besides: those that are no part of the log."""

@@ -1,21 +1,27 @@
 """Engines, sessions, and the one transaction of each request."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from itertools import groupby
-from operator import attrgetter
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy import insert
+from psycopg import sql
+from psycopg.types.json import Jsonb
+from psycopg.types.range import Range as DriverRange
+from sqlalchemy import FromClause
+from sqlalchemy.dialects.postgresql import JSONB, Range
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.types import TypeEngine
 
 from app.database.connections import Connector
+from app.database.driver import driver
 from app.database.tables import Base
 from app.database.watch import Watch
 
@@ -23,9 +29,10 @@ Sessions = async_sessionmaker[AsyncSession]
 
 # A waiting writer is told to come back rather than left hanging; nothing the service
 # asks of the database takes long.
+# Statements are few and said again and again: to plan the longest anew takes longer than to run it.
 OPTIONS = (
     "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=15s"
-    " -c idle_in_transaction_session_timeout=30s"
+    " -c idle_in_transaction_session_timeout=30s -c plan_cache_mode=force_generic_plan"
 )
 
 
@@ -50,17 +57,45 @@ def create_sessions(engine: AsyncEngine) -> Sessions:
 
 
 async def append(session: AsyncSession, *rows: Base) -> None:
-    """Insert ``rows`` now: keys and triggers of the next ones look at what is there.
+    """Insert ``rows`` now, in their order: keys and triggers of the next look at what is there.
 
-    The session does not keep them: a unit of work costs more than the statement.
+    The session does not keep them: a unit of work costs more than the statements. These go to
+    the database in one trip, one for each run of rows of a table.
     """
-    for table, group in groupby(rows, attrgetter("__table__")):
-        values = [_given(row) for row in group]
-        await session.execute(insert(table).inline(), values if len(values) > 1 else values[0])
+    async with driver(session) as connection, connection.pipeline():
+        for (table, names), group in groupby(rows, lambda row: (row.__table__, _given(row))):
+            values = [_values(table, names, row) for row in group]
+            async with connection.cursor() as cursor:
+                await cursor.executemany(_insert(table, names), values)
 
 
-def _given(row: Base) -> dict[str, object]:
-    return {column: value for column, value in vars(row).items() if column in row.__table__.c}
+def _given(row: Base) -> tuple[str, ...]:
+    given = vars(row)
+    return tuple(column.key for column in row.__table__.c if column.key in given)
+
+
+@cache
+def _insert(table: FromClause, names: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier(table.description),
+        sql.SQL(", ").join(map(sql.Identifier, names)),
+        sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+    )
+
+
+def _values(table: FromClause, names: Sequence[str], row: Base) -> list[object]:
+    return [_adapted(table.c[name].type, getattr(row, name)) for name in names]
+
+
+def _adapted(kind: TypeEngine[object], value: object) -> object:
+    """Return a column's value as the driver takes it."""
+    if value is None:
+        return None
+    if isinstance(kind, JSONB):
+        return Jsonb(value)
+    if isinstance(value, Range):
+        return DriverRange(value.lower, value.upper, value.bounds)
+    return value
 
 
 @asynccontextmanager

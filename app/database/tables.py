@@ -28,6 +28,7 @@ class Base(DeclarativeBase):
         UUID: Uuid,
         datetime: TIMESTAMP(timezone=True),
         list[str]: ARRAY(Text),
+        list[UUID]: ARRAY(Uuid),
         dict[str, object]: JSONB,
         list[dict[str, object]]: JSONB,
     }

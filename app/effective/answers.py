@@ -1,10 +1,13 @@
 """The answer about a crossing before and after a change. Pure."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.http.bodies import Body, CountryCode, CrossingId
+from app.status.rule.cut import cut
+from app.status.rule.effect import Effect, effects_of
 from app.status.rule.history import Answer, History, Lane, LaneAnswer
-from app.status.rule.resolution import next_change, present_period, resolve
+from app.status.rule.resolution import Present, ResolvedHistory
 from app.vocabulary import Status, Traffic
 
 
@@ -41,34 +44,58 @@ class AnswerChangeOut(Body):
     lanes: list[LaneChangeOut]
 
 
-def answer_change(
-    crossing: str,
-    before: tuple[History, datetime] | None,
-    after: tuple[History, datetime],
-) -> AnswerChangeOut | None:
-    """Compare what two histories answer, each at its instant; None if that is the same."""
-    old = before and resolve(*before)
-    new = resolve(*after)
-    old_out = _answer_out(old, *before) if before and old else None
-    new_out = _answer_out(new, *after)
-    lanes = _lane_changes(old, new)
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What a write changes about one crossing."""
+
+    answers: AnswerChangeOut | None
+    due_at: datetime | None
+    """When time alone next changes the answer; None is never."""
+    effects: list[Effect]
+    """What it does to the lanes, where they are the same as before."""
+    left: History
+    """What still matters from then on."""
+
+
+def consequences(
+    crossing: str, before: ResolvedHistory | None, after: ResolvedHistory, now: datetime
+) -> Consequences:
+    """Compare the histories without and with what is written at ``now``.
+
+    ``before`` is None for a new crossing. Raises OutOfReach.
+    """
+    new = after.present(now)
+    is_same_place = before is not None and before.history.lanes == after.history.lanes
+    return Consequences(
+        answers=answer_change(crossing, before.present(now) if before else None, new),
+        due_at=new.next_change,
+        effects=effects_of(before, after, since=now) if before and is_same_place else [],
+        left=cut(after, now),
+    )
+
+
+def answer_change(crossing: str, old: Present | None, new: Present) -> AnswerChangeOut | None:
+    """Compare two answers about a crossing; None if they are the same."""
+    old_out = _answer_out(old) if old else None
+    new_out = _answer_out(new)
+    lanes = _lane_changes(old.answer if old else None, new.answer)
     if old_out == new_out and not lanes:
         return None
     return AnswerChangeOut(crossing=crossing, before=old_out, after=new_out, lanes=lanes)
 
 
-def _answer_out(answer: Answer, history: History, instant: datetime) -> AnswerOut:
-    since, until = present_period(history, instant)
+def _answer_out(present: Present) -> AnswerOut:
+    answer = present.answer
     return AnswerOut(
         status=answer.status,
         last_known=answer.last_known,
-        since=since,
-        until=until,
+        since=present.since,
+        until=present.until,
         expected_until=answer.expected_until,
         overdue=answer.overdue,
         stale=answer.stale,
         last_confirmed_at=answer.last_confirmed_at,
-        next_change_at=next_change(history, instant),
+        next_change_at=present.next_change,
         sides=dict(answer.sides),
     )
 

@@ -1,19 +1,23 @@
 """Announce in the log what comes due by itself: once, in order, before what is recorded later."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from pydantic import JsonValue
-from sqlalchemy import Text, bindparam, func, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.changes.service import Place, fill_place, take_place, wire_instant
+from app.changes.service import Known, Place, fill_place, take_place, wire_instant
+from app.database.driver import driver, fetch
 from app.effective.answers import AnswerChangeOut, answer_change
-from app.effective.models import Due
 from app.places.details import Details
-from app.status.log import before
-from app.status.rule.resolution import next_change
+from app.status.histories import CrossingHistory, compact, load_histories
+from app.status.models import CompactedLog
+from app.status.rule.cut import cut
+from app.status.rule.history import History
+from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import ChangeKind
 
 RECORDED_BY = "crossing-status"
@@ -24,21 +28,22 @@ _AT_ONCE = 100
 _JUST_BEFORE = timedelta(microseconds=1)
 """The database tells no shorter time."""
 
-_NOTE = text("""
-    INSERT INTO due (crossing_id, at) SELECT * FROM unnest(:crossings, :instants)
-    ON CONFLICT (crossing_id) DO UPDATE SET at = excluded.at
-""").bindparams(
-    bindparam("crossings", type_=ARRAY(Text)),
-    bindparam("instants", type_=ARRAY(TIMESTAMP(timezone=True))),
-)
+_DUE = """
+    SELECT crossing_id, due_at FROM compacted_log
+    WHERE due_at = (SELECT min(due_at) FROM compacted_log
+                    WHERE %(crossings)s::text[] IS NULL OR crossing_id = ANY (%(crossings)s))
+      AND (%(crossings)s::text[] IS NULL OR crossing_id = ANY (%(crossings)s))
+    ORDER BY crossing_id LIMIT %(limit)s
+"""
+_NEXT_DUE = """
+    INSERT INTO compacted_log (crossing_id, due_at) VALUES (%s, %s)
+    ON CONFLICT (crossing_id) DO UPDATE SET due_at = excluded.due_at
+"""
 
 
-async def take_place_after_due(session: AsyncSession, crossings: Sequence[str]) -> Place:
-    """Take the next place in the log, behind all that has come due of ``crossings``."""
-    place = await take_place(session)
-    while place.something_is_due and await _announce(session, place, crossings):
-        place = await take_place(session)
-    return place
+class _DueRow(NamedTuple):
+    crossing_id: str
+    due_at: datetime
 
 
 async def announce_due(session: AsyncSession) -> bool:
@@ -48,17 +53,12 @@ async def announce_due(session: AsyncSession) -> bool:
     the lock of the log until the transaction ends.
     """
     place = await take_place(session)
-    return place.something_is_due and await _announce(session, place, None)
+    return place.something_is_due and await announce(session, place, None)
 
 
 async def next_due(session: AsyncSession) -> datetime | None:
     """Return when something next comes due; in the past, if it has not been announced yet."""
-    return await session.scalar(select(func.min(Due.at)))
-
-
-async def note_due(session: AsyncSession, due: Mapping[str, datetime | None]) -> None:
-    """Note when each crossing's answer next differs by itself; None is never."""
-    await session.execute(_NOTE, {"crossings": list(due), "instants": list(due.values())})
+    return await session.scalar(select(func.min(CompactedLog.due_at)))
 
 
 def answers_told(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonValue]:
@@ -67,32 +67,62 @@ def answers_told(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonVal
     return {"answers": told} if told else {}
 
 
-async def _announce(session: AsyncSession, place: Place, crossings: Sequence[str] | None) -> bool:
+async def announce(session: AsyncSession, place: Place, crossings: Sequence[str] | None) -> bool:
     """Append what came due first, of ``crossings`` or of all; tell whether there was any."""
-    asked = [] if crossings is None else [Due.crossing_id.in_(crossings)]
-    at = await session.scalar(select(func.min(Due.at)).where(*asked))
-    if at is None or at > place.recorded_at:
+    asked = {"crossings": None if crossings is None else list(crossings), "limit": _AT_ONCE}
+    due = await fetch(session, _DueRow, _DUE, asked)
+    if not due or due[0].due_at > place.recorded_at:
         return False
-    names = select(Due.crossing_id).where(Due.at == at, *asked).order_by(Due.crossing_id)
-    found = await before(session, list(await session.scalars(names.limit(_AT_ONCE))))
-    changed: list[AnswerChangeOut] = []
-    due: dict[str, datetime | None] = {}
-    for name, one in found.items():
-        told = answer_change(name, (one.history, at - _JUST_BEFORE), (one.history, at))
-        changed += [told] if told else []
-        due[name] = next_change(one.history, at)
-    await note_due(session, due)
+    at = due[0].due_at.astimezone(UTC)
+    snapshot = Known(place.number - 1, place.recorded_at)
+
+    def compare(history: CrossingHistory) -> _Passing:
+        resolved = history.resolved
+        old, new = resolved.present(at - _JUST_BEFORE), resolved.present(at)
+        told = answer_change(history.details.id, old, new)
+        left = None if history.is_compacted else _left(resolved, at)
+        return _Passing(history.details, told, new.next_change, left)
+
+    names = [one.crossing_id for one in due]
+    # What changes at an instant has to be seen from before it.
+    passing = await load_histories(
+        session, names, snapshot._replace(now=at - _JUST_BEFORE), compare
+    )
+    changed = [one.change for one in passing.values() if one.change]
     if changed:
-        touched = [found[one.crossing].details for one in changed]
         await fill_place(
             session,
             place,
             kind=ChangeKind.EFFECTIVE,
-            subjects=subjects_of(touched),
+            subjects=subjects_of([passing[one.crossing].details for one in changed]),
             payload={"at": wire_instant(at), **answers_told(changed)},
             recorded_by=RECORDED_BY,
         )
+    async with driver(session) as connection, connection.cursor() as cursor:
+        await cursor.executemany(_NEXT_DUE, [(name, one.next_due) for name, one in passing.items()])
+    uncompacted = {
+        name: (one.next_due, one.left) for name, one in passing.items() if one.left is not None
+    }
+    if uncompacted:
+        await compact(session, uncompacted, change=snapshot.change)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """What an instant that comes due changes of a crossing."""
+
+    details: Details
+    change: AnswerChangeOut | None
+    next_due: datetime | None
+    left: History | None
+    """What still matters, where nobody had left it behind yet."""
+
+
+def _left(resolved: ResolvedHistory, at: datetime) -> History:
+    """Return what still matters, from just before the answer at ``at`` began."""
+    since = resolved.last_change(at) or at
+    return cut(resolved, since - _JUST_BEFORE)
 
 
 def subjects_of(crossings: Sequence[Details]) -> dict[str, list[str]]:

@@ -17,7 +17,8 @@ from sqlalchemy import select, tuple_
 from app.feeds.chains import PAGE, START, Opened, Places, Step
 from app.http.bodies import Body, CrossingId
 from app.places.models import Crossing
-from app.status.log import CrossingLog, events_out, logs_of
+from app.status.histories import CrossingHistory, whole_history
+from app.status.log import events_out
 from app.status.models import StatusEvent
 from app.status.reading import whole_timeline
 from app.status.schemas import EventOut, StretchOut
@@ -89,16 +90,17 @@ async def timelines(
         async with opened() as session:
             following = select(Crossing.id).where(Crossing.id > name, *places.hold(Crossing.id))
             name = await session.scalar(following.order_by(Crossing.id).limit(1))
-            logs = {} if name is None else await logs_of(session, [name], known_change=known_change)
-        for log in logs.values():
-            # A crossing that is added later is in no answer, either.
-            if log.details.known:
-                yield await to_thread(_timeline, log)
+            history = None
+            if name is not None:
+                history = await whole_history(session, name, known_change=known_change)
+        # A crossing that is added later is in no answer, either.
+        if history is not None and history.details.known:
+            yield await to_thread(_timeline, history)
 
 
-def _timeline(log: CrossingLog) -> list[TimelineLine]:
-    name = log.details.id
-    return [TimelineLine(crossing=name, **dict(period)) for period in whole_timeline(log)]
+def _timeline(history: CrossingHistory) -> list[TimelineLine]:
+    name = history.details.id
+    return [TimelineLine(crossing=name, **dict(period)) for period in whole_timeline(history)]
 
 
 async def ndjson(pages: AsyncIterator[Sequence[Body]]) -> AsyncIterator[bytes]:

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.service import Known, known
 from app.errors import CountryNotFound
-from app.http.caching import Validity
+from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import Knowledge
-from app.notices.reading import Asked, notices_in_force
+from app.notices.reading import Asked, last_noticed, notices_in_force
 from app.places.answers import (
     NOTICES_SHOWN,
     BorderLinks,
@@ -26,7 +26,7 @@ from app.places.answers import (
 from app.places.details import crossing_details, get_border
 from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.places.summaries import listing
-from app.status.log import logs_of
+from app.status.histories import CrossingHistory, load_histories
 from app.status.reading import validity_of
 from app.status.rule.history import LaneAnswer
 from app.status.summaries import Summary
@@ -43,7 +43,7 @@ async def get_border_status(
     border = await get_border(session, border_id)
     asked = await known(session, knowledge)
     instant = at or asked.now
-    summaries = (await _summaries(session, [border], asked, instant))[border.id]
+    summaries = (await _summaries(session, [border], asked, at))[border.id]
     details = await crossing_details(session, [one.details for one in summaries])
     crossings = [listing(one, details[one.id]) for one in summaries]
     notices = await notices_in_force(
@@ -88,10 +88,11 @@ async def list_borders(
     if after is not None:
         rows = rows.where(Border.id > after)
     borders = (await session.scalars(rows)).all()
-    summaries = await _summaries(session, borders, asked, at or asked.now)
+    summaries = await _summaries(session, borders, asked, at)
     listed = [border_listed(one.id, one.sides, summaries[one.id]) for one in borders]
     shown = [one for border in borders[: limit - 1] for one in summaries[border.id]]
-    return listed, asked, await validity_of(session, shown)
+    validity = await validity_of(session, shown) if at is None else ALWAYS_VALID
+    return listed, asked, validity
 
 
 async def list_countries(
@@ -129,15 +130,23 @@ async def _countries(session: AsyncSession, codes: Sequence[str]) -> list[Countr
 
 
 async def _summaries(
-    session: AsyncSession, borders: Sequence[Border], asked: Known, instant: datetime
+    session: AsyncSession, borders: Sequence[Border], asked: Known, at: datetime | None
 ) -> dict[str, list[Summary]]:
     """Return the summaries of each border's crossings, those added later left out."""
     found: dict[str, list[Summary]] = {border.id: [] for border in borders}
     names = select(Crossing.id).where(Crossing.border_id.in_(found)).order_by(Crossing.id)
     ids = (await session.scalars(names)).all()
-    for log in (await logs_of(session, ids, known_change=asked.change)).values():
-        if log.details.known:
-            found[log.details.border].append(Summary.of(log, instant))
+    noticed = await last_noticed(session, ids, asked.change)
+
+    def answer(history: CrossingHistory) -> Summary:
+        summary = Summary.of(history, at or asked.now, noticed=noticed.get(history.details.id))
+        if at is None:
+            _ = summary.last_change_at
+        return summary.settled()
+
+    for summary in (await load_histories(session, ids, asked, answer, at=at)).values():
+        if summary.details.known:
+            found[summary.details.border].append(summary)
     return found
 
 

@@ -11,11 +11,12 @@ from app.access.service import Reporter
 from app.access.writing import Written
 from app.changes.service import Known, Place, fill_place, known, take_place
 from app.database.sessions import append
-from app.effective.answers import answer_change
-from app.effective.service import answers_told, note_due, subjects_of, take_place_after_due
-from app.errors import CrossingExists, invalid, raising
+from app.effective.answers import Consequences, consequences
+from app.effective.service import announce, answers_told, subjects_of
+from app.errors import CrossingExists, CrossingNotFound, invalid, raising
 from app.http.caching import Validity
 from app.http.parameters import Knowledge
+from app.notices.reading import last_noticed
 from app.places.answers import CrossingAlone, CrossingListed, CrossingNear
 from app.places.details import (
     Details,
@@ -29,10 +30,10 @@ from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.places.schemas import NAMES_OF_SIDES, CrossingIn, CrossingPatch
 from app.places.summaries import alone, listing
 from app.sources.service import cite, require_sources
-from app.status.log import before, history_of, logs_of
-from app.status.reading import events_shown, validity_of
-from app.status.rule.history import History
-from app.status.rule.resolution import next_change
+from app.status.histories import CrossingHistory, Events, compact, load_histories
+from app.status.reading import validity_of
+from app.status.rule.history import History, OutOfReach
+from app.status.rule.resolution import ResolvedHistory
 from app.status.summaries import Summary
 from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
 
@@ -55,7 +56,7 @@ async def revise_crossing(
 ) -> Written:
     """Replace all details of a crossing by a new version."""
     reporter.require_sides(crossing.sides)
-    place = await take_place_after_due(session, [crossing.id])
+    place = await _take_place(session, [crossing.id])
     return await _record(session, reporter, place, crossing, new=False)
 
 
@@ -63,7 +64,7 @@ async def patch_crossing(
     session: AsyncSession, reporter: Reporter, *, crossing_id: str, patch: CrossingPatch
 ) -> Written:
     """Replace some details of a crossing by a new version. Raises CrossingNotFound."""
-    place = await take_place_after_due(session, [crossing_id])
+    place = await _take_place(session, [crossing_id])
     current = await details_of_one(session, crossing_id, known_change=place.number)
     reporter.require_sides(current.sides)
     if any(name.side not in current.sides for name in patch.names or ()):
@@ -73,6 +74,14 @@ async def patch_crossing(
     # What is kept was checked when it came in.
     crossing = CrossingIn.model_construct(**kept | given)
     return await _record(session, reporter, place, crossing, new=False)
+
+
+async def _take_place(session: AsyncSession, crossing_ids: list[str]) -> Place:
+    """Take the next place in the log, behind all that has come due of the crossings."""
+    place = await take_place(session, crossing_ids)
+    while place.something_is_due and await announce(session, place, crossing_ids):
+        place = await take_place(session, crossing_ids)
+    return place
 
 
 async def get_crossing(
@@ -101,7 +110,6 @@ async def list_crossings(
     all but the last of ``limit``, and only of lists whose members do not depend on the time.
     """
     asked = await known(session, knowledge)
-    instant = at or asked.now
     ranks = await candidates(session, wanted, known_change=asked.change)
     if order is None:
         ranks = [rank for rank in ranks if after is None or rank > after]
@@ -110,14 +118,14 @@ async def list_crossings(
         batch, ranks = ranks[:_BATCH], ranks[_BATCH:]
         found += [
             (rank, one)
-            for rank, one in await _summaries(session, batch, wanted, asked, instant)
+            for rank, one in await _summaries(session, batch, wanted, asked, at)
             if status in {None, one.answer.status}
         ]
     if order is not None:
         by_evidence = sorted((Rank(_heard(one), one.id), one) for _, one in found)
         found = [pair for pair in by_evidence if after is None or pair[0] > after]
     validity = None
-    if wanted.is_plain and status is None and order is None:
+    if wanted.is_plain and at is None and status is None and order is None:
         validity = await validity_of(session, [one for _, one in found[: limit - 1]])
     return await _shown(session, found[:limit], wanted), asked, validity
 
@@ -143,9 +151,7 @@ async def list_alternatives(
     found = [
         (nearness(here, one), one)
         for start in range(0, len(ranks), _BATCH)
-        for _, one in await _summaries(
-            session, ranks[start : start + _BATCH], wanted, asked, asked.now
-        )
+        for _, one in await _summaries(session, ranks[start : start + _BATCH], wanted, asked, None)
         if one.answer.status is not Status.CLOSED and one.id != crossing_id
     ]
     found.sort(key=itemgetter(0))
@@ -164,18 +170,30 @@ def nearness(here: Details, one: Summary) -> Rank:
 
 
 async def _summaries(
-    session: AsyncSession, ranks: list[Rank], wanted: Wanted, asked: Known, instant: datetime
+    session: AsyncSession,
+    ranks: list[Rank],
+    wanted: Wanted,
+    asked: Known,
+    at: datetime | None,
 ) -> list[tuple[Rank, Summary]]:
     """Return the summaries of those that were recorded by then, of the lanes asked about."""
-    logs = await logs_of(session, [rank.id for rank in ranks], known_change=asked.change)
-    return [
-        (
-            rank,
-            Summary.of(log, instant, wanted.lanes_of(log.details) if wanted.of_lanes else None),
+    names = [rank.id for rank in ranks]
+    # How long the answer is good is told of plain lists of the present alone.
+    is_timed = wanted.is_plain and at is None
+    noticed = await last_noticed(session, names, asked.change) if is_timed else {}
+
+    def answer(history: CrossingHistory) -> Summary:
+        lanes = wanted.lanes_of(history.details) if wanted.of_lanes else None
+        summary = Summary.of(
+            history, at or asked.now, lanes, noticed=noticed.get(history.details.id)
         )
-        for rank in ranks
-        if (log := logs[rank.id]).details.known
-    ]
+        _ = summary.period
+        if is_timed:
+            _ = summary.next_change_at, summary.last_change_at
+        return summary
+
+    found = await load_histories(session, names, asked, answer, at=at)
+    return [(rank, one) for rank in ranks if (one := found[rank.id]).details.known]
 
 
 async def _shown(
@@ -210,9 +228,7 @@ async def _record(
     version = _version(crossing, place, reporter)
     citations = cited.linked(crossing_id=crossing.id, version=place.number)
     details = Details(crossing.id, border_id, border.sides, version, known=True)
-    without, with_it = await _histories(session, details)
-    now = place.recorded_at
-    changed = answer_change(crossing.id, (without, now) if without else None, (with_it, now))
+    found = await _consequences(session, details, place)
     await fill_place(
         session,
         place,
@@ -221,7 +237,7 @@ async def _record(
         payload={
             "crossings": [details_told(details, citations)],
             "sources": cited.told(),
-            **answers_told([changed]),
+            **answers_told([found.answers]),
         },
         recorded_by=reporter.name,
     )
@@ -230,18 +246,28 @@ async def _record(
         await _place(session, crossing.id, border)
     await append(session, version)
     await append(session, *citations)
-    await note_due(session, {crossing.id: next_change(with_it, now)})
+    await compact(session, {crossing.id: (found.due_at, found.left)}, change=place.number)
     body, _ = await _alone(session, crossing.id, Known(place.number, place.recorded_at))
     return Written(body, f"/v1/crossings/{crossing.id}", place.number, cited.new_ids)
 
 
-async def _histories(session: AsyncSession, details: Details) -> tuple[History | None, History]:
-    """Return what a crossing's status follows from without and with the new details."""
-    found = (await before(session, [details.id])).get(details.id)
-    if found is None:
-        return None, history_of(details, [])
-    lanes, confirm_within = details.lanes, details.confirm_within
-    return found.history, replace(found.history, lanes=lanes, confirm_within=confirm_within)
+async def _consequences(session: AsyncSession, details: Details, place: Place) -> Consequences:
+    """Return what the new details change; they hold for all of the past, too."""
+    now = place.recorded_at
+
+    def compare(history: CrossingHistory) -> Consequences:
+        if history.history.held is not None:
+            raise OutOfReach
+        revised = replace(
+            history.history, lanes=details.lanes, confirm_within=details.confirm_within
+        )
+        return consequences(details.id, history.resolved, ResolvedHistory(revised), now)
+
+    found = await load_histories(session, [details.id], Known(place.number - 1, now), compare)
+    if details.id in found:
+        return found[details.id]
+    empty = History(sides=details.sides, lanes=details.lanes, confirm_within=details.confirm_within)
+    return consequences(details.id, None, ResolvedHistory(empty), now)
 
 
 async def _place(session: AsyncSession, crossing_id: str, border: Border) -> None:
@@ -260,11 +286,18 @@ async def _place(session: AsyncSession, crossing_id: str, border: Border) -> Non
 async def _alone(
     session: AsyncSession, crossing_id: str, asked: Known
 ) -> tuple[CrossingAlone, Summary]:
-    details = await details_of_one(session, crossing_id, known_change=asked.change)
-    log = (await logs_of(session, [crossing_id], known_change=asked.change))[crossing_id]
-    told = await crossing_details(session, [details])
-    summary = Summary.of(log, asked.now)
-    events = await events_shown(session, log, summary, asked)
+    noticed = await last_noticed(session, [crossing_id], asked.change)
+
+    def answer(history: CrossingHistory) -> tuple[Summary, Events]:
+        summary = Summary.of(history, asked.now, noticed=noticed.get(crossing_id)).settled()
+        _ = summary.last_change_at
+        return summary, history.events
+
+    found = await load_histories(session, [crossing_id], asked, answer)
+    if crossing_id not in found:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    summary, events = found[crossing_id]
+    told = await crossing_details(session, [summary.details])
     return alone(summary, told[crossing_id], events), summary
 
 

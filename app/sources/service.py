@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Uuid, any_, bindparam, select, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -14,13 +14,18 @@ from app.access.service import Reporter
 from app.access.writing import Written
 from app.changes.ids import mint
 from app.changes.service import Place, fill_place, take_place
+from app.database.driver import fetch
 from app.database.sessions import append
 from app.errors import SourceNotFound, invalid
 from app.sources.models import Citation, Source
 from app.sources.schemas import CitationIn, CitationOut, SourceIn, SourceOut
 from app.vocabulary import Basis, ChangeKind
 
-_KNOWN = select(Source.id).where(Source.id == any_(bindparam("wanted", type_=ARRAY(Uuid))))
+_KNOWN = "SELECT id FROM source WHERE id = ANY (%(wanted)s)"
+
+
+class _Id(NamedTuple):
+    id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,8 @@ async def require_sources(session: AsyncSession, citations: Sequence[CitationIn]
     wanted = {one.source for one in citations if isinstance(one.source, UUID)}
     if not wanted:
         return
-    missing = wanted - set(await session.scalars(_KNOWN, {"wanted": list(wanted)}))
+    found = await fetch(session, _Id, _KNOWN, {"wanted": list(wanted)})
+    missing = wanted - {row.id for row in found}
     for place, one in enumerate(citations):
         if one.source in missing:
             raise invalid(f"citations.{place}.source", f"there is no source {one.source}")

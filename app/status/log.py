@@ -1,21 +1,18 @@
-"""Read the log of a crossing, as rows, as the rule's values and as bodies."""
+"""Read the log: events as rows, as the rule's values and as bodies."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import Range, distinct_on
+from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased, load_only
+from sqlalchemy.orm import aliased
 
 from app.errors import CrossingNotFound, EventNotFound
 from app.http.bodies import utc
-from app.notices.reading import last_noticed
-from app.places.details import ASKED, Details, details_of
-from app.places.models import Border, Crossing, CrossingVersion
+from app.places.models import Crossing
 from app.sources.models import Citation
 from app.sources.schemas import CitationOut
 from app.sources.service import citations_of
@@ -24,138 +21,11 @@ from app.status.rule.history import (
     Confirmation,
     Declaration,
     Event,
-    History,
-    Lane,
     Retraction,
     Scope,
 )
 from app.status.schemas import EventOut
 from app.vocabulary import Certainty, EventKind, Status, Traffic
-
-_PLACES = (
-    select(Border, CrossingVersion)
-    .ext(distinct_on(Crossing.id))
-    .join(Crossing, Crossing.border_id == Border.id)
-    .join(CrossingVersion, CrossingVersion.crossing_id == Crossing.id)
-    .where(Crossing.id == ASKED)
-    .order_by(Crossing.id, CrossingVersion.change.desc())
-    .options(
-        load_only(CrossingVersion.traffic, CrossingVersion.confirm_within_days, raiseload=True)
-    )
-)
-_LOG = (
-    select(StatusEvent)
-    .where(StatusEvent.crossing_id == ASKED)
-    .options(
-        # What the resolution rule looks at.
-        load_only(
-            StatusEvent.recorded_at,
-            StatusEvent.kind,
-            StatusEvent.crossing_id,
-            StatusEvent.sides,
-            StatusEvent.status,
-            StatusEvent.effective,
-            StatusEvent.expected_until,
-            StatusEvent.traffic,
-            StatusEvent.to,
-            StatusEvent.certainty,
-            StatusEvent.announced_at,
-            StatusEvent.confirmed_at,
-            StatusEvent.supersedes,
-            StatusEvent.retracts,
-            raiseload=True,
-        )
-    )
-)
-
-
-@dataclass(frozen=True, slots=True)
-class CrossingLog:
-    """Everything recorded about one crossing up to some change."""
-
-    details: Details
-    rows: Sequence[StatusEvent]
-    noticed: int | None = None
-    """The last change of a notice that names the crossing."""
-
-    def history(self, lanes: Sequence[Lane] | None = None) -> History:
-        """Return what the rule works on, for ``lanes`` or for every lane."""
-        return history_of(self.details, self.rows, lanes)
-
-    @property
-    def change(self) -> int | None:
-        """The last change that touches the crossing; None before its first."""
-        changes = [row.change for row in self.rows]
-        if self.details.known:
-            changes.append(self.details.version.change)
-        if self.noticed is not None:
-            changes.append(self.noticed)
-        return max(changes, default=None)
-
-    def rows_of(self, event_ids: Iterable[UUID]) -> list[StatusEvent]:
-        by_id = {row.id: row for row in self.rows}
-        return [by_id[event_id] for event_id in event_ids]
-
-
-def history_of(
-    details: Details, rows: Iterable[StatusEvent], lanes: Sequence[Lane] | None = None
-) -> History:
-    """Return what the rule works on, for ``lanes`` or for every lane."""
-    return History(
-        sides=details.sides,
-        lanes=details.lanes if lanes is None else tuple(lanes),
-        confirm_within=details.confirm_within,
-        events=tuple(event_of(row) for row in rows),
-    )
-
-
-async def logs_of(
-    session: AsyncSession, crossing_ids: Sequence[str], *, known_change: int
-) -> dict[str, CrossingLog]:
-    """Return the logs of those crossings that exist, in the order asked for."""
-    details = await details_of(session, crossing_ids, known_change=known_change)
-    rows: dict[str, list[StatusEvent]] = {name: [] for name in details}
-    found = select(StatusEvent).where(
-        StatusEvent.crossing_id.in_(list(details)), StatusEvent.change <= known_change
-    )
-    for row in await session.scalars(found.order_by(StatusEvent.change)):
-        rows[row.crossing_id].append(row)
-    noticed = await last_noticed(session, list(details), known_change)
-    return {
-        name: CrossingLog(details[name], rows[name], noticed.get(name))
-        for name in crossing_ids
-        if name in details
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """A crossing's newest details, and its history up to the write."""
-
-    details: Details
-    history: History
-
-
-async def before(session: AsyncSession, crossing_ids: Sequence[str]) -> dict[str, Before]:
-    """Return what is known of those crossings that exist, in the order asked for.
-
-    Call it while holding a place in the log: then all that is committed comes before it.
-    """
-    asked = {"crossings": list(crossing_ids)}
-    found = {
-        version.crossing_id: Details(
-            version.crossing_id, border.id, border.sides, version, known=True
-        )
-        for border, version in await session.execute(_PLACES, asked)
-    }
-    rows: dict[str, list[StatusEvent]] = {name: [] for name in found}
-    for row in await session.scalars(_LOG, asked):
-        rows[row.crossing_id].append(row)
-    return {
-        name: Before(found[name], history_of(found[name], rows[name]))
-        for name in crossing_ids
-        if name in found
-    }
 
 
 async def get_event(session: AsyncSession, event_id: UUID) -> EventOut:
@@ -173,6 +43,23 @@ async def list_crossing_events(
     if await session.get(Crossing, crossing_id) is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     return await list_events(session, crossing=crossing_id, after=after, limit=limit)
+
+
+async def newest_events(
+    session: AsyncSession, *, crossing_id: str, known_change: int, limit: int
+) -> list[EventOut]:
+    """Return a crossing's newest events as known, but for retractions, which tell of others."""
+    rows = (
+        select(StatusEvent)
+        .where(
+            StatusEvent.crossing_id == crossing_id,
+            StatusEvent.change <= known_change,
+            StatusEvent.kind != EventKind.RETRACTION.value,
+        )
+        .order_by(StatusEvent.change.desc())
+        .limit(limit)
+    )
+    return await events_out(session, list(await session.scalars(rows)), known_change=known_change)
 
 
 async def list_events(
@@ -315,11 +202,14 @@ def _scope(row: StatusEvent) -> Scope:
 
 def standing(known_change: int) -> ColumnElement[bool]:
     """Return the condition that an event says something that nobody undid, as known."""
+    return (StatusEvent.kind != EventKind.RETRACTION.value) & ~undone(known_change)
+
+
+def undone(known_change: int) -> ColumnElement[bool]:
+    """Return the condition that an event was superseded or retracted, as known."""
     later = aliased(StatusEvent)
-    undone = or_(later.supersedes == StatusEvent.id, later.retracts == StatusEvent.id)
-    return (StatusEvent.kind != EventKind.RETRACTION.value) & ~exists().where(
-        undone, later.change <= known_change
-    )
+    undoes = or_(later.supersedes == StatusEvent.id, later.retracts == StatusEvent.id)
+    return exists().where(undoes, later.change <= known_change)
 
 
 def _undoing(ids: Sequence[UUID], known_change: int | None) -> Select[StatusEvent]:

@@ -6,11 +6,14 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    FetchedValue,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     UniqueConstraint,
     desc,
+    text,
 )
 from sqlalchemy.dialects.postgresql import TSTZRANGE, Range
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,6 +21,28 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database.tables import Base
 
 _DECLARATION = "kind = 'declaration'"
+
+
+class EventSeries(Base):
+    """What one crossing's events of the same sides, lanes, certainty and timing have in common.
+
+    Empty ``traffic`` or ``to`` is every lane, empty ``certainty`` a confirmation. ``timing`` tells
+    whether the periods were still to come, or over, when they were recorded.
+    """
+
+    __tablename__ = "event_series"
+    __table_args__ = (
+        UniqueConstraint("crossing_id", "sides", "traffic", "to", "certainty", "timing"),
+        CheckConstraint("timing IN ('past', 'current', 'planned')", name="timing_known"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    crossing_id: Mapped[str] = mapped_column(ForeignKey("crossing.id"))
+    sides: Mapped[list[str]]
+    traffic: Mapped[list[str]]
+    to: Mapped[str]
+    certainty: Mapped[str]
+    timing: Mapped[str]
 
 
 class StatusEvent(Base):
@@ -78,10 +103,35 @@ class StatusEvent(Base):
         CheckConstraint("confirmed_at <= recorded_at", name="confirmed_in_the_past"),
         CheckConstraint("id <> supersedes AND id <> retracts", name="not_about_itself"),
         CheckConstraint(f"incident_id IS NULL OR {_DECLARATION}", name="incident_of_declaration"),
+        CheckConstraint(
+            f"({_DECLARATION}) = (num_nonnulls(said_at, said_as) = 2)"
+            f" AND ({_DECLARATION} OR num_nonnulls(said_at, said_as) = 0)",
+            name="said",
+        ),
+        CheckConstraint("(kind = 'retraction') = (series_id IS NULL)", name="in_series"),
         Index(None, "crossing_id", desc("change")),
         Index(None, "change", "id"),
         Index(None, "decision"),
         Index(None, "incident_id"),
+        # What cut.sql walks along.
+        Index(
+            "ix_status_event_declarations",
+            "series_id",
+            text("lower(effective)"),
+            text("upper(effective)"),
+            "said_at",
+            "change",
+            postgresql_using="gist",
+            postgresql_where=text(_DECLARATION),
+        ),
+        Index(
+            "ix_status_event_confirmations",
+            "series_id",
+            "confirmed_at",
+            "change",
+            postgresql_using="gist",
+            postgresql_where=text("kind = 'confirmation'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -107,3 +157,33 @@ class StatusEvent(Base):
     incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
     supersedes: Mapped[UUID | None]
     retracts: Mapped[UUID | None]
+    # A trigger sets these.
+    series_id: Mapped[int | None] = mapped_column(
+        BigInteger, ForeignKey("event_series.id"), FetchedValue()
+    )
+    said_at: Mapped[datetime | None] = mapped_column(FetchedValue())
+    said_as: Mapped[UUID | None] = mapped_column(ForeignKey("status_event.id"), FetchedValue())
+    """Whose place among what was said it takes: its own, or a corrected event's."""
+
+
+class CompactedLog(Base):
+    """What is left of a crossing's log for all instants from ``known_from`` on.
+
+    It follows from the log: each write sets it anew for the crossings that it touches. It is
+    good for knowledge since ``change`` that has no later event or version of the crossing.
+    """
+
+    __tablename__ = "compacted_log"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(change, known_from, events, held) IN (0, 4)", name="whole"),
+        Index("ix_compacted_log_due_at", "due_at", "crossing_id"),
+    )
+
+    crossing_id: Mapped[str] = mapped_column(ForeignKey("crossing.id"), primary_key=True)
+    due_at: Mapped[datetime | None]
+    """The next instant at which time alone changes the answer; null is never."""
+    change: Mapped[int | None] = mapped_column(BigInteger)
+    known_from: Mapped[datetime | None]
+    events: Mapped[list[UUID] | None]
+    held: Mapped[dict[str, object] | None]
+    """Since when the statuses at ``known_from`` had held: see `app.status.rule.cut`."""

@@ -1,19 +1,21 @@
 """Answer questions about statuses: load the log, ask the rule, tell it as a body."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.service import Known, known, recorded_at
 from app.errors import CrossingNotFound, LaneNotFound, invalid
-from app.http.caching import Validity
+from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import Knowledge
-from app.status.log import CrossingLog, events_out, logs_of
-from app.status.rule.history import Lane, Stretch
-from app.status.rule.resolution import timeline
-from app.status.schemas import EventOut, StatusOut, StretchOut
+from app.notices.reading import last_noticed
+from app.places.details import Details
+from app.status.histories import BEFORE_ALL, CrossingHistory, load_histories
+from app.status.rule.history import ALWAYS, NEVER, Lane, OutOfReach, Stretch
+from app.status.rule.resolution import ResolvedHistory
+from app.status.schemas import StatusOut, StretchOut
 from app.status.summaries import Summary, lane_out, status_out, valid
 from app.vocabulary import Traffic
 
@@ -29,20 +31,22 @@ async def get_status(
 ) -> tuple[StatusOut, Known, Validity]:
     """Answer for one crossing, or for those of its lanes that ``traffic`` and ``to`` name."""
     asked = await known(session, knowledge)
-    log = await _log_of(session, crossing_id, asked)
-    summary = Summary.of(log, at or asked.now, _lanes(log, traffic, to))
-    events = await events_shown(session, log, summary, asked)
-    body = status_out(summary, events, at=at, known_at=knowledge.known_at)
-    return body, asked, await validity_of(session, [summary])
+    noticed = await last_noticed(session, [crossing_id], asked.change)
+    is_present = at is None and knowledge == Knowledge()
 
+    def answer(history: CrossingHistory) -> tuple[Summary, StatusOut]:
+        lanes = _lanes(history.details, traffic, to)
+        summary = Summary.of(history, at or asked.now, lanes, noticed=noticed.get(crossing_id))
+        if is_present:
+            _ = summary.last_change_at
+        return summary, status_out(summary, history.events, at=at, known_at=knowledge.known_at)
 
-async def events_shown(
-    session: AsyncSession, log: CrossingLog, summary: Summary, asked: Known
-) -> dict[UUID, EventOut]:
-    """Return the bodies of the events that the whole answer shows, by id."""
-    rows = log.rows_of(summary.shown)
-    events = await events_out(session, rows, known_change=asked.change)
-    return {event.id: event for event in events}
+    found = await load_histories(session, [crossing_id], asked, answer, at=at)
+    if crossing_id not in found:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    summary, body = found[crossing_id]
+    validity = await validity_of(session, [summary]) if is_present else ALWAYS_VALID
+    return body, asked, validity
 
 
 async def validity_of(session: AsyncSession, summaries: Sequence[Summary]) -> Validity:
@@ -71,19 +75,30 @@ async def get_timeline(
     if start is not None and end is not None and end <= start:
         raise invalid("end", "must lie after start", where="query")
     asked = await known(session, knowledge)
-    log = await _log_of(session, crossing_id, asked)
-    stretches = timeline(log.history(_lanes(log, traffic, to)))
-    shown = [
-        one
-        for one in clipped(stretches, start, end)
-        if after is None or (one.start is not None and one.start >= after)
-    ]
-    return [_stretch_out(one) for one in shown[:limit]], asked
+    since = _later(start, after)
+
+    def page(history: CrossingHistory) -> list[StretchOut]:
+        narrowed = replace(history.history, lanes=tuple(_lanes(history.details, traffic, to)))
+        found: list[StretchOut] = []
+        for one in ResolvedHistory(narrowed).timeline(since or ALWAYS):
+            if end is not None and one.start is not None and one.start >= end:
+                break
+            if min(one.end or NEVER, end or NEVER) > narrowed.known_until:
+                raise OutOfReach
+            found += [_stretch_out(cut) for cut in clipped([one], since, end)]
+            if len(found) == limit:
+                break
+        return found
+
+    pages = await load_histories(session, [crossing_id], asked, page, at=since or BEFORE_ALL)
+    if crossing_id not in pages:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    return pages[crossing_id], asked
 
 
-def whole_timeline(log: CrossingLog) -> list[StretchOut]:
+def whole_timeline(history: CrossingHistory) -> list[StretchOut]:
     """Return all periods of a crossing, the oldest first."""
-    return [_stretch_out(one) for one in timeline(log.history())]
+    return [_stretch_out(one) for one in history.resolved.timeline()]
 
 
 def clipped(
@@ -107,20 +122,13 @@ def clipped(
     ]
 
 
-async def _log_of(session: AsyncSession, crossing_id: str, asked: Known) -> CrossingLog:
-    logs = await logs_of(session, [crossing_id], known_change=asked.change)
-    if crossing_id not in logs:
-        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return logs[crossing_id]
-
-
-def _lanes(log: CrossingLog, traffic: Traffic | None, to: str | None) -> list[Lane]:
-    wanted = log.details.lanes_for(traffic, to)
+def _lanes(details: Details, traffic: Traffic | None, to: str | None) -> list[Lane]:
+    wanted = details.lanes_for(traffic, to)
     if not wanted:
-        lanes = log.details.lanes
+        lanes = details.lanes
         listed = ", ".join(f"{lane.traffic.value} to {lane.to}" for lane in lanes)
         raise LaneNotFound(
-            f"{log.details.id} has these lanes: {listed}.",
+            f"{details.id} has these lanes: {listed}.",
             lanes=[{"traffic": lane.traffic.value, "to": lane.to} for lane in lanes],
         )
     return wanted

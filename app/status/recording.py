@@ -1,7 +1,7 @@
 """Append to the log of status events: declare, correct, withdraw, confirm."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.service import Reporter
 from app.access.writing import Written
 from app.changes.ids import mint
-from app.changes.service import Place, fill_place
+from app.changes.service import Known, Place, change_of, known, take_place
 from app.database.sessions import append
-from app.effective.answers import AnswerChangeOut, answer_change
-from app.effective.service import answers_told, note_due, subjects_of, take_place_after_due
+from app.effective.answers import Consequences, consequences
+from app.effective.service import announce, answers_told, subjects_of
 from app.errors import (
     CrossingNotFound,
     EventNotFound,
@@ -26,15 +26,18 @@ from app.errors import (
     invalid,
     raising,
 )
+from app.http.parameters import Knowledge
 from app.notices.recording import require_incident
 from app.places.details import Details
 from app.sources.schemas import CitationIn
 from app.sources.service import Cited, cite, require_sources
-from app.status.log import Before, before, event_of, event_out, event_told
+from app.status.histories import CrossingHistory, compact, load_histories
+from app.status.log import event_of, event_out, event_told, undone
 from app.status.models import StatusEvent
-from app.status.rule.effect import effects
-from app.status.rule.history import History
-from app.status.rule.resolution import next_change
+from app.status.rule.cut import reaches_back
+from app.status.rule.effect import Effect
+from app.status.rule.history import Event, OutOfReach
+from app.status.rule.resolution import ResolvedHistory
 from app.status.schemas import (
     ConfirmationIn,
     DecisionIn,
@@ -46,6 +49,7 @@ from app.status.schemas import (
 from app.vocabulary import ChangeKind, EventKind
 
 ONLY_DECLARATIONS = "Only a declaration can be corrected."
+_UNDONE = "The event was corrected or retracted already."
 
 # What the database refuses although the checks above it passed: it is the last word.
 _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
@@ -53,7 +57,7 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
     "uq_status_event_retracts": (Superseded, "The event was retracted already."),
     "ck_status_event_target_standing": (
         Superseded,
-        "The event was corrected or retracted already.",
+        _UNDONE,
     ),
     "ck_incident_standing": (Superseded, "The incident was retracted already."),
     "ck_status_event_supersedes_declaration": (NotCorrectable, ONLY_DECLARATIONS),
@@ -77,34 +81,42 @@ async def record_decision(
     targets = await _targets(session, reporter, decision)
     if decision.incident is not None:
         await require_incident(session, decision.incident)
-    await require_sources(session, decision.citations)
-    place = await take_place_after_due(session, decision.crossings)
-    found = await before(session, decision.crossings)
-    _check_scope(decision, [_existing(found, name) for name in decision.crossings])
-    start = decision.effective.from_ or place.recorded_at
-    _check_instants(decision, start, place)
-    minted = mint(place.recorded_at, ["decision", *decision.crossings], seed=seed)
-    rows = [
-        StatusEvent(
-            id=minted[crossing],
-            crossing_id=crossing,
-            supersedes=targets[crossing].id if targets else None,
-            decision=minted["decision"],
-            effective=Range(start, decision.effective.until),
-            **_declared(decision),
-            **_standing(decision, place, reporter),
-        )
-        for crossing in decision.crossings
-    ]
+
+    def rows_at(place: Place) -> list[StatusEvent]:
+        start = decision.effective.from_ or place.recorded_at
+        _check_instants(decision, start, place)
+        minted = mint(place.recorded_at, ["decision", *decision.crossings], seed=seed)
+        return [
+            StatusEvent(
+                id=minted[crossing],
+                crossing_id=crossing,
+                supersedes=targets[crossing].id if targets else None,
+                decision=minted["decision"],
+                effective=Range(start, decision.effective.until),
+                **_declared(decision),
+                **_standing(decision, place, reporter),
+            )
+            for crossing in decision.crossings
+        ]
+
+    def missing(crossing: str) -> Problem:
+        return invalid("crossings", f"there is no crossing {crossing!r}")
+
+    def check(details: Details) -> None:
+        _check_scope(decision, details)
+
     return await _record(
         session,
         reporter,
-        place,
-        kind=ChangeKind.DECISION,
-        found=found,
-        rows=rows,
-        citations=decision.citations,
-        undone=targets.values(),
+        _Entry(
+            ChangeKind.DECISION,
+            decision.crossings,
+            rows_at,
+            check,
+            missing,
+            undone=list(targets.values()),
+        ),
+        decision.citations,
     )
 
 
@@ -121,34 +133,33 @@ async def retract_event(
     if target is None:
         raise EventNotFound(f"There is no status event {event_id}.")
     reporter.require_sides(target.sides)
-    await require_sources(session, retraction.citations)
-    place = await take_place_after_due(session, [target.crossing_id])
-    minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
-    row = StatusEvent(
-        id=minted["event"],
-        decision=minted["decision"],
-        kind=EventKind.RETRACTION.value,
-        crossing_id=target.crossing_id,
-        sides=target.sides,
-        traffic=target.traffic,
-        to=target.to,
-        reason_code=retraction.reason.code.value,
-        reason_text=retraction.reason.text,
-        exceptions=[],
-        retracts=target.id,
-        change=place.number,
-        recorded_at=place.recorded_at,
-        recorded_by=reporter.name,
-    )
+
+    def rows_at(place: Place) -> list[StatusEvent]:
+        minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
+        return [
+            StatusEvent(
+                id=minted["event"],
+                decision=minted["decision"],
+                kind=EventKind.RETRACTION.value,
+                crossing_id=target.crossing_id,
+                sides=target.sides,
+                traffic=target.traffic,
+                to=target.to,
+                reason_code=retraction.reason.code.value,
+                reason_text=retraction.reason.text,
+                exceptions=[],
+                retracts=target.id,
+                change=place.number,
+                recorded_at=place.recorded_at,
+                recorded_by=reporter.name,
+            )
+        ]
+
     return await _record(
         session,
         reporter,
-        place,
-        kind=ChangeKind.RETRACTION,
-        found=await before(session, [target.crossing_id]),
-        rows=[row],
-        citations=retraction.citations,
-        undone=[target],
+        _Entry(ChangeKind.RETRACTION, [target.crossing_id], rows_at, undone=[target]),
+        retraction.citations,
     )
 
 
@@ -162,120 +173,203 @@ async def confirm_crossing(
 ) -> Written:
     """Record that the source was checked again. Raises CrossingNotFound."""
     reporter.require_sides(confirmation.sides)
-    await require_sources(session, confirmation.citations)
-    place = await take_place_after_due(session, [crossing_id])
-    found = await before(session, [crossing_id])
-    if crossing_id not in found:
-        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    _check_scope(confirmation, [found[crossing_id].details])
-    confirmed_at = confirmation.confirmed_at or place.recorded_at
-    if confirmed_at > place.recorded_at:
-        raise invalid("confirmed_at", "lies in the future")
-    minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
-    row = StatusEvent(
-        id=minted["event"],
-        decision=minted["decision"],
-        kind=EventKind.CONFIRMATION.value,
-        crossing_id=crossing_id,
-        exceptions=[],
-        confirmed_at=confirmed_at,
-        **_standing(confirmation, place, reporter),
-    )
+
+    def rows_at(place: Place) -> list[StatusEvent]:
+        minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
+        return [
+            _confirmation(
+                confirmation, crossing_id, minted["event"], minted["decision"], place, reporter
+            )
+        ]
+
+    def check(details: Details) -> None:
+        _check_scope(confirmation, details)
+
     return await _record(
         session,
         reporter,
-        place,
-        kind=ChangeKind.CONFIRMATION,
-        found=found,
-        rows=[row],
-        citations=confirmation.citations,
+        _Entry(ChangeKind.CONFIRMATION, [crossing_id], rows_at, check),
+        confirmation.citations,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is to be recorded: a change of this kind, of these crossings."""
+
+    kind: ChangeKind
+    crossings: Sequence[str]
+    rows_at: Callable[[Place], list[StatusEvent]]
+    """Gives the rows that fill a place in the log. Raises Invalid."""
+    check: Callable[[Details], None] = lambda _: None
+    """Raises what speaks against them, once a crossing is known."""
+    missing: Callable[[str], Problem] = lambda crossing_id: CrossingNotFound(
+        f"There is no crossing {crossing_id!r}."
+    )
+    """Gives the problem of a crossing that does not exist."""
+    undone: Sequence[StatusEvent] = ()
+    """What the rows correct or withdraw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """What crossings' statuses followed from, as known at a change."""
+
+    snapshot: Known
+    histories: Mapping[str, CrossingHistory]
+
+    def details(self) -> list[Details]:
+        return [one.details for one in self.histories.values()]
+
+
 async def _record(
-    session: AsyncSession,
-    reporter: Reporter,
-    place: Place,
-    *,
-    kind: ChangeKind,
-    found: Mapping[str, Before],
-    rows: Sequence[StatusEvent],
-    citations: Sequence[CitationIn],
-    undone: Iterable[StatusEvent] = (),
+    session: AsyncSession, reporter: Reporter, entry: _Entry, citations: Sequence[CitationIn]
 ) -> Written:
     """Append the change with all that belongs to it, and tell what it does.
 
-    ``undone`` is what the rows correct or withdraw.
+    Whatever can be done before is done before the place in the log is taken, which makes all other
+    writers wait until the transaction ends.
     """
+    await require_sources(session, citations)
+    before = await _before(session, entry, await known(session, Knowledge()))
+    place, before = await _take_place(session, entry, before)
+    rows = entry.rows_at(place)
+    try:
+        found = _consequences(before, rows, place.recorded_at)
+    except OutOfReach:
+        before = await _before(session, entry, _just_before(place), fully=True)
+        found = _consequences(before, rows, place.recorded_at)
     cited = cite(place, reporter, citations)
     events = [event_out(row, cited.citations) for row in rows]
     decision = events[0].decision
-    without = {row.crossing_id: found[row.crossing_id].history for row in rows}
-    with_it = {row.crossing_id: _joined(without[row.crossing_id], row) for row in rows}
-    now = place.recorded_at
-    changed: list[AnswerChangeOut | None] = []
-    due: dict[str, datetime | None] = {}
-    effect: list[EffectOut] = []
-    for name, after in with_it.items():  # all about one at once, while it is known
-        changed.append(answer_change(name, (without[name], now), (after, now)))
-        due[name] = next_change(after, now)
-        effect += _effect(name, without[name], after, now)
-    await fill_place(
-        session,
+    change = change_of(
         place,
-        kind=kind,
-        subjects=_subjects(found.values(), [*rows, *undone], cited),
+        kind=entry.kind,
+        subjects=_subjects(before.details(), [*rows, *entry.undone], cited),
         payload={
             "decision": str(decision),
             "events": [event_told(event) for event in events],
             "sources": cited.told(),
-            **answers_told(changed),
+            **answers_told(one.answers for one in found.values()),
         },
         recorded_by=reporter.name,
     )
-    await note_due(session, due)
-    await append(session, *cited.new_sources)
+    linked = [one for row in rows for one in cited.linked(event_id=row.id)]
     with raising(_REFUSALS):
-        await append(session, *rows)
-    await append(session, *(one for row in rows for one in cited.linked(event_id=row.id)))
+        await append(session, change, *cited.new_sources, *rows, *linked)
+    due = {name: (one.due_at, one.left) for name, one in found.items()}
+    await compact(session, due, change=place.number)
     body = DecisionOut(
         decision=decision,
         change=place.number,
         events=events,
-        effect=effect,
+        effect=[_effect(name, part) for name, one in found.items() for part in one.effects],
         undo=[f"/v1/events/{row.id}/retraction" for row in rows if _can_be_retracted(row)],
     )
     ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids
     return Written(body, f"/v1/events?decision={decision}", place.number, ids)
 
 
+async def _before(
+    session: AsyncSession, entry: _Entry, snapshot: Known, *, fully: bool = False
+) -> Histories:
+    """Load what the crossings' statuses follow from, as far back as the entry may alter them.
+
+    With it goes what they are now, so that it need not be worked out while others wait; and, if
+    ``fully``, all that the entry would do at that moment.
+    """
+    if entry.undone:
+        await _require_standing(session, entry.undone, snapshot.change)
+    place = Place(snapshot.change + 1, snapshot.now, b"")
+    events = {row.crossing_id: event_of(row) for row in entry.rows_at(place)}
+
+    def use(history: CrossingHistory) -> CrossingHistory:
+        entry.check(history.details)
+        event = events[history.details.id]
+        if history.history.held is not None and reaches_back(history.resolved, event):
+            raise OutOfReach
+        if fully or history.history.held is None:
+            _consequences_of(history, event, snapshot.now)
+        else:
+            history.resolved.present(snapshot.now)
+        return history
+
+    found = await load_histories(
+        session, entry.crossings, snapshot, use, without=[row.id for row in entry.undone]
+    )
+    for crossing in entry.crossings:
+        if crossing not in found:
+            raise entry.missing(crossing)
+    return Histories(snapshot, found)
+
+
+async def _require_standing(
+    session: AsyncSession, targets: Sequence[StatusEvent], known_change: int
+) -> None:
+    """Raise Superseded where one is corrected or retracted already."""
+    ids = [target.id for target in targets]
+    found = select(StatusEvent.id).where(StatusEvent.id.in_(ids), undone(known_change))
+    if await session.scalar(found.limit(1)) is not None:
+        raise Superseded(_UNDONE)
+
+
+async def _take_place(
+    session: AsyncSession, entry: _Entry, before: Histories
+) -> tuple[Place, Histories]:
+    """Take the next place in the log, behind all that has come due of the crossings.
+
+    What was known before is loaded again if it is not what is known now.
+    """
+    known_change = before.snapshot.change
+    place = await take_place(session, entry.crossings, known_change=known_change)
+    is_new = place.something_moved
+    while place.something_is_due and await announce(session, place, entry.crossings):
+        is_new = True
+        place = await take_place(session, entry.crossings, known_change=known_change)
+    if is_new:
+        before = await _before(session, entry, _just_before(place))
+    return place, before
+
+
+def _just_before(place: Place) -> Known:
+    return Known(place.number - 1, place.recorded_at)
+
+
+def _consequences(
+    before: Histories, rows: Iterable[StatusEvent], now: datetime
+) -> dict[str, Consequences]:
+    return {
+        row.crossing_id: _consequences_of(before.histories[row.crossing_id], event_of(row), now)
+        for row in rows
+    }
+
+
+def _consequences_of(history: CrossingHistory, event: Event, now: datetime) -> Consequences:
+    events = (*history.history.events, event)
+    after = ResolvedHistory(replace(history.history, events=events))
+    return consequences(history.details.id, history.resolved, after, now)
+
+
 def _subjects(
-    found: Iterable[Before], rows: Iterable[StatusEvent], cited: Cited
+    crossings: Sequence[Details], rows: Iterable[StatusEvent], cited: Cited
 ) -> dict[str, list[str]]:
     incidents = sorted({str(row.incident_id) for row in rows if row.incident_id is not None})
     return {
-        **subjects_of([one.details for one in found]),
+        **subjects_of(crossings),
         **({"incidents": incidents} if incidents else {}),
         "sources": cited.source_ids(),
     }
 
 
-def _joined(history: History, row: StatusEvent) -> History:
-    return replace(history, events=(*history.events, event_of(row)))
-
-
-def _effect(crossing: str, without: History, with_it: History, since: datetime) -> list[EffectOut]:
-    return [
-        EffectOut(
-            crossing=crossing,
-            before=one.before,
-            after=one.after,
-            from_=one.start,
-            until=one.end,
-            lanes=[LaneId(traffic=lane.traffic, to=lane.to) for lane in one.lanes],
-        )
-        for one in effects(without, with_it, since=since)
-    ]
+def _effect(crossing: str, effect: Effect) -> EffectOut:
+    return EffectOut(
+        crossing=crossing,
+        before=effect.before,
+        after=effect.after,
+        from_=effect.start,
+        until=effect.end,
+        lanes=[LaneId(traffic=lane.traffic, to=lane.to) for lane in effect.lanes],
+    )
 
 
 def _can_be_retracted(row: StatusEvent) -> bool:
@@ -298,6 +392,28 @@ def _declared(decision: DecisionIn) -> dict[str, object]:
     }
 
 
+def _confirmation(
+    confirmation: ConfirmationIn,
+    crossing_id: str,
+    event_id: UUID,
+    decision: UUID,
+    place: Place,
+    reporter: Reporter,
+) -> StatusEvent:
+    confirmed_at = confirmation.confirmed_at or place.recorded_at
+    if confirmed_at > place.recorded_at:
+        raise invalid("confirmed_at", "lies in the future")
+    return StatusEvent(
+        id=event_id,
+        decision=decision,
+        kind=EventKind.CONFIRMATION.value,
+        crossing_id=crossing_id,
+        exceptions=[],
+        confirmed_at=confirmed_at,
+        **_standing(confirmation, place, reporter),
+    )
+
+
 def _standing(
     body: DecisionIn | ConfirmationIn, place: Place, reporter: Reporter
 ) -> dict[str, object]:
@@ -312,22 +428,15 @@ def _standing(
     }
 
 
-def _existing(found: Mapping[str, Before], crossing_id: str) -> Details:
-    if crossing_id not in found:
-        raise invalid("crossings", f"there is no crossing {crossing_id!r}")
-    return found[crossing_id].details
-
-
-def _check_scope(body: DecisionIn | ConfirmationIn, places: Iterable[Details]) -> None:
-    for one in places:
-        ours = " and ".join(one.sides)
-        if foreign := sorted(set(body.sides) - set(one.sides)):
-            raise invalid("sides", f"{one.id} is between {ours}, not {', '.join(foreign)}")
-        if body.to is not None and body.to not in one.sides:
-            raise invalid("to", f"{one.id} leads to {ours}, not {body.to}")
-        if barred := set(body.traffic or ()) - set(one.traffic):
-            names = ", ".join(sorted(traffic.value for traffic in barred))
-            raise invalid("traffic", f"{one.id} is not authorised for {names}")
+def _check_scope(body: DecisionIn | ConfirmationIn, details: Details) -> None:
+    ours = " and ".join(details.sides)
+    if foreign := sorted(set(body.sides) - set(details.sides)):
+        raise invalid("sides", f"{details.id} is between {ours}, not {', '.join(foreign)}")
+    if body.to is not None and body.to not in details.sides:
+        raise invalid("to", f"{details.id} leads to {ours}, not {body.to}")
+    if barred := set(body.traffic or ()) - set(details.traffic):
+        names = ", ".join(sorted(traffic.value for traffic in barred))
+        raise invalid("traffic", f"{details.id} is not authorised for {names}")
 
 
 def _check_instants(decision: DecisionIn, start: datetime, place: Place) -> None:

@@ -8,15 +8,9 @@ from uuid import UUID
 
 from app.http.caching import ALWAYS_VALID, Validity
 from app.places.details import Details
-from app.status.log import CrossingLog
-from app.status.rule.history import Answer, History, Lane, LaneAnswer, LaneState
-from app.status.rule.resolution import (
-    last_change,
-    next_change,
-    present_period,
-    resolve,
-    withheld,
-)
+from app.status.histories import CrossingHistory
+from app.status.rule.history import Answer, Lane, LaneAnswer, LaneState
+from app.status.rule.resolution import ResolvedHistory, withheld
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.vocabulary import Mode
 
@@ -25,12 +19,12 @@ from app.vocabulary import Mode
 class Summary:
     """The answer for a crossing, or for some of its lanes, at an instant.
 
-    What takes the whole timeline is worked out when it is first asked for: a list looks at
-    more crossings than it shows.
+    What it takes a part of the timeline to tell is worked out when it is first asked for, since a
+    list looks at more crossings than it shows; it raises OutOfReach where the history is too short.
     """
 
     details: Details
-    history: History
+    resolved: ResolvedHistory
     instant: datetime
     answer: Answer
     change: int | None
@@ -39,10 +33,24 @@ class Summary:
 
     @classmethod
     def of(
-        cls, log: CrossingLog, instant: datetime, lanes: Sequence[Lane] | None = None
+        cls,
+        history: CrossingHistory,
+        instant: datetime,
+        lanes: Sequence[Lane] | None = None,
+        *,
+        noticed: int | None = None,
     ) -> "Summary":
-        history = log.history(lanes)
-        return cls(log.details, history, instant, resolve(history, instant), log.change)
+        """Answer for ``lanes`` or all; ``noticed`` is the last change of a notice about it."""
+        resolved = history.resolved
+        if lanes is not None and tuple(lanes) != history.history.lanes:
+            resolved = ResolvedHistory(replace(history.history, lanes=tuple(lanes)))
+        change = history.last_change(noticed)
+        return cls(history.details, resolved, instant, resolved.answer(instant), change)
+
+    def settled(self) -> "Summary":
+        """Return this with all that `status_out` asks for. Raises OutOfReach."""
+        _ = self.period, self.next_change_at
+        return self
 
     def withhold(self, since: datetime) -> "Summary":
         """Return what is left of this when nothing was heard for too long, ``since``."""
@@ -64,7 +72,7 @@ class Summary:
         """Since when and until when the status holds; None is ever."""
         if self.withheld_since is not None:
             return self.withheld_since, None
-        return present_period(self.history, self.instant)
+        return self.resolved.period(self.instant)
 
     @property
     def since(self) -> datetime | None:
@@ -74,17 +82,12 @@ class Summary:
     def next_change_at(self) -> datetime | None:
         if self.withheld_since is not None:
             return None
-        return next_change(self.history, self.instant)
+        return self.resolved.next_change(self.instant)
 
     @cached_property
     def last_change_at(self) -> datetime | None:
         """Since when this is the answer, by what is recorded now; None is ever."""
-        return self.withheld_since or last_change(self.history, self.instant)
-
-    @property
-    def shown(self) -> list[UUID]:
-        """The events that the whole answer shows: those that decide, then the others."""
-        return [event.id for event in (*self.answer.decided_by, *self.answer.also_said)]
+        return self.withheld_since or self.resolved.last_change(self.instant)
 
 
 def status_out(

@@ -11,7 +11,7 @@ import pytest
 from app.board.board import Board
 from app.board.keeper import HEARTBEAT_SECONDS
 from app.board.questions import question_of
-from app.status import present
+from app.status import histories
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Json, citation, crossing, problem
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import Database
@@ -292,7 +292,7 @@ async def test_a_board_that_is_loaded_in_many_slices_is_the_same(
     seeded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On both connections: each has several of them."""
-    monkeypatch.setattr(present, "_SLICE", 3)
+    monkeypatch.setattr(histories, "_SLICE", 3)
     async with sides_of(seeded) as sides:
         for address in ("/v1/crossings?limit=999", "/v1/borders"):
             by_board, by_routes = await sides.both(address)

@@ -201,20 +201,6 @@ def test_since_and_until_bound_the_summary_status_alone(
 
 
 @thorough
-@given(histories(), st.data())
-def test_since_is_not_looked_for_before_the_instant_from_which_one_looks(
-    history: History, data: st.DataObject
-) -> None:
-    instants = around(oracle.boundaries(history))
-    since = data.draw(st.sampled_from(instants), label="since")
-    for at in instants:
-        if at >= since:
-            began, ends = present_period(history, at)
-            found = since if began is None or began < since else began
-            assert present_period(history, at, since=since) == (found, ends), at
-
-
-@thorough
 @given(histories(MICROSECONDS))
 def test_since_and_until_are_found_by_going_microsecond_by_microsecond(history: History) -> None:
     statuses = [oracle.resolve(history, at).status for at in EVERY_MICROSECOND]

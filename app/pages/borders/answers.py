@@ -46,7 +46,7 @@ def present(board: Board, border_id: str) -> Answer | None:
         return None
     sides = border_id.split("-")
     summaries = [view.summary for view in views]
-    crossings = [listing(view.summary, view.present.place.told) for view in views]
+    crossings = [listing(view.summary, view.present.told) for view in views]
     validity = ALWAYS_VALID
     for view in views:
         validity = validity.also(view.validity)

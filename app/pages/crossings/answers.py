@@ -10,11 +10,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
-from app.changes.service import known
+from app.changes.service import Known, known
 from app.errors import CrossingNotFound
 from app.http.caching import Validity
 from app.http.parameters import Knowledge
-from app.notices.reading import Asked, notices_in_force
+from app.notices.reading import Asked, last_noticed, notices_in_force
 from app.notices.schemas import NoticeOut
 from app.pages.zones import Clocks
 from app.places.answers import CrossingListed, CrossingNear
@@ -25,10 +25,10 @@ from app.places.service import nearness
 from app.places.summaries import listing
 from app.sources.schemas import SourceOut
 from app.sources.service import sources_of
-from app.status.log import events_out, logs_of
+from app.status.histories import CrossingHistory, whole_history
+from app.status.log import newest_events
 from app.status.reading import validity_of
 from app.status.rule.history import Stretch
-from app.status.rule.resolution import timeline
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out
 from app.vocabulary import Status, Traffic
@@ -116,7 +116,7 @@ def present(board: Board, crossing_id: str) -> Answer | None:
     if view is None:
         return None
     status = status_out(view.summary, view.present.events)
-    return Answer(view.present.place.told, status, view.moment.now, view.validity)
+    return Answer(view.present.told, status, view.moment.now, view.validity)
 
 
 async def look_up(
@@ -124,35 +124,59 @@ async def look_up(
 ) -> tuple[Answer, Record]:
     """Return the answer for an instant, as known, and its record. Raises CrossingNotFound."""
     asked = await known(session, knowledge)
-    log = (await logs_of(session, [crossing_id], known_change=asked.change)).get(crossing_id)
-    if log is None:
+    instant = at or asked.now
+    history = await whole_history(session, crossing_id, known_change=asked.change, at=instant)
+    if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    summary = Summary.of(log, at or asked.now)
-    events = await events_out(session, log.rows, known_change=asked.change)
-    by_id = {event.id: event for event in events}
-    details = (await crossing_details(session, [log.details]))[crossing_id]
+    noticed = await last_noticed(session, [crossing_id], asked.change)
+    summary = Summary.of(history, instant, noticed=noticed.get(crossing_id))
+    status = status_out(summary, history.events, at=at, known_at=knowledge.known_at)
+    details = (await crossing_details(session, [history.details]))[crossing_id]
+    record = await _record(session, history, status, details, asked, instant)
+    return Answer(details, status, instant, await validity_of(session, [summary])), record
+
+
+async def look_up_record(session: AsyncSession, *, crossing_id: str, answer: Answer) -> Record:
+    """Return the record beside an answer that is known already."""
+    asked = await known(session, Knowledge())
+    history = await whole_history(session, crossing_id, known_change=asked.change)
+    if history is None:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    return await _record(session, history, answer.status, answer.details, asked, answer.instant)
+
+
+async def _record(
+    session: AsyncSession,
+    history: CrossingHistory,
+    status: StatusOut,
+    details: CrossingDetails,
+    asked: Known,
+    instant: datetime,
+) -> Record:
+    newest = await newest_events(
+        session, crossing_id=details.id, known_change=asked.change, limit=_EVENTS + 1
+    )
+    # What decides is shown however old it is.
+    shown = {
+        event.id: event for event in (*newest[:_EVENTS], *status.decided_by, *status.also_said)
+    }
     notices = await notices_in_force(
         session,
-        about=Asked(crossing=crossing_id),
-        at=summary.instant,
+        about=Asked(crossing=details.id),
+        at=instant,
         asked=asked,
         limit=_NOTICES,
     )
-    told = sorted((one for one in events if one.retracts is None), key=_begins, reverse=True)
-    shown = [one for place, one in enumerate(told) if place < _EVENTS or one.id in summary.shown]
-    cited = [one.source for event in shown for one in event.citations]
+    cited = [one.source for event in shown.values() for one in event.citations]
     cited += [one.source for notice in notices for one in notice.citations]
     cited += [one.source for one in details.citations]
-    record = Record(
-        stretches=timeline(log.history()),
-        events=shown,
-        is_cut=len(shown) < len(told),
+    return Record(
+        stretches=list(history.resolved.timeline()),
+        events=sorted(shown.values(), key=_begins, reverse=True),
+        is_cut=len(newest) > _EVENTS,
         notices=notices,
         sources=await sources_of(session, cited),
     )
-    status = status_out(summary, by_id, at=at, known_at=knowledge.known_at)
-    validity = await validity_of(session, [summary])
-    return Answer(details, status, summary.instant, validity), record
 
 
 def alternatives(board: Board, crossing_id: str) -> list[CrossingListed]:
@@ -163,7 +187,7 @@ def alternatives(board: Board, crossing_id: str) -> list[CrossingListed]:
     entry = board.entry(crossing_id)
     if entry is None:
         return []
-    here = entry.present.place.details
+    here = entry.present.details
     others = (
         view
         for view in board.views_of_countries(here.sides, board.moment())
@@ -174,8 +198,8 @@ def alternatives(board: Board, crossing_id: str) -> list[CrossingListed]:
     near.sort(key=lambda view: nearness(here, view.summary))
     found: list[CrossingListed] = []
     for view in near[:_ALTERNATIVES]:
-        listed = listing(view.summary, view.present.place.told)
-        there = view.present.place.details.point
+        listed = listing(view.summary, view.present.told)
+        there = view.present.details.point
         if here.point is not None and there is not None:
             distance = here.point.distance_km(there)
             listed = CrossingNear(**dict(listed), distance_km=distance)

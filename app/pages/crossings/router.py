@@ -9,7 +9,14 @@ from app.changes.history import AskedOpening, Opening
 from app.http.bodies import CrossingId
 from app.http.parameters import AskedKnowledge, At, Knowledge
 from app.http.problems import unless_out
-from app.pages.crossings.answers import Answer, Record, alternatives, look_up, present
+from app.pages.crossings.answers import (
+    Answer,
+    Record,
+    alternatives,
+    look_up,
+    look_up_record,
+    present,
+)
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
 from app.pages.kept import kept
@@ -34,13 +41,11 @@ async def crossing(
     """
     is_present = at is None and knowledge == Knowledge()
     answer = present(reader.board, crossing_id) if is_present else None
-    looking = _look_up(opening, crossing_id, at, knowledge)
     record: Record | None
     if answer is None:
-        answer, record = await looking
+        answer, record = await _look_up(opening, crossing_id, at, knowledge)
     else:
-        found = await unless_out(looking)
-        record = None if found is None else found[1]
+        record = await unless_out(_look_up_record(opening, crossing_id, answer))
     return page(
         reader,
         "crossing.html",
@@ -80,6 +85,11 @@ async def _look_up(
 ) -> tuple[Answer, Record]:
     async with opening.either(at, knowledge) as session:
         return await look_up(session, crossing_id=crossing_id, at=at, knowledge=knowledge)
+
+
+async def _look_up_record(opening: Opening, crossing_id: str, answer: Answer) -> Record:
+    async with opening.either(None, Knowledge()) as session:
+        return await look_up_record(session, crossing_id=crossing_id, answer=answer)
 
 
 def _drawn(record: Record, answer: Answer, zoom: Zoom) -> Band:

@@ -25,7 +25,7 @@ from app.places.details import crossing_details
 from app.places.finding.candidates import Wanted, candidates, spellings
 from app.places.finding.spelling import Index
 from app.places.schemas import CrossingDetails, Location
-from app.status.log import events_out, logs_of
+from app.status.histories import CrossingHistory, Events, load_histories
 from app.status.schemas import EventOut
 from app.status.summaries import Summary
 from app.vocabulary import Precision, Status
@@ -142,24 +142,24 @@ async def past(
     asked = await known(session, knowledge)
     ranks = await candidates(session, wanted, known_change=asked.change)
     found: list[Row] = []
+
+    def answer(history: CrossingHistory) -> tuple[Summary, Events]:
+        lanes = wanted.lanes_of(history.details)
+        summary = Summary.of(history, at or asked.now, lanes).settled()
+        return summary, history.events
+
     for start in range(0, len(ranks), _BATCH):
         ids = [rank.id for rank in ranks[start : start + _BATCH]]
-        logs = await logs_of(session, ids, known_change=asked.change)
-        summaries = [
-            Summary.of(log, at or asked.now, wanted.lanes_of(log.details))
-            for log in logs.values()
-            if log.details.known
+        answers = await load_histories(session, ids, asked, answer, at=at)
+        told = [
+            (summary, events)
+            for summary, events in answers.values()
+            if summary.details.known and status in {None, summary.answer.status}
         ]
-        told = [one for one in summaries if status in {None, one.answer.status}]
-        details = await crossing_details(session, [one.details for one in told])
-        rows = [
-            row
-            for one in told
-            for row in logs[one.id].rows_of(event.id for event in one.answer.decided_by)
+        details = await crossing_details(session, [summary.details for summary, _ in told])
+        found += [
+            Row(Shown(summary, details[summary.id], events), language) for summary, events in told
         ]
-        bodies = await events_out(session, rows, known_change=asked.change)
-        events = {event.id: event for event in bodies}
-        found += [Row(Shown(one, details[one.id], events), language) for one in told]
     return found if wanted.q else sorted(found, key=lambda row: (row.border, row.id))
 
 
@@ -174,7 +174,7 @@ def _row_of(view: View, language: Language) -> Row:
     rows = _rows.setdefault(view, {})
     if language.code not in rows:
         present = view.present
-        rows[language.code] = Row(Shown(view.summary, present.place.told, present.events), language)
+        rows[language.code] = Row(Shown(view.summary, present.told, present.events), language)
     return rows[language.code]
 
 
@@ -186,7 +186,7 @@ def _entries(board: Board, wanted: Wanted) -> list[Entry]:
         for border in borders
         if wanted.border in {None, border} and wanted.country in {None, *border.split("-")}
         for entry in board.entries(border)
-        if not wanted.ids or entry.present.place.details.id in wanted.ids
+        if not wanted.ids or entry.present.details.id in wanted.ids
     ]
 
 
@@ -195,7 +195,7 @@ _spellings: WeakKeyDictionary[Board, tuple[int, Index]] = WeakKeyDictionary()
 
 
 async def _spelt(board: Board) -> Index:
-    versions = [entry.present.place.details.version for entry in board.entries()]
+    versions = [entry.present.details.version for entry in board.entries()]
     newest = max((version.change for version in versions), default=-1)
     change, index = _spellings.get(board, (None, None))
     if index is None or change != newest:

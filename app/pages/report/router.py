@@ -69,7 +69,7 @@ async def report(
     borders: dict[str, list[CrossingDetails]] = {}
     for border in reader.board.borders(after=None, limit=_ALL):
         views = reader.board.views_of(border, reader.moment)
-        borders[border] = [view.present.place.told for view in views]
+        borders[border] = [view.present.told for view in views]
     chosen = crossing or []
     countries = sorted({code for border in borders for code in border.split("-")})
     return page(

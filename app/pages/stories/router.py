@@ -45,7 +45,7 @@ class Teller:
         entry = self._reader.board.entry(crossing_id)
         if entry is None:
             return crossing_id
-        return self._reader.words.crossing(entry.present.place.told.names)
+        return self._reader.words.crossing(entry.present.told.names)
 
     def zones(self, fact: EventOut | NoticeOut) -> list[ZoneInfo]:
         """Return the zones in which a fact's instants are told: its author's, else its places'."""
@@ -55,7 +55,7 @@ class Teller:
             return [zone_of(fact.issuer.country)]
         subjects = fact.subjects
         crossings = [self._reader.board.entry(one) for one in subjects.crossings]
-        borders = [one.present.place.details.border for one in crossings if one]
+        borders = [one.present.details.border for one in crossings if one]
         codes = [*subjects.countries, *"-".join([*subjects.borders, *borders]).split("-")]
         return [zone_of(code) for code in dict.fromkeys(filter(None, codes))] or [zone_of("")]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.status.rule.history import History, Lane, LaneState, Stretch
-from app.status.rule.resolution import timeline
+from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import Status
 
 
@@ -26,10 +26,17 @@ _Difference = tuple[LaneState, LaneState]
 
 def effects(without: History, with_it: History, *, since: datetime) -> list[Effect]:
     """Return where a lane's status, ``last_known`` or deciding event differs from ``since`` on."""
-    pairs = list(_pairs(timeline(without, since=since), timeline(with_it, since=since), since))
+    return effects_of(ResolvedHistory(without), ResolvedHistory(with_it), since=since)
+
+
+def effects_of(
+    without: ResolvedHistory, with_it: ResolvedHistory, *, since: datetime
+) -> list[Effect]:
+    """Compare as `effects` does, what is resolved already."""
+    pairs = list(_pairs(without.timeline(since), with_it.timeline(since), since))
     lanes_by_period: defaultdict[tuple[datetime, datetime | None, Status, Status], list[Lane]]
     lanes_by_period = defaultdict(list)
-    for place, lane in enumerate(with_it.lanes):
+    for place, lane in enumerate(with_it.history.lanes):
         for start, end, (before, after) in _runs(pairs, place):
             lanes_by_period[start, end, before.status, after.status].append(lane)
     found = [
@@ -40,11 +47,10 @@ def effects(without: History, with_it: History, *, since: datetime) -> list[Effe
 
 
 def _pairs(
-    without: Sequence[Stretch], with_it: Sequence[Stretch], since: datetime
+    without: Iterator[Stretch], with_it: Iterator[Stretch], since: datetime
 ) -> Iterator[tuple[datetime, datetime | None, Stretch, Stretch]]:
     """Yield the stretches of both timelines side by side, cut at the bounds of both."""
-    olds, news = iter(without), iter(with_it)
-    old, new = next(olds), next(news)
+    old, new = next(without), next(with_it)
     start = since
     while True:
         ends = [one.end for one in (old, new) if one.end is not None]
@@ -55,9 +61,9 @@ def _pairs(
             return
         start = max(start, end)
         if old.end == end:
-            old = next(olds)
+            old = next(without)
         if new.end == end:
-            new = next(news)
+            new = next(with_it)
 
 
 def _runs(

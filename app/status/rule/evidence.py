@@ -3,11 +3,9 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-ALWAYS = datetime.min.replace(tzinfo=UTC)
-NEVER = datetime.max.replace(tzinfo=UTC)
-"""The ends of the calendar: beyond every instant that a history may hold."""
+from app.status.rule.history import ALWAYS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,11 @@ from datetime import datetime
 from operator import attrgetter
 from uuid import UUID
 
-from app.status.rule.evidence import NEVER
-from app.status.rule.history import Declaration
+from app.status.rule.history import NEVER, Declaration, SaidOrder
 from app.vocabulary import Certainty, Status
 
 SEVERITY: Mapping[Status, int] = {Status.OPEN: 1, Status.RESTRICTED: 2, Status.CLOSED: 3}
 FIRMNESS: Mapping[Certainty, int] = {Certainty.REPORTED: 1, Certainty.CONFIRMED: 2}
-
-SaidOrder = tuple[datetime, datetime, int]
-"""Said at, recorded at, and the id to make the order of any log total. A correction that keeps when
-its target was said keeps all of it, or mending one of two entries said at the same instant would
-make it the later."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +137,9 @@ def said_order(declared: Iterable[Declaration]) -> dict[UUID, SaidOrder]:
     """Return the place of each among what was said; a correction may keep its target's."""
     said: dict[UUID, SaidOrder] = {}
     for one in declared:
-        if one.supersedes and not one.announced_at:
+        if one.said:
+            said[one.id] = one.said
+        elif one.supersedes and not one.announced_at:
             said[one.id] = said[one.supersedes]
         else:
             said_at = min(one.announced_at or one.recorded_at, one.recorded_at)

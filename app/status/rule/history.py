@@ -1,10 +1,24 @@
 """The values that the resolution rule works on. No clock, no I/O, no database."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.vocabulary import Certainty, Status, Traffic
+
+ALWAYS = datetime.min.replace(tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""The ends of the calendar: beyond every instant that a history may hold."""
+
+SaidOrder = tuple[datetime, datetime, int]
+"""Said at, recorded at, and the id to make the order of any log total. A correction that keeps when
+its target was said keeps all of it, or mending one of two entries said at the same instant would
+make it the later."""
+
+
+class OutOfReach(Exception):  # no fault: more of the log is to be loaded
+    """The answer lies beyond the part of a log that a history holds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,6 +57,8 @@ class Declaration:
     certainty: Certainty = Certainty.CONFIRMED
     announced_at: datetime | None = None
     supersedes: UUID | None = None
+    said: SaidOrder | None = field(default=None, compare=False)
+    """Its place among what was said; None where that follows from the events at hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +84,46 @@ class Retraction:
 Event = Declaration | Confirmation | Retraction
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Since when the summary statuses at an instant had held; None is ever."""
+
+    since: datetime | None
+    """That of all lanes."""
+    others: Mapping[frozenset[Lane], datetime | None] = field(default_factory=dict)
+    """Those of some lanes, where it is not the same."""
+    unknown: Sequence[frozenset[Lane]] = ()
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class History:
-    """What is known of one crossing: its lanes, its patience, and its log in any order."""
+    """What is known of one crossing: its lanes, its patience, and its log in any order.
+
+    A log may be cut: then the events that are left answer for ``[known_from, known_until]`` as
+    all of them would, and ``held`` tells what cannot be seen from there.
+    """
 
     sides: tuple[str, ...]
     lanes: tuple[Lane, ...]
     confirm_within: timedelta
     events: tuple[Event, ...] = ()
+    known_from: datetime = ALWAYS
+    known_until: datetime = NEVER
+    held: Held | None = None
+
+    def since(self, lanes: Iterable[Lane]) -> datetime | None:
+        """Return since when the summary status of ``lanes`` at ``known_from`` had held.
+
+        None is ever. Raises OutOfReach where that is not known.
+        """
+        if self.known_from == ALWAYS:
+            return None
+        if self.held is None:
+            raise OutOfReach
+        asked = frozenset(lanes)
+        if asked in self.held.unknown:
+            raise OutOfReach
+        return self.held.others.get(asked, self.held.since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

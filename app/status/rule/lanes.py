@@ -7,9 +7,17 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 
-from app.status.rule.evidence import ALWAYS, NEVER, Evidence
+from app.status.rule.evidence import Evidence
 from app.status.rule.force import InForce, Said, by_prominence, decider_of, not_outlived
-from app.status.rule.history import Confirmation, Declaration, History, Lane, Scope
+from app.status.rule.history import (
+    ALWAYS,
+    NEVER,
+    Confirmation,
+    Declaration,
+    History,
+    Lane,
+    Scope,
+)
 from app.vocabulary import Status
 
 TICK = timedelta(microseconds=1)

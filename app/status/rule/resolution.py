@@ -11,12 +11,11 @@ are those of the README's "How a status is resolved"; a declaration is
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from itertools import chain, pairwise
 
-from app.status.rule.evidence import ALWAYS, NEVER
 from app.status.rule.force import (
     FIRMNESS,
     SEVERITY,
@@ -26,6 +25,8 @@ from app.status.rule.force import (
     said_order,
 )
 from app.status.rule.history import (
+    ALWAYS,
+    NEVER,
     Answer,
     Confirmation,
     Declaration,
@@ -33,6 +34,7 @@ from app.status.rule.history import (
     Lane,
     LaneAnswer,
     LaneState,
+    OutOfReach,
     Retraction,
     Stretch,
 )
@@ -43,10 +45,28 @@ _PASSABLE = {Status.OPEN, Status.RESTRICTED}
 _MONTH = timedelta(days=30)
 
 
-class _Known:
-    """A history as known at an instant, ready to be asked."""
+@dataclass(frozen=True, slots=True)
+class Present:
+    """An answer with since when and until when its status holds, and when it next differs."""
 
-    def __init__(self, history: History, known_at: datetime | None) -> None:
+    at: datetime
+    answer: Answer
+    since: datetime | None
+    until: datetime | None
+    next_change: datetime | None
+
+    def holds(self, at: datetime) -> bool:
+        """Tell whether it is still the answer at ``at``."""
+        return self.at <= at and (self.next_change is None or at < self.next_change)
+
+
+class ResolvedHistory:
+    """A history as known at an instant, ready to be asked.
+
+    Its methods raise OutOfReach where the log was cut too short to tell.
+    """
+
+    def __init__(self, history: History, known_at: datetime | None = None) -> None:
         events = [one for one in history.events if known_at is None or one.recorded_at <= known_at]
         gone = {one.retracts for one in events if isinstance(one, Retraction)}
         declared = sorted(
@@ -72,10 +92,21 @@ class _Known:
         confirmations = [
             one for one in events if isinstance(one, Confirmation) and one.id not in gone
         ]
+        self.confirmations = confirmations
         self.groups = groups_of(history, declarations, confirmations)
         self.standing = standing
+        self._answers: dict[datetime, Answer] = {}
+        self._present: Present | None = None
 
     def answer(self, at: datetime) -> Answer:
+        """Return what holds at ``at``; it is kept, for one question is seldom the only one."""
+        if at not in self._answers:
+            if not self.history.known_from <= at <= self.history.known_until:
+                raise OutOfReach
+            self._answers[at] = self._answer(at)
+        return self._answers[at]
+
+    def _answer(self, at: datetime) -> Answer:
         lanes: dict[Lane, LaneAnswer] = {}
         spoken: dict[str, set[Status]] = {side: set() for side in self.history.sides}
         deciding: set[Said] = set()
@@ -115,6 +146,94 @@ class _Known:
             also_said=_latest_first(besides - deciding),
         )
 
+    def present(self, at: datetime) -> Present:
+        """Return the whole answer at ``at``; it is worked out once until it next differs."""
+        if self._present is None or not self._present.holds(at):
+            since, until = self.period(at)
+            self._present = Present(at, self.answer(at), since, until, self.next_change(at))
+        return self._present
+
+    def period(self, at: datetime) -> tuple[datetime | None, datetime | None]:
+        """Return since when and until when the summary status at ``at`` holds without a break."""
+        known_from = self.history.known_from
+        # Mostly it began with what decides: a long log is looked at only as far back as need be.
+        decided = (at - one.start for one in self.answer(at).decided_by)
+        reach = max(decided, default=at - ALWAYS) + TICK
+        while True:
+            begin = max(known_from, at - min(reach, at - ALWAYS))
+            start, end = _period(self.groups, at, begin)
+            if end is not None and end > self.history.known_until:
+                raise OutOfReach
+            if end is None and self.history.known_until < NEVER:
+                raise OutOfReach
+            if start != begin:
+                return _bound(start), end
+            if begin == known_from:
+                return self.history.since(self.history.lanes), end
+            reach = max(reach * 4, _MONTH)
+
+    def since_of(
+        self, selections: Iterable[frozenset[Lane]], at: datetime
+    ) -> Iterator[tuple[frozenset[Lane], datetime | None]]:
+        """Yield since when the summary status of each selection has held; none that is unknown."""
+        known_from = self.history.known_from
+        sweep = [
+            (begin, tuple(states))
+            for begin, _, states in _sweep(self.groups, known_from)
+            if begin <= at
+        ]
+        places = {lane: place for place, group in enumerate(self.groups) for lane in group.lanes}
+        for lanes in selections:
+            asked = {places[lane] for lane in lanes}
+            start = at
+            held = None
+            for begin, states in reversed(sweep):
+                status = summary(states[place].status for place in asked)
+                if held not in {None, status}:
+                    break
+                start, held = begin, status
+            with suppress(OutOfReach):
+                yield lanes, self.history.since(lanes) if start == known_from else start
+
+    def next_change(self, at: datetime) -> datetime | None:
+        """Return when the answer next differs though nothing new is recorded; None is never."""
+        present = self.answer(at)
+        boundaries = self.boundaries()
+        for instant in boundaries[bisect_right(boundaries, at) :]:
+            if self.answer(instant) != present:
+                return instant
+        if self.history.known_until < NEVER:
+            raise OutOfReach
+        return None
+
+    def last_change(self, at: datetime) -> datetime | None:
+        """Return since when the answer is as it is at ``at``, by what is recorded; None is ever.
+
+        Of a log that was compacted when it was written to, what lies before that is left out.
+        """
+        present = self.answer(at)
+        boundaries = self.boundaries()
+        known_from = self.history.known_from
+        passed = boundaries[bisect_right(boundaries, known_from) : bisect_right(boundaries, at)]
+        passed = [known_from, *passed]
+        for before, instant in reversed(list(pairwise(passed))):
+            if self.answer(before) != present:
+                return instant
+        if known_from > ALWAYS and self.history.held is None:
+            raise OutOfReach
+        return None
+
+    def timeline(self, since: datetime = ALWAYS) -> Iterator[Stretch]:
+        """Yield all time from ``since`` on as maximal stretches of one answer.
+
+        The last has no end, and the first no start unless it is ``since``.
+        """
+        places = {lane: place for place, group in enumerate(self.groups) for lane in group.lanes}
+        for start, end, states in _sweep(self.groups, since):
+            yield _stretch(
+                start, end, [(lane, states[places[lane]]) for lane in self.history.lanes]
+            )
+
     def boundaries(self) -> list[datetime]:
         """Return every instant at which an answer might differ from the one just before."""
         found: set[datetime] = set()
@@ -140,61 +259,49 @@ class _Known:
         )
 
 
-# One question about a history, and about an instant of it, is seldom the only one.
-_known = lru_cache(maxsize=8)(_Known)
-_answer = lru_cache(maxsize=8)(_Known.answer)
-
-
 def resolve(history: History, at: datetime, known_at: datetime | None = None) -> Answer:
     """Answer for the instant ``at``, from what was recorded by ``known_at`` (None: all)."""
-    return _answer(_known(history, known_at), at)
+    return ResolvedHistory(history, known_at).answer(at)
 
 
 def timeline(
     history: History, known_at: datetime | None = None, *, since: datetime = ALWAYS
 ) -> tuple[Stretch, ...]:
-    """Return all time from ``since`` on as maximal stretches of one answer.
-
-    The last has no end, and the first no start unless it is ``since``.
-    """
-    groups = _known(history, known_at).groups
-    places = {lane: place for place, group in enumerate(groups) for lane in group.lanes}
-    return tuple(
-        _stretch(start, end, [(lane, states[places[lane]]) for lane in history.lanes])
-        for start, end, states in _sweep(groups, since)
-    )
+    """Return all time from ``since`` on as maximal stretches of one answer."""
+    return tuple(ResolvedHistory(history, known_at).timeline(since))
 
 
 def present_period(
-    history: History, at: datetime, known_at: datetime | None = None, *, since: datetime = ALWAYS
+    history: History, at: datetime, known_at: datetime | None = None
 ) -> tuple[datetime | None, datetime | None]:
-    """Return since when and until when the summary status at ``at`` holds without a break.
+    """Return since when and until when the summary status at ``at`` holds without a break."""
+    return ResolvedHistory(history, known_at).period(at)
 
-    It is not looked for before ``since``, which is the answer if it has held all along.
-    """
-    known = _known(history, known_at)
-    # Mostly it began with what decides: a long log is looked at only as far back as need be.
-    decided = (at - one.start for one in _answer(known, at).decided_by)
-    reach = max(decided, default=at - ALWAYS) + TICK
-    while True:
-        begin = max(since, at - min(reach, at - ALWAYS))
-        found = _period(known.groups, at, begin)
-        if begin == since or found[0] != begin:
-            return found
-        reach = max(reach * 4, _MONTH)
+
+def next_change(
+    history: History, at: datetime, known_at: datetime | None = None
+) -> datetime | None:
+    """Return when the answer next differs though nothing new is recorded; None is never."""
+    return ResolvedHistory(history, known_at).next_change(at)
+
+
+def last_change(history: History, at: datetime) -> datetime | None:
+    """Return since when the answer is as it is at ``at``, by what is recorded; None is ever."""
+    return ResolvedHistory(history).last_change(at)
 
 
 def _period(
     groups: Sequence[Group], at: datetime, since: datetime
-) -> tuple[datetime | None, datetime | None]:
+) -> tuple[datetime, datetime | None]:
+    """Return the period of the summary status at ``at``, which begins at ``since`` or later."""
     held, start = None, since
     for begin, _, states in _sweep(groups, since):
         status = summary(state.status for state in states)
         if status is not held:
             if begin > at:
-                return _bound(start), begin
+                return start, begin
             held, start = status, begin
-    return _bound(start), None
+    return start, None
 
 
 def _sweep(
@@ -210,40 +317,6 @@ def _sweep(
         for place, state in changes[start]:
             states[place] = state
         yield start, end, states
-
-
-@lru_cache(maxsize=8)
-def next_change(
-    history: History, at: datetime, known_at: datetime | None = None
-) -> datetime | None:
-    """Return when the answer next differs though nothing new is recorded; None is never."""
-    known = _known(history, known_at)
-    present = _answer(known, at)
-    boundaries = known.boundaries()
-    return next(
-        (
-            instant
-            for instant in boundaries[bisect_right(boundaries, at) :]
-            if known.answer(instant) != present
-        ),
-        None,
-    )
-
-
-def last_change(history: History, at: datetime) -> datetime | None:
-    """Return since when the answer is as it is at ``at``, by what is recorded; None is ever."""
-    known = _known(history, None)
-    present = _answer(known, at)
-    boundaries = known.boundaries()
-    passed = [ALWAYS, *boundaries[: bisect_right(boundaries, at)]]
-    return next(
-        (
-            instant
-            for before, instant in reversed(list(pairwise(passed)))
-            if known.answer(before) != present
-        ),
-        None,
-    )
 
 
 def withheld(answer: Answer) -> Answer:

@@ -1,0 +1,455 @@
+"""Load what can still matter of crossings' logs: for the present, for any instant, as known.
+
+There is one loader, and two ways to what it brings. For the present, each write leaves behind which
+events still matter (`CompactedLog`). Where that is not good, `cut.sql` finds them, looking as far
+back and forward as it is told to: who needs more gets OutOfReach of the rule, and is given more.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, TypeVar, cast
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from psycopg.types.range import Range
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.changes.service import Known
+from app.database.driver import driver, fetch
+from app.places.details import Details
+from app.places.models import CrossingVersion
+from app.sources.schemas import CitationOut
+from app.status.log import event_of, event_out
+from app.status.models import StatusEvent
+from app.status.rule.cut import selections
+from app.status.rule.history import (
+    ALWAYS,
+    NEVER,
+    Declaration,
+    Event,
+    Held,
+    History,
+    OutOfReach,
+)
+from app.status.rule.resolution import ResolvedHistory
+from app.status.schemas import EventOut
+
+Result = TypeVar("Result")
+
+_SLICE = 500
+"""Crossings that are loaded at once."""
+_REACHES = (8, 64, 512, None)
+"""How many declarations of a series are looked back at, the next only if that did not reach."""
+
+BEFORE_ALL = datetime(1899, 12, 31, tzinfo=UTC)
+"""All instants of the log lie in 1900 or later."""
+
+_PLACES = """
+    SELECT crossing.id, border.id, first, second, version.change <= %(known)s,
+           version.crossing_id, version.change, recorded_at, recorded_by, mode, traffic, names,
+           aliases, lat, lon, precision_km, confirm_within_days,
+           compacted.change, known_from, events, held,
+           (SELECT change FROM status_event
+            WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1)
+    FROM crossing JOIN border ON border.id = border_id
+    CROSS JOIN LATERAL (
+        (SELECT * FROM crossing_version
+         WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1)
+        UNION ALL
+        (SELECT * FROM crossing_version
+         WHERE crossing_id = crossing.id AND change > %(known)s ORDER BY change LIMIT 1)
+        LIMIT 1
+    ) version
+    LEFT JOIN compacted_log compacted ON compacted.crossing_id = crossing.id
+        AND compacted.change <= %(known)s AND known_from <= %(at)s
+        AND compacted.change >= version.change
+        AND NOT EXISTS (SELECT FROM status_event event
+                        WHERE event.crossing_id = crossing.id
+                          AND event.change > compacted.change AND event.change <= %(known)s)
+    WHERE crossing.id = ANY (%(crossings)s)
+"""
+_UNDONE = """(
+    event.id = ANY (%(without)s)
+    OR ((SELECT later.change FROM status_event later WHERE later.supersedes = event.id)
+        <= %(known)s) IS TRUE
+    OR ((SELECT later.change FROM status_event later WHERE later.retracts = event.id)
+        <= %(known)s) IS TRUE
+)"""
+# Not by EXISTS, which the planner may turn into a look through the whole log.
+_FAR = "timestamptz '2250-01-01 00:00:00+00'"
+_CUT = (
+    (Path(__file__).with_name("cut.sql").read_text(encoding="utf-8"))
+    .replace("{undone}", _UNDONE)
+    .replace("{far}", _FAR)
+)
+_COLUMNS = (
+    "id, change, recorded_at, recorded_by, kind, crossing_id, decision, sides, status, effective,"
+    ' expected_until, traffic, "to", reason_code, reason_text, exceptions, certainty, precision,'
+    " announced_at, confirmed_at, incident_id, supersedes, retracts, said_at, said_as"
+)
+_EVENTS = f"""
+    SELECT {", ".join(f"event.{name.strip()}" for name in _COLUMNS.split(","))},
+           root.recorded_at,
+           (SELECT json_agg(json_build_object('source', source_id, 'locator', locator,
+                                              'basis', basis) ORDER BY citation.id)::text
+            FROM citation WHERE event_id = event.id)
+    FROM status_event event LEFT JOIN status_event root ON root.id = event.said_as
+    WHERE event.id = ANY (%(ids)s)
+"""  # noqa: S608  # nothing of it comes from outside
+_COMPACT = """
+    INSERT INTO compacted_log (crossing_id, due_at, change, known_from, events, held)
+    VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT (crossing_id) DO UPDATE
+    SET (due_at, change, known_from, events, held)
+        = (excluded.due_at, excluded.change, excluded.known_from, excluded.events, excluded.held)
+"""
+_CITATIONS = TypeAdapter(list[CitationOut])
+
+
+class _Version(NamedTuple):
+    """The columns of a crossing's version, in the order of the table."""
+
+    crossing_id: str
+    change: int
+    recorded_at: datetime
+    recorded_by: str
+    mode: str
+    traffic: list[str]
+    names: list[dict[str, object]]
+    aliases: list[str]
+    lat: float | None
+    lon: float | None
+    precision_km: float | None
+    confirm_within_days: int
+
+
+class EventRow(NamedTuple):
+    """An event with the attributes of its entity, and its citations as JSON, if it has any."""
+
+    id: UUID
+    change: int
+    recorded_at: datetime
+    recorded_by: str
+    kind: str
+    crossing_id: str
+    decision: UUID
+    sides: list[str]
+    status: str | None
+    effective: Range[datetime] | None
+    expected_until: datetime | None
+    traffic: list[str] | None
+    to: str | None
+    reason_code: str | None
+    reason_text: str | None
+    exceptions: list[dict[str, object]]
+    certainty: str | None
+    precision: str | None
+    announced_at: datetime | None
+    confirmed_at: datetime | None
+    incident_id: UUID | None
+    supersedes: UUID | None
+    retracts: UUID | None
+    said_at: datetime | None
+    said_as: UUID | None
+    said_as_recorded_at: datetime | None
+    cited: str | None
+
+    def body(self) -> EventOut:
+        """Return the event as a body; nobody has undone it as known."""
+        return event_out(cast("StatusEvent", self), _CITATIONS.validate_json(self.cited or "[]"))
+
+
+class _PlaceRow(NamedTuple):
+    id: str
+    border: str
+    first: str
+    second: str
+    known: bool
+    crossing_id: str
+    change: int
+    recorded_at: datetime
+    recorded_by: str
+    mode: str
+    traffic: list[str]
+    names: list[dict[str, object]]
+    aliases: list[str]
+    lat: float | None
+    lon: float | None
+    precision_km: float | None
+    confirm_within_days: int
+    compacted: int | None
+    known_from: datetime | None
+    events: list[UUID] | None
+    held: dict[str, object] | None
+    last_event: int | None
+
+    def details(self) -> Details:
+        version = cast("CrossingVersion", _Version(*self[5:17]))
+        return Details(self.id, self.border, (self.first, self.second), version, known=self.known)
+
+
+class _CutRow(NamedTuple):
+    crossing_id: str
+    lo: datetime | None
+    hi: datetime | None
+    events: list[UUID]
+
+
+class Events(Mapping[UUID, EventOut]):
+    """Events by id, each made a body when it is first asked for."""
+
+    def __init__(self, rows: Iterable[EventRow]) -> None:
+        self._rows = {row.id: row for row in rows}
+        self._bodies: dict[UUID, EventOut] = {}
+
+    def __getitem__(self, event_id: UUID) -> EventOut:
+        if event_id not in self._bodies:
+            self._bodies[event_id] = self._rows[event_id].body()
+        return self._bodies[event_id]
+
+    def __iter__(self) -> Iterator[UUID]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossingHistory:
+    """A crossing's details, and of its log what matters to what is asked; all as known."""
+
+    details: Details
+    history: History
+    events: Events
+    last_event: int | None
+    """The change of its newest event, whether that matters or not."""
+    is_compacted: bool
+
+    @cached_property
+    def resolved(self) -> ResolvedHistory:
+        return ResolvedHistory(self.history)
+
+    def last_change(self, noticed: int | None) -> int | None:
+        """Return the last change that touches the crossing; None before its first."""
+        version = self.details.version.change if self.details.known else None
+        changes = [one for one in (self.last_event, version, noticed) if one is not None]
+        return max(changes, default=None)
+
+
+async def load_histories(
+    session: AsyncSession,
+    crossing_ids: Sequence[str],
+    snapshot: Known,
+    use: Callable[[CrossingHistory], Result],
+    *,
+    at: datetime | None = None,
+    without: Sequence[UUID] = (),
+) -> dict[str, Result]:
+    """Return what ``use`` makes of each crossing's history; those that do not exist are left out.
+
+    The history reaches as far back and forward of ``at`` as ``use`` takes, and forward without
+    end where ``at`` is left out, for now. With ``without``, it tells also what would be if these
+    events were withdrawn.
+    """
+    found: dict[str, Result] = {}
+    for start in range(0, len(crossing_ids), _SLICE):
+        batch = crossing_ids[start : start + _SLICE]
+        found |= await _load(session, batch, snapshot, use, at, without)
+    return {name: found[name] for name in crossing_ids if name in found}
+
+
+async def whole_history(
+    session: AsyncSession, crossing_id: str, *, known_change: int, at: datetime = BEFORE_ALL
+) -> CrossingHistory | None:
+    """Return all of a crossing's log that can matter to its timeline, and to the answer ``at``."""
+    asked = {"crossings": [crossing_id], "known": known_change, "at": at}
+    places = await fetch(session, _PlaceRow, _PLACES, asked)
+    cuts = await _cut(session, asked | {"before": None, "after": None, "without": []})
+    return (await _histories(session, places, cuts)).get(crossing_id)
+
+
+async def _load(
+    session: AsyncSession,
+    crossing_ids: Sequence[str],
+    snapshot: Known,
+    use: Callable[[CrossingHistory], Result],
+    at: datetime | None,
+    without: Sequence[UUID],
+) -> dict[str, Result]:
+    asked: dict[str, object] = {
+        "crossings": list(crossing_ids),
+        "known": snapshot.change,
+        "at": at or snapshot.now,
+        "without": list(without),
+    }
+    rows = {row.id: row for row in await fetch(session, _PlaceRow, _PLACES, asked)}
+    places = {name: rows[name] for name in crossing_ids if name in rows}
+    found: dict[str, Result] = {}
+    compacted = {} if without else _compacted(places.values())
+    for history in (await _histories(session, places.values(), compacted)).values():
+        with suppress(OutOfReach):
+            found[history.details.id] = use(history)
+    for reach in _REACHES:
+        pending = [places[name] for name in places if name not in found]
+        if not pending:
+            break
+        asked |= {
+            "crossings": [row.id for row in pending],
+            "before": reach,
+            "after": None if at is None else reach,
+        }
+        cuts = await _cut(session, asked)
+        if without:
+            cuts = _joined(cuts, await _cut(session, asked | {"without": []}), without)
+        for history in (await _histories(session, pending, cuts)).values():
+            with suppress(OutOfReach):
+                found[history.details.id] = use(history)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Which events of a crossing to load, and for when they are good."""
+
+    events: Sequence[UUID]
+    known_from: datetime
+    known_until: datetime
+    held: Mapping[str, object] | None = None
+
+
+def _compacted(places: Iterable[_PlaceRow]) -> dict[str, _Cut]:
+    return {
+        row.id: _Cut(row.events, row.known_from, NEVER, row.held)
+        for row in places
+        if row.events is not None and row.known_from is not None
+    }
+
+
+async def _cut(session: AsyncSession, asked: Mapping[str, object]) -> dict[str, _Cut]:
+    return {
+        row.crossing_id: _Cut(row.events, row.lo or ALWAYS, row.hi or NEVER)
+        for row in await fetch(session, _CutRow, _CUT, asked)
+    }
+
+
+def _joined(
+    cuts: Mapping[str, _Cut], others: Mapping[str, _Cut], withdrawn: Sequence[UUID]
+) -> dict[str, _Cut]:
+    """Return cuts of what is in either, good for what both are good for."""
+    return {
+        name: _Cut(
+            list({*one.events, *others[name].events, *withdrawn}),
+            max(one.known_from, others[name].known_from),
+            min(one.known_until, others[name].known_until),
+        )
+        for name, one in cuts.items()
+    }
+
+
+async def _histories(
+    session: AsyncSession, places: Iterable[_PlaceRow], cuts: Mapping[str, _Cut]
+) -> dict[str, CrossingHistory]:
+    """Return the histories of those places that a cut is of, or that nothing was said of yet."""
+    ids = [event_id for one in cuts.values() for event_id in one.events]
+    rows: defaultdict[str, list[EventRow]] = defaultdict(list)
+    if ids:
+        for row in await fetch(session, EventRow, _EVENTS, {"ids": ids}):
+            rows[row.crossing_id].append(row)
+    found: dict[str, CrossingHistory] = {}
+    for place in places:
+        one = cuts.get(place.id)
+        if one is None and place.last_event is not None:
+            continue
+        details = place.details()
+        history = History(
+            sides=details.sides,
+            lanes=details.lanes,
+            confirm_within=details.confirm_within,
+            events=tuple(_event_of(row) for row in rows[place.id]),
+            known_from=one.known_from if one else ALWAYS,
+            known_until=one.known_until if one else NEVER,
+            held=_held_of(one.held, details) if one and one.held else None,
+        )
+        found[place.id] = CrossingHistory(
+            details,
+            history,
+            Events(rows[place.id]),
+            place.last_event,
+            is_compacted=one is None or one.held is not None,
+        )
+    return found
+
+
+def _event_of(row: EventRow) -> Event:
+    """Return what the rule needs to know of an event, its place among what was said with it."""
+    event = event_of(cast("StatusEvent", row))
+    if isinstance(event, Declaration):
+        said_at, said_as, recorded_at = row.said_at, row.said_as, row.said_as_recorded_at
+        if said_at is None or said_as is None or recorded_at is None:
+            raise ValueError(f"the declaration {row.id} has no place among what was said")
+        return replace(event, said=(said_at, recorded_at, said_as.int))
+    return event
+
+
+async def compact(
+    session: AsyncSession,
+    logs: Mapping[str, tuple[datetime | None, History]],
+    *,
+    change: int,
+) -> None:
+    """Leave behind what still matters of each crossing, as known at ``change``, and what is due."""
+    rows = [
+        (
+            name,
+            due_at,
+            change,
+            history.known_from,
+            [event.id for event in history.events],
+            Jsonb(_held_out(history)),
+        )
+        for name, (due_at, history) in logs.items()
+    ]
+    async with driver(session) as connection, connection.cursor() as cursor:
+        await cursor.executemany(_COMPACT, rows)
+
+
+def _held_out(history: History) -> dict[str, object]:
+    held = history.held
+    assert held is not None  # what is cut has it
+    names = {lanes: name for name, lanes in selections(history.lanes).items()}
+    return {
+        "since": _instant_out(held.since),
+        "others": {names[lanes]: _instant_out(since) for lanes, since in held.others.items()},
+        "unknown": [names[lanes] for lanes in held.unknown],
+    }
+
+
+def _held_of(stored: Mapping[str, object], details: Details) -> Held:
+    held = _HELD.validate_python(stored)
+    if not held.others and not held.unknown:
+        return Held(held.since)
+    lanes = selections(details.lanes)
+    return Held(
+        held.since,
+        {lanes[name]: since for name, since in held.others.items()},
+        tuple(lanes[name] for name in held.unknown),
+    )
+
+
+class _StoredHeld(NamedTuple):
+    since: datetime | None
+    others: dict[str, datetime | None]
+    unknown: list[str]
+
+
+_HELD = TypeAdapter(_StoredHeld)
+
+
+def _instant_out(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
