@@ -23,8 +23,12 @@ def mint(
 
 
 def _uuid7(instant: datetime, place: int) -> UUID:
-    """Return a UUIDv7 (RFC 9562): milliseconds, then ``place`` in 12 bits, then 62 random bits."""
-    milliseconds = int(instant.timestamp() * 1000)
+    """Return a UUIDv7 (RFC 9562): milliseconds, then ``place`` in 12 bits, then 62 random bits.
+
+    More than 4,096 at once take the next milliseconds.
+    """
+    later, place = divmod(place, 1 << 12)
+    milliseconds = int(instant.timestamp() * 1000) + later
     return UUID(
         int=milliseconds << 80 | 0x7 << 76 | place << 64 | 0b10 << 62 | secrets.randbits(62)
     )

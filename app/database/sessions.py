@@ -23,7 +23,7 @@ from sqlalchemy.types import TypeEngine
 from app.database.connections import Connector
 from app.database.driver import driver
 from app.database.tables import Base
-from app.database.watch import Watch
+from app.database.watch import PATIENCE, Watch
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -31,7 +31,7 @@ Sessions = async_sessionmaker[AsyncSession]
 # asks of the database takes long.
 # Statements are few and said again and again: to plan the longest anew takes longer than to run it.
 OPTIONS = (
-    "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=15s"
+    "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=15s"
     " -c idle_in_transaction_session_timeout=30s -c plan_cache_mode=force_generic_plan"
 )
 
@@ -108,11 +108,13 @@ async def snapshot(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
 
 @asynccontextmanager
-async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
-    """Open the transaction of a request on the primary."""
+async def transaction(
+    request: Request, *, seconds: float | None = PATIENCE
+) -> AsyncIterator[AsyncSession]:
+    """Open the transaction of a request on the primary, which may take so long."""
     sessions: Sessions = request.app.state.sessions
     watch: Watch = request.app.state.watch
-    async with watch.patience(), sessions() as session, session.begin():
+    async with watch.patience(seconds), sessions() as session, session.begin():
         yield session
 
 

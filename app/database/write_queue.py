@@ -60,7 +60,8 @@ class WriteQueue:
 async def _write_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Give the transaction of a write in its turn; it commits when the endpoint has returned."""
     queue: WriteQueue = request.app.state.write_queue
-    async with queue.turn(), transaction(request) as session:
+    # It waited already: now only a lost database ends it, or its statements' own limits.
+    async with queue.turn(), transaction(request, seconds=None) as session:
         yield session
 
 

@@ -1,6 +1,6 @@
 """Record sources, cite them, read them back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -16,7 +16,7 @@ from app.changes.ids import mint
 from app.changes.service import Place, fill_place, take_place
 from app.database.driver import fetch
 from app.database.sessions import append
-from app.errors import SourceNotFound, invalid
+from app.errors import FieldError, Invalid, SourceNotFound
 from app.sources.models import Citation, Source
 from app.sources.schemas import CitationIn, CitationOut, SourceIn, SourceOut
 from app.vocabulary import Basis, ChangeKind
@@ -44,6 +44,10 @@ class Cited:
 
     def source_ids(self) -> list[str]:
         return sorted({str(one.source) for one in self.citations})
+
+    def part(self, start: int, count: int) -> "Cited":
+        """Return some of the citations, without the new sources."""
+        return Cited(self.citations[start : start + count], ())
 
     def linked(self, **subject: object) -> list[Citation]:
         """Return the rows that link the sources to a subject, given by its columns."""
@@ -78,14 +82,27 @@ async def require_sources(session: AsyncSession, citations: Sequence[CitationIn]
 
     Sources never go, so that this needs no place in the log.
     """
-    wanted = {one.source for one in citations if isinstance(one.source, UUID)}
+    await require_sources_of(session, {"citations": citations})
+
+
+async def require_sources_of(
+    session: AsyncSession, citations: Mapping[str, Sequence[CitationIn]]
+) -> None:
+    """Raise Invalid as `require_sources` does, for several lists by the field each is in."""
+    cited = [one for listed in citations.values() for one in listed]
+    wanted = {one.source for one in cited if isinstance(one.source, UUID)}
     if not wanted:
         return
     found = await fetch(session, _Id, _KNOWN, {"wanted": list(wanted)})
     missing = wanted - {row.id for row in found}
-    for place, one in enumerate(citations):
-        if one.source in missing:
-            raise invalid(f"citations.{place}.source", f"there is no source {one.source}")
+    faults = [
+        FieldError("body", f"{field}.{place}.source", f"there is no source {one.source}")
+        for field, listed in citations.items()
+        for place, one in enumerate(listed)
+        if one.source in missing
+    ]
+    if faults:
+        raise Invalid(faults)
 
 
 def cite(place: Place, reporter: Reporter, citations: Sequence[CitationIn]) -> Cited:

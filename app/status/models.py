@@ -51,8 +51,22 @@ class StatusEvent(Base):
     __tablename__ = "status_event"
     __table_args__ = (
         UniqueConstraint("id", "crossing_id"),
-        # One word a crossing in each change, so that the log of a crossing is totally ordered.
-        UniqueConstraint("change", "crossing_id"),
+        # One word a crossing in each change, so that its declarations are totally ordered;
+        # of confirmations, whose order does not matter, one of each sides and scope.
+        Index(
+            "uq_status_event_change_crossing_id",
+            "change",
+            "crossing_id",
+            unique=True,
+            postgresql_where=text("kind <> 'confirmation'"),
+        ),
+        Index(
+            "uq_status_event_confirmation",
+            *("change", "crossing_id", "sides", "traffic", "to"),
+            unique=True,
+            postgresql_where=text("kind = 'confirmation'"),
+            postgresql_nulls_not_distinct=True,
+        ),
         UniqueConstraint("supersedes"),
         UniqueConstraint("retracts"),
         ForeignKeyConstraint(["change", "recorded_at"], ["change.number", "change.recorded_at"]),

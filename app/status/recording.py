@@ -1,8 +1,10 @@
 """Append to the log of status events: declare, correct, withdraw, confirm."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from uuid import UUID
 
 from sqlalchemy import select
@@ -19,6 +21,8 @@ from app.effective.service import announce, answers_told, subjects_of
 from app.errors import (
     CrossingNotFound,
     EventNotFound,
+    FieldError,
+    Invalid,
     NotCorrectable,
     NotRetractable,
     Problem,
@@ -30,7 +34,7 @@ from app.http.parameters import Knowledge
 from app.notices.recording import require_incident
 from app.places.details import Details
 from app.sources.schemas import CitationIn
-from app.sources.service import Cited, cite, require_sources
+from app.sources.service import Cited, cite, require_sources_of
 from app.status.histories import CrossingHistory, compact, load_histories
 from app.status.log import event_of, event_out, event_told, undone
 from app.status.models import StatusEvent
@@ -40,6 +44,8 @@ from app.status.rule.history import Event, OutOfReach
 from app.status.rule.resolution import ResolvedHistory
 from app.status.schemas import (
     ConfirmationIn,
+    ConfirmationRow,
+    ConfirmationsIn,
     DecisionIn,
     DecisionOut,
     EffectOut,
@@ -49,6 +55,7 @@ from app.status.schemas import (
 from app.vocabulary import ChangeKind, EventKind
 
 ONLY_DECLARATIONS = "Only a declaration can be corrected."
+_AHEAD = "lies in the future"
 _UNDONE = "The event was corrected or retracted already."
 
 # What the database refuses although the checks above it passed: it is the last word.
@@ -99,11 +106,10 @@ async def record_decision(
             for crossing in decision.crossings
         ]
 
-    def missing(crossing: str) -> Problem:
-        return invalid("crossings", f"there is no crossing {crossing!r}")
-
-    def check(details: Details) -> None:
-        _check_scope(decision, details)
+    def check(crossing: str, details: Details | None) -> list[FieldError]:
+        if details is None:
+            return [FieldError("body", "crossings", f"there is no crossing {crossing!r}")]
+        return _scope_faults(decision, details)
 
     return await _record(
         session,
@@ -112,11 +118,10 @@ async def record_decision(
             ChangeKind.DECISION,
             decision.crossings,
             rows_at,
+            [decision.citations],
             check,
-            missing,
             undone=list(targets.values()),
         ),
-        decision.citations,
     )
 
 
@@ -158,8 +163,13 @@ async def retract_event(
     return await _record(
         session,
         reporter,
-        _Entry(ChangeKind.RETRACTION, [target.crossing_id], rows_at, undone=[target]),
-        retraction.citations,
+        _Entry(
+            ChangeKind.RETRACTION,
+            [target.crossing_id],
+            rows_at,
+            [retraction.citations],
+            undone=[target],
+        ),
     )
 
 
@@ -176,21 +186,100 @@ async def confirm_crossing(
 
     def rows_at(place: Place) -> list[StatusEvent]:
         minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
+        if _lies_ahead(confirmation, place):
+            raise invalid("confirmed_at", _AHEAD)
         return [
             _confirmation(
                 confirmation, crossing_id, minted["event"], minted["decision"], place, reporter
             )
         ]
 
-    def check(details: Details) -> None:
-        _check_scope(confirmation, details)
+    def check(_: str, details: Details | None) -> list[FieldError]:
+        if details is None:
+            raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+        return _scope_faults(confirmation, details)
 
     return await _record(
         session,
         reporter,
-        _Entry(ChangeKind.CONFIRMATION, [crossing_id], rows_at, check),
-        confirmation.citations,
+        _Entry(ChangeKind.CONFIRMATION, [crossing_id], rows_at, [confirmation.citations], check),
     )
+
+
+async def confirm_crossings(
+    session: AsyncSession, reporter: Reporter, *, confirmations: ConfirmationsIn
+) -> Written:
+    """Record that the sources of many crossings were checked again: all of them or none.
+
+    Each fault is named with the index of its row.
+    """
+    rows = confirmations.confirmations
+    reporter.require_sides({side for row in rows for side in row.sides})
+    if faults := _list_faults(confirmations):
+        raise Invalid(faults)
+
+    def rows_at(place: Place) -> list[StatusEvent]:
+        names = [str(number) for number in range(len(rows))]
+        minted = mint(place.recorded_at, ["decision", *names])
+        ahead = [
+            FieldError("body", f"confirmations.{number}.confirmed_at", _AHEAD)
+            for number, row in enumerate(rows)
+            if _lies_ahead(row, place)
+        ]
+        if ahead:
+            raise Invalid(ahead)
+        return [
+            _confirmation(row, row.crossing, minted[name], minted["decision"], place, reporter)
+            for name, row in zip(names, rows, strict=True)
+        ]
+
+    def check(crossing: str, details: Details | None) -> list[FieldError]:
+        found: list[FieldError] = []
+        for number, row in enumerate(rows):
+            if row.crossing == crossing:
+                field = f"confirmations.{number}"
+                if details is None:
+                    message = f"there is no crossing {crossing!r}"
+                    found.append(FieldError("body", f"{field}.crossing", message))
+                else:
+                    found += [
+                        FieldError(one.where, f"{field}.{one.field}", one.message)
+                        for one in _scope_faults(row, details)
+                    ]
+        return found
+
+    return await _record(
+        session,
+        reporter,
+        _Entry(
+            ChangeKind.CONFIRMATION,
+            list(dict.fromkeys(row.crossing for row in rows)),
+            rows_at,
+            [row.citations or confirmations.citations for row in rows],
+            check,
+            fields=[
+                f"confirmations.{number}.citations" if row.citations else "citations"
+                for number, row in enumerate(rows)
+            ],
+        ),
+    )
+
+
+def _list_faults(confirmations: ConfirmationsIn) -> list[FieldError]:
+    """Return what can be said against the rows without a look at their crossings."""
+    found: list[FieldError] = []
+    first: dict[tuple[object, ...], int] = {}
+    for number, row in enumerate(confirmations.confirmations):
+        field = f"confirmations.{number}"
+        scope = frozenset(row.traffic) if row.traffic else None
+        earlier = first.setdefault((row.crossing, frozenset(row.sides), scope, row.to), number)
+        if earlier != number:
+            message = f"says the same as confirmations.{earlier}"
+            found.append(FieldError("body", field, message))
+        if not (row.citations or confirmations.citations):
+            message = "give citations here, or such that all rows share"
+            found.append(FieldError("body", f"{field}.citations", message))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +290,12 @@ class _Entry:
     crossings: Sequence[str]
     rows_at: Callable[[Place], list[StatusEvent]]
     """Gives the rows that fill a place in the log. Raises Invalid."""
-    check: Callable[[Details], None] = lambda _: None
-    """Raises what speaks against them, once a crossing is known."""
-    missing: Callable[[str], Problem] = lambda crossing_id: CrossingNotFound(
-        f"There is no crossing {crossing_id!r}."
-    )
-    """Gives the problem of a crossing that does not exist."""
+    citations: Sequence[Sequence[CitationIn]]
+    """Those of each row; or one list, which all rows share."""
+    check: Callable[[str, Details | None], list[FieldError]] = lambda *_: []
+    """Tells what speaks against them, by a crossing and what is known of it, if it exists."""
+    fields: Sequence[str] = ("citations",)
+    """Where each list of citations was given."""
     undone: Sequence[StatusEvent] = ()
     """What the rows correct or withdraw."""
 
@@ -222,15 +311,13 @@ class Histories:
         return [one.details for one in self.histories.values()]
 
 
-async def _record(
-    session: AsyncSession, reporter: Reporter, entry: _Entry, citations: Sequence[CitationIn]
-) -> Written:
+async def _record(session: AsyncSession, reporter: Reporter, entry: _Entry) -> Written:
     """Append the change with all that belongs to it, and tell what it does.
 
     Whatever can be done before is done before the place in the log is taken, which makes all other
     writers wait until the transaction ends.
     """
-    await require_sources(session, citations)
+    await require_sources_of(session, dict(zip(entry.fields, entry.citations, strict=True)))
     before = await _before(session, entry, await known(session, Knowledge()))
     place, before = await _take_place(session, entry, before)
     rows = entry.rows_at(place)
@@ -239,8 +326,9 @@ async def _record(
     except OutOfReach:
         before = await _before(session, entry, _just_before(place), fully=True)
         found = _consequences(before, rows, place.recorded_at)
-    cited = cite(place, reporter, citations)
-    events = [event_out(row, cited.citations) for row in rows]
+    cited = cite(place, reporter, [one for listed in entry.citations for one in listed])
+    cited_by_row = _parts(cited, entry.citations, len(rows))
+    events = [event_out(row, part.citations) for row, part in zip(rows, cited_by_row, strict=True)]
     decision = events[0].decision
     change = change_of(
         place,
@@ -254,7 +342,11 @@ async def _record(
         },
         recorded_by=reporter.name,
     )
-    linked = [one for row in rows for one in cited.linked(event_id=row.id)]
+    linked = [
+        one
+        for row, part in zip(rows, cited_by_row, strict=True)
+        for one in part.linked(event_id=row.id)
+    ]
     with raising(_REFUSALS):
         await append(session, change, *cited.new_sources, *rows, *linked)
     due = {name: (one.due_at, one.left) for name, one in found.items()}
@@ -281,15 +373,21 @@ async def _before(
     if entry.undone:
         await _require_standing(session, entry.undone, snapshot.change)
     place = Place(snapshot.change + 1, snapshot.now, b"")
-    events = {row.crossing_id: event_of(row) for row in entry.rows_at(place)}
+    events = _events_by_crossing(entry.rows_at(place))
+    faults: list[FieldError] = []
 
     def use(history: CrossingHistory) -> CrossingHistory:
-        entry.check(history.details)
-        event = events[history.details.id]
-        if history.history.held is not None and reaches_back(history.resolved, event):
+        found = entry.check(history.details.id, history.details)
+        faults.extend(found)
+        if found:
+            return history
+        new = events[history.details.id]
+        if history.history.held is not None and any(
+            reaches_back(history.resolved, event) for event in new
+        ):
             raise OutOfReach
         if fully or history.history.held is None:
-            _consequences_of(history, event, snapshot.now)
+            _consequences_of(history, new, snapshot.now)
         else:
             history.resolved.present(snapshot.now)
         return history
@@ -299,7 +397,9 @@ async def _before(
     )
     for crossing in entry.crossings:
         if crossing not in found:
-            raise entry.missing(crossing)
+            faults += entry.check(crossing, None)
+    if faults:
+        raise Invalid(faults)
     return Histories(snapshot, found)
 
 
@@ -339,15 +439,32 @@ def _consequences(
     before: Histories, rows: Iterable[StatusEvent], now: datetime
 ) -> dict[str, Consequences]:
     return {
-        row.crossing_id: _consequences_of(before.histories[row.crossing_id], event_of(row), now)
-        for row in rows
+        name: _consequences_of(before.histories[name], events, now)
+        for name, events in _events_by_crossing(rows).items()
     }
 
 
-def _consequences_of(history: CrossingHistory, event: Event, now: datetime) -> Consequences:
-    events = (*history.history.events, event)
+def _events_by_crossing(rows: Iterable[StatusEvent]) -> dict[str, list[Event]]:
+    found: defaultdict[str, list[Event]] = defaultdict(list)
+    for row in rows:
+        found[row.crossing_id].append(event_of(row))
+    return found
+
+
+def _consequences_of(history: CrossingHistory, new: Sequence[Event], now: datetime) -> Consequences:
+    events = (*history.history.events, *new)
     after = ResolvedHistory(replace(history.history, events=events))
     return consequences(history.details.id, history.resolved, after, now)
+
+
+def _parts(cited: Cited, citations: Sequence[Sequence[CitationIn]], rows: int) -> list[Cited]:
+    """Return what each row cites, of all that is cited."""
+    if len(citations) == 1:
+        return [cited] * rows
+    starts = accumulate((len(listed) for listed in citations), initial=0)
+    return [
+        cited.part(start, len(listed)) for start, listed in zip(starts, citations, strict=False)
+    ]
 
 
 def _subjects(
@@ -393,29 +510,26 @@ def _declared(decision: DecisionIn) -> dict[str, object]:
 
 
 def _confirmation(
-    confirmation: ConfirmationIn,
+    confirmation: ConfirmationIn | ConfirmationRow,
     crossing_id: str,
     event_id: UUID,
     decision: UUID,
     place: Place,
     reporter: Reporter,
 ) -> StatusEvent:
-    confirmed_at = confirmation.confirmed_at or place.recorded_at
-    if confirmed_at > place.recorded_at:
-        raise invalid("confirmed_at", "lies in the future")
     return StatusEvent(
         id=event_id,
         decision=decision,
         kind=EventKind.CONFIRMATION.value,
         crossing_id=crossing_id,
         exceptions=[],
-        confirmed_at=confirmed_at,
+        confirmed_at=confirmation.confirmed_at or place.recorded_at,
         **_standing(confirmation, place, reporter),
     )
 
 
 def _standing(
-    body: DecisionIn | ConfirmationIn, place: Place, reporter: Reporter
+    body: DecisionIn | ConfirmationIn | ConfirmationRow, place: Place, reporter: Reporter
 ) -> dict[str, object]:
     """Return the columns that place a row in the log and give its scope."""
     return {
@@ -428,15 +542,24 @@ def _standing(
     }
 
 
-def _check_scope(body: DecisionIn | ConfirmationIn, details: Details) -> None:
+def _scope_faults(
+    body: DecisionIn | ConfirmationIn | ConfirmationRow, details: Details
+) -> list[FieldError]:
+    found: dict[str, str] = {}
     ours = " and ".join(details.sides)
     if foreign := sorted(set(body.sides) - set(details.sides)):
-        raise invalid("sides", f"{details.id} is between {ours}, not {', '.join(foreign)}")
+        found["sides"] = f"{details.id} is between {ours}, not {', '.join(foreign)}"
     if body.to is not None and body.to not in details.sides:
-        raise invalid("to", f"{details.id} leads to {ours}, not {body.to}")
+        found["to"] = f"{details.id} leads to {ours}, not {body.to}"
     if barred := set(body.traffic or ()) - set(details.traffic):
         names = ", ".join(sorted(traffic.value for traffic in barred))
-        raise invalid("traffic", f"{details.id} is not authorised for {names}")
+        found["traffic"] = f"{details.id} is not authorised for {names}"
+    return [FieldError("body", field, message) for field, message in found.items()]
+
+
+def _lies_ahead(confirmation: ConfirmationIn | ConfirmationRow, place: Place) -> bool:
+    confirmed_at = confirmation.confirmed_at
+    return confirmed_at is not None and confirmed_at > place.recorded_at
 
 
 def _check_instants(decision: DecisionIn, start: datetime, place: Place) -> None:

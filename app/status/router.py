@@ -27,6 +27,7 @@ from app.http.routing import feature_router
 from app.status import log, reading, recording
 from app.status.schemas import (
     ConfirmationIn,
+    ConfirmationsIn,
     DecisionIn,
     DecisionOut,
     DecisionPreview,
@@ -216,6 +217,23 @@ async def post_confirmation(
     return await writer.once(
         confirmation,
         partial(recording.confirm_crossing, crossing_id=crossing_id, confirmation=confirmation),
+    )
+
+
+@router.post(
+    "/confirmations",
+    summary="Confirm many at once",
+    status_code=201,
+    response_model=DecisionOut,
+    responses=responses(*WRITE_PROBLEMS) | preview(DecisionPreview),
+)
+async def post_confirmations(confirmations: ConfirmationsIn, writer: EventWriter) -> Response:
+    """Say of up to 1,000 crossings that their sources were checked again: all of them or none.
+
+    It is one change, with one decision id. A row without citations has those that all share.
+    """
+    return await writer.once(
+        confirmations, partial(recording.confirm_crossings, confirmations=confirmations)
     )
 
 

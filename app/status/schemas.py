@@ -27,6 +27,9 @@ from app.vocabulary import (
     Traffic,
 )
 
+AT_MOST = 1_000
+"""Crossings that one decision may cover, and rows that may be confirmed at once."""
+
 Sides = Annotated[
     list[CountryCode],
     Distinct,
@@ -94,7 +97,7 @@ class DecisionIn(Body):
     crossings: Annotated[
         list[CrossingId],
         Distinct,
-        Field(min_length=1, max_length=200, json_schema_extra={"uniqueItems": True}),
+        Field(min_length=1, max_length=AT_MOST, json_schema_extra={"uniqueItems": True}),
     ]
     sides: Sides
     status: DeclaredStatus
@@ -118,7 +121,7 @@ class DecisionIn(Body):
     )
     supersedes: Annotated[list[UUID], Distinct] = Field(
         default=[],
-        max_length=200,
+        max_length=AT_MOST,
         description="To correct a decision: one event of each of the crossings.",
         json_schema_extra={"uniqueItems": True},
     )
@@ -153,6 +156,40 @@ class ConfirmationIn(Body):
         None, description="When it was checked; the recorded instant, if left out."
     )
     citations: Citations
+
+
+class ConfirmationRow(Body):
+    """One of many confirmations: what is still true of one crossing."""
+
+    crossing: CrossingId
+    sides: Sides
+    traffic: ScopeTraffic = None
+    to: ScopeTo = None
+    confirmed_at: Instant | None = Field(
+        None, description="When it was checked; the recorded instant, if left out."
+    )
+    citations: list[CitationIn] = Field(
+        [], max_length=50, description="Those shared by all rows, if left out."
+    )
+
+
+class ConfirmationsIn(Body):
+    """The sources of many crossings were checked again, and what they say is still true."""
+
+    model_config = example(
+        {
+            "confirmations": [
+                {"crossing": "sumskas-losa", "sides": ["LT"]},
+                {"crossing": "medininkai-kamienny-loh", "sides": ["LT"], "traffic": ["car"]},
+            ],
+            "citations": [CITATION_EXAMPLE],
+        }
+    )
+
+    confirmations: list[ConfirmationRow] = Field(min_length=1, max_length=AT_MOST)
+    citations: list[CitationIn] = Field(
+        [], max_length=50, description="Of every row that has none of its own."
+    )
 
 
 class EventOut(Body):

@@ -57,9 +57,31 @@ def upgrade() -> None:
         FOR EACH ROW EXECUTE FUNCTION place_event()
     """)
     make_compacted_log()
+    # Many confirmations may be one change: a crossing then has one of each sides and scope.
+    op.drop_constraint("uq_status_event_change_crossing_id", "status_event")
+    op.create_index(
+        "uq_status_event_change_crossing_id",
+        "status_event",
+        ["change", "crossing_id"],
+        unique=True,
+        postgresql_where="kind <> 'confirmation'",
+    )
+    op.create_index(
+        "uq_status_event_confirmation",
+        "status_event",
+        ["change", "crossing_id", "sides", "traffic", "to"],
+        unique=True,
+        postgresql_where="kind = 'confirmation'",
+        postgresql_nulls_not_distinct=True,
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("uq_status_event_confirmation", "status_event")
+    op.drop_index("uq_status_event_change_crossing_id", "status_event")
+    op.create_unique_constraint(
+        "uq_status_event_change_crossing_id", "status_event", ["change", "crossing_id"]
+    )
     op.create_table(
         "due",
         sa.Column("crossing_id", sa.Text(), nullable=False),
