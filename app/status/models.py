@@ -9,7 +9,6 @@ from sqlalchemy import (
     FetchedValue,
     ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
     UniqueConstraint,
     desc,
@@ -36,7 +35,8 @@ class EventSeries(Base):
         CheckConstraint("timing IN ('past', 'current', 'planned')", name="timing_known"),
     )
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """It follows from the rest."""
     crossing_id: Mapped[str] = mapped_column(ForeignKey("crossing.id"))
     sides: Mapped[list[str]]
     traffic: Mapped[list[str]]
@@ -172,9 +172,7 @@ class StatusEvent(Base):
     supersedes: Mapped[UUID | None]
     retracts: Mapped[UUID | None]
     # A trigger sets these.
-    series_id: Mapped[int | None] = mapped_column(
-        BigInteger, ForeignKey("event_series.id"), FetchedValue()
-    )
+    series_id: Mapped[UUID | None] = mapped_column(ForeignKey("event_series.id"), FetchedValue())
     said_at: Mapped[datetime | None] = mapped_column(FetchedValue())
     said_as: Mapped[UUID | None] = mapped_column(ForeignKey("status_event.id"), FetchedValue())
     """Whose place among what was said it takes: its own, or a corrected event's."""

@@ -15,38 +15,56 @@ def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
     make_series()
     extend_events()
+    # The id follows from the rest, so that it is the same however a log is restored.
+    op.execute("""
+        CREATE FUNCTION series_of(event status_event) RETURNS event_series LANGUAGE sql STABLE
+        SET search_path = public, pg_temp AS $$
+            SELECT md5(concat_ws(
+                       '|', crossing_id, array_to_string(sides, ','),
+                       array_to_string(traffic, ','), "to", certainty, timing
+                   ))::uuid, series.*
+            FROM (
+                SELECT event.crossing_id, event.sides, coalesce(event.traffic, '{}') AS traffic,
+                       coalesce(event."to", '') AS "to",
+                       coalesce(event.certainty, '') AS certainty,
+                       CASE WHEN lower(event.effective) > event.recorded_at THEN 'planned'
+                            WHEN event.kind = 'confirmation'
+                                OR upper(event.effective) <= event.recorded_at THEN 'past'
+                            ELSE 'current' END AS timing
+            ) series
+        $$
+    """)
     op.execute(FILL)
     op.execute("""
         CREATE FUNCTION place_event() RETURNS trigger LANGUAGE plpgsql
         SET search_path = public, pg_temp AS $$
         DECLARE
-            spoken text := coalesce(NEW.certainty, '');
-            times text := CASE WHEN lower(NEW.effective) > NEW.recorded_at THEN 'planned'
-                               WHEN NEW.kind = 'confirmation'
-                                   OR upper(NEW.effective) <= NEW.recorded_at THEN 'past'
-                               ELSE 'current' END;
+            series event_series;
         BEGIN
             IF NEW.kind = 'declaration' THEN
                 NEW.said_at := least(NEW.announced_at, NEW.recorded_at);
                 NEW.said_as := NEW.id;
-                IF NEW.supersedes IS NOT NULL AND NEW.announced_at IS NULL THEN
+                IF NEW.supersedes <> NEW.id AND NEW.announced_at IS NULL THEN
                     SELECT said_at, said_as INTO NEW.said_at, NEW.said_as
                         FROM status_event WHERE id = NEW.supersedes;
+                    IF NOT FOUND THEN
+                        RAISE EXCEPTION USING MESSAGE = 'there is no such event to supersede',
+                            ERRCODE = 'foreign_key_violation',
+                            CONSTRAINT = 'fk_status_event_supersedes_crossing_id';
+                    END IF;
                 END IF;
             END IF;
             IF NEW.kind <> 'retraction' THEN
-                LOOP
-                    SELECT id INTO NEW.series_id FROM event_series
-                        WHERE crossing_id = NEW.crossing_id AND sides = NEW.sides
-                          AND traffic = coalesce(NEW.traffic, '{}')
-                          AND "to" = coalesce(NEW."to", '')
-                          AND certainty = spoken AND timing = times;
-                    EXIT WHEN FOUND;
-                    INSERT INTO event_series (crossing_id, sides, traffic, "to", certainty, timing)
-                        VALUES (NEW.crossing_id, NEW.sides, coalesce(NEW.traffic, '{}'),
-                                coalesce(NEW."to", ''), spoken, times)
-                        ON CONFLICT DO NOTHING;
-                END LOOP;
+                IF NOT EXISTS (SELECT FROM crossing WHERE id = NEW.crossing_id) THEN
+                    RAISE EXCEPTION USING MESSAGE = 'there is no such crossing',
+                        ERRCODE = 'foreign_key_violation',
+                        CONSTRAINT = 'fk_status_event_crossing_id';
+                END IF;
+                series := series_of(NEW);
+                NEW.series_id := series.id;
+                IF NOT EXISTS (SELECT FROM event_series WHERE id = series.id) THEN
+                    INSERT INTO event_series SELECT series.*;
+                END IF;
             END IF;
             RETURN NEW;
         END $$
@@ -94,6 +112,7 @@ def downgrade() -> None:
     op.drop_table("compacted_log")
     op.execute("DROP TRIGGER place ON status_event")
     op.execute("DROP FUNCTION place_event()")
+    op.execute("DROP FUNCTION series_of(status_event)")
     op.drop_index("ix_status_event_declarations", "status_event")
     op.drop_index("ix_status_event_confirmations", "status_event")
     for column in ("said_as", "said_at", "series_id"):
@@ -105,7 +124,7 @@ def downgrade() -> None:
 def make_series() -> None:
     op.create_table(
         "event_series",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("crossing_id", sa.Text(), nullable=False),
         sa.Column("sides", pg.ARRAY(sa.Text()), nullable=False),
         sa.Column("traffic", pg.ARRAY(sa.Text()), nullable=False),
@@ -121,7 +140,7 @@ def make_series() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_series")),
         sa.UniqueConstraint(
             *("crossing_id", "sides", "traffic", "to", "certainty", "timing"),
-            name=op.f("uq_event_series_crossing_id"),
+            name=op.f("uq_event_series_crossing_id_sides_traffic_to_certainty_timing"),
         ),
     )
     op.execute("""
@@ -131,7 +150,7 @@ def make_series() -> None:
 
 
 def extend_events() -> None:
-    op.add_column("status_event", sa.Column("series_id", sa.BigInteger(), nullable=True))
+    op.add_column("status_event", sa.Column("series_id", sa.Uuid(), nullable=True))
     op.add_column("status_event", sa.Column("said_at", pg.TIMESTAMP(timezone=True), nullable=True))
     op.add_column("status_event", sa.Column("said_as", sa.Uuid(), nullable=True))
 
@@ -151,21 +170,10 @@ FILL = """
     UPDATE status_event SET said_at = said.said_at, said_as = said.said_as
     FROM said WHERE said.id = status_event.id;
 
-    CREATE TEMP TABLE placed ON COMMIT DROP AS
-    SELECT id, crossing_id, sides, coalesce(traffic, '{}') AS traffic, coalesce("to", '') AS "to",
-           coalesce(certainty, '') AS certainty,
-           CASE WHEN lower(effective) > recorded_at THEN 'planned'
-                WHEN kind = 'confirmation' OR upper(effective) <= recorded_at THEN 'past'
-                ELSE 'current' END AS timing
-    FROM status_event WHERE kind <> 'retraction';
+    INSERT INTO event_series
+    SELECT DISTINCT (series_of(event)).* FROM status_event event WHERE kind <> 'retraction';
 
-    INSERT INTO event_series (crossing_id, sides, traffic, "to", certainty, timing)
-    SELECT DISTINCT crossing_id, sides, traffic, "to", certainty, timing FROM placed;
-
-    UPDATE status_event SET series_id = series.id
-    FROM placed JOIN event_series series
-        USING (crossing_id, sides, traffic, "to", certainty, timing)
-    WHERE placed.id = status_event.id;
+    UPDATE status_event event SET series_id = (series_of(event)).id WHERE kind <> 'retraction';
 
     ALTER TABLE status_event ENABLE TRIGGER append_only;
     ALTER TABLE status_event

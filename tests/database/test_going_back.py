@@ -31,6 +31,8 @@ EXACTLY = {
                 row_number() OVER (PARTITION BY {SUBJECTS} ORDER BY id))::text
         FROM citation ORDER BY 1
     """,  # noqa: S608
+    # What still matters is found anew, as of another instant.
+    "compacted_log": "SELECT (crossing_id, due_at)::text FROM compacted_log ORDER BY 1",
 }
 
 

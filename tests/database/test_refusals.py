@@ -440,6 +440,15 @@ def test_a_change_says_one_thing_of_a_crossing(log: Log) -> None:
     log.declare(crossing_id=THERE, **place)
 
     with refused(log, "uq_status_event_change_crossing_id"):
+        log.declare(sides=["BY"], **place)
+
+
+def test_a_change_confirms_a_crossing_once_for_the_same_sides_and_lanes(log: Log) -> None:
+    place = log.place()
+    log.confirm(**place)
+    log.confirm(traffic=["car"], **place)
+
+    with refused(log, "uq_status_event_confirmation"):
         log.confirm(**place)
 
 

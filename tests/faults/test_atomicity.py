@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,10 @@ import psutil
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.util import await_only
 
 from app.database import schema
 from app.embedded.server import SERVICE, SUPERUSER, Server
@@ -24,6 +27,8 @@ from tests.faults.writes import WRITES, Prepare, confirmation, is_done, send, to
 
 SECRET = "the password is swordfish"  # noqa: S105 -- bait, to be looked for in answers
 TABLES = sorted(schema.metadata.tables)
+
+Harm = Callable[[psycopg.AsyncConnection], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -78,74 +83,90 @@ READS = [
 class Fault:
     """Harm that is done to a connection just before its n-th statement, or its commit."""
 
-    harm: Callable[[Connection], None]
+    harm: Harm
     before: int
     seen: int = 0
     struck: bool = False
+    connections: list[psycopg.AsyncConnection] = field(default_factory=list)
+    """Those that requests have: the board has its own."""
 
-    def statement(self, connection: Connection, *_: object) -> None:
+    def checkout(self, connection: DBAPIConnection, *_: object) -> None:
+        inner = connection.driver_connection
+        assert isinstance(inner, psycopg.AsyncConnection)
+        self.connections.append(inner)
+
+    def commit(self, connection: SyncConnection) -> None:
+        inner = connection.connection.driver_connection
+        assert isinstance(inner, psycopg.AsyncConnection)
+        await_only(self.step(inner))
+
+    async def step(self, connection: psycopg.AsyncConnection) -> None:
+        if connection not in self.connections:
+            return
         self.seen += 1
         if self.seen == self.before:
-            self.strike(connection)
-
-    def commit(self, connection: Connection) -> None:
-        self.seen += 1
-        if self.seen == self.before:
-            self.strike(connection)
-
-    def strike(self, connection: Connection) -> None:
-        self.struck = True
-        self.harm(connection)
+            self.struck = True
+            await self.harm(connection)
 
 
 @contextmanager
-def failing(bench: Bench, harm: Callable[[Connection], None], *, before: int) -> Iterator[Fault]:
+def failing(bench: Bench, harm: Harm, *, before: int) -> Iterator[Fault]:
     """Do harm before the n-th step of a transaction, its commit being the last one."""
     fault = Fault(harm, before)
-    event.listen(bench.engine, "before_cursor_execute", fault.statement)
+    event.listen(bench.engine, "checkout", fault.checkout)
     event.listen(bench.engine, "commit", fault.commit)
-    try:
-        yield fault
-    finally:
-        event.remove(bench.engine, "before_cursor_execute", fault.statement)
-        event.remove(bench.engine, "commit", fault.commit)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("execute", "executemany"):
+            original = getattr(psycopg.AsyncCursor, name)
+            patch.setattr(psycopg.AsyncCursor, name, stepping(fault, original))
+        try:
+            yield fault
+        finally:
+            event.remove(bench.engine, "checkout", fault.checkout)
+            event.remove(bench.engine, "commit", fault.commit)
 
 
-def losing_connection(database: Database) -> Callable[[Connection], None]:
-    def lose(connection: Connection) -> None:
-        pid = pid_of(connection)
+def stepping(
+    fault: Fault, original: Callable[..., Awaitable[object]]
+) -> Callable[..., Awaitable[object]]:
+    """Return a method of a cursor that takes a step before it does what it should."""
+
+    async def stepped(cursor: psycopg.AsyncCursor, *given: object, **more: object) -> object:
+        await fault.step(cursor.connection)
+        return await original(cursor, *given, **more)
+
+    return stepped
+
+
+def losing_connection(database: Database) -> Harm:
+    async def lose(connection: psycopg.AsyncConnection) -> None:
         with database.connect(SUPERUSER) as superuser:
+            pid = connection.info.backend_pid
             superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
 
     return lose
 
 
-def failing_inside(_: Connection) -> None:
+async def failing_inside(_: psycopg.AsyncConnection) -> None:
     raise RuntimeError(SECRET)
 
 
-def idling_too_long(connection: Connection) -> None:
+async def idling_too_long(connection: psycopg.AsyncConnection) -> None:
     """Halt as a suspended machine does: PostgreSQL ends a transaction that does nothing."""
-    cursor = connection.connection.cursor()
-    cursor.execute("SET idle_in_transaction_session_timeout = 1")
-    cursor.close()
-    pid = pid_of(connection)
-    deadline = time.monotonic() + 10
+    await connection.execute("SET idle_in_transaction_session_timeout = 1")
+    if connection._pipeline is not None:
+        await connection._pipeline.sync()
+    pid = connection.info.backend_pid
+    deadline = time.monotonic() + 60
     while psutil.pid_exists(pid):
         assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
-def pid_of(connection: Connection) -> int:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.AsyncConnection)
-    return driver.info.backend_pid
+        await asyncio.sleep(0.001)
 
 
 async def assert_all_or_nothing(
     bench: Bench,
     prepare: Prepare,
-    harm: Callable[[Connection], None],
+    harm: Harm,
     check: Callable[[httpx2.Response], None],
 ) -> None:
     """Do harm at each step of a write in turn; see that nothing is left, and retry."""

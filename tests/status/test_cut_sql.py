@@ -153,14 +153,14 @@ async def record(session: AsyncSession, history: History) -> list[Event]:
     await session.execute(text("TRUNCATE status_event, event_series"))
     declared = [event for event in events if isinstance(event, Declaration)]
     said = said_order(declared)
-    series: dict[tuple[object, ...], int] = {}
+    series: dict[tuple[object, ...], UUID] = {}
     rows = []
     for number, event in enumerate(events, 1):
         row = row_of(event, number)
         if isinstance(event, Declaration):
             row |= {"said_at": said[event.id][0], "said_as": UUID(int=said[event.id][2])}
         if not isinstance(event, Retraction):
-            row["series_id"] = series.setdefault(series_of(event), len(series) + 1)
+            row["series_id"] = series.setdefault(series_of(event), UUID(int=len(series)))
         rows.append(row)
     names = ("crossing_id", "sides", "traffic", "to", "certainty", "timing")
     if series:
