@@ -75,12 +75,13 @@ def _given(row: Base) -> tuple[str, ...]:
 
 
 @cache
-def _insert(table: FromClause, names: tuple[str, ...]) -> sql.Composed:
-    return sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+def _insert(table: FromClause, names: tuple[str, ...]) -> bytes:
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(table.description),
         sql.SQL(", ").join(map(sql.Identifier, names)),
         sql.SQL(", ").join([sql.Placeholder()] * len(names)),
     )
+    return statement.as_string().encode()
 
 
 def _values(table: FromClause, names: Sequence[str], row: Base) -> list[object]:
