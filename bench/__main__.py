@@ -24,6 +24,7 @@ from bench.parts.cache import cache
 from bench.parts.changes.news import news
 from bench.parts.changes.stream import stream
 from bench.parts.changes.webhooks import webhooks
+from bench.parts.growth import growth
 from bench.parts.pages import pages
 from bench.parts.past import past
 from bench.parts.rule import rule
@@ -48,6 +49,7 @@ PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
         cache,
         past,
         write,
+        growth,
         news,
         stream,
         webhooks,

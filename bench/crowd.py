@@ -6,6 +6,9 @@ from pathlib import Path
 
 import psycopg
 
+from app.database.sessions import create_engine, create_sessions
+from app.effective.service import announce_due
+
 WATCHED = "crossing-1"
 """The crossing with exactly ``WATCHED_EVENTS`` events, the same ones in every database."""
 
@@ -15,6 +18,7 @@ SOURCE = "00000003-0000-7000-8000-000000000001"
 """The source that everything is cited from."""
 
 _FILL = Path(__file__).with_name("crowd.sql")
+_LENGTHEN = Path(__file__).with_name("lengthen.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,30 @@ def fill(superuser: psycopg.Connection, crowd: Crowd) -> None:
                 "every": crowd.events // WATCHED_EVENTS,
             },
         )
-    superuser.execute("ANALYZE")
+    superuser.execute("VACUUM ANALYZE")
+
+
+def lengthen(superuser: psycopg.Connection, crossing: str, kind: str, events: int) -> None:
+    """Add so many events of a kind to the log of one crossing."""
+    with superuser.transaction(), psycopg.ClientCursor(superuser) as cursor:
+        cursor.execute(
+            _LENGTHEN.read_bytes(), {"crossing": crossing, "kind": kind, "events": events}
+        )
+    superuser.execute("VACUUM ANALYZE status_event")
+
+
+async def compact(url: str) -> None:
+    """Let the service leave behind what still matters of each crossing, as its writes would have.
+
+    It does so when something is due, which `fill` and `lengthen` claim of all that they touch.
+    """
+    engine = create_engine(url)
+    sessions = create_sessions(engine)
+    due = True
+    while due:
+        async with sessions.begin() as session:
+            due = await announce_due(session)
+    await engine.dispose()
 
 
 def closures(reader: psycopg.Connection) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What the measurements stand on: a PostgreSQL, databases of every size, the service on them."""
 
+import asyncio
 import itertools
 import subprocess
 import sys
@@ -8,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 from psycopg import sql
 
 from app.database import schema
 from app.embedded.running import serving
 from app.embedded.server import OWNER, SERVICE, SUPERUSER, Server
-from bench.crowd import Crowd, closures, fill
+from bench.crowd import Crowd, closures, compact, fill
 from bench.processes import BIN, BenchError, Web, answering, environment, free_port
 
 
@@ -98,6 +100,7 @@ class Stage:
             schema.migrate(self.server.url(OWNER, made.name), service_role=SERVICE)
             with self.server.connect(SUPERUSER, made.name) as superuser:
                 fill(superuser, crowd)
+            asyncio.run(compact(made.url))
             self._databases[crowd] = made
         return self._databases[crowd]
 
@@ -128,6 +131,15 @@ class Stage:
     def path(self, name: str) -> Path:
         """Return a path in the run's folder that was never given before."""
         return self.folder / f"{next(self._numbers)}-{name}"
+
+    def processor_seconds(self) -> float:
+        """Return the processor time that all processes started here have taken so far."""
+        times = [
+            process.cpu_times()
+            for process in psutil.Process().children(recursive=True)
+            if process.name() != "wrk"
+        ]
+        return sum(one.user + one.system for one in times)
 
     def lines(self, lines: Iterable[str]) -> Path:
         """Return a new file of these lines."""
