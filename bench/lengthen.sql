@@ -1,12 +1,12 @@
--- Adds to a crossing's log, of one side: declarations that take turns, without an end or for an hour,
--- or confirmations. All lie in the last five years, and all that is open was heard of today.
+-- Adds to a crossing's log, of both sides: declarations of every status in turn, without an end or
+-- for an hour, or confirmations. They are spread over the last five years.
 
 SET LOCAL session_replication_role = replica;
 SET LOCAL synchronous_commit = off;
 ALTER TABLE status_event ENABLE ALWAYS TRIGGER place;
 
 CREATE TEMP TABLE telling ON COMMIT DROP AS
-SELECT nth, gen_random_uuid() AS id, newest.number + nth AS number, first AS side,
+SELECT nth, gen_random_uuid() AS id, newest.number + nth AS number, ARRAY[first, second] AS sides,
        greatest(newest.recorded_at, now()) - interval '43800 hours'
            + nth * (interval '43800 hours' / %(events)s) AS said_at,
        greatest(newest.recorded_at, now()) + nth * interval '1 microsecond' AS recorded_at
@@ -23,7 +23,7 @@ FROM telling;
 INSERT INTO status_event (id, change, recorded_at, recorded_by, kind, crossing_id, decision, sides,
                           status, effective, reason_code, exceptions, certainty, precision,
                           announced_at, confirmed_at)
-SELECT id, number, recorded_at, 'bench', %(kind)s, %(crossing)s, id, ARRAY[side],
+SELECT id, number, recorded_at, 'bench', %(kind)s, %(crossing)s, id, sides,
        CASE WHEN declared THEN (ARRAY['open', 'closed', 'restricted'])[1 + mod(nth, 3)] END,
        CASE WHEN declared THEN tstzrange(
            said_at, CASE WHEN mod(nth, 4) = 1 THEN said_at + interval '1 hour' END

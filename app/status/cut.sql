@@ -1,8 +1,7 @@
 -- Which events of some crossings can still matter to an instant, as known at a change.
 --
--- Given: crossings, ids; at, the instant; known, the change; before and after, how many
--- declarations of a series to reach back and forward, null for all; without, events to be taken
--- for withdrawn. Returned: an id a row with its crossing, and the window (lo, hi] about `at` in
+-- Given: crossings, ids; at, the instant; known, the change; without, events to be taken for
+-- withdrawn; lo and hi, where the window begins and ends for a series. Returned: an id a row with its crossing, and the window (lo, hi] about `at` in
 -- which the history made of these events answers as the whole log does; null where it is open.
 --
 -- A series is what one crossing's events of the same sides, lanes, certainty and timing have in
@@ -39,41 +38,29 @@ WITH RECURSIVE series AS MATERIALIZED (
     SELECT id, crossing_id, certainty, timing FROM event_series
     WHERE crossing_id = ANY (%(crossings)s)
 ), bounds AS MATERIALIZED (
-    SELECT crossing_id,
-           max((SELECT lower(effective) FROM status_event event
-                WHERE event.series_id = series.id AND kind = 'declaration'
-                  AND lower(effective) <= %(at)s AND change <= %(known)s
-                ORDER BY lower(effective) <-> %(at)s
-                OFFSET %(before)s LIMIT CASE WHEN %(before)s::int IS NULL THEN 0 ELSE 1 END))
-               AS lo,
-           min((SELECT lower(effective) FROM status_event event
-                WHERE event.series_id = series.id AND kind = 'declaration'
-                  AND lower(effective) > %(at)s AND change <= %(known)s
-                ORDER BY lower(effective) <-> %(at)s
-                OFFSET %(after)s LIMIT CASE WHEN %(after)s::int IS NULL THEN 0 ELSE 1 END))
-               AS hi
+    SELECT crossing_id, max({lo}) AS lo, min({hi}) AS hi
     FROM series GROUP BY crossing_id
 ), declared AS MATERIALIZED (
     SELECT id, crossing_id, certainty, timing, coalesce(lo, '-infinity') AS lo,
            coalesce(hi, 'infinity') AS hi
     FROM series JOIN bounds USING (crossing_id) WHERE certainty <> ''
 ), begins AS (
-    SELECT event.id, event.crossing_id
+    SELECT event.id, declared.crossing_id
     FROM declared JOIN status_event event ON event.series_id = declared.id
     WHERE kind = 'declaration' AND lower(effective) > lo AND lower(effective) <= hi
 ), bounded AS (
-    SELECT event.id, event.crossing_id
+    SELECT event.id, declared.crossing_id
     FROM declared JOIN status_event event ON event.series_id = declared.id
     WHERE kind = 'declaration' AND lower(effective) <= lo AND upper(effective) > lo
 ), rumours AS (
-    SELECT event.id, event.crossing_id
+    SELECT event.id, declared.crossing_id
     FROM declared JOIN status_event event ON event.series_id = declared.id
     WHERE declared.certainty = 'unconfirmed'
       AND kind = 'declaration' AND lower(effective) <= lo AND upper(effective) IS NULL
 ), endless AS (
-    SELECT last.*, declared.id AS series_id, lo
+    SELECT last.*, declared.crossing_id, declared.id AS series_id, lo
     FROM declared CROSS JOIN LATERAL (
-        SELECT id, crossing_id, lower(effective) AS start FROM status_event event
+        SELECT id, lower(effective) AS start FROM status_event event
         WHERE event.series_id = declared.id AND kind = 'declaration'
           AND upper(effective) IS NULL AND lower(effective) <= lo AND change <= %(known)s
           AND NOT {undone}
@@ -81,9 +68,9 @@ WITH RECURSIVE series AS MATERIALIZED (
     ) last
     WHERE declared.certainty <> 'unconfirmed'
     UNION
-    SELECT next.*, endless.series_id, lo
+    SELECT next.*, endless.crossing_id, endless.series_id, lo
     FROM endless CROSS JOIN LATERAL (
-        SELECT id, crossing_id, lower(effective) AS start FROM status_event event
+        SELECT id, lower(effective) AS start FROM status_event event
         WHERE event.series_id = endless.series_id AND kind = 'declaration'
           AND upper(effective) IS NULL AND lower(effective) <= lo AND change <= %(known)s
           AND lower(effective) > endless.start
@@ -91,18 +78,18 @@ WITH RECURSIVE series AS MATERIALIZED (
         ORDER BY said_at <-> {far} FETCH FIRST 1 ROWS WITH TIES
     ) next
 ), starts AS (
-    SELECT last.*, declared.id AS series_id, timing
+    SELECT last.*, declared.crossing_id, declared.id AS series_id, timing
     FROM declared CROSS JOIN LATERAL (
-        SELECT id, crossing_id, lower(effective) AS x, change FROM status_event event
+        SELECT id, lower(effective) AS x, change FROM status_event event
         WHERE event.series_id = declared.id AND kind = 'declaration'
           AND lower(effective) <= lo AND change <= %(known)s AND NOT {undone}
         ORDER BY lower(effective) <-> {far} LIMIT 1
     ) last
     WHERE declared.certainty <> 'unconfirmed'
     UNION ALL
-    SELECT next.*, starts.series_id, timing
+    SELECT next.*, starts.crossing_id, starts.series_id, timing
     FROM starts CROSS JOIN LATERAL (
-        SELECT id, crossing_id, lower(effective) AS x, change FROM status_event event
+        SELECT id, lower(effective) AS x, change FROM status_event event
         WHERE event.series_id = starts.series_id AND kind = 'declaration'
           AND lower(effective) <= starts.x AND change > starts.change AND change <= %(known)s
           AND NOT {undone}
@@ -110,18 +97,18 @@ WITH RECURSIVE series AS MATERIALIZED (
     ) next
     WHERE timing = 'planned'
 ), ends AS (
-    SELECT last.*, declared.id AS series_id, timing
+    SELECT last.*, declared.crossing_id, declared.id AS series_id, timing
     FROM declared CROSS JOIN LATERAL (
-        SELECT id, crossing_id, upper(effective) AS x, change FROM status_event event
+        SELECT id, upper(effective) AS x, change FROM status_event event
         WHERE event.series_id = declared.id AND kind = 'declaration'
           AND upper(effective) <= lo AND change <= %(known)s AND NOT {undone}
         ORDER BY upper(effective) <-> {far} LIMIT 1
     ) last
     WHERE declared.certainty <> 'unconfirmed'
     UNION ALL
-    SELECT next.*, ends.series_id, timing
+    SELECT next.*, ends.crossing_id, ends.series_id, timing
     FROM ends CROSS JOIN LATERAL (
-        SELECT id, crossing_id, upper(effective) AS x, change FROM status_event event
+        SELECT id, upper(effective) AS x, change FROM status_event event
         WHERE event.series_id = ends.series_id AND kind = 'declaration'
           AND upper(effective) <= ends.x AND change > ends.change AND change <= %(known)s
           AND NOT {undone}
@@ -129,26 +116,26 @@ WITH RECURSIVE series AS MATERIALIZED (
     ) next
     WHERE timing <> 'past'
 ), beyond AS (
-    SELECT found.* FROM declared CROSS JOIN LATERAL (
-        SELECT id, crossing_id FROM status_event event
+    SELECT found.id, declared.crossing_id FROM declared CROSS JOIN LATERAL (
+        SELECT id FROM status_event event
         WHERE event.series_id = declared.id AND kind = 'declaration'
           AND lower(effective) > hi AND change <= %(known)s AND NOT {undone}
         ORDER BY lower(effective) <-> %(at)s LIMIT 1
     ) found
     WHERE declared.certainty <> 'unconfirmed' AND hi < 'infinity' AND timing <> 'planned'
 ), confirmed AS (
-    SELECT found.* FROM series CROSS JOIN LATERAL (
-        (SELECT id, crossing_id FROM status_event event
+    SELECT found.id, series.crossing_id FROM series CROSS JOIN LATERAL (
+        (SELECT id FROM status_event event
          WHERE event.series_id = series.id AND kind = 'confirmation'
            AND confirmed_at <= %(at)s AND change <= %(known)s AND NOT {undone}
          ORDER BY confirmed_at <-> {far} LIMIT 1)
         UNION ALL
-        (SELECT id, crossing_id FROM status_event event
+        (SELECT id FROM status_event event
          WHERE event.series_id = series.id AND kind = 'confirmation'
            AND confirmed_at > %(at)s AND change <= %(known)s AND NOT {undone}
          ORDER BY confirmed_at <-> %(at)s LIMIT 1)
         UNION ALL
-        (SELECT id, crossing_id FROM status_event event
+        (SELECT id FROM status_event event
          WHERE event.series_id = series.id AND kind = 'confirmation'
            AND confirmed_at > %(at)s AND change <= %(known)s AND NOT {undone}
          ORDER BY confirmed_at <-> {far} LIMIT 1)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 from uuid import UUID
 
+from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 from psycopg.types.range import Range
 from pydantic import TypeAdapter
@@ -44,7 +45,7 @@ Result = TypeVar("Result")
 
 _SLICE = 500
 """Crossings that are loaded at once."""
-_REACHES = (8, 64, 512, None)
+_REACHES = (4, 32, 256, None)
 """How many declarations of a series are looked back at, the next only if that did not reach."""
 
 BEFORE_ALL = datetime(1899, 12, 31, tzinfo=UTC)
@@ -83,11 +84,13 @@ _UNDONE = """(
 )"""
 # Not by EXISTS, which the planner may turn into a look through the whole log.
 _FAR = "timestamptz '2250-01-01 00:00:00+00'"
-_CUT = (
-    (Path(__file__).with_name("cut.sql").read_text(encoding="utf-8"))
-    .replace("{undone}", _UNDONE)
-    .replace("{far}", _FAR)
-)
+_CUT = Path(__file__).with_name("cut.sql").read_text(encoding="utf-8")
+_BOUND = """(
+    SELECT lower(effective) FROM status_event event
+    WHERE event.series_id = series.id AND kind = 'declaration'
+      AND lower(effective) {side} %(at)s AND change <= %(known)s
+    ORDER BY lower(effective) <-> %(at)s OFFSET {reach} LIMIT 1
+)"""
 _COLUMNS = (
     "id, change, recorded_at, recorded_by, kind, crossing_id, decision, sides, status, effective,"
     ' expected_until, traffic, "to", reason_code, reason_text, exceptions, certainty, precision,'
@@ -270,7 +273,7 @@ async def whole_history(
     """Return all of a crossing's log that can matter to its timeline, and to the answer ``at``."""
     asked = {"crossings": [crossing_id], "known": known_change, "at": at}
     places = await fetch(session, _PlaceRow, _PLACES, asked)
-    cuts = await _cut(session, asked | {"before": None, "after": None, "without": []})
+    cuts = await _cut(session, asked | {"without": []}, before=None, after=None)
     return (await _histories(session, places, cuts)).get(crossing_id)
 
 
@@ -299,14 +302,12 @@ async def _load(
         pending = [places[name] for name in places if name not in found]
         if not pending:
             break
-        asked |= {
-            "crossings": [row.id for row in pending],
-            "before": reach,
-            "after": None if at is None else reach,
-        }
-        cuts = await _cut(session, asked)
+        asked |= {"crossings": [row.id for row in pending]}
+        after = None if at is None else reach
+        cuts = await _cut(session, asked, before=reach, after=after)
         if without:
-            cuts = _joined(cuts, await _cut(session, asked | {"without": []}), without)
+            whole = await _cut(session, asked | {"without": []}, before=reach, after=after)
+            cuts = _joined(cuts, whole, without)
         for history in (await _histories(session, pending, cuts)).values():
             with suppress(OutOfReach):
                 found[history.details.id] = use(history)
@@ -331,11 +332,36 @@ def _compacted(places: Iterable[_PlaceRow]) -> dict[str, _Cut]:
     }
 
 
-async def _cut(session: AsyncSession, asked: Mapping[str, object]) -> dict[str, _Cut]:
-    return {
-        row.crossing_id: _Cut(row.events, row.lo or ALWAYS, row.hi or NEVER)
-        for row in await fetch(session, _CutRow, _CUT, asked)
-    }
+@cache
+def _cut_statement(before: int | None, after: int | None) -> str:
+    """Return `cut.sql` for so many declarations of a series back and forward; None is all.
+
+    How many is part of the statement: else the planner expects so many that it sorts them all.
+    """
+
+    def bound(side: str, reach: int | None) -> str:
+        return "NULL::timestamptz" if reach is None else _BOUND.format(side=side, reach=reach)
+
+    return _CUT.format(lo=bound("<=", before), hi=bound(">", after), undone=_UNDONE, far=_FAR)
+
+
+async def _cut(
+    session: AsyncSession,
+    asked: Mapping[str, object],
+    *,
+    before: int | None,
+    after: int | None,
+) -> dict[str, _Cut]:
+    async with driver(session) as connection:
+        async with connection.pipeline():
+            # The planner takes every series for short, and would sort the rows of a long one.
+            await connection.execute("SET LOCAL enable_bitmapscan = off")
+            cursor = connection.cursor(row_factory=args_row(_CutRow))
+            statement = _cut_statement(before, after)
+            await cursor.execute(statement.encode(), asked, prepare=True)
+            await connection.execute("SET LOCAL enable_bitmapscan = on")
+        rows = await cursor.fetchall()
+    return {row.crossing_id: _Cut(row.events, row.lo or ALWAYS, row.hi or NEVER) for row in rows}
 
 
 def _joined(

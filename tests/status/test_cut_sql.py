@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from uuid import UUID
 
@@ -191,14 +192,13 @@ async def cut_log(
         "crossings": [CROSSING],
         "at": at,
         "known": known,
-        "before": before,
-        "after": after,
         "without": [],
     }
-    cuts = await _cut(session, asked)
+    cut_at = partial(_cut, session, before=before, after=after)
+    cuts = await cut_at(asked)
     if without is not None:
         withdrawn = [without.id]
-        cuts = _joined(await _cut(session, asked | {"without": withdrawn}), cuts, withdrawn)
+        cuts = _joined(await cut_at(asked | {"without": withdrawn}), cuts, withdrawn)
     if CROSSING not in cuts:
         return replace(history, events=())
     cut = cuts[CROSSING]
