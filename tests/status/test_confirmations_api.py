@@ -189,19 +189,19 @@ async def test_the_change_tells_of_every_crossing(here: Api) -> None:
 
 
 async def test_each_crossing_shows_when_it_was_last_confirmed(api: Api) -> None:
-    told = await write(
-        api,
-        CONFIRMATIONS,
-        batch(row(SUMSKAS), row(TVERECIUS), row(MEDININKAI, confirmed_at=days(-0.5))),
-    )
-    recorded_at = told["events"][0]["recorded_at"]
-    expected = {SUMSKAS: recorded_at, TVERECIUS: recorded_at, MEDININKAI: days(-0.5)}
-    for name, confirmed_at in expected.items():
-        status = await api.status(name)
-        assert (status["last_confirmed_at"], status["change"]) == (confirmed_at, told["change"])
-    for name in (SUMSKAS, TVERECIUS):
-        status = await api.status(name)
-        assert (status["status"], status["stale"]) == ("closed", False)
+    """Both are closed by this side, and nobody had confirmed it for long."""
+    before = [await api.status(name) for name in (SUMSKAS, TVERECIUS)]
+    rows = [row(SUMSKAS), row(TVERECIUS, confirmed_at=days(-0.5))]
+    told = await write(api, CONFIRMATIONS, batch(*rows))
+    after = [await api.status(name) for name in (SUMSKAS, TVERECIUS)]
+
+    assert [(one["status"], one["stale"]) for one in before] == [("closed", True)] * 2
+    assert [(one["status"], one["stale"]) for one in after] == [("closed", False)] * 2
+    assert [one["last_confirmed_at"] for one in after] == [
+        told["events"][0]["recorded_at"],
+        days(-0.5),
+    ]
+    assert {one["change"] for one in after} == {told["change"]}
 
 
 async def test_the_effect_is_told_for_each_crossing(here: Api) -> None:
@@ -320,11 +320,14 @@ async def test_nothing_need_be_shared_where_each_row_has_its_own_citations(here:
 
 
 async def test_a_confirmation_of_a_batch_is_retracted_and_the_others_stand(here: Api) -> None:
-    told = await write(here, CONFIRMATIONS, batch(row(HERE), row(THERE), row(ELSEWHERE)))
+    names = (HERE, THERE, ELSEWHERE)
+    declared = await here.declare(crossings=names, status="closed")
+    told = await write(here, CONFIRMATIONS, batch(*map(row, names)))
     await write(here, told["undo"][1], REASON)
 
-    confirmed_at = told["events"][0]["confirmed_at"]
-    for name, expected in ((HERE, confirmed_at), (THERE, None), (ELSEWHERE, confirmed_at)):
+    events: Any = declared["events"]
+    before, confirmed_at = events[0]["recorded_at"], told["events"][0]["confirmed_at"]
+    for name, expected in zip(names, (confirmed_at, before, confirmed_at), strict=True):
         assert (await here.status(name))["last_confirmed_at"] == expected
     fates = [(await here.get(f"/v1/events/{one['id']}")).json() for one in told["events"]]
     assert [one["retracted_by"] is None for one in fates] == [True, False, True]
@@ -681,7 +684,7 @@ A_THOUSAND = [f"crossing-{number}" for number in range(1_000)]
 ADD_CROSSINGS = """
     SET session_replication_role = replica;
     INSERT INTO change (number, kind, recorded_at, written_in, subjects, payload, hash)
-    VALUES (1, 'crossing', now(), 0, '{}', '{}', sha256('1'));
+    VALUES (1, 'crossing', now(), 0, '{}', '{"recorded_by": "tests"}', sha256('1'));
     INSERT INTO country (code) VALUES ('BY'), ('LT');
     INSERT INTO border (first, second) VALUES ('BY', 'LT');
     INSERT INTO crossing (id, border_id)
@@ -712,7 +715,7 @@ async def test_a_thousand_crossings_are_decided_and_confirmed_each_as_one_change
             assert {one["decision"] for one in events} == {told["decision"]}
             found = await change(api, number)
             assert sorted(found["subjects"]["crossings"]) == sorted(A_THOUSAND)
-        assert await newest_change(api) == 3
-        status = await api.status(A_THOUSAND[-1])
+        assert len(await items(api, "/v1/changes")) == 3
+        status = await api.status(A_THOUSAND[-1], known_change=3)
         assert status["status"] == "closed"
         assert status["last_confirmed_at"] == confirmed["events"][-1]["recorded_at"]
