@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import psycopg
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,6 +30,7 @@ from app.changes.models import Change
 from app.changes.service import Known, known, recorded_at
 from app.changes.stream.stream import Stream
 from app.database.connections import Connector
+from app.database.driver import fetch
 from app.database.sessions import OPTIONS, create_engine, create_sessions, snapshot
 from app.database.watch import answer_within, reason, ticks
 from app.http.parameters import Knowledge
@@ -36,6 +38,7 @@ from app.notices.reading import last_noticed
 from app.places.details import crossing_details
 from app.places.models import Crossing
 from app.status.histories import CrossingHistory, load_histories
+from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import ChangeKind
 
 HEARTBEAT_SECONDS = 0.5
@@ -52,21 +55,22 @@ _NEWEST = """
     FROM (SELECT) one LEFT JOIN LATERAL
          (SELECT number, hash FROM change ORDER BY number DESC LIMIT 1) newest ON true
 """
-_SINCE = (
-    select(
-        Change.number,
-        Change.hash,
-        Change.kind,
-        Change.recorded_at,
-        Change.subjects["crossings"],
-        func.clock_timestamp(),
-    )
-    .where(Change.number >= bindparam("change"))
-    .order_by(Change.number)
-)
+_SINCE = """
+    SELECT number, hash, kind, recorded_at, subjects -> 'crossings', clock_timestamp()
+    FROM change WHERE number >= %(change)s ORDER BY number
+"""
 _OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
 
 _log = logging.getLogger(__name__)
+
+
+class _NewsRow(NamedTuple):
+    number: int
+    hash: bytes
+    kind: str
+    recorded_at: datetime
+    crossings: list[str] | None
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +275,7 @@ class Keeper:
         for name, history in (await _histories(session, known_already, asked)).items():
             entry = old[name]
             assert entry is not None
-            found[name] = Present(history, entry.present.told, *news.touched[name])
+            found[name] = Present(history, entry.present.told_json, *news.touched[name])
         others = sorted(news.touched.keys() - found.keys())
         return found | (await _presents(session, others, asked) if others else {})
 
@@ -286,7 +290,12 @@ async def _presents(
     changes = {name: one.last_change(noticed.get(name)) for name, one in histories.items()}
     recorded = await recorded_at(session, [one for one in changes.values() if one is not None])
     return {
-        name: Present(one, told[name], changes[name], recorded.get(changes[name] or 0))
+        name: Present(
+            one,
+            told[name].model_dump_json(by_alias=True).encode(),
+            changes[name],
+            recorded.get(changes[name] or 0),
+        )
         for name, one in histories.items()
     }
 
@@ -296,7 +305,8 @@ async def _histories(
 ) -> dict[str, CrossingHistory]:
     def reaching(history: CrossingHistory) -> CrossingHistory:
         if not history.is_compacted:
-            _ = history.resolved.present(asked.now), history.resolved.last_change(asked.now)
+            resolved = ResolvedHistory(history.history)
+            _ = resolved.present(asked.now), resolved.last_change(asked.now)
         return history
 
     return await load_histories(session, names, asked, reaching)
@@ -307,7 +317,7 @@ async def _news(session: AsyncSession, board: Board) -> News | None:
 
     Then a standby has taken over that did not have that change yet; or the log is empty.
     """
-    rows = (await session.execute(_SINCE, {"change": board.change})).all()
+    rows = await fetch(session, _NewsRow, _SINCE, {"change": board.change})
     if not rows or (board.change > 0 and tuple(rows[0][:2]) != (board.change, board.hash)):
         return None
     touched: dict[str, tuple[int, datetime]] = {}

@@ -13,6 +13,7 @@ from app.places.schemas import CrossingDetails
 from app.places.summaries import alone, listing
 from app.status.histories import CrossingHistory
 from app.status.rule.history import Lane, OutOfReach
+from app.status.rule.resolution import ResolvedHistory
 from app.status.schemas import EventOut
 from app.status.summaries import Summary, status_out, valid
 from app.vocabulary import Traffic
@@ -32,10 +33,15 @@ class Present:
     """What answers about a crossing are made of, from some instant on."""
 
     history: CrossingHistory
-    told: CrossingDetails
+    told_json: bytes
+    """A crossing's details as JSON, which takes a fraction of the memory."""
     change: int | None
     """The last change that touches it, and when that was recorded."""
     recorded_at: datetime | None
+
+    @property
+    def told(self) -> CrossingDetails:
+        return CrossingDetails.model_validate_json(self.told_json)
 
     @property
     def details(self) -> Details:
@@ -60,10 +66,16 @@ class View:
         """Answer at ``moment``. Raises OutOfReach where it takes older events than are at hand."""
         # The log never stands before what it holds, even were a clock set back.
         now = max(moment.now, present.history.history.known_from)
-        summary = replace(Summary.of(present.history, now, lanes), change=present.change)
+        history = present.history.history
+        if lanes is not None:
+            history = replace(history, lanes=tuple(lanes))
+        # Not that of the history itself, which would be kept for as long as the crossing is.
+        resolved = ResolvedHistory(history)
+        summary = Summary(present.details, resolved, now, resolved.answer(now), present.change)
         if moment.withheld_since is not None:
             summary = summary.withhold(moment.withheld_since)
         validity = valid([(summary.settled(), present.recorded_at)])
+        summary.forget()
         return cls(present, moment, summary, validity)
 
     def holds(self, moment: Moment) -> bool:

@@ -142,7 +142,18 @@ async def fill_place(
     await append(session, change)
 
 
-def record_of(change: Change) -> dict[str, object]:
+class ChangeRow(NamedTuple):
+    """A change as plain columns, under the names that its entity has for them."""
+
+    number: int
+    kind: str
+    recorded_at: datetime
+    subjects: dict[str, object]
+    payload: dict[str, object]
+    hash: bytes
+
+
+def record_of(change: Change | ChangeRow) -> dict[str, object]:
     """Return what the hash of a change speaks for, as JSON has it."""
     return {
         "change": change.number,
@@ -153,7 +164,7 @@ def record_of(change: Change) -> dict[str, object]:
     }
 
 
-def told_of(change: Change) -> dict[str, object]:
+def told_of(change: Change | ChangeRow) -> dict[str, object]:
     """Return a change as every follower is told it: its record and its hash."""
     return record_of(change) | {"hash": change.hash.hex()}
 

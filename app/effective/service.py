@@ -25,11 +25,13 @@ RECORDED_BY = "crossing-status"
 
 _AT_ONCE = 100
 """Crossings in one change."""
+_UNCOMPACTED_AT_ONCE = 10
+"""What still matters of each has to be found, while all other writers wait."""
 _JUST_BEFORE = timedelta(microseconds=1)
 """The database tells no shorter time."""
 
 _DUE = """
-    SELECT crossing_id, due_at FROM compacted_log
+    SELECT crossing_id, due_at, change IS NOT NULL FROM compacted_log
     WHERE due_at = (SELECT min(due_at) FROM compacted_log
                     WHERE %(crossings)s::text[] IS NULL OR crossing_id = ANY (%(crossings)s))
       AND (%(crossings)s::text[] IS NULL OR crossing_id = ANY (%(crossings)s))
@@ -44,6 +46,7 @@ _NEXT_DUE = """
 class _DueRow(NamedTuple):
     crossing_id: str
     due_at: datetime
+    is_compacted: bool
 
 
 async def announce_due(session: AsyncSession) -> bool:
@@ -73,6 +76,8 @@ async def announce(session: AsyncSession, place: Place, crossings: Sequence[str]
     due = await fetch(session, _DueRow, _DUE, asked)
     if not due or due[0].due_at > place.recorded_at:
         return False
+    if not all(one.is_compacted for one in due):
+        due = due[:_UNCOMPACTED_AT_ONCE]
     at = due[0].due_at.astimezone(UTC)
     snapshot = Known(place.number - 1, place.recorded_at)
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from pydantic import JsonValue
 from sqlalchemy import BigInteger, Select, Text, any_, bindparam, select
@@ -54,7 +55,7 @@ class Details:
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
-        return tuple(Lane(traffic, to) for traffic in self.traffic for to in self.sides)
+        return _lanes_of(tuple(self.version.traffic), self.sides)
 
     def lanes_for(self, traffic: Traffic | None, to: str | None) -> list[Lane]:
         """Return its lanes of that traffic and into that country; None asks for all."""
@@ -71,6 +72,12 @@ class Details:
     @property
     def confirm_within(self) -> timedelta:
         return timedelta(days=self.version.confirm_within_days)
+
+
+@lru_cache(maxsize=10_000)
+def _lanes_of(traffic: tuple[str, ...], sides: tuple[str, str]) -> tuple[Lane, ...]:
+    """Return the lanes in their order; crossings alike share them."""
+    return tuple(Lane(one, to) for one in Traffic if one.value in traffic for to in sides)
 
 
 async def details_of(

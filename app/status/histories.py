@@ -5,13 +5,15 @@ events still matter (`CompactedLog`). Where that is not good, `cut.sql` finds th
 back and forward as it is told to: who needs more gets OutOfReach of the rule, and is given more.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -32,7 +34,6 @@ from app.status.rule.cut import selections
 from app.status.rule.history import (
     ALWAYS,
     NEVER,
-    Declaration,
     Event,
     Held,
     History,
@@ -92,12 +93,13 @@ _BOUND = """(
     ORDER BY lower(effective) <-> %(at)s OFFSET {reach} LIMIT 1
 )"""
 _COLUMNS = (
-    "id, change, recorded_at, recorded_by, kind, crossing_id, decision, sides, status, effective,"
-    ' expected_until, traffic, "to", reason_code, reason_text, exceptions, certainty, precision,'
+    "id, change, recorded_at, recorded_by, kind, crossing_id, decision, sides, status,"
+    ' expected_until, traffic, "to", reason_code, reason_text, certainty, precision,'
     " announced_at, confirmed_at, incident_id, supersedes, retracts, said_at, said_as"
 )
 _EVENTS = f"""
     SELECT {", ".join(f"event.{name.strip()}" for name in _COLUMNS.split(","))},
+           lower(event.effective), upper(event.effective), event.exceptions::text,
            root.recorded_at,
            (SELECT json_agg(json_build_object('source', source_id, 'locator', locator,
                                               'basis', basis) ORDER BY citation.id)::text
@@ -144,13 +146,11 @@ class EventRow(NamedTuple):
     decision: UUID
     sides: list[str]
     status: str | None
-    effective: Range[datetime] | None
     expected_until: datetime | None
     traffic: list[str] | None
     to: str | None
     reason_code: str | None
     reason_text: str | None
-    exceptions: list[dict[str, object]]
     certainty: str | None
     precision: str | None
     announced_at: datetime | None
@@ -160,8 +160,48 @@ class EventRow(NamedTuple):
     retracts: UUID | None
     said_at: datetime | None
     said_as: UUID | None
+    start: datetime | None
+    end: datetime | None
+    exceptions_json: str
     said_as_recorded_at: datetime | None
     cited: str | None
+
+    # What most never need, of thousands, is made when it is asked for.
+
+    @property
+    def effective(self) -> Range[datetime] | None:
+        return None if self.start is None else Range(self.start, self.end)
+
+    @property
+    def exceptions(self) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = json.loads(self.exceptions_json)
+        return found
+
+    def sharing(self) -> "EventRow":
+        """Return it with the words that many rows have in common kept once."""
+        return self._replace(
+            recorded_by=intern(self.recorded_by),
+            kind=intern(self.kind),
+            crossing_id=intern(self.crossing_id),
+            status=self.status and intern(self.status),
+            reason_code=self.reason_code and intern(self.reason_code),
+            reason_text=self.reason_text and intern(self.reason_text),
+            certainty=self.certainty and intern(self.certainty),
+            precision=self.precision and intern(self.precision),
+            exceptions_json=intern(self.exceptions_json),
+            said_as=self.id if self.said_as == self.id else self.said_as,
+        )
+
+    def event(self) -> Event:
+        """Return what the rule needs to know, with the event's place among what was said."""
+        said = None
+        if self.said_at is not None and self.said_as is not None and self.said_as_recorded_at:
+            said = self.said_at, self.said_as_recorded_at, self.said_as.int
+        return event_of(cast("StatusEvent", self), said)
+
+    def may_be_shown(self, at: datetime) -> bool:
+        """Tell whether an answer for ``at`` or later may show it."""
+        return self.start is not None and (self.end is None or self.end > at)
 
     def body(self) -> EventOut:
         """Return the event as a body; nobody has undone it as known."""
@@ -205,16 +245,15 @@ class _CutRow(NamedTuple):
 
 
 class Events(Mapping[UUID, EventOut]):
-    """Events by id, each made a body when it is first asked for."""
+    """Events by id, each made a body when it is asked for."""
+
+    __slots__ = ("_rows",)
 
     def __init__(self, rows: Iterable[EventRow]) -> None:
         self._rows = {row.id: row for row in rows}
-        self._bodies: dict[UUID, EventOut] = {}
 
     def __getitem__(self, event_id: UUID) -> EventOut:
-        if event_id not in self._bodies:
-            self._bodies[event_id] = self._rows[event_id].body()
-        return self._bodies[event_id]
+        return self._rows[event_id].body()
 
     def __iter__(self) -> Iterator[UUID]:
         return iter(self._rows)
@@ -386,7 +425,7 @@ async def _histories(
     rows: defaultdict[str, list[EventRow]] = defaultdict(list)
     if ids:
         for row in await fetch(session, EventRow, _EVENTS, {"ids": ids}):
-            rows[row.crossing_id].append(row)
+            rows[row.crossing_id].append(row.sharing())
     found: dict[str, CrossingHistory] = {}
     for place in places:
         one = cuts.get(place.id)
@@ -397,7 +436,7 @@ async def _histories(
             sides=details.sides,
             lanes=details.lanes,
             confirm_within=details.confirm_within,
-            events=tuple(_event_of(row) for row in rows[place.id]),
+            events=tuple(row.event() for row in rows[place.id]),
             known_from=one.known_from if one else ALWAYS,
             known_until=one.known_until if one else NEVER,
             held=_held_of(one.held, details) if one and one.held else None,
@@ -405,22 +444,11 @@ async def _histories(
         found[place.id] = CrossingHistory(
             details,
             history,
-            Events(rows[place.id]),
+            Events(row for row in rows[place.id] if row.may_be_shown(history.known_from)),
             place.last_event,
             is_compacted=one is None or one.held is not None,
         )
     return found
-
-
-def _event_of(row: EventRow) -> Event:
-    """Return what the rule needs to know of an event, its place among what was said with it."""
-    event = event_of(cast("StatusEvent", row))
-    if isinstance(event, Declaration):
-        said_at, said_as, recorded_at = row.said_at, row.said_as, row.said_as_recorded_at
-        if said_at is None or said_as is None or recorded_at is None:
-            raise ValueError(f"the declaration {row.id} has no place among what was said")
-        return replace(event, said=(said_at, recorded_at, said_as.int))
-    return event
 
 
 async def compact(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -22,6 +23,7 @@ from app.status.rule.history import (
     Declaration,
     Event,
     Retraction,
+    SaidOrder,
     Scope,
 )
 from app.status.schemas import EventOut
@@ -155,18 +157,18 @@ def event_told(event: EventOut) -> JsonValue:
     return told
 
 
-def event_of(row: StatusEvent) -> Event:
-    """Return what the resolution rule needs to know of an event."""
+def event_of(row: StatusEvent, said: SaidOrder | None = None) -> Event:
+    """Return what the resolution rule needs to know of an event; ``said`` as `Declaration` has."""
     match EventKind(row.kind):
         case EventKind.DECLARATION:
-            return _declaration(row)
+            return _declaration(row, said)
         case EventKind.CONFIRMATION:
             if row.confirmed_at is None:
                 raise ValueError(f"the confirmation {row.id} has no instant")
             return Confirmation(
                 id=row.id,
                 recorded_at=row.recorded_at,
-                sides=frozenset(row.sides),
+                sides=_sides_of(tuple(row.sides)),
                 confirmed_at=row.confirmed_at,
                 scope=_scope(row),
             )
@@ -176,14 +178,14 @@ def event_of(row: StatusEvent) -> Event:
             return Retraction(id=row.id, recorded_at=row.recorded_at, retracts=row.retracts)
 
 
-def _declaration(row: StatusEvent) -> Declaration:
+def _declaration(row: StatusEvent, said: SaidOrder | None) -> Declaration:
     effective = row.effective
     if effective is None or effective.lower is None or not row.status or not row.certainty:
         raise ValueError(f"the declaration {row.id} is not whole")
     return Declaration(
         id=row.id,
         recorded_at=row.recorded_at,
-        sides=frozenset(row.sides),
+        sides=_sides_of(tuple(row.sides)),
         status=Status(row.status),
         start=effective.lower,
         end=effective.upper,
@@ -192,12 +194,25 @@ def _declaration(row: StatusEvent) -> Declaration:
         certainty=Certainty(row.certainty),
         announced_at=row.announced_at,
         supersedes=row.supersedes,
+        said=said,
     )
 
 
 def _scope(row: StatusEvent) -> Scope:
-    traffic = None if row.traffic is None else frozenset(Traffic(name) for name in row.traffic)
-    return Scope(traffic, row.to)
+    return _scope_of(None if row.traffic is None else tuple(row.traffic), row.to)
+
+
+# There are few different ones, which thousands of events share.
+
+
+@lru_cache(maxsize=10_000)
+def _scope_of(traffic: tuple[str, ...] | None, to: str | None) -> Scope:
+    return Scope(None if traffic is None else frozenset(Traffic(name) for name in traffic), to)
+
+
+@lru_cache(maxsize=10_000)
+def _sides_of(sides: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(sides)
 
 
 def standing(known_change: int) -> ColumnElement[bool]:

@@ -52,6 +52,10 @@ class Summary:
         _ = self.period, self.next_change_at
         return self
 
+    def forget(self) -> None:
+        """Keep what was asked for so far, and not what more it would take."""
+        object.__setattr__(self, "resolved", None)
+
     def withhold(self, since: datetime) -> "Summary":
         """Return what is left of this when nothing was heard for too long, ``since``."""
         answer = withheld(self.answer)

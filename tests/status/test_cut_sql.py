@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.driver import fetch
 from app.embedded.server import Server
-from app.status.histories import _EVENTS, EventRow, _cut, _event_of, _joined
+from app.status.histories import _EVENTS, EventRow, _cut, _joined
 from app.status.models import EventSeries, StatusEvent
 from app.status.rule.force import said_order
 from app.status.rule.history import (
@@ -205,7 +205,7 @@ async def cut_log(
     rows = await fetch(session, EventRow, _EVENTS, {"ids": list(cut.events)})
     return replace(
         history,
-        events=tuple(_event_of(row) for row in rows),
+        events=tuple(row.event() for row in rows),
         known_from=cut.known_from,
         known_until=cut.known_until,
     )

@@ -20,8 +20,9 @@ from starlette.types import Message, Send
 from app.changes.cloudevents import Envelope
 from app.changes.filters import Filter
 from app.changes.models import Change
-from app.changes.service import matching_changes
+from app.changes.service import ChangeRow, matching_changes
 from app.changes.stream.wire import END, KEPT, Recent, Told, dropped, heartbeat, opening
+from app.database.driver import fetch
 from app.database.sessions import create_engine, create_sessions
 from app.database.watch import Watch, reason, ticks
 
@@ -36,6 +37,10 @@ PAGE_BYTES = 64 * 2**10
 _AT_ONCE = 250
 """Followers who are sent something before others have their turn."""
 _OUTAGES = (SQLAlchemyError, TimeoutError, OSError)
+_NEXT = f"""
+    SELECT {", ".join(ChangeRow._fields)} FROM change
+    WHERE number >= %(place)s ORDER BY number LIMIT %(limit)s
+"""  # noqa: S608  # nothing of it comes from outside
 
 _log = logging.getLogger(__name__)
 
@@ -194,9 +199,11 @@ class Stream:
         if self.place < 0:
             await self._start()
             return []
-        rows = select(Change).where(Change.number >= self.place)
         async with self._sessions() as session:
-            found = list(await session.scalars(rows.order_by(Change.number).limit(PAGE + 1)))
+            # One statement, without the trips to bound a transaction.
+            _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            asked = {"place": self.place, "limit": PAGE + 1}
+            found = await fetch(session, ChangeRow, _NEXT, asked)
         if self.place > 0:
             if not found or (found[0].number, found[0].hash) != (self.place, self._hash):
                 await self._go_back()

@@ -9,7 +9,7 @@ from starlette.types import Message
 
 from app.changes.cloudevents import Envelope, enveloped
 from app.changes.models import Change
-from app.changes.service import told_of
+from app.changes.service import ChangeRow, told_of
 
 KEPT = 500
 KEPT_BYTES = 8 * 2**20
@@ -21,7 +21,7 @@ class Told:
 
     __slots__ = ("_messages", "change", "hash", "number")
 
-    def __init__(self, change: Change) -> None:
+    def __init__(self, change: Change | ChangeRow) -> None:
         self.number = change.number
         self.hash = change.hash
         self.change = told_of(change)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import chain, pairwise
+from itertools import chain, pairwise, takewhile
 
 from app.status.rule.force import (
     FIRMNESS,
@@ -178,22 +178,23 @@ class ResolvedHistory:
         """Yield since when the summary status of each selection has held; none that is unknown."""
         known_from = self.history.known_from
         sweep = [
-            (begin, tuple(states))
-            for begin, _, states in _sweep(self.groups, known_from)
-            if begin <= at
+            (begin, [state.status for state in states])
+            for begin, _, states in takewhile(
+                lambda part: part[0] <= at, _sweep(self.groups, known_from)
+            )
         ]
+        sweep.reverse()
         places = {lane: place for place, group in enumerate(self.groups) for lane in group.lanes}
+        known: dict[frozenset[int], datetime] = {}
         for lanes in selections:
-            asked = {places[lane] for lane in lanes}
-            start = at
-            held = None
-            for begin, states in reversed(sweep):
-                status = summary(states[place].status for place in asked)
-                if held not in {None, status}:
-                    break
-                start, held = begin, status
+            asked = frozenset(places[lane] for lane in lanes)
+            if asked not in known:
+                known[asked] = _since(sweep, asked)
             with suppress(OutOfReach):
-                yield lanes, self.history.since(lanes) if start == known_from else start
+                yield (
+                    lanes,
+                    self.history.since(lanes) if known[asked] == known_from else known[asked],
+                )
 
     def next_change(self, at: datetime) -> datetime | None:
         """Return when the answer next differs though nothing new is recorded; None is never."""
@@ -288,6 +289,17 @@ def next_change(
 def last_change(history: History, at: datetime) -> datetime | None:
     """Return since when the answer is as it is at ``at``, by what is recorded; None is ever."""
     return ResolvedHistory(history).last_change(at)
+
+
+def _since(sweep: Sequence[tuple[datetime, Sequence[Status]]], asked: Iterable[int]) -> datetime:
+    """Return since when the groups' summary is what it was last; the latest comes first."""
+    start, statuses = sweep[0]
+    held = summary(statuses[place] for place in asked)
+    for begin, statuses in sweep[1:]:
+        if summary(statuses[place] for place in asked) is not held:
+            break
+        start = begin
+    return start
 
 
 def _period(
