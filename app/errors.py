@@ -205,7 +205,7 @@ class Unavailable(Problem):
 
 
 class Overloaded(Problem):
-    """More writes are waiting than can be served in time; nothing was changed."""
+    """More writes are waiting than can be served in time; nothing was written."""
 
     status, slug, title = 503, "overloaded", "Too many writes are waiting"
 

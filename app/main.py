@@ -23,7 +23,7 @@ from app.config import Settings
 from app.courier.processes import follow_parent
 from app.database.sessions import create_engine, create_sessions
 from app.database.watch import Watch
-from app.database.write_queue import WriteQueue
+from app.database.write_queue import AT_ONCE, WriteQueue
 from app.feeds.router import router as feeds
 from app.health.router import router as health
 from app.http import problems
@@ -91,7 +91,12 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
                 await standby.dispose()
 
     app = create_app(settings, lifespan)
-    app.state.write_queue = WriteQueue(limit=settings.write_queue, deadline=settings.write_deadline)
+    app.state.write_queue = WriteQueue(
+        limit=settings.write_queue,
+        deadline=settings.write_deadline,
+        # Readers are to have a connection, too.
+        at_once=max(1, min(AT_ONCE, settings.pool_size - 1)),
+    )
     app.state.standby = None
     if standby is not None:
         app.state.standby = Standby(create_sessions(standby), board.watch)

@@ -21,8 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.models import KeptAnswer
 from app.access.service import Reporter, authenticate
 from app.database.driver import driver
-from app.database.sessions import Session, append
-from app.database.write_queue import WriteSession
+from app.database.sessions import Session, WriteSession, append
 from app.errors import (
     Forbidden,
     KeyInFlight,

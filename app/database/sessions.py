@@ -24,6 +24,7 @@ from app.database.connections import Connector
 from app.database.driver import driver
 from app.database.tables import Base
 from app.database.watch import PATIENCE, Watch
+from app.database.write_queue import WriteQueue
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -31,7 +32,7 @@ Sessions = async_sessionmaker[AsyncSession]
 # asks of the database takes long.
 # Statements are few and said again and again: to plan the longest anew takes longer than to run it.
 OPTIONS = (
-    "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=15s"
+    "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=15s"
     " -c idle_in_transaction_session_timeout=30s -c plan_cache_mode=force_generic_plan"
 )
 
@@ -125,6 +126,15 @@ async def _request_session(request: Request) -> AsyncIterator[AsyncSession]:
         yield session
 
 
+async def _write_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Give the transaction of a write in its turn."""
+    queue: WriteQueue = request.app.state.write_queue
+    # It waited already: now only a lost database ends it, or its statements' own limits.
+    async with queue.turn(), transaction(request, seconds=None) as session:
+        yield session
+
+
 # scope="function" commits before the response goes out, so a failed commit is a 5xx and
 # a client never holds a 201 for a row that was rolled back.
 Session = Annotated[AsyncSession, Depends(_request_session, scope="function")]
+WriteSession = Annotated[AsyncSession, Depends(_write_session, scope="function")]

@@ -1,5 +1,6 @@
 """Append to the log of status events: declare, correct, withdraw, confirm."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,7 @@ from app.http.parameters import Knowledge
 from app.notices.recording import require_incident
 from app.places.details import Details
 from app.sources.schemas import CitationIn
-from app.sources.service import Cited, cite, require_sources_of
+from app.sources.service import Cited, cite, require_sources, require_sources_of
 from app.status.histories import CrossingHistory, compact, load_histories
 from app.status.log import event_of, event_out, event_told, undone
 from app.status.models import StatusEvent
@@ -55,6 +56,8 @@ from app.status.schemas import (
 from app.vocabulary import ChangeKind, EventKind
 
 ONLY_DECLARATIONS = "Only a declaration can be corrected."
+_AT_ONCE = 20
+"""Crossings whose consequences are worked out before readers have their turn."""
 _AHEAD = "lies in the future"
 _UNDONE = "The event was corrected or retracted already."
 
@@ -217,52 +220,48 @@ async def confirm_crossings(
     reporter.require_sides({side for row in rows for side in row.sides})
     if faults := _list_faults(confirmations):
         raise Invalid(faults)
+    # Those that no row has are to exist, too.
+    await require_sources(session, confirmations.citations)
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        numbers[row.crossing].append(number)
 
     def rows_at(place: Place) -> list[StatusEvent]:
+        if ahead := [number for number, row in enumerate(rows) if _lies_ahead(row, place)]:
+            raise Invalid([_row_fault(number, "confirmed_at", _AHEAD) for number in ahead])
         names = [str(number) for number in range(len(rows))]
         minted = mint(place.recorded_at, ["decision", *names])
-        ahead = [
-            FieldError("body", f"confirmations.{number}.confirmed_at", _AHEAD)
-            for number, row in enumerate(rows)
-            if _lies_ahead(row, place)
-        ]
-        if ahead:
-            raise Invalid(ahead)
         return [
             _confirmation(row, row.crossing, minted[name], minted["decision"], place, reporter)
             for name, row in zip(names, rows, strict=True)
         ]
 
     def check(crossing: str, details: Details | None) -> list[FieldError]:
-        found: list[FieldError] = []
-        for number, row in enumerate(rows):
-            if row.crossing == crossing:
-                field = f"confirmations.{number}"
-                if details is None:
-                    message = f"there is no crossing {crossing!r}"
-                    found.append(FieldError("body", f"{field}.crossing", message))
-                else:
-                    found += [
-                        FieldError(one.where, f"{field}.{one.field}", one.message)
-                        for one in _scope_faults(row, details)
-                    ]
-        return found
+        if details is None:
+            message = f"there is no crossing {crossing!r}"
+            return [_row_fault(number, "crossing", message) for number in numbers[crossing]]
+        return [
+            _row_fault(number, fault.field, fault.message)
+            for number in numbers[crossing]
+            for fault in _scope_faults(rows[number], details)
+        ]
 
-    return await _record(
-        session,
-        reporter,
-        _Entry(
-            ChangeKind.CONFIRMATION,
-            list(dict.fromkeys(row.crossing for row in rows)),
-            rows_at,
-            [row.citations or confirmations.citations for row in rows],
-            check,
-            fields=[
-                f"confirmations.{number}.citations" if row.citations else "citations"
-                for number, row in enumerate(rows)
-            ],
-        ),
+    entry = _Entry(
+        ChangeKind.CONFIRMATION,
+        list(numbers),
+        rows_at,
+        [row.citations or confirmations.citations for row in rows],
+        check,
+        fields=[
+            f"confirmations.{number}.citations" if row.citations else "citations"
+            for number, row in enumerate(rows)
+        ],
     )
+    return await _record(session, reporter, entry)
+
+
+def _row_fault(number: int, field: str, message: str) -> FieldError:
+    return FieldError("body", f"confirmations.{number}.{field}", message)
 
 
 def _list_faults(confirmations: ConfirmationsIn) -> list[FieldError]:
@@ -322,10 +321,10 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _Entry) -> W
     place, before = await _take_place(session, entry, before)
     rows = entry.rows_at(place)
     try:
-        found = _consequences(before, rows, place.recorded_at)
+        found = await _consequences(before, rows, place.recorded_at)
     except OutOfReach:
         before = await _before(session, entry, _just_before(place), fully=True)
-        found = _consequences(before, rows, place.recorded_at)
+        found = await _consequences(before, rows, place.recorded_at)
     cited = cite(place, reporter, [one for listed in entry.citations for one in listed])
     cited_by_row = _parts(cited, entry.citations, len(rows))
     events = [event_out(row, part.citations) for row, part in zip(rows, cited_by_row, strict=True)]
@@ -435,13 +434,15 @@ def _just_before(place: Place) -> Known:
     return Known(place.number - 1, place.recorded_at)
 
 
-def _consequences(
+async def _consequences(
     before: Histories, rows: Iterable[StatusEvent], now: datetime
 ) -> dict[str, Consequences]:
-    return {
-        name: _consequences_of(before.histories[name], events, now)
-        for name, events in _events_by_crossing(rows).items()
-    }
+    found: dict[str, Consequences] = {}
+    for name, events in _events_by_crossing(rows).items():
+        found[name] = _consequences_of(before.histories[name], events, now)
+        if len(found) % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 def _events_by_crossing(rows: Iterable[StatusEvent]) -> dict[str, list[Event]]:

@@ -11,7 +11,6 @@ are those of the README's "How a status is resolved"; a declaration is
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, pairwise, takewhile
@@ -190,11 +189,13 @@ class ResolvedHistory:
             asked = frozenset(places[lane] for lane in lanes)
             if asked not in known:
                 known[asked] = _since(sweep, asked)
-            with suppress(OutOfReach):
-                yield (
-                    lanes,
-                    self.history.since(lanes) if known[asked] == known_from else known[asked],
-                )
+            found: datetime | None = known[asked]
+            if found == known_from:
+                try:
+                    found = self.history.since(lanes)
+                except OutOfReach:
+                    continue
+            yield lanes, found
 
     def next_change(self, at: datetime) -> datetime | None:
         """Return when the answer next differs though nothing new is recorded; None is never."""
