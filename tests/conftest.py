@@ -32,9 +32,11 @@ from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
 from tests.api import Api
+from tests.waiting import PATIENCE
 
-hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
-hypothesis_settings.load_profile("suite")
+hypothesis_settings.register_profile("full", deadline=None, print_blob=True)
+hypothesis_settings.register_profile("few", max_examples=20, deadline=None, print_blob=True)
+hypothesis_settings.load_profile("few")
 
 EMPTY, SEEDED = "template_empty", "template_seeded"
 LONGEST = (
@@ -96,7 +98,7 @@ class Database:
     async def api(self, **settings: object) -> AsyncIterator[Api]:
         """Give the real application on this database, with a key of every scope."""
         async with started(self.url, **settings) as (service, client):
-            assert await service.board.reached(0, within=60)
+            assert await service.board.reached(0, within=PATIENCE)
             # By its own connections: others would take as long as half a start.
             async with service.application.state.sessions.begin() as session:
                 key = await create_key(session, name="reporter", scopes=KeyScope)

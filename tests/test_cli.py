@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +22,12 @@ import rfc8785
 
 from app.embedded.server import SUPERUSER
 from app.seeding.files import SEEDS, Seeds
+from tests import clients
 from tests.api import SUMSKAS, crossing, decision
-from tests.commands import PATIENCE, Done, call, environment, finish, run, start
+from tests.commands import Done, call, environment, finish, run, start
 from tests.conftest import Database
 from tests.servers import free_port
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    """Poll until something holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
+from tests.waiting import PATIENCE, eventually
 
 
 @dataclass(frozen=True)
@@ -58,13 +52,11 @@ class Served:
         return [main, *main.children(recursive=True)]
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
-        return httpx2.get(self.url + path, headers=headers, trust_env=False, timeout=PATIENCE)
+        return clients.get(self.url + path, headers=headers)
 
     def post(self, path: str, body: object, *, key: str) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {key}"}
-        return httpx2.post(
-            self.url + path, json=body, headers=headers, trust_env=False, timeout=PATIENCE
-        )
+        return clients.post(self.url + path, json=body, headers=headers)
 
     def run(self, *arguments: str) -> Done:
         """Do another command beside it."""

@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import httpx2
 import pytest
 
+from tests import clients
 from tests.commands import run
 from tests.servers import service
 
@@ -21,7 +21,7 @@ def test_no_input_breaks_the_service_or_its_document(seeded_dir: Path, tmp_path:
     all have one name, each of several workers would make every case, and one would run.
     """
     with service(tmp_path / "serve.log", data_dir=seeded_dir, courier=False) as server:
-        document = httpx2.get(f"{server.url}/openapi.json", trust_env=False).json()
+        document = clients.get(f"{server.url}/openapi.json").json()
         for methods in document["paths"].values():
             for method in METHODS & methods.keys():
                 # Made up, it is a change to come: a 503, after two seconds each.

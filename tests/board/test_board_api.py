@@ -15,6 +15,7 @@ from app.status import present
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Json, citation, crossing, problem
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import Database
+from tests.waiting import PATIENCE
 
 STATUS = f"/v1/crossings/{SUMSKAS}/status"
 ADDRESSES = [
@@ -256,7 +257,7 @@ async def test_a_notification_that_is_lost_is_made_up_for(sides: Sides, seeded: 
         connection.execute("ALTER TABLE change DISABLE TRIGGER tell_change")
     written = await sides.front.declare(crossings=[MEDININKAI])
 
-    assert await sides.board.reached(int(str(written["change"])), within=30)
+    assert await sides.board.reached(int(str(written["change"])), within=PATIENCE)
     assert (await sides.front.status(MEDININKAI))["sides"]["LT"] == "closed"  # type: ignore[index,call-overload]
 
 

@@ -17,9 +17,11 @@ from app.database import schema
 from app.embedded.server import SERVICE, Server
 from app.seeding.files import SEEDS, Seeds
 from app.seeding.service import load_seeds
-from tests.commands import PATIENCE, Done, environment, finish, run, start
+from tests import clients
+from tests.commands import Done, environment, finish, run, start
 from tests.conftest import Database, clone
 from tests.servers import free_port
+from tests.waiting import PATIENCE
 
 SCRIPTS = ScriptDirectory.from_config(schema._config())
 REVISIONS = [one.revision for one in SCRIPTS.walk_revisions()][::-1]
@@ -255,7 +257,7 @@ def test_after_migrate_the_service_reads_and_writes_in_its_own_role(nothing: Dat
     serving = start("crossings", "serve", "--port", str(port), env=env)
     try:
         ready = await_answer(serving, f"http://127.0.0.1:{port}/health/ready")
-        crossings = httpx2.get(f"http://127.0.0.1:{port}/v1/crossings", trust_env=False)
+        crossings = clients.get(f"http://127.0.0.1:{port}/v1/crossings")
     finally:
         serving.terminate()
         finish(serving)
@@ -274,7 +276,7 @@ def await_answer(process: subprocess.Popen[str], address: str) -> httpx2.Respons
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            response = httpx2.get(address, trust_env=False)
+            response = clients.get(address)
         except httpx2.TransportError:
             time.sleep(0.05)
         else:

@@ -15,6 +15,7 @@ from app.embedded.server import SUPERUSER
 from app.feeds import chains, exports
 from app.status import log
 from bench.crowd import Crowd, fill
+from tests import clients
 from tests.api import Api, citation, fields_of, problem
 from tests.conftest import Database
 from tests.feeds.conftest import (
@@ -295,7 +296,7 @@ def pieces(running: Service) -> Iterator[bytes]:
     """Yield an export of all events as it comes."""
     headers = {"Accept-Encoding": "identity"}
     with (
-        httpx2.Client(base_url=running.url, trust_env=False, timeout=60) as client,
+        clients.client(base_url=running.url) as client,
         client.stream("GET", f"{EVENTS}.ndjson", headers=headers) as response,
     ):
         yield from response.iter_raw()

@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from app.embedded.server import Server
+from tests import clients
 from tests.conftest import SEEDED, Database, clone
 from tests.servers import Service, service
 
@@ -164,6 +165,6 @@ def get(served: Service) -> Get:
     def ask(path: str, **headers: str) -> httpx2.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         given = {"Accept": "text/html", **named}
-        return httpx2.get(served.url + path, headers=given, trust_env=False)
+        return clients.get(served.url + path, headers=given)
 
     return ask

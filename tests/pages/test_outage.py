@@ -10,10 +10,10 @@ from playwright.sync_api import expect
 
 from tests.api import SUMSKAS
 from tests.conftest import Database
-from tests.faults.servers import signal_all
 from tests.pages.conftest import Get, LookAt
 from tests.pages.test_every_page import ARTICLE, STORY
-from tests.servers import eventually
+from tests.servers import signal_all
+from tests.waiting import eventually
 
 PRESENT = (
     "/",

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
-import httpx2
 import psutil
 
+from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
 from tests.commands import environment, finish, start
 from tests.conftest import Database
-from tests.faults.servers import until
-from tests.servers import Service, eventually, is_alive, service
+from tests.servers import Service, is_alive, service
 from tests.subscriptions.conftest import LOOPBACK, Hooks
 from tests.subscriptions.receivers import Arrival, Receiver, Write, accept, receiving, status
+from tests.waiting import eventually, until
 
 ROUNDS, ROUND_SECONDS = 5, 3
 MOST_CHANGES = 60
@@ -75,7 +75,7 @@ async def test_killed_couriers_lose_nothing_and_confuse_nothing(quiet: Hooks) ->
                     with courier(quiet.database) as victim:
                         await anyio.sleep(ROUND_SECONDS)
                         victim.kill()
-            await until(lambda: not pending(quiet.database), within=120)
+            await until(lambda: not pending(quiet.database))
 
         assert len(declared) > ROUNDS
         for subscription, receiver in ((all_of, every), (some_of, one_crossing)):
@@ -130,7 +130,8 @@ def test_serve_has_a_courier_that_is_started_again_and_ends_with_it(
         first.kill()
         eventually(lambda: [one for one in couriers_of(server) if one.pid != first.pid])
         (second,) = couriers_of(server)
-        assert httpx2.get(f"{server.url}/health/ready", trust_env=False).status_code == 200
+        ready = clients.get(f"{server.url}/health/ready")
+        assert ready.status_code == 200
 
         server.kill()
 
