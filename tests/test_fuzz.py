@@ -8,13 +8,24 @@ import pytest
 
 from tests import clients
 from tests.commands import run
+from tests.marks import full
 from tests.servers import service
+from tests.waiting import PATIENCE
 
 METHODS = {"get", "post", "patch", "delete"}
 
 
-@pytest.mark.timeout(600)
-def test_no_input_breaks_the_service_or_its_document(seeded_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize(
+    ("phases", "examples"),
+    [
+        pytest.param("examples,fuzzing", 2, id="few"),
+        pytest.param("examples,coverage,fuzzing", 4, id="10,000", marks=full),
+    ],
+)
+def test_no_input_breaks_the_service_or_its_document(
+    seeded_dir: Path, tmp_path: Path, phases: str, examples: int
+) -> None:
     """No 5xx, no answer that the document does not promise, every error a problem.
 
     By the command of Schemathesis, not its plugin: of the plugin's tests, which to this pytest
@@ -35,13 +46,14 @@ def test_no_input_breaks_the_service_or_its_document(seeded_dir: Path, tmp_path:
         done = run(
             "schemathesis", "run", str(described), "--url", server.url,
             "--header", f"Authorization: Bearer {server.key}",
-            "--phases", "examples,coverage,fuzzing",
-            "--max-examples", "4",
+            "--phases", phases,
+            "--max-examples", str(examples),
+            "--request-timeout", str(PATIENCE),
             # What the schema allows may name a crossing or an instant that the world lacks.
             "--exclude-checks", "positive_data_acceptance",
             "--suppress-health-check", "all",
             "--no-color",
-            within=500,
+            within=3_000,
         )  # fmt: skip
 
     assert done.code == 0, done.told

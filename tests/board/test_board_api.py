@@ -9,13 +9,12 @@ import httpx2
 import pytest
 
 from app.board.board import Board
-from app.board.keeper import HEARTBEAT_SECONDS
 from app.board.questions import question_of
 from app.status import present
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Json, citation, crossing, problem
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import Database
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 STATUS = f"/v1/crossings/{SUMSKAS}/status"
 ADDRESSES = [
@@ -155,7 +154,8 @@ async def test_what_is_planned_comes_true_to_the_instant(sides: Sides) -> None:
         seen.append((before, answer, datetime.now(UTC)))
         await anyio.sleep(0.002)
 
-    slack = timedelta(milliseconds=5)  # between this clock and the board's idea of PostgreSQL's
+    # Between this clock and the board's idea of PostgreSQL's, on a machine that is busy.
+    slack = timedelta(milliseconds=250)
     for before, answer, after in seen:
         status = answer.json()["sides"]["LT"]
         if status == "closed":
@@ -321,7 +321,6 @@ async def test_the_board_alters_only_in_the_thread_of_its_readers(
     for method in ("take", "confirm"):
         noted(method)
     await sides.front.declare(crossings=[MEDININKAI])
-    await anyio.sleep(2 * HEARTBEAT_SECONDS)
+    await until(lambda: len(altering) > 3)  # some of them by the heartbeat
 
-    assert len(altering) > 1
     assert set(altering) == {threading.get_ident()}

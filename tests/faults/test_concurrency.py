@@ -36,6 +36,7 @@ from tests.faults.servers import (
     post,
     told,
 )
+from tests.marks import full, in_full
 from tests.servers import service
 from tests.waiting import until
 
@@ -214,6 +215,7 @@ async def test_one_idempotency_key_from_many_clients_is_one_write(api: Api) -> N
     assert len(await all_changes(api)) == len(before) + 1
 
 
+@full
 async def test_one_idempotency_key_at_two_servers_is_one_write(
     seeded: Database, tmp_path: Path
 ) -> None:
@@ -241,10 +243,14 @@ def assert_one_write(answers: list[httpx2.Response]) -> None:
 # Readers
 
 
-async def test_a_reader_of_changes_misses_none_under_many_writers(api: Api) -> None:
-    await assert_reader_misses_nothing([api], writers=16, writes=12)
+@pytest.mark.parametrize(("writers", "writes"), [(8, 6), *in_full((16, 12))])
+async def test_a_reader_of_changes_misses_none_under_many_writers(
+    api: Api, writers: int, writes: int
+) -> None:
+    await assert_reader_misses_nothing([api], writers=writers, writes=writes)
 
 
+@full
 async def test_a_reader_of_changes_misses_none_though_two_servers_write(
     seeded: Database, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ from tests.faults.servers import (
     told,
     write_on,
 )
+from tests.marks import full, in_full
 from tests.servers import Service, free_port, is_alive, service, signal_all
 from tests.waiting import eventually, until
 
@@ -110,9 +111,10 @@ def scene(seeded_dir: Path) -> Iterator[Scene]:
 # The service
 
 
-async def test_kill_9_of_the_service_loses_nothing_acknowledged(scene: Scene) -> None:
+@pytest.mark.parametrize("rounds", [1, *in_full(2)])
+async def test_kill_9_of_the_service_loses_nothing_acknowledged(scene: Scene, rounds: int) -> None:
     """Several times on one data directory; retries of what went unanswered are done once."""
-    for _ in range(2):
+    for _ in range(rounds):
         with scene.serve() as running:
             await scene.assert_whole(running)
             async with scene.under_load(running):
@@ -123,6 +125,7 @@ async def test_kill_9_of_the_service_loses_nothing_acknowledged(scene: Scene) ->
         await scene.assert_checked()
 
 
+@full
 async def test_kill_9_of_a_service_with_workers_leaves_nothing_that_serves(scene: Scene) -> None:
     """Or nobody could serve at that address again, and clients would ask the dead."""
     with scene.serve(workers=2) as running:
@@ -152,11 +155,12 @@ async def test_kill_9_of_one_worker_is_made_good_by_the_others(scene: Scene) -> 
 # PostgreSQL
 
 
-async def test_kill_9_of_postgresql_is_outlived(scene: Scene) -> None:
+@pytest.mark.parametrize("rounds", [1, *in_full(3)])
+async def test_kill_9_of_postgresql_is_outlived(scene: Scene, rounds: int) -> None:
     """Writers are told to come back, never cut off, and the service mends itself."""
     with scene.serve() as running:
         async with scene.under_load(running):
-            for _ in range(3):
+            for _ in range(rounds):
                 refused = len(scene.ledger.refused)
                 before = postmaster(scene.data_dir)
                 before.kill()
@@ -167,6 +171,7 @@ async def test_kill_9_of_postgresql_is_outlived(scene: Scene) -> None:
         await scene.assert_whole(running)
 
 
+@full
 async def test_kill_9_of_both_at_once_loses_nothing_acknowledged(scene: Scene) -> None:
     """As when the machine loses its power, but for what the disk had not yet written."""
     with scene.serve() as running:
@@ -184,7 +189,7 @@ async def test_kill_9_of_both_at_once_loses_nothing_acknowledged(scene: Scene) -
 # An orderly end
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, *in_full(2)])
 async def test_sigterm_under_load_answers_or_refuses_cleanly(scene: Scene, workers: int) -> None:
     """Whatever was written was also answered; then no process is left."""
     with scene.serve(workers=workers) as running:
@@ -231,6 +236,7 @@ async def test_sigterm_refuses_cleanly_what_it_will_not_wait_for(
         assert await all_changes(api) == before
 
 
+@full
 async def test_a_start_after_kill_9_in_the_midst_of_the_first_start_succeeds(
     tmp_path: Path,
 ) -> None:

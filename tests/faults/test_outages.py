@@ -33,6 +33,7 @@ from tests.faults.servers import (
     write_on,
     written_by_hand,
 )
+from tests.marks import in_full
 from tests.servers import is_alive, signal_all
 from tests.waiting import PATIENCE, eventually, until
 
@@ -180,7 +181,7 @@ async def assert_degraded(fragile: Fragile, *requests: Request) -> None:
 # Gone
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, *in_full(signal.SIGINT, signal.SIGQUIT)])
 async def test_without_its_database_the_service_says_so(
     fragile: Fragile, how: signal.Signals
 ) -> None:
@@ -332,7 +333,8 @@ async def test_a_database_that_takes_no_writes_still_answers_readers(seeded: Dat
 # Under load
 
 
-async def test_no_outage_is_ever_a_fault_of_the_service(fragile: Fragile) -> None:
+@pytest.mark.parametrize("strikes", [2, *in_full(5)])
+async def test_no_outage_is_ever_a_fault_of_the_service(fragile: Fragile, strikes: int) -> None:
     """Readers of the present notice nothing, the others see 503 at worst; then all is whole."""
     others = written_by_hand(await all_changes(fragile.api))
     ledger, seen, stop = Ledger(), list[httpx2.Response](), anyio.Event()
@@ -345,7 +347,7 @@ async def test_no_outage_is_ever_a_fault_of_the_service(fragile: Fragile) -> Non
         for number in range(4):
             author = Author(f"outage-{number}")
             group.start_soon(partial(write_on, fragile.api, author, ledger, stop=stop))
-        for strike in STRIKES:
+        for strike in STRIKES[:strikes]:
             await until(partial(is_more, ledger.answers, len(ledger.answers) + 8))
             refused = len(ledger.refused)
             strike(fragile.data_dir)

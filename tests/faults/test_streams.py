@@ -18,6 +18,7 @@ from tests import clients
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone
 from tests.faults.servers import all_changes, postmaster
+from tests.marks import full, in_full
 from tests.servers import service, signal_all
 from tests.streams import EVENT_STREAM, Follower, changes_in, parse
 from tests.waiting import PATIENCE, until
@@ -63,21 +64,24 @@ def has_been_told(follower: Follower, count: int) -> bool:
     return len(follower.told) >= count
 
 
+@pytest.mark.parametrize(("writes", "kills"), [(10, 1), *in_full((40, 2))])
 async def test_followers_that_come_and_go_are_told_exactly_the_log(
-    shared: Database, tmp_path: Path
+    shared: Database, tmp_path: Path, writes: int, kills: int
 ) -> None:
-    """Under concurrent writers, while each drops its connection and a worker is killed twice."""
+    """Under concurrent writers, while each drops its connection and a worker is killed."""
     key = await shared.new_key()
     with service(tmp_path / "log", workers=2, database_url=shared.url) as running:
         async with running.api(key) as api, anyio.create_task_group() as following:
             since = await newest(api)
-            followers = [Follower(running.url, since, 30 + 9 * one) for one in range(READERS)]
+            drops_after = [writes * (10 + 3 * one) // 13 for one in range(READERS)]
+            followers = [Follower(running.url, since, count) for count in drops_after]
             for one in followers:
                 following.start_soon(one.follow)
             async with anyio.create_task_group() as writing:
                 for number in range(WRITERS):
-                    writing.start_soon(write, api, f"writer-{number}", 40)
-                for told in (60, 120):
+                    writing.start_soon(write, api, f"writer-{number}", writes)
+                for number in range(1, kills + 1):
+                    told = number * writes * WRITERS // 5
                     await until(partial(has_been_told, followers[0], told))
                     running.workers()[0].kill()
             await assert_all_told(api, followers, since)
@@ -85,7 +89,7 @@ async def test_followers_that_come_and_go_are_told_exactly_the_log(
     assert all(one.ended > 1 for one in followers)
 
 
-@pytest.mark.parametrize("how", ["killed", "hung"])
+@pytest.mark.parametrize("how", ["killed", *in_full("hung")])
 async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
     how: str, seeded_dir: Path, tmp_path: Path
 ) -> None:
@@ -114,7 +118,7 @@ async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
             following.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, *in_full(2)])
 async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
     shared: Database, tmp_path: Path, workers: int
 ) -> None:
@@ -159,6 +163,7 @@ async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
         assert told == [*range(first, first + len(told))]
 
 
+@full
 async def test_who_stops_reading_is_cut_off_by_the_service(
     shared: Database, tmp_path: Path
 ) -> None:

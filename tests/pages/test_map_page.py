@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.api import MEDININKAI, SUMSKAS
+from tests.marks import full, in_full
 from tests.pages.conftest import VIEWS, Get, LookAt
 
 AUTUMN = "2023-09-01T00:00:00Z"
@@ -36,7 +37,7 @@ def statuses(get: Get, path: str) -> dict[str, str]:
 # For everyone
 
 
-@pytest.mark.parametrize(("size", "scheme"), VIEWS)
+@pytest.mark.parametrize(("size", "scheme"), [VIEWS[0], *in_full(*VIEWS[1:])])
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None:
     window = look(size, scheme)
     page = window.open("/")
@@ -146,6 +147,7 @@ def spot(number: int) -> tuple[float, float]:
     return 45 + number % 100 / 5, 10 + number // 100 / 5
 
 
+@full
 def test_thousands_are_shown_in_few_marks(look: LookAt) -> None:
     """Where one looks, and no more; and all of them are counted in."""
     window = look("wall")

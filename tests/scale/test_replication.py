@@ -13,9 +13,12 @@ from app.embedded.server import Server
 from tests.api import SUMSKAS, Api, crossing, decision, problem
 from tests.conftest import Database, _roomy_memory, started
 from tests.faults.servers import Author, Ledger, assert_kept, assert_unavailable, write_on
+from tests.marks import full
 from tests.scale.clusters import SYNCHRONOUS, Cluster, Pair, pair
 from tests.servers import service
 from tests.waiting import PATIENCE, eventually, until
+
+pytestmark = full
 
 PAST = "2023-09-01T00:00:00Z"
 PRESENT = (f"/v1/crossings/{SUMSKAS}/status", "/v1/crossings", "/v1/borders")
