@@ -42,9 +42,9 @@ EMPTY, SEEDED = "template_empty", "template_seeded"
 LONGEST = (
     "tests/test_fuzz.py",
     "tests/faults/",
+    "tests/pages/",
     "tests/test_cli.py",
     "tests/scale/",
-    "tests/pages/",
     "tests/board/",
     "tests/database/",
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.api import Api, crossing
 from tests.conftest import Database
+from tests.marks import full
 from tests.servers import service
 from tests.waiting import until
 
@@ -15,6 +16,7 @@ SETTLED_SECONDS = 3
 """After so long a second announcement would have come."""
 
 
+@full
 async def test_what_came_due_while_nobody_ran_is_announced_once_by_whoever_starts(
     database: Database, tmp_path: Path
 ) -> None:

@@ -140,6 +140,7 @@ async def test_kill_9_of_a_service_with_workers_leaves_nothing_that_serves(scene
         await scene.assert_whole(running)
 
 
+@full
 async def test_kill_9_of_one_worker_is_made_good_by_the_others(scene: Scene) -> None:
     """Its requests in flight are cut off; a retry elsewhere does each of them once."""
     with scene.serve(workers=2) as running:
