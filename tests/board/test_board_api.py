@@ -14,6 +14,7 @@ from app.status import present
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Json, citation, crossing, problem
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import Database
+from tests.marks import full
 from tests.waiting import PATIENCE, until
 
 STATUS = f"/v1/crossings/{SUMSKAS}/status"
@@ -76,6 +77,7 @@ async def test_the_board_and_the_routes_give_the_same_bytes_and_headers(
         assert (by_board.status_code, by_board.content) == (304, b"")
 
 
+@full
 async def test_every_crossing_every_lane_and_every_page_is_answered_alike(sides: Sides) -> None:
     """Also what is planned, corrected, retracted, and a crossing that was just added."""
     soon = datetime.now(UTC) + timedelta(days=2)
