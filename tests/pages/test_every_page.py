@@ -48,7 +48,10 @@ STOP = """() => {
 
 @pytest.mark.parametrize(
     ("path", "size", "scheme"),
-    [(path, *view) for path, view in zip(PAGES, cycle(VIEWS), strict=False)],
+    [
+        *((path, *view) for path, view in zip((*PRESENT, *TIMELESS), cycle(VIEWS), strict=False)),
+        *in_full(*((path, *view) for path, view in zip(PAST, cycle(VIEWS), strict=False))),
+    ],
 )
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str, path: str) -> None:
     window = look(size, scheme)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.api import MEDININKAI, SUMSKAS
-from tests.marks import full, in_full
+from tests.marks import full
 from tests.pages.conftest import VIEWS, Get, LookAt
 
 AUTUMN = "2023-09-01T00:00:00Z"
@@ -37,7 +37,8 @@ def statuses(get: Get, path: str) -> dict[str, str]:
 # For everyone
 
 
-@pytest.mark.parametrize(("size", "scheme"), [VIEWS[0], *in_full(*VIEWS[1:])])
+@full
+@pytest.mark.parametrize(("size", "scheme"), VIEWS)
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None:
     window = look(size, scheme)
     page = window.open("/")
