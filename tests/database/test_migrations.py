@@ -18,8 +18,9 @@ from app.embedded.server import SERVICE, Server
 from app.seeding.files import SEEDS, Seeds
 from app.seeding.service import load_seeds
 from tests import clients
-from tests.commands import Done, environment, finish, run, start
+from tests.commands import Done, call, environment, finish, run, start
 from tests.conftest import Database, clone
+from tests.marks import full
 from tests.servers import free_port
 from tests.waiting import PATIENCE
 
@@ -100,6 +101,7 @@ def test_alembic_check_finds_no_difference_between_code_and_schema(database: Dat
     assert done.code == 0, done.told + done.complained
 
 
+@full
 async def test_every_step_down_leaves_what_was_there_before_it_with_rows_in_place(
     nothing: Database,
 ) -> None:
@@ -228,7 +230,7 @@ def test_serve_refuses_a_schema_that_is_not_at_head(
         with database.connect() as connection:
             connection.execute("UPDATE alembic_version SET version_num = 'another revision'")
 
-    done = run("crossings", "serve", "--port", str(free_port()), env=environment(found))
+    done = call("serve", "--port", str(free_port()), env=environment(found))
 
     assert (done.code, done.told) == (1, "")
     assert done.complained == (
@@ -240,7 +242,7 @@ def test_serve_refuses_a_schema_that_is_not_at_head(
 def test_no_command_is_at_a_loss_for_words_without_a_schema(
     nothing: Database, arguments: list[str]
 ) -> None:
-    done = run("crossings", *arguments, env=environment(nothing))
+    done = call(*arguments, env=environment(nothing))
 
     assert done.code == 1
     assert "crossings migrate" in done.complained
@@ -249,10 +251,10 @@ def test_no_command_is_at_a_loss_for_words_without_a_schema(
 
 def test_after_migrate_the_service_reads_and_writes_in_its_own_role(nothing: Database) -> None:
     env, port = environment(nothing), free_port()
-    assert run("crossings", "migrate", env=env).code == 0
+    assert call("migrate", env=env).code == 0
     # The service itself knows only its own role.
     del env["DATABASE_OWNER_URL"]
-    assert run("crossings", "seed", env=env).code == 0
+    assert call("seed", env=env).code == 0
 
     serving = start("crossings", "serve", "--port", str(port), env=env)
     try:
