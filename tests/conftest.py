@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.service import create_key
 from app.board.front import Front
+from app.changes.stream import stream
 from app.config import Settings
 from app.database import schema
 from app.database.sessions import create_engine, create_sessions
@@ -183,6 +184,17 @@ async def started(url: str, **settings: object) -> AsyncIterator[tuple[Front, ht
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_memory() -> Iterator[None]:
+    """Let applications of this process begin with few changes for those who follow them.
+
+    To encode all that they would keep takes longer than the rest of their start.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "KEPT", 10)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,11 @@ class World:
         return int((await self.api.get("/v1/crossings?limit=1")).headers["change-number"])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_memory() -> None:
+    """These tests have all that an application keeps for its followers."""
+
+
 @pytest.fixture
 async def world(seeded: Database) -> AsyncIterator[World]:
     async with started(seeded.url) as (service, client):
