@@ -211,9 +211,22 @@ def postgres(prepared: Path) -> Iterator[Server]:
             yield server
 
 
+@pytest.fixture(scope="module")
+def template() -> str:
+    """The name of the database that `database` is a clone of."""
+    return EMPTY
+
+
 @pytest.fixture
-def database(postgres: Server) -> Iterator[Database]:
-    """A migrated database without rows, for this test alone."""
+def database(postgres: Server, template: str) -> Iterator[Database]:
+    """A migrated database for this test alone, with no rows but those of `template`."""
+    with clone(postgres, template) as found:
+        yield found
+
+
+@pytest.fixture
+def empty(postgres: Server) -> Iterator[Database]:
+    """A migrated database without any rows, for this test alone."""
     with clone(postgres, EMPTY) as found:
         yield found
 
