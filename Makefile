@@ -18,8 +18,13 @@ run: setup ## Set everything up and serve, on an embedded PostgreSQL
 	@$(BIN)/crossings serve
 
 .PHONY: test
-test: setup-dev check ## Set everything up and run the whole suite
+test: setup-dev check ## Set everything up, check the code and test all that it does
 	@$(BIN)/python -m pytest
+
+# Every example of the property tests that `test` tried a few of, too.
+.PHONY: test-full
+test-full: setup-dev ## Run what `test` leaves out, being long by nature
+	@$(BIN)/python -m pytest -m "full or hypothesis" --hypothesis-profile full
 
 .PHONY: check
 check: setup-dev ## Lint, formatting and types

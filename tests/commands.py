@@ -13,9 +13,7 @@ from unittest import mock
 from app import cli
 from app.database.schema import PROJECT
 from tests.conftest import Database
-
-PATIENCE = 60
-"""Seconds: however busy the machine is."""
+from tests.waiting import PATIENCE
 
 BIN = Path(sys.executable).parent
 _OURS = {"CROSSINGS", "DATABASE", "PGHOST", "PGPORT"}

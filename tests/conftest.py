@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.service import create_key
 from app.board.front import Front
+from app.changes.stream import stream
 from app.config import Settings
 from app.database import schema
 from app.database.sessions import create_engine, create_sessions
@@ -32,17 +33,19 @@ from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
 from tests.api import Api
+from tests.waiting import PATIENCE
 
-hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
-hypothesis_settings.load_profile("suite")
+hypothesis_settings.register_profile("full", deadline=None, print_blob=True)
+hypothesis_settings.register_profile("few", max_examples=20, deadline=None, print_blob=True)
+hypothesis_settings.load_profile("few")
 
 EMPTY, SEEDED = "template_empty", "template_seeded"
 LONGEST = (
     "tests/test_fuzz.py",
     "tests/faults/",
+    "tests/pages/",
     "tests/test_cli.py",
     "tests/scale/",
-    "tests/pages/",
     "tests/board/",
     "tests/database/",
 )
@@ -96,7 +99,7 @@ class Database:
     async def api(self, **settings: object) -> AsyncIterator[Api]:
         """Give the real application on this database, with a key of every scope."""
         async with started(self.url, **settings) as (service, client):
-            assert await service.board.reached(0, within=60)
+            assert await service.board.reached(0, within=PATIENCE)
             # By its own connections: others would take as long as half a start.
             async with service.application.state.sessions.begin() as session:
                 key = await create_key(session, name="reporter", scopes=KeyScope)
@@ -183,6 +186,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_memory() -> Iterator[None]:
+    """Let applications of this process begin with few changes for those who follow them.
+
+    To encode all that they would keep takes longer than the rest of their start.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "KEPT", 10)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres(prepared: Path) -> Iterator[Server]:
     """The embedded PostgreSQL of the whole run."""
@@ -197,9 +211,22 @@ def postgres(prepared: Path) -> Iterator[Server]:
             yield server
 
 
+@pytest.fixture(scope="module")
+def template() -> str:
+    """The name of the database that `database` is a clone of."""
+    return EMPTY
+
+
 @pytest.fixture
-def database(postgres: Server) -> Iterator[Database]:
-    """A migrated database without rows, for this test alone."""
+def database(postgres: Server, template: str) -> Iterator[Database]:
+    """A migrated database for this test alone, with no rows but those of `template`."""
+    with clone(postgres, template) as found:
+        yield found
+
+
+@pytest.fixture
+def empty(postgres: Server) -> Iterator[Database]:
+    """A migrated database without any rows, for this test alone."""
     with clone(postgres, EMPTY) as found:
         yield found
 

@@ -1,33 +1,22 @@
 """The real service as a process of its own."""
 
 import contextlib
+import signal
 import socket
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import psutil
 
+from tests import clients
 from tests.api import Api
 from tests.commands import BIN, environment
-
-START_SECONDS = 60
-"""However busy the machine is."""
-
-CALM_SECONDS = 60
-"""However long a recovery may take."""
-
-
-def eventually(holds: Callable[[], object], *, within: float = CALM_SECONDS) -> None:
-    """Poll until something holds."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
+from tests.waiting import PATIENCE, eventually
 
 
 @dataclass(frozen=True)
@@ -67,9 +56,7 @@ class Service:
 
     @asynccontextmanager
     async def api(self, key: str) -> AsyncIterator[Api]:
-        async with httpx2.AsyncClient(
-            base_url=self.url, timeout=CALM_SECONDS, trust_env=False
-        ) as client:
+        async with clients.async_client(base_url=self.url) as client:
             yield Api(client, key)
 
 
@@ -82,8 +69,8 @@ def free_port() -> int:
 @contextmanager
 def service(
     log: Path,
-    *options: str,
     port: int | None = None,
+    workers: int = 1,
     data_dir: Path | None = None,
     database_url: str | None = None,
     drain_seconds: int = 5,
@@ -101,18 +88,19 @@ def service(
     }
     if database_url:
         settings["DATABASE_URL"] = database_url
+    options = ["--port", str(port), "--workers", str(workers)]
     if data_dir:
-        options = ("--data-dir", str(data_dir), *options)
+        options += ["--data-dir", str(data_dir)]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [BIN / "crossings", "serve", "--port", str(port), *options],
+            [BIN / "crossings", "serve", *options],
             stdout=output,
             stderr=output,
             env=environment() | settings | dict(more or {}),
         )
     running = Service(process, port, log)
     try:
-        _await_ready(running)
+        _await_ready(running, workers)
         yield running
     finally:
         _stop(running)
@@ -124,7 +112,7 @@ def _stop(running: Service) -> None:
     family = running.family()
     running.process.terminate()
     try:
-        running.process.wait(CALM_SECONDS)
+        running.process.wait(PATIENCE)
         eventually(lambda: not any(map(is_alive, family)))
     finally:
         for one in filter(is_alive, family):
@@ -132,15 +120,39 @@ def _stop(running: Service) -> None:
         running.process.wait()
 
 
-def _await_ready(running: Service) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and running.process.poll() is None:
-        with contextlib.suppress(httpx2.TransportError):
-            ready = httpx2.get(f"{running.url}/health/ready", trust_env=False, timeout=10)
-            if ready.status_code == 200:
-                return
-        time.sleep(0.02)
-    raise AssertionError(running.log.read_text(encoding="utf-8", errors="replace"))
+def _await_ready(running: Service, workers: int) -> None:
+    """Wait until each process that should serve is ready, whichever a connection comes to."""
+    eventually(lambda: _is_ready(running))
+    if workers > 1:
+        eventually(lambda: len(running.workers()) == workers)
+        for one in running.workers():
+            others = [other for other in running.workers() if other != one]
+            eventually(partial(_is_ready_without, others, running))
+
+
+def _is_ready_without(others: list[psutil.Process], running: Service) -> bool:
+    """Ask while the others halt; not for so long that they would be taken to hang."""
+    signal_all(others, signal.SIGSTOP)
+    try:
+        return _is_ready(running, within=1)
+    finally:
+        signal_all(others, signal.SIGCONT)
+
+
+def _is_ready(running: Service, within: float = PATIENCE) -> bool:
+    log = running.log.read_text(encoding="utf-8", errors="replace")
+    assert running.process.poll() is None, log
+    with contextlib.suppress(httpx2.TransportError):
+        address = f"{running.url}/health/ready"
+        return bool(clients.get(address, timeout=within).status_code == 200)
+    return False
+
+
+def signal_all(processes: list[psutil.Process], how: signal.Signals) -> None:
+    for one in processes:
+        # Some workers of PostgreSQL come and go.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.send_signal(how)
 
 
 def is_alive(process: psutil.Process) -> bool:

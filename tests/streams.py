@@ -10,7 +10,9 @@ import anyio
 import httpx2
 from starlette.types import ASGIApp, Message, Scope
 
+from tests import clients
 from tests.api import Json
+from tests.waiting import until
 
 EVENT_STREAM = "text/event-stream"
 
@@ -108,9 +110,7 @@ async def reading(
     }
     task = asyncio.ensure_future(_run(service, scope, reader))
     try:
-        with anyio.fail_after(30):
-            while not (reader.text or task.done()):  # noqa: ASYNC110 -- no event of ours
-                await anyio.sleep(0.005)
+        await until(lambda: reader.text or task.done())
         yield reader
     finally:
         reader.room.set()
@@ -136,7 +136,7 @@ class Follower:
 
     async def follow(self) -> None:
         """Read until cancelled, over as many connections as it takes."""
-        async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+        async with clients.async_client() as client:
             while True:
                 with suppress(httpx2.TransportError):
                     await self._read(client)

@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +22,13 @@ import rfc8785
 
 from app.embedded.server import SUPERUSER
 from app.seeding.files import SEEDS, Seeds
+from tests import clients
 from tests.api import SUMSKAS, crossing, decision
-from tests.commands import PATIENCE, Done, call, environment, finish, run, start
+from tests.commands import Done, call, environment, finish, run, start
 from tests.conftest import Database
+from tests.marks import full, in_full
 from tests.servers import free_port
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    """Poll until something holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
+from tests.waiting import PATIENCE, eventually
 
 
 @dataclass(frozen=True)
@@ -58,13 +53,11 @@ class Served:
         return [main, *main.children(recursive=True)]
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
-        return httpx2.get(self.url + path, headers=headers, trust_env=False, timeout=PATIENCE)
+        return clients.get(self.url + path, headers=headers)
 
     def post(self, path: str, body: object, *, key: str) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {key}"}
-        return httpx2.post(
-            self.url + path, json=body, headers=headers, trust_env=False, timeout=PATIENCE
-        )
+        return clients.post(self.url + path, json=body, headers=headers)
 
     def run(self, *arguments: str) -> Done:
         """Do another command beside it."""
@@ -218,6 +211,7 @@ def test_serve_says_where_the_page_the_answers_the_docs_and_the_key_are(data_dir
     assert answered == [200, 200, 200]
 
 
+@full
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the line is for curl")
 def test_the_printed_curl_line_posts_a_closure(data_dir: Path) -> None:
     with serving(data_dir) as served:
@@ -244,18 +238,23 @@ def first_output(served: Served, *, until: str) -> str:
     raise AssertionError(lines)
 
 
-def test_the_admin_key_has_every_scope_and_stays(data_dir: Path) -> None:
+def test_the_admin_key_has_every_scope(served: Served) -> None:
+    assert served.post("/v1/events", decision(), key=served.key).status_code == 201
+    body = crossing("made-by-admin")
+    assert served.post("/v1/crossings", body, key=served.key).status_code == 201
+
+
+@full
+def test_the_admin_key_stays(data_dir: Path) -> None:
     with serving(data_dir) as served:
         key = served.key
-        assert served.post("/v1/events", decision(), key=key).status_code == 201
-        assert served.post("/v1/crossings", crossing(), key=key).status_code == 201
     with serving(data_dir) as served:
         assert served.key == key
         assert served.post("/v1/events", decision(), key=key).status_code == 201
 
 
 def test_a_second_server_on_the_same_directory_is_refused(served: Served) -> None:
-    done = run("crossings", "serve", "--data-dir", served.data_dir, "--port", str(free_port()))
+    done = call("serve", "--data-dir", served.data_dir, "--port", str(free_port()))
 
     assert (done.code, done.told) == (1, "")
     assert done.complained == (
@@ -278,10 +277,16 @@ def test_a_taken_port_is_a_clear_failure_that_leaves_nothing_behind(data_dir: Pa
         assert answers(served)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("how", "workers"),
+    [
+        (signal.SIGTERM, 2),
+        (signal.SIGINT, 1),
+        *in_full((signal.SIGTERM, 1), (signal.SIGINT, 2)),
+    ],
+)
 def test_a_signal_ends_everything_cleanly(
-    data_dir: Path, workers: int, how: signal.Signals
+    data_dir: Path, how: signal.Signals, workers: int
 ) -> None:
     """SIGINT goes to the whole group, as from a terminal; SIGTERM to the main process alone."""
     with serving(data_dir, "--workers", str(workers), courier=True) as served:
@@ -300,7 +305,7 @@ def test_a_signal_ends_everything_cleanly(
         assert postgres_of(data_dir) == []
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2, *in_full(1)])
 def test_a_kill_9_of_the_main_process_leaves_no_process_behind(
     data_dir: Path, workers: int
 ) -> None:
@@ -336,6 +341,7 @@ def assert_whole(family: list[psutil.Process], workers: int) -> None:
     assert len(spawned) == (workers if workers > 1 else 0) + len(["courier"])
 
 
+@full
 def test_two_workers_serve_one_log(data_dir: Path) -> None:
     with serving(data_dir, "--workers", "2") as served:
         told = served.post("/v1/events", decision(), key=served.key)
@@ -353,7 +359,7 @@ def test_commands_alone_make_and_fill_a_directory(tmp_path: Path) -> None:
     """Each runs a PostgreSQL for the time being, and leaves none behind."""
     data_dir = tmp_path / "data"
     for command in ("migrate", "seed"):
-        done = run("crossings", command, "--data-dir", data_dir)
+        done = call(command, "--data-dir", data_dir)
         assert (done.code, done.complained) == (0, ""), done
     assert postgres_of(data_dir) == []
 
@@ -366,8 +372,8 @@ def test_migrate_says_where_the_schema_is(served: Served) -> None:
 
 
 def test_seed_writes_each_record_once(seeded: Database, database: Database) -> None:
-    first = run("crossings", "seed", env=environment(database))
-    second = run("crossings", "seed", env=environment(database))
+    first = call("seed", env=environment(database))
+    second = call("seed", env=environment(database))
 
     assert first == Done(0, f"{len(Seeds(SEEDS).checked())} seed records written.\n", "")
     assert second == Done(0, "0 seed records written.\n", "")

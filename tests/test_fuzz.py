@@ -4,24 +4,35 @@ import json
 import re
 from pathlib import Path
 
-import httpx2
 import pytest
 
+from tests import clients
 from tests.commands import run
+from tests.marks import full
 from tests.servers import service
+from tests.waiting import PATIENCE
 
 METHODS = {"get", "post", "patch", "delete"}
 
 
-@pytest.mark.timeout(600)
-def test_no_input_breaks_the_service_or_its_document(seeded_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize(
+    ("phases", "examples"),
+    [
+        pytest.param("examples,fuzzing", 2, id="few"),
+        pytest.param("examples,coverage,fuzzing", 4, id="10,000", marks=full),
+    ],
+)
+def test_no_input_breaks_the_service_or_its_document(
+    seeded_dir: Path, tmp_path: Path, phases: str, examples: int
+) -> None:
     """No 5xx, no answer that the document does not promise, every error a problem.
 
     By the command of Schemathesis, not its plugin: of the plugin's tests, which to this pytest
     all have one name, each of several workers would make every case, and one would run.
     """
     with service(tmp_path / "serve.log", data_dir=seeded_dir, courier=False) as server:
-        document = httpx2.get(f"{server.url}/openapi.json", trust_env=False).json()
+        document = clients.get(f"{server.url}/openapi.json").json()
         for methods in document["paths"].values():
             for method in METHODS & methods.keys():
                 # Made up, it is a change to come: a 503, after two seconds each.
@@ -35,13 +46,14 @@ def test_no_input_breaks_the_service_or_its_document(seeded_dir: Path, tmp_path:
         done = run(
             "schemathesis", "run", str(described), "--url", server.url,
             "--header", f"Authorization: Bearer {server.key}",
-            "--phases", "examples,coverage,fuzzing",
-            "--max-examples", "4",
+            "--phases", phases,
+            "--max-examples", str(examples),
+            "--request-timeout", str(PATIENCE),
             # What the schema allows may name a crossing or an instant that the world lacks.
             "--exclude-checks", "positive_data_acceptance",
             "--suppress-health-check", "all",
             "--no-color",
-            within=500,
+            within=3_000,
         )  # fmt: skip
 
     assert done.code == 0, done.told

@@ -8,14 +8,15 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 from pydantic import JsonValue
 
 from app.config import Settings
 from app.database.schema import PROJECT
+from tests import clients
 from tests.api import MEDININKAI, decision
-from tests.servers import Service, eventually, service
+from tests.servers import Service, service
+from tests.waiting import eventually
 
 # One terminal, many blocks: what one sets, the next ones use.
 REMEMBERED = "if [ -f state ]; then . ./state; fi"
@@ -106,11 +107,10 @@ def test_the_stream_tells_a_change_as_shown(server: Service, tmp_path: Path) -> 
     ):
         try:
             eventually(lambda: "retry:" in told.read_text(encoding="utf-8"))
-            written = httpx2.post(
+            written = clients.post(
                 f"{server.url}/v1/events",
                 json=decision(crossings=[MEDININKAI], status="restricted"),
                 headers={"Authorization": f"Bearer {server.key}"},
-                trust_env=False,
             )
             number = written.headers["Change-Number"]
             eventually(lambda: f"\nid: {number}\n" in told.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from app.embedded.server import Server
 from app.http.caching import Cached
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone, started
+from tests.waiting import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Sides:
     async def both(self, address: str, **headers: str) -> tuple[httpx2.Response, httpx2.Response]:
         """Ask the board and then the routes, once the board knows all that there is."""
         newest = (await self.routes.get("/v1/crossings?limit=1")).headers["change-number"]
-        assert await self.board.reached(int(newest), within=30)
+        assert await self.board.reached(int(newest), within=PATIENCE)
         by_board = await self.front.client.get(address, headers=headers)
         return by_board, await self.routes.get(address, headers=headers)
 
@@ -33,7 +34,7 @@ class Sides:
 @asynccontextmanager
 async def sides_of(database: Database, **settings: object) -> AsyncIterator[Sides]:
     async with started(database.url, **settings) as (service, client):
-        assert await service.board.reached(0, within=60)
+        assert await service.board.reached(0, within=PATIENCE)
         transport = httpx2.ASGITransport(app=Cached(service.application))
         async with httpx2.AsyncClient(
             transport=transport, base_url="http://crossings.test"

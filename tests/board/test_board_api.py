@@ -9,12 +9,13 @@ import httpx2
 import pytest
 
 from app.board.board import Board
-from app.board.keeper import HEARTBEAT_SECONDS
 from app.board.questions import question_of
 from app.status import histories
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Json, citation, crossing, problem
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import Database
+from tests.marks import full
+from tests.waiting import PATIENCE, until
 
 STATUS = f"/v1/crossings/{SUMSKAS}/status"
 ADDRESSES = [
@@ -76,6 +77,7 @@ async def test_the_board_and_the_routes_give_the_same_bytes_and_headers(
         assert (by_board.status_code, by_board.content) == (304, b"")
 
 
+@full
 async def test_every_crossing_every_lane_and_every_page_is_answered_alike(sides: Sides) -> None:
     """Also what is planned, corrected, retracted, and a crossing that was just added."""
     soon = datetime.now(UTC) + timedelta(days=2)
@@ -154,7 +156,8 @@ async def test_what_is_planned_comes_true_to_the_instant(sides: Sides) -> None:
         seen.append((before, answer, datetime.now(UTC)))
         await anyio.sleep(0.002)
 
-    slack = timedelta(milliseconds=5)  # between this clock and the board's idea of PostgreSQL's
+    # Between this clock and the board's idea of PostgreSQL's, on a machine that is busy.
+    slack = timedelta(milliseconds=250)
     for before, answer, after in seen:
         status = answer.json()["sides"]["LT"]
         if status == "closed":
@@ -256,7 +259,7 @@ async def test_a_notification_that_is_lost_is_made_up_for(sides: Sides, seeded: 
         connection.execute("ALTER TABLE change DISABLE TRIGGER tell_change")
     written = await sides.front.declare(crossings=[MEDININKAI])
 
-    assert await sides.board.reached(int(str(written["change"])), within=30)
+    assert await sides.board.reached(int(str(written["change"])), within=PATIENCE)
     assert (await sides.front.status(MEDININKAI))["sides"]["LT"] == "closed"  # type: ignore[index,call-overload]
 
 
@@ -320,7 +323,6 @@ async def test_the_board_alters_only_in_the_thread_of_its_readers(
     for method in ("take", "confirm"):
         noted(method)
     await sides.front.declare(crossings=[MEDININKAI])
-    await anyio.sleep(2 * HEARTBEAT_SECONDS)
+    await until(lambda: len(altering) > 3)  # some of them by the heartbeat
 
-    assert len(altering) > 1
     assert set(altering) == {threading.get_ident()}

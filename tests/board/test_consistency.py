@@ -22,6 +22,7 @@ from app.embedded.server import Server
 from tests.api import Json, citation, crossing, decision
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import EMPTY, clone
+from tests.waiting import PATIENCE
 
 _numbers = count(1)
 TRAFFIC = ["car", "truck"]
@@ -149,7 +150,7 @@ class Workers(RuleBasedStateMachine):
                 assert by_board.headers["last-modified"] == by_routes.headers["last-modified"]
 
     async def _compare_at(self, worker: Sides, name: str, at: datetime) -> None:
-        assert await worker.board.reached(self.change, within=30)
+        assert await worker.board.reached(self.change, within=PATIENCE)
         entry = worker.board.entry(name)
         assert entry is not None
         view = entry.view(Moment(at))
@@ -180,10 +181,10 @@ def two_workers(server: Server) -> Iterator[tuple[BlockingPortal, tuple[Sides, S
         yield portal, (one, other)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.hypothesis
 def test_every_board_is_what_the_log_says(postgres: Server) -> None:
     with two_workers(postgres) as (Workers.portal, Workers.workers):
         run_state_machine_as_test(
             Workers,
-            settings=settings(max_examples=8, stateful_step_count=10, deadline=None),
+            settings=settings(max_examples=settings().max_examples // 12, stateful_step_count=10),
         )

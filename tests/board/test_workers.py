@@ -7,9 +7,11 @@ import httpx2
 import pytest
 
 from app.embedded.server import Server
+from tests import clients
 from tests.api import MEDININKAI, decision
 from tests.conftest import SEEDED, Database, clone
-from tests.servers import Service, eventually, service
+from tests.servers import Service, service
+from tests.waiting import eventually
 
 STATUS = f"/v1/crossings/{MEDININKAI}/status"
 
@@ -24,7 +26,7 @@ def shared(postgres: Server) -> Iterator[Database]:
 def one(shared: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of two workers."""
     log = tmp_path_factory.mktemp("one") / "log"
-    with service(log, "--workers", "2", database_url=shared.url, courier=False) as found:
+    with service(log, workers=2, database_url=shared.url, courier=False) as found:
         yield found
 
 
@@ -37,16 +39,14 @@ def other(shared: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def ask(running: Service, **headers: str) -> httpx2.Response:
     """Ask over a new connection, which any worker may take."""
-    return httpx2.get(f"{running.url}{STATUS}", headers=headers, trust_env=False, timeout=30)
+    return clients.get(f"{running.url}{STATUS}", headers=headers)
 
 
 def write(running: Service, key: str, status: str) -> str:
-    answer = httpx2.post(
+    answer = clients.post(
         f"{running.url}/v1/events",
         json=decision(crossings=[MEDININKAI], status=status),
         headers={"Authorization": f"Bearer {key}"},
-        trust_env=False,
-        timeout=30,
     )
     assert answer.status_code == 201, answer.text
     return str(answer.headers["change-number"])

@@ -9,8 +9,9 @@ from cloudevents.core.formats.json import JSONFormat
 from app.changes.cloudevents import CloudEvent, enveloped
 from tests.api import Api
 from tests.conftest import Database, started
-from tests.faults.servers import all_changes, until
+from tests.faults.servers import all_changes
 from tests.streams import reading
+from tests.waiting import PATIENCE, until
 
 
 def change(
@@ -73,10 +74,10 @@ def test_its_time_is_when_a_change_came_due() -> None:
 
 async def test_the_stream_has_it_if_asked_to(seeded: Database) -> None:
     async with started(seeded.url) as (service, client):
-        assert await service.stream.reached(1, within=60)
+        assert await service.stream.reached(1, within=PATIENCE)
         async with reading(service, "after=0&envelope=cloudevents&kind=crossing") as reader:
             log = (await client.get("/v1/changes?kind=crossing&limit=200")).json()["items"]
-            await until(lambda: len(reader.events) > len(log), within=30)
+            await until(lambda: len(reader.events) > len(log))
 
     events = reader.events[1:]
     assert [(one.id, one.name) for one in events] == [(one["change"], "crossing") for one in log]

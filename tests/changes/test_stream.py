@@ -12,8 +12,9 @@ from app.changes.stream import wire
 from app.embedded.server import SUPERUSER
 from tests.api import MEDININKAI, SUMSKAS, Api, Json, fields_of, problem
 from tests.conftest import Database, started
-from tests.faults.servers import all_changes, until
+from tests.faults.servers import all_changes
 from tests.streams import EVENT_STREAM, Event, Reader, parse, reading
+from tests.waiting import PATIENCE, until
 
 CHANGES = "/v1/changes"
 
@@ -38,18 +39,23 @@ class World:
         return int((await self.api.get("/v1/crossings?limit=1")).headers["change-number"])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_memory() -> None:
+    """These tests have all that an application keeps for its followers."""
+
+
 @pytest.fixture
 async def world(seeded: Database) -> AsyncIterator[World]:
     async with started(seeded.url) as (service, client):
-        assert await service.board.reached(1, within=60)
+        assert await service.board.reached(1, within=PATIENCE)
         api = Api(client, await seeded.new_key())
-        assert await service.stream.reached(1, within=60)
+        assert await service.stream.reached(1, within=PATIENCE)
         yield World(service, api, seeded)
 
 
 async def read(reader: Reader, number: int) -> None:
     """Wait until the reader has been told up to a change."""
-    await until(lambda: number in reader.numbers, within=30)
+    await until(lambda: number in reader.numbers)
 
 
 # From where
@@ -143,11 +149,11 @@ async def test_pages_and_the_stream_have_the_same_changes_for_the_same_filter(
             break
         address = body["next"]
     async with reading(world.service, f"{query}&after=0") as reader:
-        await until(lambda: len(reader.numbers) >= len(pages), within=30)
+        await until(lambda: len(reader.numbers) >= len(pages))
         await world.api.declare(crossings=[SUMSKAS, MEDININKAI])
         last = await world.newest()
         body = (await world.api.client.get(f"{CHANGES}?{query}&after={last - 1}")).json()
-        await until(lambda: len(reader.numbers) >= len(pages + body["items"]), within=30)
+        await until(lambda: len(reader.numbers) >= len(pages + body["items"]))
 
     assert reader.changes == pages + body["items"]
     assert bool(pages) == (query != "kind=hours")
@@ -169,8 +175,8 @@ async def test_a_filtered_stream_says_how_far_it_is_although_nothing_matched(
     monkeypatch.setattr(stream_module, "HEARTBEAT_SECONDS", 1)
     async with reading(world.service, "kind=hours") as reader:
         last = await world.write(2)
-        await until(lambda: Event(last, None, {}) in reader.events, within=30)
-        await until(lambda: reader.text.endswith("\n\n:\n\n"), within=30)
+        await until(lambda: Event(last, None, {}) in reader.events)
+        await until(lambda: reader.text.endswith("\n\n:\n\n"))
 
     assert reader.changes == []
 
@@ -261,7 +267,7 @@ async def test_who_falls_too_far_behind_is_cut_off_and_resumes(
         await world.write(8)
         await read(other, newest + 8)
         slow.room.set()
-        await until(lambda: slow.has_ended, within=30)
+        await until(lambda: slow.has_ended)
     last = slow.numbers[-1] if slow.numbers else newest
     async with reading(world.service, headers={"Last-Event-ID": str(last)}) as again:
         await read(again, newest + 8)
@@ -275,13 +281,13 @@ async def test_a_stream_lives_for_a_time_and_ends_in_order(
 ) -> None:
     monkeypatch.setattr(stream_module, "LIFETIME_SECONDS", 1)
     async with reading(world.service) as reader:
-        await until(lambda: reader.has_ended, within=30)
+        await until(lambda: reader.has_ended)
 
 
 async def test_a_draining_service_ends_every_stream_and_lets_none_begin(world: World) -> None:
     async with reading(world.service) as one, reading(world.service, "after=0") as two:
         world.service.stream.drain()
-        await until(lambda: one.has_ended and two.has_ended, within=30)
+        await until(lambda: one.has_ended and two.has_ended)
     async with reading(world.service) as late:
         assert late.status == 503
         assert int(late.headers["retry-after"]) > 0
@@ -300,7 +306,7 @@ async def test_a_log_that_lost_its_newest_changes_says_so_and_ends_the_streams(
             superuser.execute("SET session_replication_role = replica")
             for table, column in (("source", "change"), ("change", "number")):
                 superuser.execute(f"DELETE FROM {table} WHERE {column} > {newest}")  # noqa: S608
-        await until(lambda: reader.has_ended, within=30)
+        await until(lambda: reader.has_ended)
     *_, told = reader.events
     assert told == Event(newest, "dropped", {"after": newest})
 

@@ -1,5 +1,6 @@
 """A database that the first release made goes on: nothing is lost, and nothing is told again."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -54,11 +55,35 @@ def left(postgres: Server) -> Iterator[Database]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def migrated_once(postgres: Server) -> Iterator[Database]:
+    """The same at today's schema: to be cloned."""
+    with clone(postgres, "template1") as found:
+        leave_first_release(found)
+        schema.migrate(found.owner_url, service_role=SERVICE)
+        yield found
+
+
 @pytest.fixture
-def migrated(left: Database) -> Database:
-    """The same at today's schema, with the first release's rows alone."""
-    schema.migrate(left.owner_url, service_role=SERVICE)
-    return left
+def migrated(migrated_once: Database) -> Iterator[Database]:
+    """A database at today's schema, with the first release's rows alone."""
+    with clone(migrated_once.server, migrated_once.name) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def loaded_once(migrated_once: Database) -> Iterator[Database]:
+    """The same with today's seeds: to be cloned."""
+    with clone(migrated_once.server, migrated_once.name) as found:
+        assert asyncio.run(load(found)) > 0
+        yield found
+
+
+@pytest.fixture
+def loaded(loaded_once: Database) -> Iterator[Database]:
+    """A database of the first release into which today's seeds were loaded."""
+    with clone(loaded_once.server, loaded_once.name) as found:
+        yield found
 
 
 async def load(database: Database) -> int:
@@ -139,7 +164,9 @@ async def test_loading_writes_what_is_new_or_changed_and_nothing_else(migrated: 
     assert len(after["change"]) == NEWEST + len(wanted) + len(withdrawn)
 
 
-async def test_a_declaration_whose_seed_changed_is_corrected(migrated: Database) -> None:
+def test_a_declaration_whose_seed_changed_is_corrected(
+    migrated: Database, loaded: Database
+) -> None:
     """Each event of the old decision is superseded by one of the new decision."""
     older = newest_of(migrated, "change")
     changed = [
@@ -149,24 +176,18 @@ async def test_a_declaration_whose_seed_changed_is_corrected(migrated: Database)
     ]
     assert changed
 
-    await load(migrated)
-
-    newer = newest_of(migrated, "change")
+    newer = newest_of(loaded, "change")
     for name in changed:
         events = "SELECT crossing_id, {} FROM status_event WHERE change = %s ORDER BY 1"
-        old = found_in(migrated, events.format("id"), older[name])
+        old = found_in(loaded, events.format("id"), older[name])
         assert old
-        assert found_in(migrated, events.format("supersedes"), newer[name]) == old
+        assert found_in(loaded, events.format("supersedes"), newer[name]) == old
         assert newer[name] > NEWEST
 
 
-async def test_loading_again_writes_nothing_and_the_audit_finds_nothing(
-    migrated: Database,
-) -> None:
-    await load(migrated)
-
-    assert await load(migrated) == 0
-    assert await faults(migrated) == []
+async def test_loading_again_writes_nothing_and_the_audit_finds_nothing(loaded: Database) -> None:
+    assert await load(loaded) == 0
+    assert await faults(loaded) == []
 
 
 async def answers(api: Api, crossings: list[str]) -> dict[tuple[str, str | None], bytes]:
@@ -184,7 +205,7 @@ async def answers(api: Api, crossings: list[str]) -> dict[tuple[str, str | None]
 
 
 async def test_what_the_first_release_knew_is_answered_in_the_same_bytes(
-    migrated: Database,
+    migrated: Database, loaded: Database
 ) -> None:
     six = crossings_of(migrated)
     async with migrated.api() as api:
@@ -192,20 +213,16 @@ async def test_what_the_first_release_knew_is_answered_in_the_same_bytes(
     told = [json.loads(answer) for (_, at), answer in before.items() if at is not None]
     assert {one["status"] for one in told} == {"open", "restricted", "closed", "unknown"}
 
-    assert await load(migrated) > 0
-
-    async with migrated.api() as api:
+    async with loaded.api() as api:
         assert await answers(api, six) == before
 
 
 async def test_today_is_what_a_database_seeded_afresh_has(
-    migrated: Database, seeded: Database
+    loaded: Database, seeded: Database
 ) -> None:
     """But for what tells how it got there: ids, changes and the instants of recording."""
-    await load(migrated)
-
-    assert crossings_of(migrated) == crossings_of(seeded)
-    async with migrated.api() as ours, seeded.api() as theirs:
+    assert crossings_of(loaded) == crossings_of(seeded)
+    async with loaded.api() as ours, seeded.api() as theirs:
         for crossing in crossings_of(seeded):
             assert however_told(await ours.status(crossing)) == however_told(
                 await theirs.status(crossing)

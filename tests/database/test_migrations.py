@@ -17,9 +17,12 @@ from app.database import schema
 from app.embedded.server import SERVICE, Server
 from app.seeding.files import SEEDS, Seeds
 from app.seeding.service import load_seeds
-from tests.commands import PATIENCE, Done, environment, finish, run, start
+from tests import clients
+from tests.commands import Done, call, environment, finish, run, start
 from tests.conftest import Database, clone
+from tests.marks import full
 from tests.servers import free_port
+from tests.waiting import PATIENCE
 
 SCRIPTS = ScriptDirectory.from_config(schema._config())
 REVISIONS = [one.revision for one in SCRIPTS.walk_revisions()][::-1]
@@ -98,6 +101,7 @@ def test_alembic_check_finds_no_difference_between_code_and_schema(database: Dat
     assert done.code == 0, done.told + done.complained
 
 
+@full
 async def test_every_step_down_leaves_what_was_there_before_it_with_rows_in_place(
     nothing: Database,
 ) -> None:
@@ -226,7 +230,7 @@ def test_serve_refuses_a_schema_that_is_not_at_head(
         with database.connect() as connection:
             connection.execute("UPDATE alembic_version SET version_num = 'another revision'")
 
-    done = run("crossings", "serve", "--port", str(free_port()), env=environment(found))
+    done = call("serve", "--port", str(free_port()), env=environment(found))
 
     assert (done.code, done.told) == (1, "")
     assert done.complained == (
@@ -238,7 +242,7 @@ def test_serve_refuses_a_schema_that_is_not_at_head(
 def test_no_command_is_at_a_loss_for_words_without_a_schema(
     nothing: Database, arguments: list[str]
 ) -> None:
-    done = run("crossings", *arguments, env=environment(nothing))
+    done = call(*arguments, env=environment(nothing))
 
     assert done.code == 1
     assert "crossings migrate" in done.complained
@@ -247,15 +251,15 @@ def test_no_command_is_at_a_loss_for_words_without_a_schema(
 
 def test_after_migrate_the_service_reads_and_writes_in_its_own_role(nothing: Database) -> None:
     env, port = environment(nothing), free_port()
-    assert run("crossings", "migrate", env=env).code == 0
+    assert call("migrate", env=env).code == 0
     # The service itself knows only its own role.
     del env["DATABASE_OWNER_URL"]
-    assert run("crossings", "seed", env=env).code == 0
+    assert call("seed", env=env).code == 0
 
     serving = start("crossings", "serve", "--port", str(port), env=env)
     try:
         ready = await_answer(serving, f"http://127.0.0.1:{port}/health/ready")
-        crossings = httpx2.get(f"http://127.0.0.1:{port}/v1/crossings", trust_env=False)
+        crossings = clients.get(f"http://127.0.0.1:{port}/v1/crossings")
     finally:
         serving.terminate()
         finish(serving)
@@ -274,7 +278,7 @@ def await_answer(process: subprocess.Popen[str], address: str) -> httpx2.Respons
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            response = httpx2.get(address, trust_env=False)
+            response = clients.get(address)
         except httpx2.TransportError:
             time.sleep(0.05)
         else:

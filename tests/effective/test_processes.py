@@ -7,13 +7,16 @@ from typing import Any
 
 from tests.api import Api, crossing
 from tests.conftest import Database
+from tests.marks import full
 from tests.servers import service
+from tests.waiting import until
 
 HERE = "new-crossing"
 SETTLED_SECONDS = 3
 """After so long a second announcement would have come."""
 
 
+@full
 async def test_what_came_due_while_nobody_ran_is_announced_once_by_whoever_starts(
     database: Database, tmp_path: Path
 ) -> None:
@@ -26,14 +29,13 @@ async def test_what_came_due_while_nobody_ran_is_announced_once_by_whoever_start
     await asyncio.sleep(max(0.0, (begins - datetime.now(UTC)).total_seconds()) + 0.1)
 
     with (
-        service(tmp_path / "one.log", "--workers", "2", database_url=database.url) as one,
-        service(tmp_path / "two.log", "--workers", "2", database_url=database.url) as two,
+        service(tmp_path / "one.log", workers=2, database_url=database.url) as one,
+        service(tmp_path / "two.log", workers=2, database_url=database.url) as two,
     ):
         async with one.api(key) as here, two.api(key) as there:
             assert await there.status(HERE) == await here.status(HERE)
-            async with asyncio.timeout(60):
-                while not (found := await changes_since(here, number)):  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+            await until(lambda: changes_since(here, number))
+            found = await changes_since(here, number)
             await asyncio.sleep(SETTLED_SECONDS)
             assert await changes_since(there, number) == found
     (change,) = found

@@ -23,7 +23,17 @@ from app.embedded.server import SERVICE, SUPERUSER, Server
 from tests.api import SUMSKAS, Api, decision, problem
 from tests.conftest import Database, started
 from tests.faults.servers import all_changes, assert_chained, assert_unavailable
-from tests.faults.writes import WRITES, Prepare, confirmation, is_done, send, told, two_crossings
+from tests.faults.writes import (
+    WRITES,
+    Prepare,
+    confirmation,
+    is_done,
+    new_incident,
+    send,
+    told,
+    two_crossings,
+)
+from tests.marks import full, in_full
 
 SECRET = "the password is swordfish"  # noqa: S105 -- bait, to be looked for in answers
 TABLES = sorted(schema.metadata.tables)
@@ -211,7 +221,12 @@ def assert_internal(response: httpx2.Response) -> None:
 # One connection
 
 
-@pytest.mark.parametrize("prepare", WRITES)
+FIRST: list[Prepare] = [two_crossings, confirmation, new_incident]
+
+
+@pytest.mark.parametrize(
+    "prepare", [*FIRST, *in_full(*(one for one in WRITES if one not in FIRST))]
+)
 async def test_a_write_whose_connection_is_lost_before_any_step_leaves_nothing(
     bench: Bench, prepare: Prepare
 ) -> None:
@@ -278,9 +293,9 @@ async def with_connections_lost(
     ("code", "check"),
     [
         pytest.param("P0001", assert_internal, id="fault"),
-        pytest.param("23514", assert_internal, id="constraint"),
+        pytest.param("23514", assert_internal, id="constraint", marks=full),
         pytest.param("53100", assert_unavailable, id="disk full"),
-        pytest.param("40001", assert_unavailable, id="conflict"),
+        pytest.param("40001", assert_unavailable, id="conflict", marks=full),
     ],
 )
 async def test_a_write_refused_at_its_commit_is_never_acknowledged(

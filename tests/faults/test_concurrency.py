@@ -27,6 +27,7 @@ from app.vocabulary import Certainty, Status, Traffic
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, Json, decision, problem
 from tests.conftest import Database
 from tests.faults.servers import (
+    ANSWERED_SECONDS,
     WAITING,
     Author,
     all_changes,
@@ -34,12 +35,10 @@ from tests.faults.servers import (
     assert_unavailable,
     post,
     told,
-    until,
 )
+from tests.marks import full, in_full
 from tests.servers import service
-
-PATIENCE = 20
-"""Seconds after which an answer counts as missing."""
+from tests.waiting import until
 
 
 async def at_once(*requests: Awaitable[httpx2.Response]) -> list[httpx2.Response]:
@@ -216,6 +215,7 @@ async def test_one_idempotency_key_from_many_clients_is_one_write(api: Api) -> N
     assert len(await all_changes(api)) == len(before) + 1
 
 
+@full
 async def test_one_idempotency_key_at_two_servers_is_one_write(
     seeded: Database, tmp_path: Path
 ) -> None:
@@ -243,10 +243,14 @@ def assert_one_write(answers: list[httpx2.Response]) -> None:
 # Readers
 
 
-async def test_a_reader_of_changes_misses_none_under_many_writers(api: Api) -> None:
-    await assert_reader_misses_nothing([api], writers=16, writes=12)
+@pytest.mark.parametrize(("writers", "writes"), [(8, 6), *in_full((16, 12))])
+async def test_a_reader_of_changes_misses_none_under_many_writers(
+    api: Api, writers: int, writes: int
+) -> None:
+    await assert_reader_misses_nothing([api], writers=writers, writes=writes)
 
 
+@full
 async def test_a_reader_of_changes_misses_none_though_two_servers_write(
     seeded: Database, tmp_path: Path
 ) -> None:
@@ -283,11 +287,10 @@ async def assert_reader_misses_nothing(servers: list[Api], *, writers: int, writ
                 assert start + len(seen) >= acknowledged
             address = page["next"].partition("/v1/")[2].join(["/v1/", ""])
 
-    with anyio.fail_after(240):
-        async with anyio.create_task_group() as group:
-            group.start_soon(read)
-            for number, api in zip(range(writers), cycle(servers), strict=False):
-                group.start_soon(write, Author(f"writer-{number}"), api)
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        for number, api in zip(range(writers), cycle(servers), strict=False):
+            group.start_soon(write, Author(f"writer-{number}"), api)
 
     log = await all_changes(servers[0])
     assert_chained(log)
@@ -361,7 +364,7 @@ async def test_a_stalled_writer_holds_nobody_up_for_long(seeded: Database) -> No
         writes = [author.next() for _ in range(6)]
         with seeded.connect() as stalled:
             stalled.execute("SELECT pg_advisory_lock(%s)", [LOG_LOCK])
-            with anyio.fail_after(PATIENCE):
+            with anyio.fail_after(ANSWERED_SECONDS):
                 answers = await at_once(
                     *(post(api, write) for write in writes),
                     api.get(f"/v1/crossings/{SUMSKAS}/status", known_at="2024-01-01T00:00:00Z"),
@@ -385,7 +388,7 @@ async def test_more_writers_than_connections_behind_a_stalled_one_are_all_answer
         before = await all_changes(api)
         with seeded.connect() as stalled:
             stalled.execute("SELECT pg_advisory_lock(%s)", [LOG_LOCK])
-            with anyio.fail_after(PATIENCE):
+            with anyio.fail_after(ANSWERED_SECONDS):
                 writes = await at_once(*(api.post("/v1/events", decision()) for _ in range(12)))
             for answer in writes:
                 assert_unavailable(answer)
@@ -398,7 +401,7 @@ async def test_a_repeated_write_behind_a_stalled_one_is_not_done_twice(seeded: D
         before = await all_changes(api)
         with seeded.connect() as stalled:
             stalled.execute("SELECT pg_advisory_lock(%s)", [LOG_LOCK])
-            with anyio.fail_after(PATIENCE):
+            with anyio.fail_after(ANSWERED_SECONDS):
                 answers = await at_once(
                     *(api.post("/v1/events", decision(), idempotency_key="K") for _ in range(3))
                 )

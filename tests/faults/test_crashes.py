@@ -17,6 +17,7 @@ import pytest
 from app.changes.service import LOG_LOCK
 from app.embedded.server import DATABASE, OWNER
 from app.seeding.files import SEEDS, Seeds
+from tests import clients
 from tests.api import Api, decision
 from tests.commands import BIN
 from tests.conftest import Database
@@ -30,12 +31,12 @@ from tests.faults.servers import (
     assert_unavailable,
     database_of,
     postmaster,
-    signal_all,
     told,
-    until,
     write_on,
 )
-from tests.servers import CALM_SECONDS, Service, eventually, free_port, is_alive, service
+from tests.marks import full, in_full
+from tests.servers import Service, free_port, is_alive, service, signal_all
+from tests.waiting import eventually, until
 
 WRITERS = 8
 
@@ -57,9 +58,13 @@ class Scene:
     def key(self) -> str:
         return (self.data_dir / "admin.key").read_text(encoding="ascii").strip()
 
-    def serve(self, *options: str) -> AbstractContextManager[Service]:
+    def serve(self, *, workers: int = 1) -> AbstractContextManager[Service]:
         return service(
-            self.folder / "log", *options, port=self.port, data_dir=self.data_dir, courier=False
+            self.folder / "log",
+            port=self.port,
+            workers=workers,
+            data_dir=self.data_dir,
+            courier=False,
         )
 
     @asynccontextmanager
@@ -67,14 +72,12 @@ class Scene:
         """Give the service while writers write; the block ends when they have ended."""
         stop = anyio.Event()
         self.ledger.cut.clear()
-        async with running.api(self.key) as api:
-            with anyio.fail_after(2 * CALM_SECONDS):
-                async with anyio.create_task_group() as group:
-                    for author in self.authors:
-                        group.start_soon(partial(write_on, api, author, self.ledger, stop=stop))
-                    await self.more_answers()
-                    yield api
-                    stop.set()
+        async with running.api(self.key) as api, anyio.create_task_group() as group:
+            for author in self.authors:
+                group.start_soon(partial(write_on, api, author, self.ledger, stop=stop))
+            await self.more_answers()
+            yield api
+            stop.set()
 
     async def more_answers(self, number: int = 2 * WRITERS) -> None:
         """Wait until so many more writes were acknowledged."""
@@ -108,9 +111,10 @@ def scene(seeded_dir: Path) -> Iterator[Scene]:
 # The service
 
 
-async def test_kill_9_of_the_service_loses_nothing_acknowledged(scene: Scene) -> None:
+@pytest.mark.parametrize("rounds", [1, *in_full(2)])
+async def test_kill_9_of_the_service_loses_nothing_acknowledged(scene: Scene, rounds: int) -> None:
     """Several times on one data directory; retries of what went unanswered are done once."""
-    for _ in range(2):
+    for _ in range(rounds):
         with scene.serve() as running:
             await scene.assert_whole(running)
             async with scene.under_load(running):
@@ -121,23 +125,25 @@ async def test_kill_9_of_the_service_loses_nothing_acknowledged(scene: Scene) ->
         await scene.assert_checked()
 
 
+@full
 async def test_kill_9_of_a_service_with_workers_leaves_nothing_that_serves(scene: Scene) -> None:
     """Or nobody could serve at that address again, and clients would ask the dead."""
-    with scene.serve("--workers", "2") as running:
+    with scene.serve(workers=2) as running:
         family = running.family()
         try:
             async with scene.under_load(running):
                 running.kill()
-                await until(lambda: not any(map(is_alive, family)), within=20)
+                await until(lambda: not any(map(is_alive, family)))
         finally:
             signal_all(family, signal.SIGKILL)
     with scene.serve() as running:
         await scene.assert_whole(running)
 
 
+@full
 async def test_kill_9_of_one_worker_is_made_good_by_the_others(scene: Scene) -> None:
     """Its requests in flight are cut off; a retry elsewhere does each of them once."""
-    with scene.serve("--workers", "2") as running:
+    with scene.serve(workers=2) as running:
         async with scene.under_load(running):
             running.workers()[0].kill()
             await scene.more_answers(4)
@@ -150,11 +156,12 @@ async def test_kill_9_of_one_worker_is_made_good_by_the_others(scene: Scene) -> 
 # PostgreSQL
 
 
-async def test_kill_9_of_postgresql_is_outlived(scene: Scene) -> None:
+@pytest.mark.parametrize("rounds", [1, *in_full(3)])
+async def test_kill_9_of_postgresql_is_outlived(scene: Scene, rounds: int) -> None:
     """Writers are told to come back, never cut off, and the service mends itself."""
     with scene.serve() as running:
         async with scene.under_load(running):
-            for _ in range(3):
+            for _ in range(rounds):
                 refused = len(scene.ledger.refused)
                 before = postmaster(scene.data_dir)
                 before.kill()
@@ -165,6 +172,7 @@ async def test_kill_9_of_postgresql_is_outlived(scene: Scene) -> None:
         await scene.assert_whole(running)
 
 
+@full
 async def test_kill_9_of_both_at_once_loses_nothing_acknowledged(scene: Scene) -> None:
     """As when the machine loses its power, but for what the disk had not yet written."""
     with scene.serve() as running:
@@ -182,16 +190,14 @@ async def test_kill_9_of_both_at_once_loses_nothing_acknowledged(scene: Scene) -
 # An orderly end
 
 
-@pytest.mark.parametrize("options", [(), ("--workers", "2")])
-async def test_sigterm_under_load_answers_or_refuses_cleanly(
-    scene: Scene, options: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("workers", [1, *in_full(2)])
+async def test_sigterm_under_load_answers_or_refuses_cleanly(scene: Scene, workers: int) -> None:
     """Whatever was written was also answered; then no process is left."""
-    with scene.serve(*options) as running:
+    with scene.serve(workers=workers) as running:
         family = running.family()
         async with scene.under_load(running):
             running.process.terminate()
-            await until(lambda: running.process.poll() is not None, within=30)
+            await until(lambda: running.process.poll() is not None)
         assert running.process.returncode == 0
         eventually(lambda: not any(map(is_alive, family)))
     assert scene.ledger.cut
@@ -223,7 +229,7 @@ async def test_sigterm_refuses_cleanly_what_it_will_not_wait_for(
                     group.start_soon(write, api)
                 await until(lambda: stalled.execute(WAITING).fetchone() == (3,))
                 running.process.terminate()
-                await until(lambda: running.process.poll() is not None, within=30)
+                await until(lambda: running.process.poll() is not None)
         assert running.process.returncode == 0
     for answer in answers:
         assert_unavailable(answer)
@@ -231,6 +237,7 @@ async def test_sigterm_refuses_cleanly_what_it_will_not_wait_for(
         assert await all_changes(api) == before
 
 
+@full
 async def test_a_start_after_kill_9_in_the_midst_of_the_first_start_succeeds(
     tmp_path: Path,
 ) -> None:
@@ -275,9 +282,7 @@ async def test_an_answer_lost_on_its_way_is_had_by_a_retry(
             before = await all_changes(direct)
             async with (
                 losing_answers(running.port) as port,
-                httpx2.AsyncClient(
-                    base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=CALM_SECONDS
-                ) as client,
+                clients.async_client(base_url=f"http://127.0.0.1:{port}") as client,
             ):
                 with pytest.raises(httpx2.TransportError):
                     await Api(client, direct.key).post(

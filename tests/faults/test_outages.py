@@ -21,6 +21,7 @@ from app.seeding.service import load_seeds
 from tests.api import MEDININKAI, SUMSKAS, Api, Json, decision
 from tests.conftest import Database, started
 from tests.faults.servers import (
+    ANSWERED_SECONDS,
     Author,
     Ledger,
     all_changes,
@@ -29,16 +30,12 @@ from tests.faults.servers import (
     assert_unavailable,
     database_of,
     postmaster,
-    signal_all,
-    until,
     write_on,
     written_by_hand,
 )
-from tests.servers import eventually, is_alive
-
-PATIENCE = 4
-"""Seconds after which an answer counts as missing, whatever the database does: twice as many as
-are promised, on a machine that does other things as well."""
+from tests.marks import in_full
+from tests.servers import is_alive, signal_all
+from tests.waiting import PATIENCE, eventually, until
 
 
 @dataclass(frozen=True)
@@ -83,9 +80,7 @@ class Fragile:
 
     async def recovers(self) -> None:
         """Wait until the same application is ready, and see that it is whole."""
-        with anyio.fail_after(60):
-            while not await self.is_ready():  # noqa: ASYNC110 -- no event of ours
-                await anyio.sleep(0.05)
+        await until(self.is_ready)
         await self.api.declare()
         await self.api.status()
         assert_chained(await all_changes(self.api))
@@ -110,7 +105,7 @@ async def fragile(served_dir: Path) -> AsyncIterator[Fragile]:
         yield Fragile(api, database, served_dir)
         # Where a test found requests that hang: they end with the connections' sockets.
         if hanging:
-            await asyncio.wait(hanging, timeout=60)
+            await asyncio.wait(hanging, timeout=PATIENCE)
             hanging.clear()
 
 
@@ -160,7 +155,7 @@ async def ask(api: Api, *requests: Request) -> list[httpx2.Response]:
     """Make requests together; fail if one of them is not answered in time."""
     tasks = [asyncio.ensure_future(request(api)) for request in requests]
     # Not cancelled when time is up: a request that hangs may hang on that, too.
-    done, pending = await asyncio.wait(tasks, timeout=PATIENCE)
+    done, pending = await asyncio.wait(tasks, timeout=ANSWERED_SECONDS)
     hanging.extend(pending)
     assert not pending, f"{len(pending)} of {len(tasks)} requests hang"
     return [task.result() for task in tasks if task in done]
@@ -180,15 +175,13 @@ async def assert_degraded(fragile: Fragile, *requests: Request) -> None:
         assert int(answer.headers["knowledge-age"]) >= 0
     for answer in await ask(fragile.api, *requests):
         assert_unavailable(answer)
-    with anyio.fail_after(PATIENCE):
-        while not await fragile.is_degraded():  # noqa: ASYNC110 -- no event of ours
-            await anyio.sleep(0.01)
+    await until(fragile.is_degraded)
 
 
 # Gone
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, *in_full(signal.SIGINT, signal.SIGQUIT)])
 async def test_without_its_database_the_service_says_so(
     fragile: Fragile, how: signal.Signals
 ) -> None:
@@ -271,9 +264,7 @@ async def test_what_was_open_is_unknown_once_the_database_was_away_for_too_long(
     async with fragile.database.api(board_max_age=2) as api:
         before = await api.status(MEDININKAI)
         with fragile.gone(signal.SIGKILL):
-            with anyio.fail_after(60):
-                while (await api.get("/health/ready")).status_code == 200:  # noqa: ASYNC110
-                    await anyio.sleep(0.05)
+            await until(partial(has_given_up, api))
             opened, closed = await api.status(MEDININKAI), await api.status(SUMSKAS)
             told = await api.get(f"/v1/crossings/{MEDININKAI}/status")
             listed = (await api.get("/v1/crossings", border="BY-LT")).json()["items"]
@@ -296,6 +287,10 @@ async def test_what_was_open_is_unknown_once_the_database_was_away_for_too_long(
     assert {one["status"] for one in listed} <= {"closed", "unknown"}
     assert counted["open"] == counted["restricted"] == 0
     assert after["lanes"] == before["lanes"]
+
+
+async def has_given_up(api: Api) -> bool:
+    return (await api.get("/health/ready")).status_code == 503
 
 
 def lanes_of(status: Json) -> list[Json]:
@@ -338,27 +333,27 @@ async def test_a_database_that_takes_no_writes_still_answers_readers(seeded: Dat
 # Under load
 
 
-async def test_no_outage_is_ever_a_fault_of_the_service(fragile: Fragile) -> None:
+@pytest.mark.parametrize("strikes", [2, *in_full(5)])
+async def test_no_outage_is_ever_a_fault_of_the_service(fragile: Fragile, strikes: int) -> None:
     """Readers of the present notice nothing, the others see 503 at worst; then all is whole."""
     others = written_by_hand(await all_changes(fragile.api))
     ledger, seen, stop = Ledger(), list[httpx2.Response](), anyio.Event()
     present: list[httpx2.Response] = []
-    with anyio.fail_after(120):
-        async with anyio.create_task_group() as group:
-            for request in PRESENT:
-                group.start_soon(partial(read_on, fragile.api, request, present, stop=stop))
-            for request in (*HISTORY, write(validate_only="true")):
-                group.start_soon(partial(read_on, fragile.api, request, seen, stop=stop))
-            for number in range(4):
-                author = Author(f"outage-{number}")
-                group.start_soon(partial(write_on, fragile.api, author, ledger, stop=stop))
-            for strike in STRIKES:
-                await until(partial(is_more, ledger.answers, len(ledger.answers) + 8))
-                refused = len(ledger.refused)
-                strike(fragile.data_dir)
-                await until(partial(is_more, ledger.refused, refused))
+    async with anyio.create_task_group() as group:
+        for request in PRESENT:
+            group.start_soon(partial(read_on, fragile.api, request, present, stop=stop))
+        for request in (*HISTORY, write(validate_only="true")):
+            group.start_soon(partial(read_on, fragile.api, request, seen, stop=stop))
+        for number in range(4):
+            author = Author(f"outage-{number}")
+            group.start_soon(partial(write_on, fragile.api, author, ledger, stop=stop))
+        for strike in STRIKES[:strikes]:
             await until(partial(is_more, ledger.answers, len(ledger.answers) + 8))
-            stop.set()
+            refused = len(ledger.refused)
+            strike(fragile.data_dir)
+            await until(partial(is_more, ledger.refused, refused))
+        await until(partial(is_more, ledger.answers, len(ledger.answers) + 8))
+        stop.set()
 
     assert {answer.status_code for answer in present} == {200}
     assert {answer.status_code for answer in seen} == {200, 503}

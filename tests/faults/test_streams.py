@@ -14,15 +14,16 @@ import psutil
 import pytest
 
 from app.embedded.server import Server
+from tests import clients
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone
-from tests.faults.servers import all_changes, postmaster, signal_all, until
-from tests.servers import service
+from tests.faults.servers import all_changes, postmaster
+from tests.marks import full, in_full
+from tests.servers import service, signal_all
 from tests.streams import EVENT_STREAM, Follower, changes_in, parse
+from tests.waiting import PATIENCE, until
 
 WRITERS, READERS = 8, 6
-PATIENCE = 120
-"""However busy the machine is."""
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ async def newest(api: Api) -> int:
 async def assert_all_told(api: Api, followers: list[Follower], since: int) -> None:
     """Check that each was told exactly the log after ``since``, in order."""
     log = (await all_changes(api))[since:]
-    await until(lambda: all(len(one.told) >= len(log) for one in followers), within=PATIENCE)
+    await until(lambda: all(len(one.told) >= len(log) for one in followers))
     for one in followers:
         told = one.told[: len(log)]  # what comes due meanwhile is told, too
         assert [change["change"] for change in told] == [change["change"] for change in log]
@@ -63,29 +64,32 @@ def has_been_told(follower: Follower, count: int) -> bool:
     return len(follower.told) >= count
 
 
+@pytest.mark.parametrize(("writes", "kills"), [(10, 1), *in_full((40, 2))])
 async def test_followers_that_come_and_go_are_told_exactly_the_log(
-    shared: Database, tmp_path: Path
+    shared: Database, tmp_path: Path, writes: int, kills: int
 ) -> None:
-    """Under concurrent writers, while each drops its connection and a worker is killed twice."""
+    """Under concurrent writers, while each drops its connection and a worker is killed."""
     key = await shared.new_key()
-    with service(tmp_path / "log", "--workers", "2", database_url=shared.url) as running:
+    with service(tmp_path / "log", workers=2, database_url=shared.url) as running:
         async with running.api(key) as api, anyio.create_task_group() as following:
             since = await newest(api)
-            followers = [Follower(running.url, since, 30 + 9 * one) for one in range(READERS)]
+            drops_after = [writes * (10 + 3 * one) // 13 for one in range(READERS)]
+            followers = [Follower(running.url, since, count) for count in drops_after]
             for one in followers:
                 following.start_soon(one.follow)
             async with anyio.create_task_group() as writing:
                 for number in range(WRITERS):
-                    writing.start_soon(write, api, f"writer-{number}", 40)
-                for told in (60, 120):
-                    await until(partial(has_been_told, followers[0], told), within=PATIENCE)
+                    writing.start_soon(write, api, f"writer-{number}", writes)
+                for number in range(1, kills + 1):
+                    told = number * writes * WRITERS // 5
+                    await until(partial(has_been_told, followers[0], told))
                     running.workers()[0].kill()
             await assert_all_told(api, followers, since)
             following.cancel_scope.cancel()
     assert all(one.ended > 1 for one in followers)
 
 
-@pytest.mark.parametrize("how", ["killed", "hung"])
+@pytest.mark.parametrize("how", ["killed", *in_full("hung")])
 async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
     how: str, seeded_dir: Path, tmp_path: Path
 ) -> None:
@@ -98,7 +102,7 @@ async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
             async with anyio.create_task_group() as writing:
                 for number in range(WRITERS):
                     writing.start_soon(write, api, f"writer-{number}", 20)
-                await until(partial(has_been_told, followers[0], 20), within=PATIENCE)
+                await until(partial(has_been_told, followers[0], 20))
                 database = postmaster(seeded_dir)
                 if how == "killed":
                     database.kill()
@@ -114,17 +118,16 @@ async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
             following.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [1, *in_full(2)])
 async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
-    shared: Database, tmp_path: Path, workers: str
+    shared: Database, tmp_path: Path, workers: int
 ) -> None:
     key = await shared.new_key()
     with service(
         tmp_path / "log",
-        "--workers",
-        workers,
+        workers=workers,
         database_url=shared.url,
-        drain_seconds=60,
+        drain_seconds=10 * PATIENCE,
         courier=False,
     ) as running:
         ends: list[str] = []
@@ -142,7 +145,7 @@ async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
         limits = httpx2.Limits(max_connections=200)
         async with (
             running.api(key) as api,
-            httpx2.AsyncClient(trust_env=False, timeout=60, limits=limits) as client,
+            clients.async_client(limits=limits) as client,
             anyio.create_task_group() as reading,
         ):
             for _ in range(100):
@@ -152,7 +155,7 @@ async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
             number = int(written.headers["change-number"])
             running.process.terminate()
             # Far less than the time that it would give them.
-            await until(lambda: running.process.poll() is not None, within=20)
+            await until(lambda: running.process.poll() is not None)
     assert len(ends) == 100
     for text in ends:
         told = [int(str(one["change"])) for one in changes_in(parse(text))]
@@ -160,6 +163,7 @@ async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
         assert told == [*range(first, first + len(told))]
 
 
+@full
 async def test_who_stops_reading_is_cut_off_by_the_service(
     shared: Database, tmp_path: Path
 ) -> None:
@@ -181,6 +185,6 @@ async def test_who_stops_reading_is_cut_off_by_the_service(
             )
             assert stuck.recv(100).startswith(b"HTTP/1.1 200")
             await until(lambda: streams() == 1)
-            await until(lambda: streams() == 0, within=60)
-        ready = httpx2.get(f"{running.url}/health/ready", trust_env=False, timeout=30)
+            await until(lambda: streams() == 0)
+        ready = clients.get(f"{running.url}/health/ready")
         assert json.loads(ready.text)

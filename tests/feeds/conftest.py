@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.embedded.server import Server
 from tests.api import Api, citation, crossing, decision
-from tests.conftest import Database
+from tests.conftest import EMPTY, Database, clone
 
 Body = dict[str, Any]
 
@@ -20,21 +21,29 @@ WITHDRAWAL: Body = {"reason": {"code": "other", "text": "Told twice"}}
 SOURCE = {"title": "A decree", "publisher": "Ministry", "url": "https://example.org/d?a=1&b=2"}
 
 
+@pytest.fixture(scope="module")
+async def template(postgres: Server) -> AsyncIterator[str]:
+    """A database with two crossings."""
+    with clone(postgres, EMPTY) as found:
+        async with found.api() as api:
+            names = [
+                {"lang": "be", "side": "BY", "name": "Тут"},
+                {"lang": "lt", "side": "LT", "name": "Čia"},
+                {"lang": "en", "side": "BY", "name": "Here"},
+            ]
+            located = {"lat": 54.5, "lon": 25.75, "precision_km": 2.5}
+            traffic = ["car", "bus", "truck"]
+            details = crossing(HERE, traffic=traffic, names=names, location=located)
+            await write(api, "/v1/crossings", details)
+            polish = [{"lang": "pl", "side": "PL", "name": "Tam"}]
+            await write(api, "/v1/crossings", crossing(THERE, sides=["BY", "PL"], names=polish))
+        yield found.name
+
+
 @pytest.fixture
 async def here(database: Database) -> AsyncIterator[Api]:
     """The application with two crossings, changes 1 and 2, and nothing said about them."""
     async with database.api() as api:
-        names = [
-            {"lang": "be", "side": "BY", "name": "Тут"},
-            {"lang": "lt", "side": "LT", "name": "Čia"},
-            {"lang": "en", "side": "BY", "name": "Here"},
-        ]
-        located = {"lat": 54.5, "lon": 25.75, "precision_km": 2.5}
-        traffic = ["car", "bus", "truck"]
-        details = crossing(HERE, traffic=traffic, names=names, location=located)
-        await write(api, "/v1/crossings", details)
-        polish = [{"lang": "pl", "side": "PL", "name": "Tam"}]
-        await write(api, "/v1/crossings", crossing(THERE, sides=["BY", "PL"], names=polish))
         yield api
 
 

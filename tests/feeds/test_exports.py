@@ -15,6 +15,7 @@ from app.embedded.server import SUPERUSER
 from app.feeds import chains, exports
 from app.status import log
 from bench.crowd import Crowd, fill
+from tests import clients
 from tests.api import Api, citation, fields_of, problem
 from tests.conftest import Database
 from tests.feeds.conftest import (
@@ -266,12 +267,12 @@ async def test_what_cannot_be_is_refused_before_it_begins(
 
 
 def test_a_long_export_takes_no_memory_and_one_that_breaks_off_shows_it(
-    database: Database, tmp_path: Path
+    empty: Database, tmp_path: Path
 ) -> None:
     """By a real server: 30,000 events are 20 MB of NDJSON."""
-    with database.connect(SUPERUSER) as superuser:
+    with empty.connect(SUPERUSER) as superuser:
         fill(superuser, Crowd(50, 30_000))
-    with service(tmp_path / "serve.log", database_url=database.url, courier=False) as running:
+    with service(tmp_path / "serve.log", database_url=empty.url, courier=False) as running:
         worker = max(running.family(), key=lambda one: one.memory_info().rss)
         before = worker.memory_info().rss
         peak, length, count = 0, 0, 0
@@ -285,7 +286,7 @@ def test_a_long_export_takes_no_memory_and_one_that_breaks_off_shows_it(
 
         broken = pieces(running)
         assert next(broken)
-        with database.connect() as owner:
+        with empty.connect() as owner:
             owner.execute("ALTER TABLE citation RENAME TO gone")
         with pytest.raises(httpx2.RemoteProtocolError, match="incomplete chunked read"):
             deque(broken, maxlen=0)
@@ -295,7 +296,7 @@ def pieces(running: Service) -> Iterator[bytes]:
     """Yield an export of all events as it comes."""
     headers = {"Accept-Encoding": "identity"}
     with (
-        httpx2.Client(base_url=running.url, trust_env=False, timeout=60) as client,
+        clients.client(base_url=running.url) as client,
         client.stream("GET", f"{EVENTS}.ndjson", headers=headers) as response,
     ):
         yield from response.iter_raw()

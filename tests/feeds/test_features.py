@@ -115,8 +115,8 @@ async def test_what_it_does_not_know_is_refused(seeded_api: Api, query: str) -> 
     assert (await seeded_api.client.get(f"{ALL}?{query}")).status_code == 422
 
 
-async def test_what_has_not_changed_is_not_sent_again(database: Database) -> None:
-    async with sides_of(database) as sides:
+async def test_what_has_not_changed_is_not_sent_again(empty: Database) -> None:
+    async with sides_of(empty) as sides:
         first = await sides.front.get(ALL)
         tag = {"If-None-Match": first.headers["etag"]}
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.embedded.server import Server
 from tests.api import Api, citation, crossing, problem
-from tests.conftest import Database
+from tests.conftest import EMPTY, Database, clone
 
 Body = dict[str, Any]
 
@@ -19,17 +20,25 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
+@pytest.fixture(scope="module")
+async def template(postgres: Server) -> AsyncIterator[str]:
+    """A database with three crossings."""
+    with clone(postgres, EMPTY) as found:
+        async with found.api() as api:
+            polish = [{"lang": "pl", "side": "PL", "name": "Daleka"}]
+            for body in (
+                crossing(HERE),
+                crossing(THERE),
+                crossing(AWAY, sides=["BY", "PL"], names=polish),
+            ):
+                await write(api, "/v1/crossings", body)
+        yield found.name
+
+
 @pytest.fixture
 async def here(database: Database) -> AsyncIterator[Api]:
     """The application with three crossings, changes 1 to 3, and nothing said about them."""
     async with database.api() as api:
-        polish = [{"lang": "pl", "side": "PL", "name": "Daleka"}]
-        for body in (
-            crossing(HERE),
-            crossing(THERE),
-            crossing(AWAY, sides=["BY", "PL"], names=polish),
-        ):
-            await write(api, "/v1/crossings", body)
         yield api
 
 

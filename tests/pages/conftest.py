@@ -9,11 +9,21 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # has no types
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from app.embedded.server import Server
+from tests import clients
 from tests.conftest import SEEDED, Database, clone
 from tests.servers import Service, service
+from tests.waiting import PATIENCE, eventually
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
@@ -26,6 +36,8 @@ ARGUMENTS = (
 )
 SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1280, 800), "wall": (1920, 1080)}
 SCHEMES = ("light", "dark")
+PATIENCE_MILLISECONDS = 1_000 * PATIENCE
+QUIET_MILLISECONDS = 500
 VIEWS = (("phone", "light"), ("desk", "dark"))
 """Both schemes and both layouts: axe takes seconds."""
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -40,6 +52,34 @@ class Look:
     complaints: list[str] = field(default_factory=list)
     """What the console was told as errors or warnings, scripts that failed among it."""
     requests: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    """The requests of which at least the head of an answer has come."""
+    failed: list[str] = field(default_factory=list)
+
+    def wait_until(self, holds: Callable[[], object]) -> None:
+        """Wait until something holds, and let the browser tell of what happens meanwhile."""
+
+        def look() -> object:
+            self.page.wait_for_timeout(10)
+            return holds()
+
+        eventually(look)
+
+    def wait_until_following(self) -> None:
+        """Wait until the page hears of changes: without that, a test would see nothing happen."""
+        self.wait_until(lambda: any("/v1/changes" in one for one in self.answered))
+
+    def wait_until_quiet(self) -> None:
+        """Wait until all that it asked was answered, and it asks nothing more for a while."""
+        asked = -1
+
+        def is_quiet() -> bool:
+            nonlocal asked
+            before, asked = asked, len(self.requests)
+            return asked == before and set(self.requests) <= {*self.answered, *self.failed}
+
+        while not is_quiet():
+            self.page.wait_for_timeout(QUIET_MILLISECONDS)
 
     def open(self, path: str) -> Page:
         """Go to an address of the service and wait until all of it is there."""
@@ -83,6 +123,12 @@ class Look:
     def asked(self, request: Request) -> None:
         self.requests.append(request.url)
 
+    def told(self, response: Response) -> None:
+        self.answered.append(response.url)
+
+    def cut_off(self, request: Request) -> None:
+        self.failed.append(request.url)
+
 
 def freshness(answer: httpx2.Response) -> list[str]:
     """Return for how long caches may keep an answer; not for how long in an outage."""
@@ -114,6 +160,7 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         assert "CI" not in os.environ, "CI has a Chromium: .ci/run installs it"
         pytest.skip("there is no chromium on this machine")
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield browser
@@ -144,10 +191,13 @@ def look(served: Service, browser: Browser) -> Iterator[LookAt]:
             java_script_enabled=script,
             reduced_motion="reduce" if reduced_motion else "no-preference",
         )
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         one = Look(context.new_page(), served)
         one.page.on("console", one.heard)
         one.page.on("pageerror", lambda error: one.complaints.append(str(error)))
         one.page.on("request", one.asked)
+        one.page.on("response", one.told)
+        one.page.on("requestfailed", one.cut_off)
         looks.append(one)
         return one
 
@@ -164,6 +214,6 @@ def get(served: Service) -> Get:
     def ask(path: str, **headers: str) -> httpx2.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         given = {"Accept": "text/html", **named}
-        return httpx2.get(served.url + path, headers=given, trust_env=False)
+        return clients.get(served.url + path, headers=given)
 
     return ask

@@ -3,9 +3,11 @@
 import pytest
 
 from tests.api import SUMSKAS
+from tests.marks import full
 from tests.pages.conftest import VIEWS, Get, LookAt
 
 
+@full
 @pytest.mark.parametrize(("size", "scheme"), VIEWS)
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None:
     window = look(size, scheme)

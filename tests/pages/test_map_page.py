@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.api import MEDININKAI, SUMSKAS
+from tests.marks import full
 from tests.pages.conftest import VIEWS, Get, LookAt
 
 AUTUMN = "2023-09-01T00:00:00Z"
@@ -36,6 +37,7 @@ def statuses(get: Get, path: str) -> dict[str, str]:
 # For everyone
 
 
+@full
 @pytest.mark.parametrize(("size", "scheme"), VIEWS)
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None:
     window = look(size, scheme)
@@ -146,6 +148,7 @@ def spot(number: int) -> tuple[float, float]:
     return 45 + number % 100 / 5, 10 + number // 100 / 5
 
 
+@full
 def test_thousands_are_shown_in_few_marks(look: LookAt) -> None:
     """Where one looks, and no more; and all of them are counted in."""
     window = look("wall")

@@ -10,10 +10,10 @@ from playwright.sync_api import expect
 
 from tests.api import SUMSKAS
 from tests.conftest import Database
-from tests.faults.servers import signal_all
 from tests.pages.conftest import Get, LookAt
 from tests.pages.test_every_page import ARTICLE, STORY
-from tests.servers import eventually
+from tests.servers import signal_all
+from tests.waiting import eventually
 
 PRESENT = (
     "/",
@@ -67,9 +67,9 @@ def test_an_open_page_says_so_and_that_it_is_over(
     with halted(database):
         eventually(lambda: get("/health/ready").json()["status"] == "degraded")
         page.evaluate(again)
-        expect(page.locator("body > .old")).to_contain_text(NOTICE, timeout=10_000)
+        expect(page.locator("body > .old")).to_contain_text(NOTICE)
     eventually(lambda: get("/health/ready").json()["status"] == "ready")
-    expect(page.locator("body > .old")).to_have_count(0, timeout=40_000)
+    expect(page.locator("body > .old")).to_have_count(0)
 
 
 @pytest.mark.parametrize("path", PRESENT)

@@ -5,6 +5,7 @@ from psycopg import sql
 
 from tests.api import SUMSKAS
 from tests.conftest import Database, _superuser, started
+from tests.waiting import PATIENCE
 
 PAGE = {"Accept": "text/html", "Accept-Language": "en"}
 
@@ -28,7 +29,7 @@ async def text(client: httpx2.AsyncClient, path: str) -> tuple[int, str]:
 
 async def test_the_present_holds_and_the_rest_is_told_to_be_missing(seeded: Database) -> None:
     async with started(seeded.url) as (service, client):
-        assert await service.board.reached(0, within=60)
+        assert await service.board.reached(0, within=PATIENCE)
         before, whole = await text(client, f"/crossings/{SUMSKAS}")
         shut(seeded)
         after, crossing = await text(client, f"/crossings/{SUMSKAS}?lang=en")
@@ -44,7 +45,7 @@ async def test_the_present_holds_and_the_rest_is_told_to_be_missing(seeded: Data
 
 async def test_the_past_cannot_be_told_and_the_page_says_so(seeded: Database) -> None:
     async with started(seeded.url) as (service, client):
-        assert await service.board.reached(0, within=60)
+        assert await service.board.reached(0, within=PATIENCE)
         shut(seeded)
         status, page = await text(client, f"/crossings/{SUMSKAS}?at=2023-09-01T00:00:00Z")
 
@@ -54,7 +55,7 @@ async def test_the_past_cannot_be_told_and_the_page_says_so(seeded: Database) ->
 
 async def test_old_knowledge_is_told_to_be_old(seeded: Database) -> None:
     async with started(seeded.url) as (service, client):
-        assert await service.board.reached(0, within=60)
+        assert await service.board.reached(0, within=PATIENCE)
         shut(seeded)
         service.board.as_of -= 3600
         _, page = await text(client, f"/crossings/{SUMSKAS}")

@@ -15,8 +15,8 @@ from app.embedded.place import Place, take_place
 from app.embedded.programs import choose_identity
 from app.embedded.server import SERVICE, SUPERUSER, Server
 from tests.conftest import SEEDED, Database
-from tests.faults.servers import signal_all
-from tests.servers import eventually, is_alive
+from tests.servers import is_alive, signal_all
+from tests.waiting import eventually
 
 SYNCHRONOUS = "*"
 """Of `synchronous_standby_names`: a commit waits for the standby."""

@@ -12,16 +12,13 @@ import pytest
 from app.embedded.server import Server
 from tests.api import SUMSKAS, Api, crossing, decision, problem
 from tests.conftest import Database, _roomy_memory, started
-from tests.faults.servers import (
-    Author,
-    Ledger,
-    assert_kept,
-    assert_unavailable,
-    until,
-    write_on,
-)
+from tests.faults.servers import Author, Ledger, assert_kept, assert_unavailable, write_on
+from tests.marks import full
 from tests.scale.clusters import SYNCHRONOUS, Cluster, Pair, pair
-from tests.servers import CALM_SECONDS, eventually, service
+from tests.servers import service
+from tests.waiting import PATIENCE, eventually, until
+
+pytestmark = full
 
 PAST = "2023-09-01T00:00:00Z"
 PRESENT = (f"/v1/crossings/{SUMSKAS}/status", "/v1/crossings", "/v1/borders")
@@ -135,7 +132,7 @@ async def test_what_a_late_standby_never_had_is_not_told_any_more(asynchronous: 
     read_url = primary.database.url
     async with started(asynchronous.url, database_read_url=read_url) as (front, client):
         api = Api(client, key)
-        assert await front.board.reached(1, within=60)
+        assert await front.board.reached(1, within=PATIENCE)
         await until(lambda: standby.has_all_of(primary))
         before = await api.status()
         standby.stop_receiving()
@@ -158,9 +155,11 @@ async def test_what_a_late_standby_never_had_is_not_told_any_more(asynchronous: 
 
 async def until_ready(api: Api) -> None:
     """Wait until the primary is heard again."""
-    with anyio.fail_after(CALM_SECONDS):
-        while (await api.get("/health/ready")).json()["status"] != "ready":  # noqa: ASYNC110
-            await anyio.sleep(0.01)
+
+    async def is_ready() -> bool:
+        return bool((await api.get("/health/ready")).json()["status"] == "ready")
+
+    await until(is_ready)
 
 
 async def read_on(api: Api, seen: list[httpx2.Response], *, stop: anyio.Event) -> None:

@@ -13,8 +13,8 @@ from app.courier.courier import Courier
 from app.subscriptions import deliveries
 from tests.api import Api, Json
 from tests.conftest import Database
-from tests.servers import CALM_SECONDS
 from tests.subscriptions.receivers import Receiver, receiving
+from tests.waiting import PATIENCE, until
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -65,11 +65,14 @@ class Hooks:
 
     async def when(self, subscription: Json, holds: Callable[[list[Json]], bool]) -> list[Json]:
         """Wait until something holds of its deliveries, and return them."""
-        async with asyncio.timeout(CALM_SECONDS):
-            while True:
-                if holds(found := await self.deliveries(subscription)):
-                    return found
-                await asyncio.sleep(0.05)
+        found: list[Json] = []
+
+        async def look() -> bool:
+            found[:] = await self.deliveries(subscription)
+            return holds(found)
+
+        await until(look)
+        return found
 
     async def get(self, address: str, **parameters: str) -> Json:
         headers = {"Authorization": f"Bearer {self.api.key}"}
@@ -99,7 +102,7 @@ async def couriered(database: Database, **settings: object) -> AsyncIterator[Cou
         yield courier
     finally:
         courier.stop()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 from standardwebhooks import Webhook
 
-from tests.faults.servers import until
+from tests.waiting import until
 
 Write = Callable[[bytes], Awaitable[None]]
 

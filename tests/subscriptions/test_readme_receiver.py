@@ -10,9 +10,10 @@ from pathlib import Path
 import httpx2
 
 from app.database.schema import PROJECT
-from tests.faults.servers import until
+from tests import clients
 from tests.servers import free_port
 from tests.subscriptions.conftest import Hooks
+from tests.waiting import until
 
 
 @contextmanager
@@ -38,7 +39,7 @@ async def test_it_verifies_what_arrives(hooks: Hooks, tmp_path: Path) -> None:
         await until(lambda: _answers(url))
         await hooks.api.declare()
         (delivery,) = await hooks.settled(subscription)
-        unsigned = httpx2.post(url, json={}, trust_env=False)
+        unsigned = clients.post(url, json={})
 
     assert told.read_text(encoding="utf-8").split() == [
         delivery["id"], "crossing-status.change.decision", "crossings/sumskas-losa"
@@ -48,6 +49,6 @@ async def test_it_verifies_what_arrives(hooks: Hooks, tmp_path: Path) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx2.get(url, trust_env=False).status_code > 0
+        return clients.get(url).status_code > 0
     except httpx2.TransportError:
         return False

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx2
 import pytest
 
 from app.embedded.server import Server
 from app.vocabulary import KeyScope
+from tests import clients
 from tests.api import Json
 from tests.conftest import SEEDED, Database, clone
 from tests.servers import Service, service
@@ -44,11 +44,10 @@ def post(served: Service, key: str) -> Post:
     """Write to the service; what was written is on the board."""
 
     def write(path: str, body: Mapping[str, object]) -> Json:
-        answer = httpx2.post(
+        answer = clients.post(
             served.url + path,
             json=body,
             headers={"Authorization": f"Bearer {key}"},
-            trust_env=False,
         )
         assert answer.status_code == 201, answer.text
         told: Json = answer.json()

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Request
 
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, citation, decision
+from tests.marks import full
 from tests.pages.conftest import SIZES, VIEWS, Get, LookAt, freshness
 from tests.pages.writing.conftest import Post
 
@@ -18,6 +19,7 @@ def soon(**ago: float) -> str:
     return (datetime.now(UTC) - timedelta(**ago)).isoformat()
 
 
+@full
 @pytest.mark.parametrize("path", [f"/crossings/{MEDININKAI}", f"/crossings/{SUMSKAS}?{PAST}"])
 @pytest.mark.parametrize(("size", "scheme"), VIEWS)
 def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str, path: str) -> None:

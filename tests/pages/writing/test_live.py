@@ -8,7 +8,8 @@ from playwright.sync_api import Page, expect
 from app.embedded.server import Server
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
 from tests.conftest import SEEDED, clone
-from tests.pages.conftest import Get, LookAt
+from tests.marks import full
+from tests.pages.conftest import Get, Look, LookAt
 from tests.pages.writing.conftest import Post
 from tests.servers import Service, service
 
@@ -24,24 +25,22 @@ def declare(post: Post, status: str, crossing: str = SUMSKAS) -> None:
     post("/v1/events", decision(crossings=[crossing], status=status, sides=["BY", "LT"]))
 
 
-def following(page: Page) -> Page:
-    """Wait until the page hears of changes: without that, a test would see nothing happen."""
-    page.wait_for_function(
-        "performance.getEntriesByType('resource').some(one => one.name.includes('morph.js'))"
-    )
-    page.wait_for_timeout(500)
+def following(window: Look, path: str) -> Page:
+    """Open a page and wait until it hears of changes."""
+    page = window.open(path)
+    window.wait_until_following()
     return page
 
 
 def test_a_change_is_shown_where_it_is_with_a_discreet_notice(look: LookAt, post: Post) -> None:
     declare(post, "open")
     window = look()
-    page = following(window.open(f"/crossings/{SUMSKAS}"))
+    page = following(window, f"/crossings/{SUMSKAS}")
     expect(page.locator(".verdict")).to_contain_text("Open")
 
     declare(post, "closed")
 
-    expect(page.locator(".verdict")).to_contain_text("Closed", timeout=10_000)
+    expect(page.locator(".verdict")).to_contain_text("Closed")
     expect(page.locator(NOTICE)).to_contain_text("Updated at")
     assert page.title().startswith("Šumskas – Losha: closed")
     assert "closed" in (page.locator("link[rel=icon]").get_attribute("href") or "")
@@ -54,7 +53,7 @@ def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
 ) -> None:
     declare(post, "open")
     window = look()
-    page = following(window.open("/#11/54.6063/25.7557"))
+    page = following(window, "/#11/54.6063/25.7557")
     expect(page.get_by_role("button", name="Šumskas – Losha: Open")).to_be_visible()
     page.get_by_text("Another time").click()
 
@@ -69,7 +68,7 @@ def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
 
 def test_a_map_of_the_past_stands_still_until_one_is_back(look: LookAt, post: Post) -> None:
     declare(post, "open")
-    page = following(look().open("/"))
+    page = following(look(), "/")
     page.get_by_text("Another time").click()
     page.get_by_label("As of (UTC)").fill("2023-09-01T00:00")
     page.wait_for_url("**/?at=*")
@@ -84,12 +83,12 @@ def test_a_map_of_the_past_stands_still_until_one_is_back(look: LookAt, post: Po
 
     declare(post, "open")
 
-    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Open", timeout=10_000)
+    expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Open")
 
 
 def test_focus_scroll_and_opened_details_stay(look: LookAt, post: Post) -> None:
     declare(post, "open")
-    page = following(look("phone").open(f"/crossings/{SUMSKAS}"))
+    page = following(look("phone"), f"/crossings/{SUMSKAS}")
     page.locator("details summary").first.click()
     link = page.locator("main a").last
     link.focus()
@@ -98,7 +97,7 @@ def test_focus_scroll_and_opened_details_stay(look: LookAt, post: Post) -> None:
     assert before > 0
 
     declare(post, "restricted")
-    expect(page.locator(".verdict")).to_contain_text("Restricted", timeout=10_000)
+    expect(page.locator(".verdict")).to_contain_text("Restricted")
 
     assert page.evaluate("document.activeElement.mark") == "the same element"
     assert page.locator("details[open]").count() >= 1
@@ -107,7 +106,7 @@ def test_focus_scroll_and_opened_details_stay(look: LookAt, post: Post) -> None:
 
 def test_what_happens_elsewhere_leaves_the_page_alone(look: LookAt, post: Post) -> None:
     window = look()
-    page = following(window.open(f"/crossings/{SUMSKAS}"))
+    page = following(window, f"/crossings/{SUMSKAS}")
     asked = len(window.requests)
 
     declare(post, "closed", TVERECIUS)
@@ -120,7 +119,7 @@ def test_the_map_and_the_list_follow_together(look: LookAt, post: Post) -> None:
     """What the reader typed, and where the map is, stay."""
     declare(post, "open", TVERECIUS)
     window = look()
-    page = following(window.open("/"))
+    page = following(window, "/")
     page.locator("[name=q]").evaluate("box => { box.value = 'half a na'; }")
     row = page.locator(f"#{TVERECIUS}")
     expect(row).to_contain_text("Open")
@@ -136,11 +135,11 @@ def test_the_map_and_the_list_follow_together(look: LookAt, post: Post) -> None:
 
 def test_the_map_stops_following_when_it_shows_the_past(look: LookAt, post: Post) -> None:
     window = look()
-    page = following(window.open("/"))
+    page = following(window, "/")
     page.get_by_text("Another time").click()
     page.get_by_label("As of (UTC)").fill("2023-09-01T00:00")
     expect(page.get_by_text("This is not the present.")).to_be_visible()
-    page.wait_for_timeout(500)
+    window.wait_until_quiet()
     asked = len(window.requests)
 
     declare(post, "open", TVERECIUS)
@@ -158,7 +157,7 @@ def test_without_the_stream_the_page_says_how_old_it_is_and_catches_up(
     window.page.route("**/v1/changes**", lambda route: route.fulfill(status=503))
     page = window.open(f"/crossings/{MEDININKAI}")
     expect(page.locator(AGE)).to_be_hidden()
-    page.wait_for_timeout(500)
+    window.wait_until_following()
     page.clock.fast_forward(6_000)
 
     expect(page.locator(AGE)).to_contain_text("No live updates at the moment.")
@@ -171,7 +170,7 @@ def test_without_the_stream_the_page_says_how_old_it_is_and_catches_up(
     page.unroute("**/v1/changes**")
     page.clock.fast_forward(16_000)
 
-    expect(page.locator(".verdict")).to_contain_text("Closed", timeout=10_000)
+    expect(page.locator(".verdict")).to_contain_text("Closed")
     expect(page.locator(AGE)).to_be_hidden()
 
 
@@ -179,7 +178,7 @@ def test_a_window_that_nobody_sees_holds_no_connection(look: LookAt, post: Post)
     """Browsers allow six to a host; what was missed is there when it is looked at again."""
     declare(post, "open")
     window = look()
-    page = following(window.open(f"/crossings/{SUMSKAS}"))
+    page = following(window, f"/crossings/{SUMSKAS}")
     page.evaluate(HIDE, arg=True)
     asked = len(window.requests)
     declare(post, "closed")
@@ -188,7 +187,7 @@ def test_a_window_that_nobody_sees_holds_no_connection(look: LookAt, post: Post)
 
     page.evaluate(HIDE, arg=False)
 
-    expect(page.locator(".verdict")).to_contain_text("Closed", timeout=10_000)
+    expect(page.locator(".verdict")).to_contain_text("Closed")
 
 
 def test_the_page_about_the_service_renews_itself_until_it_is_told_not_to(
@@ -196,18 +195,18 @@ def test_the_page_about_the_service_renews_itself_until_it_is_told_not_to(
 ) -> None:
     window = look()
     window.page.clock.install()
-    page = window.open("/status")
-    page.wait_for_timeout(500)
+    page = following(window, "/status")
+    window.wait_until_quiet()
     asked = len(window.requests)
     page.clock.fast_forward(11_000)
-    page.wait_for_timeout(500)
-    assert [one for one in window.requests[asked:] if one.endswith("/status")]
+    window.wait_until(lambda: any(one.endswith("/status") for one in window.requests[asked:]))
 
     page.get_by_role("link", name="Stop that").click()
-    page.wait_for_timeout(500)
+    page.wait_for_url("**/status?refresh=false*")
+    window.wait_until_quiet()
     asked = len(window.requests)
     page.clock.fast_forward(60_000)
-    page.wait_for_timeout(500)
+    window.wait_until_quiet()
     assert len(window.requests) == asked
     assert '<noscript><meta http-equiv="refresh"' in get("/status").text
     assert "http-equiv" not in get("/status?refresh=false").text
@@ -226,13 +225,14 @@ def stopped(
         yield running, database.url
 
 
+@full
 def test_a_service_that_comes_back_is_followed_on(
     look: LookAt, stopped: tuple[Service, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     running, url = stopped
     window = look()
     window.service = running
-    page = following(window.open(f"/crossings/{SUMSKAS}"))
+    page = following(window, f"/crossings/{SUMSKAS}")
     running.process.terminate()
     running.process.wait()
     expect(page.locator(AGE)).to_be_visible(timeout=15_000)

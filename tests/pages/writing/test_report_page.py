@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import httpx2
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
 from tests.pages.conftest import Look, LookAt
 from tests.pages.writing.conftest import Post
@@ -32,7 +32,8 @@ def form(look: LookAt, key: str) -> Open:
 
 
 def newest(page: Page) -> int:
-    response = httpx2.get(page.url.partition("/report")[0] + "/health/ready", trust_env=False)
+    address = page.url.partition("/report")[0] + "/health/ready"
+    response = clients.get(address)
     return int(response.json()["change"])
 
 
