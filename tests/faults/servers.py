@@ -148,6 +148,14 @@ def assert_unavailable(response: httpx2.Response) -> None:
     assert int(response.headers["retry-after"]) > 0
 
 
+def assert_told_to_come_back(response: httpx2.Response) -> None:
+    """Whether it waited for the log, or for its turn."""
+    assert response.status_code == 503, response.text
+    problem(response, 503, response.json()["type"].rpartition("/")[2])
+    assert response.json()["type"].endswith(("unavailable", "overloaded")), response.text
+    assert int(response.headers["retry-after"]) > 0
+
+
 WAITING = """
     SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
     WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()

@@ -32,7 +32,7 @@ from tests.faults.servers import (
     Author,
     all_changes,
     assert_chained,
-    assert_unavailable,
+    assert_told_to_come_back,
     post,
     told,
 )
@@ -370,7 +370,7 @@ async def test_a_stalled_writer_holds_nobody_up_for_long(seeded: Database) -> No
                     api.get(f"/v1/crossings/{SUMSKAS}/status", known_at="2024-01-01T00:00:00Z"),
                 )
             for answer in answers:
-                assert_unavailable(answer)
+                assert_told_to_come_back(answer)
             assert await all_changes(api) == before
             await api.status()
 
@@ -391,7 +391,7 @@ async def test_more_writers_than_connections_behind_a_stalled_one_are_all_answer
             with anyio.fail_after(ANSWERED_SECONDS):
                 writes = await at_once(*(api.post("/v1/events", decision()) for _ in range(12)))
             for answer in writes:
-                assert_unavailable(answer)
+                assert_told_to_come_back(answer)
         assert await all_changes(api) == before
 
 

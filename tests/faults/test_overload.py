@@ -17,7 +17,8 @@ from app.database.write_queue import AT_ONCE, WriteQueue
 from app.errors import Overloaded
 from tests.api import SUMSKAS, TVERECIUS, Api, Json, decision, problem
 from tests.conftest import Database
-from tests.faults.servers import WAITING, all_changes, assert_chained, until
+from tests.faults.servers import WAITING, all_changes, assert_chained
+from tests.waiting import until
 
 LONG = 60.0
 """Seconds that nobody waits for."""
