@@ -1,4 +1,4 @@
-"""Verify the hash chain, and that every row is what its change says.
+"""Verify the hash chain, that every row is what its change says, and what is left of each log.
 
 The chain shows that no change was altered, and none left out in the middle. A cut tail leaves no
 trace in it: keep the newest hash elsewhere, from `GET /v1/changes`, to notice one.
@@ -12,13 +12,17 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.models import Change
-from app.changes.service import GENESIS, chained_hash, changes_after
+from app.changes.service import GENESIS, chained_hash, changes_after, known
+from app.http.parameters import Knowledge
 from app.notices.told import notices_told
 from app.places.details import versions_told
+from app.places.models import Crossing
 from app.sources.models import Source
 from app.sources.service import source_told
+from app.status.histories import CrossingHistory, load_histories, whole_history
 from app.status.log import event_told, events_out
 from app.status.models import StatusEvent
+from app.status.rule.resolution import Present
 
 _BATCH = 200
 _TABLES = ("events", "sources", "crossings", "notices", "incidents", "retractions")
@@ -28,7 +32,10 @@ _Told = dict[str, list[JsonValue]]
 
 
 async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
-    """Tell of each change that is not what its hash says, and of each row that is not its."""
+    """Tell of each change that is not what its hash says, and of each row that is not its.
+
+    And of each crossing whose compacted log does not answer for now as the whole log does.
+    """
     previous, number = GENESIS, 0
     while changes := await changes_after(session, number, _BATCH):
         rows = await _rows_told(session, number + 1, changes[-1].number)
@@ -41,6 +48,20 @@ async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
                 yield f"the rows of change {change.number} are not what it says"
             previous, number = change.hash, change.number
         session.expunge_all()  # a long log is walked in constant memory
+    for crossing_id in await session.scalars(select(Crossing.id).order_by(Crossing.id)):
+        if not await _is_well_compacted(session, crossing_id):
+            yield f"what is left of the log of {crossing_id} answers otherwise than all of it"
+
+
+async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:
+    snapshot = await known(session, Knowledge())
+
+    def answer(history: CrossingHistory) -> Present:
+        return history.resolved.present(snapshot.now)
+
+    left = await load_histories(session, [crossing_id], snapshot, answer)
+    whole = await whole_history(session, crossing_id, known_change=snapshot.change, at=snapshot.now)
+    return whole is not None and left[crossing_id] == answer(whole)
 
 
 def _told(change: Change) -> _Told:

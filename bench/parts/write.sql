@@ -16,9 +16,48 @@ SELECT key_id, idempotency_key, request_hash, status, headers, body, kept_at
 FROM kept_answer WHERE key_id = :key_id AND idempotency_key = :idempotency_key::text;
 SELECT id FROM source WHERE id = ANY (ARRAY[:source]::uuid[]);
 
+-- What is known, and of the crossing what still matters.
+SELECT coalesce((SELECT max(number) FROM change), 0) AS known,
+       greatest(clock_timestamp(), (SELECT max(recorded_at) FROM change)) AS asked_at \gset
+SELECT crossing.id AS crossing, border.id AS border, first AS side, second, version.change AS version,
+       version.recorded_at AS version_recorded_at, recorded_by, mode, traffic, names, aliases, lat,
+       lon, precision_km, confirm_within_days, compacted.change AS compacted, known_from, events,
+       held,
+       (SELECT change FROM status_event
+        WHERE crossing_id = crossing.id AND change <= :known ORDER BY change DESC LIMIT 1) AS last
+FROM crossing JOIN border ON border.id = border_id
+CROSS JOIN LATERAL (
+    (SELECT * FROM crossing_version
+     WHERE crossing_id = crossing.id AND change <= :known ORDER BY change DESC LIMIT 1)
+    UNION ALL
+    (SELECT * FROM crossing_version
+     WHERE crossing_id = crossing.id AND change > :known ORDER BY change LIMIT 1)
+    LIMIT 1
+) version
+LEFT JOIN compacted_log compacted ON compacted.crossing_id = crossing.id
+    AND compacted.change <= :known AND known_from <= :asked_at::timestamptz
+    AND compacted.change >= version.change
+    AND NOT EXISTS (SELECT FROM status_event event
+                    WHERE event.crossing_id = crossing.id
+                      AND event.change > compacted.change AND event.change <= :known)
+WHERE crossing.id = ANY (ARRAY['crossing-' || :n::text]) \gset
+SELECT event.*, lower(event.effective), upper(event.effective), root.recorded_at AS said_recorded_at,
+       (SELECT json_agg(json_build_object('source', source_id, 'locator', locator,
+                                          'basis', basis) ORDER BY citation.id)::text
+        FROM citation WHERE event_id = event.id)
+FROM status_event event LEFT JOIN status_event root ON root.id = event.said_as
+WHERE event.id = ANY (coalesce(:events::text, '{}')::uuid[]);
+
 -- The place in the log.
 SELECT pg_advisory_xact_lock(289143739219);
-SELECT next.*, EXISTS (SELECT FROM due WHERE at <= next.recorded_at) AS is_due
+SELECT next.*,
+       EXISTS (SELECT FROM compacted_log
+               WHERE due_at <= next.recorded_at AND crossing_id = ANY (ARRAY[:crossing]::text[]))
+           AS is_due,
+       EXISTS (SELECT FROM status_event
+               WHERE crossing_id = ANY (ARRAY[:crossing]::text[]) AND change > :known)
+       OR EXISTS (SELECT FROM crossing_version
+                  WHERE crossing_id = ANY (ARRAY[:crossing]::text[]) AND change > :known) AS moved
 FROM (
     SELECT coalesce(newest.number, 0) + 1 AS number,
            greatest(clock_timestamp(), newest.recorded_at + interval '1 microsecond')
@@ -28,29 +67,21 @@ FROM (
          (SELECT * FROM change ORDER BY number DESC LIMIT 1) newest ON true
 ) next \gset
 
--- The crossing, and what was said of it before.
-SELECT DISTINCT ON (crossing.id) border.id AS border, border.first AS side, border.second,
-       crossing_version.crossing_id AS crossing, crossing_version.change,
-       crossing_version.traffic, crossing_version.confirm_within_days
-FROM border JOIN crossing ON crossing.border_id = border.id
-JOIN crossing_version ON crossing_version.crossing_id = crossing.id
-WHERE crossing.id = ANY (ARRAY['crossing-' || :n::text])
-ORDER BY crossing.id, crossing_version.change DESC \gset
-SELECT id, recorded_at, kind, crossing_id, sides, status, effective, expected_until, traffic, "to",
-       certainty, announced_at, confirmed_at, supersedes, retracts
-FROM status_event WHERE crossing_id = ANY (ARRAY[:crossing]::text[]);
-
 -- What is written.
 INSERT INTO change (number, kind, recorded_at, subjects, payload, hash)
 VALUES (:number, 'decision', :recorded_at, :subjects::jsonb, :payload::jsonb, :hash::bytea);
-INSERT INTO due (crossing_id, at) VALUES (:crossing, NULL)
-ON CONFLICT (crossing_id) DO UPDATE SET at = excluded.at;
 INSERT INTO status_event (id, change, recorded_at, recorded_by, kind, crossing_id, decision, sides,
                           status, effective, reason_code, exceptions, certainty, precision)
 VALUES (:event_id, :number, :recorded_at, 'bench', 'declaration', :crossing, :decision,
         ARRAY[:side], 'closed', tstzrange(:recorded_at, NULL), 'technical', '[]', 'confirmed',
         'minute');
 INSERT INTO citation (source_id, event_id, basis) VALUES (:source, :event_id, 'stated');
+INSERT INTO compacted_log (crossing_id, due_at, change, known_from, events, held)
+VALUES (:crossing, NULL, :number, :recorded_at, ARRAY[:event_id]::uuid[],
+        '{"since": null, "others": {}, "unknown": []}')
+ON CONFLICT (crossing_id) DO UPDATE
+SET (due_at, change, known_from, events, held)
+    = (excluded.due_at, excluded.change, excluded.known_from, excluded.events, excluded.held);
 INSERT INTO kept_answer (key_id, idempotency_key, request_hash, status, headers, body)
 VALUES (:key_id, :idempotency_key::text, :hash::bytea, 201, :headers::jsonb, :body::bytea);
 COMMIT;
