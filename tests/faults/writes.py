@@ -78,6 +78,16 @@ async def confirmation(_: Api, key: str) -> Write:
     return Write(key, path, {"sides": ["LT"], "citations": [citation()]})
 
 
+async def many_confirmations(_: Api, key: str) -> Write:
+    rows = [
+        {"crossing": MEDININKAI, "sides": ["LT"]},
+        {"crossing": MEDININKAI, "sides": ["LT"], "traffic": ["car"]},
+        {"crossing": SUMSKAS, "sides": ["LT"], "citations": [citation()]},
+    ]
+    shared = [citation(source={"title": f"Round of {key}"})]
+    return Write(key, "/v1/confirmations", {"confirmations": rows, "citations": shared})
+
+
 async def new_crossing(_: Api, key: str) -> Write:
     """Make a border come into being, too."""
     sides = ["EE", "LV"]
@@ -147,6 +157,7 @@ WRITES: list[Prepare] = [
     correction,
     retraction,
     confirmation,
+    many_confirmations,
     new_crossing,
     source,
     new_notice,
