@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         500, ge=1, description="Writes that may wait for their turn in each process."
     )
     write_deadline: float = Field(
-        5.0,
+        10.0,
         gt=0,
         description="Seconds that a write may wait for its turn; one that would wait longer is"
         " refused with 503.",

@@ -171,7 +171,9 @@ def logging_faults(app: ASGIApp) -> ASGIApp:
 @asynccontextmanager
 async def started(url: str, **settings: object) -> AsyncIterator[tuple[Front, httpx2.AsyncClient]]:
     """Give the real service on the database at ``url``, be there one or not, and a client."""
-    service = create_service(Settings.model_validate({"database_url": url, **settings}))
+    # However slow the machine, no writer is refused where that is not what is tested.
+    given = {"database_url": url, "write_deadline": PATIENCE, **settings}
+    service = create_service(Settings.model_validate(given))
     # Like a server: an exception that went unhandled is logged and answered, not raised.
     transport = httpx2.ASGITransport(app=logging_faults(service), raise_app_exceptions=False)
     async with (

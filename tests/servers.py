@@ -85,6 +85,8 @@ def service(
     settings = {
         "CROSSINGS_DRAIN_SECONDS": str(drain_seconds),
         "CROSSINGS_COURIER": str(courier),
+        # However slow the machine, no writer is refused where that is not what is tested.
+        "CROSSINGS_WRITE_DEADLINE": str(PATIENCE),
     }
     if database_url:
         settings["DATABASE_URL"] = database_url
