@@ -91,12 +91,7 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
                 await standby.dispose()
 
     app = create_app(settings, lifespan)
-    app.state.write_queue = WriteQueue(
-        limit=settings.write_queue,
-        deadline=settings.write_deadline,
-        # Readers are to have a connection, too.
-        at_once=max(1, min(AT_ONCE, settings.pool_size - 1)),
-    )
+    app.state.write_queue = _write_queue(settings)
     app.state.standby = None
     if standby is not None:
         app.state.standby = Standby(create_sessions(standby), board.watch)
@@ -107,6 +102,15 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
     app.state.keeper = keeper
     app.state.reach = Reach(settings.webhook_networks)
     return Front(app, board, stream)
+
+
+def _write_queue(settings: Settings) -> WriteQueue:
+    return WriteQueue(
+        limit=settings.write_queue,
+        deadline=settings.write_deadline,
+        # Readers are to have a connection, too.
+        at_once=max(1, min(AT_ONCE, settings.pool_size - 1)),
+    )
 
 
 def worker() -> Front:

@@ -132,11 +132,15 @@ def _await_ready(running: Service, workers: int) -> None:
             eventually(partial(_is_ready_without, others, running))
 
 
+HALT_SECONDS = 3.5
+"""A worker that halts for five is taken to hang, and begun anew."""
+
+
 def _is_ready_without(others: list[psutil.Process], running: Service) -> bool:
     """Ask while the others halt; not for so long that they would be taken to hang."""
     signal_all(others, signal.SIGSTOP)
     try:
-        return _is_ready(running, within=1)
+        return _is_ready(running, within=HALT_SECONDS)
     finally:
         signal_all(others, signal.SIGCONT)
 

@@ -252,12 +252,17 @@ async def confirm_crossings(
         rows_at,
         [row.citations or confirmations.citations for row in rows],
         check,
-        fields=[
-            f"confirmations.{number}.citations" if row.citations else "citations"
-            for number, row in enumerate(rows)
-        ],
+        fields=_citation_fields(rows),
     )
     return await _record(session, reporter, entry)
+
+
+def _citation_fields(rows: Sequence[ConfirmationRow]) -> list[str]:
+    """Return where the citations of each row were given: with it, or for all."""
+    return [
+        f"confirmations.{number}.citations" if row.citations else "citations"
+        for number, row in enumerate(rows)
+    ]
 
 
 def _row_fault(number: int, field: str, message: str) -> FieldError:
