@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import accumulate
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -50,6 +51,7 @@ from app.status.schemas import (
     DecisionIn,
     DecisionOut,
     EffectOut,
+    EventOut,
     LaneId,
     RetractionIn,
 )
@@ -338,12 +340,7 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _Entry) -> W
         place,
         kind=entry.kind,
         subjects=_subjects(before.details(), [*rows, *entry.undone], cited),
-        payload={
-            "decision": str(decision),
-            "events": [event_told(event) for event in events],
-            "sources": cited.told(),
-            **answers_told(one.answers for one in found.values()),
-        },
+        payload=_payload(events, cited, found),
         recorded_by=reporter.name,
     )
     linked = [
@@ -364,6 +361,17 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _Entry) -> W
     )
     ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids
     return Written(body, f"/v1/events?decision={decision}", place.number, ids)
+
+
+def _payload(
+    events: Sequence[EventOut], cited: Cited, found: Mapping[str, Consequences]
+) -> dict[str, JsonValue]:
+    return {
+        "decision": str(events[0].decision),
+        "events": [event_told(event) for event in events],
+        "sources": cited.told(),
+        **answers_told(one.answers for one in found.values()),
+    }
 
 
 async def _before(
