@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -43,11 +42,7 @@ class Service:
 
     def workers(self) -> list[psutil.Process]:
         """Return the living processes that serve at its port, besides the main one."""
-        return [
-            one
-            for one in filter(is_alive, self.family()[1:])
-            if any(socket.laddr.port == self.port for socket in one.net_connections("tcp"))
-        ]
+        return [one for one in filter(is_alive, self.family()[1:]) if _holds(one, self.port)]
 
     def kill(self) -> None:
         """End its main process as the kernel does when memory is short."""
@@ -126,23 +121,32 @@ def _await_ready(running: Service, workers: int) -> None:
     """Wait until each process that should serve is ready, whichever a connection comes to."""
     eventually(lambda: _is_ready(running))
     if workers > 1:
-        eventually(lambda: len(running.workers()) == workers)
-        for one in running.workers():
-            others = [other for other in running.workers() if other != one]
-            eventually(partial(_is_ready_without, others, running))
+        ready: set[psutil.Process] = set()
+        eventually(lambda: _are_ready(running, workers, ready))
 
 
-HALT_SECONDS = 3.5
-"""A worker that halts for five is taken to hang, and begun anew."""
+def _are_ready(running: Service, workers: int, ready: set[psutil.Process]) -> bool:
+    """Ask each worker that is not known to be ready, while the others halt."""
+    found = running.workers()
+    for one in set(found) - ready:
+        others = [other for other in found if other != one]
+        signal_all(others, signal.SIGSTOP)
+        try:
+            if _is_ready(running, within=HALT_SECONDS):
+                ready.add(one)
+        finally:
+            signal_all(others, signal.SIGCONT)
+    return len(found) == workers and ready.issuperset(found)
 
 
-def _is_ready_without(others: list[psutil.Process], running: Service) -> bool:
-    """Ask while the others halt; not for so long that they would be taken to hang."""
-    signal_all(others, signal.SIGSTOP)
-    try:
-        return _is_ready(running, within=HALT_SECONDS)
-    finally:
-        signal_all(others, signal.SIGCONT)
+HALT_SECONDS = 15
+"""Not for so long that a worker would be taken to hang, and begun anew."""
+
+
+def _holds(process: psutil.Process, port: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(one.laddr.port == port for one in process.net_connections("tcp"))
+    return False
 
 
 def _is_ready(running: Service, within: float = PATIENCE) -> bool:

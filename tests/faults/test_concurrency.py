@@ -384,7 +384,7 @@ async def test_more_writers_than_connections_behind_a_stalled_one_are_all_answer
     seeded: Database,
 ) -> None:
     """Whether they wait for the log or for a connection; and so are readers."""
-    async with seeded.api(pool_size=3) as api:
+    async with seeded.api(pool_size=3, write_deadline=1) as api:
         before = await all_changes(api)
         with seeded.connect() as stalled:
             stalled.execute("SELECT pg_advisory_lock(%s)", [LOG_LOCK])
