@@ -117,7 +117,7 @@ def _logged(stage: Stage) -> list[str]:
             case "BEGIN":
                 sent[process] = []
             case "COMMIT":
-                if any("INSERT INTO change" in one for one in sent.get(process, ())):
+                if any('INSERT INTO "change"' in one for one in sent.get(process, ())):
                     found = sent[process]
             case other:
                 sent.setdefault(process, []).append(other)
