@@ -347,6 +347,8 @@ def _serve(settings: Settings, database: Database) -> None:
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=settings.drain_seconds,
+        # Where the processors are busy, one that starts says nothing for longer than the usual 5 s.
+        timeout_worker_healthcheck=30,
         server_header=False,
     )
     listener = _listen(settings.host, settings.port)

@@ -280,9 +280,8 @@ def test_a_taken_port_is_a_clear_failure_that_leaves_nothing_behind(data_dir: Pa
 @pytest.mark.parametrize(
     ("how", "workers"),
     [
-        (signal.SIGTERM, 2),
         (signal.SIGINT, 1),
-        *in_full((signal.SIGTERM, 1), (signal.SIGINT, 2)),
+        *in_full((signal.SIGTERM, 1), (signal.SIGTERM, 2), (signal.SIGINT, 2)),
     ],
 )
 def test_a_signal_ends_everything_cleanly(
@@ -305,7 +304,8 @@ def test_a_signal_ends_everything_cleanly(
         assert postgres_of(data_dir) == []
 
 
-@pytest.mark.parametrize("workers", [2, *in_full(1)])
+@full
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_kill_9_of_the_main_process_leaves_no_process_behind(
     data_dir: Path, workers: int
 ) -> None:
@@ -355,6 +355,7 @@ def test_two_workers_serve_one_log(data_dir: Path) -> None:
 # Migrate and seed
 
 
+@full
 def test_commands_alone_make_and_fill_a_directory(tmp_path: Path) -> None:
     """Each runs a PostgreSQL for the time being, and leaves none behind."""
     data_dir = tmp_path / "data"
@@ -371,6 +372,7 @@ def test_migrate_says_where_the_schema_is(served: Served) -> None:
     assert done == Done(0, f"The schema is at {revision}.\n", "")
 
 
+@full
 def test_seed_writes_each_record_once(seeded: Database, database: Database) -> None:
     first = call("seed", env=environment(database))
     second = call("seed", env=environment(database))

@@ -30,7 +30,7 @@ from app.embedded.server import (
     EmbeddedError,
     Server,
 )
-from tests.marks import in_full
+from tests.marks import full, in_full
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="embedded on Linux only")
@@ -357,6 +357,7 @@ def test_a_command_alone_runs_a_server_for_the_time_being(data_dir: Path) -> Non
     assert not is_alive(main)
 
 
+@full
 def test_of_two_commands_the_first_stays_until_the_second_is_done(data_dir: Path) -> None:
     """The server belongs to whoever came first, but nobody loses it in mid-work."""
     leave = threading.Event()
@@ -383,6 +384,7 @@ def test_of_two_commands_the_first_stays_until_the_second_is_done(data_dir: Path
 # What may happen to it
 
 
+@full
 @pytest.mark.parametrize("prefix", [(), ("sh", "-c", 'trap "" INT; exec "$0" "$@"')])
 def test_after_kill_9_of_the_service_its_server_leaves(
     data_dir: Path, prefix: tuple[str, ...]
@@ -413,6 +415,7 @@ def test_after_kill_9_of_the_server_it_is_back(
     assert record.message.endswith(f"process {main.pid} ended with -9")
 
 
+@full
 def test_a_backend_that_does_not_notice_is_no_obstacle(data_dir: Path) -> None:
     """Deep in a computation a backend outlives its postmaster and would bar the next one."""
     endless = b"DO 'DECLARE n int8 := 0; BEGIN LOOP n := n + 1; END LOOP; END'"
@@ -427,6 +430,7 @@ def test_a_backend_that_does_not_notice_is_no_obstacle(data_dir: Path) -> None:
         eventually(lambda: not is_alive(backend) and answers(server))
 
 
+@full
 def test_a_service_that_was_killed_can_be_started_again_at_once(data_dir: Path) -> None:
     """Its server may still be leaving."""
     with served(data_dir) as (child, server):
@@ -436,6 +440,7 @@ def test_a_service_that_was_killed_can_be_started_again_at_once(data_dir: Path) 
             assert remembered(again) == [1]
 
 
+@full
 @pytest.mark.parametrize("rounds", [1, *in_full(4)])
 def test_kill_9_of_both_at_once_loses_nothing_committed(data_dir: Path, rounds: int) -> None:
     """Several times, each beginning where the last one was cut off."""
@@ -450,6 +455,7 @@ def test_kill_9_of_both_at_once_loses_nothing_committed(data_dir: Path, rounds: 
                 assert remembered(again) == list(range(number + 1))
 
 
+@full
 def test_a_server_that_cannot_start_is_tried_until_it_can(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -492,6 +498,7 @@ def living() -> subprocess.Popen[bytes]:
     return subprocess.Popen(["sleep", "60"])
 
 
+@full
 @pytest.mark.parametrize("named", [zombie, living])
 def test_lock_files_that_name_somebody_else_are_no_obstacle(
     data_dir: Path, named: Callable[[], subprocess.Popen[bytes]]
@@ -512,6 +519,7 @@ def test_lock_files_that_name_somebody_else_are_no_obstacle(
     assert alive_or_unreaped
 
 
+@full
 @pytest.mark.parametrize(
     "moment",
     [
@@ -535,6 +543,7 @@ def test_a_first_start_cut_off_anywhere_is_made_good_by_the_next(
         assert not list(new_dir.glob("postgres.new-*"))
 
 
+@full
 def test_ctrl_c_leaves_the_server_to_the_service_until_it_is_done(data_dir: Path) -> None:
     """The terminal signals the whole group, but the service may still drain; then all leave."""
     with served(data_dir) as (child, _):
@@ -547,6 +556,7 @@ def test_ctrl_c_leaves_the_server_to_the_service_until_it_is_done(data_dir: Path
     assert "was not properly shut down" not in (data_dir / "postgres.log").read_text()
 
 
+@full
 def test_the_log_stays_small(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the server runs, because a service may run for years."""
     monkeypatch.setattr(keeper, "LOG_LIMIT", 50_000)
@@ -595,6 +605,7 @@ def test_an_ordinary_user_serves_a_directory_of_its_own(open_dir: Path) -> None:
         assert remembered(server) == [1]
 
 
+@full
 @pytest.mark.parametrize("uid", [NOBODY, 54321])
 def test_a_user_without_privileges_or_even_a_name_can_serve(new_dir: Path, uid: int) -> None:
     """As in a container that was given a bare number; initdb alone would insist on a name."""
@@ -610,6 +621,7 @@ def test_a_user_without_privileges_or_even_a_name_can_serve(new_dir: Path, uid: 
         assert remembered(server) == [1]
 
 
+@full
 @as_root
 def test_root_serves_a_users_directory_as_that_user(open_dir: Path) -> None:
     """So that the user can serve it again afterwards."""
@@ -622,6 +634,7 @@ def test_root_serves_a_users_directory_as_that_user(open_dir: Path) -> None:
     assert set(owners.values()) == {NOBODY}, owners
 
 
+@full
 @as_root
 @no_user_namespaces
 def test_root_without_user_namespaces_serves_as_nobody(open_dir: Path) -> None:
@@ -639,6 +652,7 @@ def test_root_without_user_namespaces_serves_as_nobody(open_dir: Path) -> None:
     assert data_dir.stat().st_uid == 0
 
 
+@full
 @as_root
 def test_a_directory_outlives_the_change_from_one_way_to_the_other(
     open_dir: Path, tmp_path: Path

@@ -21,6 +21,7 @@ from app.seeding.service import load_seeds
 from app.vocabulary import Basis
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api
 from tests.conftest import Database
+from tests.marks import full
 
 Body = dict[str, Any]
 
@@ -208,6 +209,7 @@ async def test_a_newer_seed_adds_only_what_is_new(seeded: Database, folder: Path
     assert len(newer) == len(older) + 3
 
 
+@full
 async def test_loading_seed_by_seed_comes_to_the_same(
     database: Database, seeded: Database, folder: Path
 ) -> None:
@@ -227,6 +229,7 @@ async def test_loading_seed_by_seed_comes_to_the_same(
             assert (await ours.get(path)).json() == (await theirs.get(path)).json()
 
 
+@full
 async def test_ids_are_the_same_in_every_database(database: Database, seeded: Database) -> None:
     await load(database)
 

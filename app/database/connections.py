@@ -7,8 +7,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Engine, create_engine
 
-CONNECT_SECONDS = 1.0
-"""For each host: a server that hangs must leave time to try the next."""
+CONNECT_SECONDS = 5.0
+"""Less than a request waits for: a host that hangs must leave time to try the next."""
 
 _SOON_NOTICED = {
     "keepalives_idle": 2,
@@ -48,15 +48,17 @@ def create_sync_engine(url: str) -> Engine:
 class Connector:
     """Opens connections to one database, first where the last one was opened."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, seconds: float = CONNECT_SECONDS) -> None:
+        """``seconds`` are for all hosts together, each an equal part."""
         self._hosts = hosts_of(url)
+        self._seconds = seconds / len(self._hosts)
 
     async def __call__(self, _: str = "", **options: object) -> psycopg.AsyncConnection:
         """Return a connection. Raises OperationalError when no host serves as asked."""
         faults: list[str] = []
         for host in list(self._hosts):
             try:
-                async with asyncio.timeout(CONNECT_SECONDS):
+                async with asyncio.timeout(self._seconds):
                     connection = await self._open(host, options)
             except TimeoutError:
                 faults.append(f"{host.get('host', 'the server')} does not answer")

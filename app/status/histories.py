@@ -5,7 +5,6 @@ events still matter (`CompactedLog`). Where that is not good, `cut.sql` finds th
 back and forward as it is told to: who needs more gets OutOfReach of the rule, and is given more.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -34,6 +33,7 @@ from app.status.rule.cut import selections
 from app.status.rule.history import (
     ALWAYS,
     NEVER,
+    Declaration,
     Event,
     Held,
     History,
@@ -41,6 +41,7 @@ from app.status.rule.history import (
 )
 from app.status.rule.resolution import ResolvedHistory
 from app.status.schemas import EventOut
+from app.vocabulary import Basis, EventKind
 
 Result = TypeVar("Result")
 
@@ -92,21 +93,21 @@ _BOUND = """(
       AND lower(effective) {side} %(at)s AND change <= %(known)s
     ORDER BY lower(effective) <-> %(at)s OFFSET {reach} LIMIT 1
 )"""
-_COLUMNS = (
-    "id, change, recorded_at, recorded_by, kind, crossing_id, decision, sides, status,"
-    ' expected_until, traffic, "to", reason_code, reason_text, certainty, precision,'
-    " announced_at, confirmed_at, incident_id, supersedes, retracts, said_at, said_as"
-)
-_EVENTS = f"""
-    SELECT {", ".join(f"event.{name.strip()}" for name in _COLUMNS.split(","))},
-           lower(event.effective), upper(event.effective), event.exceptions::text,
-           root.recorded_at,
-           (SELECT json_agg(json_build_object('source', source_id, 'locator', locator,
-                                              'basis', basis) ORDER BY citation.id)::text
-            FROM citation WHERE event_id = event.id)
+_EVENTS = """
+    SELECT event.id, event.recorded_at, event.kind, event.crossing_id, event.sides, event.status,
+           lower(event.effective), upper(event.effective), event.expected_until, event.traffic,
+           event."to", event.certainty, event.announced_at, event.confirmed_at, event.supersedes,
+           event.retracts, event.said_at, event.said_as, root.recorded_at,
+           json_build_array(
+               event.change, event.recorded_by, event.decision, event.sides, event.traffic,
+               event.reason_code, event.reason_text, event.exceptions, event.precision,
+               event.incident_id,
+               (SELECT json_agg(json_build_array(source_id, locator, basis) ORDER BY citation.id)
+                FROM citation WHERE event_id = event.id)
+           )::text
     FROM status_event event LEFT JOIN status_event root ON root.id = event.said_as
     WHERE event.id = ANY (%(ids)s)
-"""  # noqa: S608  # nothing of it comes from outside
+"""
 _COMPACT = """
     INSERT INTO compacted_log (crossing_id, due_at, change, known_from, events, held)
     VALUES (%s, %s, %s, %s, %s, %s)
@@ -114,7 +115,6 @@ _COMPACT = """
     SET (due_at, change, known_from, events, held)
         = (excluded.due_at, excluded.change, excluded.known_from, excluded.events, excluded.held)
 """
-_CITATIONS = TypeAdapter(list[CitationOut])
 
 
 class _Version(NamedTuple):
@@ -134,78 +134,67 @@ class _Version(NamedTuple):
     confirm_within_days: int
 
 
-class EventRow(NamedTuple):
-    """An event with the attributes of its entity, and its citations as JSON, if it has any."""
+class _EventRow(NamedTuple):
+    """What the rule needs to know of an event, and as JSON what only those who read it do."""
 
     id: UUID
-    change: int
     recorded_at: datetime
-    recorded_by: str
     kind: str
     crossing_id: str
-    decision: UUID
     sides: list[str]
     status: str | None
+    start: datetime | None
+    end: datetime | None
     expected_until: datetime | None
     traffic: list[str] | None
     to: str | None
-    reason_code: str | None
-    reason_text: str | None
     certainty: str | None
-    precision: str | None
     announced_at: datetime | None
     confirmed_at: datetime | None
-    incident_id: UUID | None
     supersedes: UUID | None
     retracts: UUID | None
     said_at: datetime | None
     said_as: UUID | None
-    start: datetime | None
-    end: datetime | None
-    exceptions_json: str
     said_as_recorded_at: datetime | None
-    cited: str | None
-
-    # What most never need, of thousands, is made when it is asked for.
+    rest: str
 
     @property
     def effective(self) -> Range[datetime] | None:
         return None if self.start is None else Range(self.start, self.end)
 
-    @property
-    def exceptions(self) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = json.loads(self.exceptions_json)
-        return found
-
-    def sharing(self) -> "EventRow":
-        """Return it with the words that many rows have in common kept once."""
-        return self._replace(
-            recorded_by=intern(self.recorded_by),
-            kind=intern(self.kind),
-            crossing_id=intern(self.crossing_id),
-            status=self.status and intern(self.status),
-            reason_code=self.reason_code and intern(self.reason_code),
-            reason_text=self.reason_text and intern(self.reason_text),
-            certainty=self.certainty and intern(self.certainty),
-            precision=self.precision and intern(self.precision),
-            exceptions_json=intern(self.exceptions_json),
-            said_as=self.id if self.said_as == self.id else self.said_as,
-        )
-
     def event(self) -> Event:
-        """Return what the rule needs to know, with the event's place among what was said."""
+        """Return the event, with its place among what was said.
+
+        Instants and ids that are the same are so as objects, too: many events are kept for long.
+        """
         said = None
         if self.said_at is not None and self.said_as is not None and self.said_as_recorded_at:
-            said = self.said_at, self.said_as_recorded_at, self.said_as.int
+            said_at = self.announced_at if self.announced_at == self.said_at else self.said_at
+            if self.said_as == self.id:
+                said = (said_at, self.recorded_at, self.id.int)
+            else:
+                said = (said_at, self.said_as_recorded_at, self.said_as.int)
         return event_of(cast("StatusEvent", self), said)
 
-    def may_be_shown(self, at: datetime) -> bool:
-        """Tell whether an answer for ``at`` or later may show it."""
-        return self.start is not None and (self.end is None or self.end > at)
 
-    def body(self) -> EventOut:
-        """Return the event as a body; nobody has undone it as known."""
-        return event_out(cast("StatusEvent", self), _CITATIONS.validate_json(self.cited or "[]"))
+class _Rest(NamedTuple):
+    """The columns of an event that the rule has no use for, or not in their order."""
+
+    change: int
+    recorded_by: str
+    decision: UUID
+    sides: list[str]
+    traffic: list[str] | None
+    reason_code: str | None
+    reason_text: str | None
+    exceptions: list[dict[str, object]]
+    precision: str | None
+    incident_id: UUID | None
+    citations: list[tuple[UUID, str | None, Basis]] | None
+    """Of each: the source, the locator, and how it carries the fact."""
+
+
+_REST = TypeAdapter(_Rest)
 
 
 class _PlaceRow(NamedTuple):
@@ -233,8 +222,18 @@ class _PlaceRow(NamedTuple):
     last_event: int | None
 
     def details(self) -> Details:
-        version = cast("CrossingVersion", _Version(*self[5:17]))
-        return Details(self.id, self.border, (self.first, self.second), version, known=self.known)
+        version = _Version(*self[5:17])
+        # Thousands of crossings have these words in common.
+        version = version._replace(
+            crossing_id=self.id,
+            recorded_by=intern(self.recorded_by),
+            mode=intern(self.mode),
+            traffic=[intern(one) for one in self.traffic],
+        )
+        sides = (intern(self.first), intern(self.second))
+        return Details(
+            self.id, intern(self.border), sides, cast("CrossingVersion", version), known=self.known
+        )
 
 
 class _CutRow(NamedTuple):
@@ -245,21 +244,43 @@ class _CutRow(NamedTuple):
 
 
 class Events(Mapping[UUID, EventOut]):
-    """Events by id, each made a body when it is asked for."""
+    """Declarations of a crossing by id, each made a body when it is asked for."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_crossing_id", "_events")
 
-    def __init__(self, rows: Iterable[EventRow]) -> None:
-        self._rows = {row.id: row for row in rows}
+    def __init__(self, crossing_id: str, events: Mapping[UUID, tuple[Declaration, str]]) -> None:
+        self._crossing_id = crossing_id
+        self._events = events
 
     def __getitem__(self, event_id: UUID) -> EventOut:
-        return self._rows[event_id].body()
+        event, rest_json = self._events[event_id]
+        rest = _REST.validate_json(rest_json)
+        columns = rest._asdict()
+        citations = [
+            CitationOut(source=source, locator=locator, basis=basis)
+            for source, locator, basis in columns.pop("citations") or ()
+        ]
+        row = StatusEvent(
+            id=event.id,
+            crossing_id=self._crossing_id,
+            recorded_at=event.recorded_at,
+            kind=EventKind.DECLARATION.value,
+            status=event.status.value,
+            effective=Range(event.start, event.end),
+            expected_until=event.expected_until,
+            to=event.scope.to,
+            certainty=event.certainty.value,
+            announced_at=event.announced_at,
+            supersedes=event.supersedes,
+            **columns,
+        )
+        return event_out(row, citations)
 
     def __iter__(self) -> Iterator[UUID]:
-        return iter(self._rows)
+        return iter(self._events)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._events)
 
 
 @dataclass(frozen=True, eq=False)
@@ -422,33 +443,46 @@ async def _histories(
 ) -> dict[str, CrossingHistory]:
     """Return the histories of those places that a cut is of, or that nothing was said of yet."""
     ids = [event_id for one in cuts.values() for event_id in one.events]
-    rows: defaultdict[str, list[EventRow]] = defaultdict(list)
+    rows: defaultdict[str, list[_EventRow]] = defaultdict(list)
     if ids:
-        for row in await fetch(session, EventRow, _EVENTS, {"ids": ids}):
-            rows[row.crossing_id].append(row.sharing())
+        for row in await fetch(session, _EventRow, _EVENTS, {"ids": ids}):
+            rows[row.crossing_id].append(row)
     found: dict[str, CrossingHistory] = {}
     for place in places:
         one = cuts.get(place.id)
         if one is None and place.last_event is not None:
             continue
         details = place.details()
+        known_from = one.known_from if one else ALWAYS
+        events = [(row.event(), row.rest) for row in rows[place.id]]
         history = History(
             sides=details.sides,
             lanes=details.lanes,
             confirm_within=details.confirm_within,
-            events=tuple(row.event() for row in rows[place.id]),
-            known_from=one.known_from if one else ALWAYS,
+            events=tuple(event for event, _ in events),
+            known_from=known_from,
             known_until=one.known_until if one else NEVER,
             held=_held_of(one.held, details) if one and one.held else None,
         )
         found[place.id] = CrossingHistory(
             details,
             history,
-            Events(row for row in rows[place.id] if row.may_be_shown(history.known_from)),
+            Events(place.id, _that_may_be_shown(events, known_from)),
             place.last_event,
             is_compacted=one is None or one.held is not None,
         )
     return found
+
+
+def _that_may_be_shown(
+    events: Iterable[tuple[Event, str]], at: datetime
+) -> dict[UUID, tuple[Declaration, str]]:
+    """Return the events that an answer for ``at`` or later may show."""
+    return {
+        event.id: (event, rest)
+        for event, rest in events
+        if isinstance(event, Declaration) and (event.end is None or event.end > at)
+    }
 
 
 async def compact(

@@ -10,6 +10,7 @@ from app.embedded.server import Server
 from tests import clients
 from tests.api import MEDININKAI, decision
 from tests.conftest import SEEDED, Database, clone
+from tests.marks import full
 from tests.servers import Service, service
 from tests.waiting import eventually
 
@@ -52,6 +53,7 @@ def write(running: Service, key: str, status: str) -> str:
     return str(answer.headers["change-number"])
 
 
+@full
 async def test_a_writers_next_read_sees_its_write_on_any_worker(
     one: Service, other: Service, shared: Database
 ) -> None:
@@ -64,6 +66,7 @@ async def test_a_writers_next_read_sees_its_write_on_any_worker(
             assert int(answer.headers["change-number"]) >= int(change)
 
 
+@full
 async def test_a_process_that_was_paused_catches_up(
     one: Service, other: Service, shared: Database
 ) -> None:

@@ -15,6 +15,7 @@ from app.seeding.service import load_seeds
 from tests.api import Api
 from tests.conftest import Database, clone
 from tests.database.first_release import NEWEST, leave_first_release
+from tests.marks import full
 
 Rows = list[tuple[Any, ...]]
 
@@ -146,6 +147,7 @@ async def test_migrating_leaves_every_row_as_it_was(left: Database) -> None:
     assert await faults(left) == []
 
 
+@full
 async def test_loading_writes_what_is_new_or_changed_and_nothing_else(migrated: Database) -> None:
     before, wanted = log_of(migrated), [seed.name for seed in new_seeds(migrated)]
     assert 0 < len(wanted) < len(Seeds(SEEDS).checked())
@@ -164,6 +166,7 @@ async def test_loading_writes_what_is_new_or_changed_and_nothing_else(migrated: 
     assert len(after["change"]) == NEWEST + len(wanted) + len(withdrawn)
 
 
+@full
 def test_a_declaration_whose_seed_changed_is_corrected(
     migrated: Database, loaded: Database
 ) -> None:

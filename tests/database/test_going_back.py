@@ -13,6 +13,7 @@ from app.embedded.server import SERVICE
 from app.seeding.service import load_seeds
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation, decision
 from tests.conftest import Database
+from tests.marks import full
 
 Body = dict[str, Any]
 Rows = dict[str, list[str]]
@@ -137,6 +138,7 @@ async def faults(database: Database) -> list[str]:
         return [fault async for fault in find_faults(session)]
 
 
+@full
 async def test_down_and_up_again_restores_every_row(seeded: Database) -> None:
     """Of seeds and of what was written since, citations in their order and all; twice."""
     async with seeded.api() as api:

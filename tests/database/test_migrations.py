@@ -159,6 +159,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
 # Two at once, and others in the way
 
 
+@full
 def test_two_migrators_at_once_both_succeed(nothing: Database) -> None:
     """Both are made to wait for the same lock first, so that they do meet."""
     with migration_held(nothing) as holder:
@@ -170,6 +171,7 @@ def test_two_migrators_at_once_both_succeed(nothing: Database) -> None:
     assert ends == [Done(0, f"The schema is at {schema.head()}.\n", "")] * 2
 
 
+@full
 def test_a_migration_that_cannot_have_its_locks_gives_up(
     nothing: Database, database: Database
 ) -> None:
@@ -249,6 +251,7 @@ def test_no_command_is_at_a_loss_for_words_without_a_schema(
     assert "Traceback" not in done.complained
 
 
+@full
 def test_after_migrate_the_service_reads_and_writes_in_its_own_role(nothing: Database) -> None:
     env, port = environment(nothing), free_port()
     assert call("migrate", env=env).code == 0

@@ -11,6 +11,7 @@ from app.audit.service import find_faults
 from app.effective.service import announce_due, next_due
 from tests.api import SUMSKAS, TVERECIUS, Api, crossing
 from tests.conftest import Database
+from tests.marks import full
 
 Body = dict[str, Any]
 
@@ -257,6 +258,7 @@ async def test_an_effective_change_is_not_the_crossings_newest_record(
     assert response.headers["change-number"] == str(number)
 
 
+@full
 async def test_what_many_crossings_share_is_one_change_for_each_hundred(
     database: Database,
 ) -> None:

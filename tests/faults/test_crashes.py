@@ -156,6 +156,7 @@ async def test_kill_9_of_one_worker_is_made_good_by_the_others(scene: Scene) -> 
 # PostgreSQL
 
 
+@full
 @pytest.mark.parametrize("rounds", [1, *in_full(3)])
 async def test_kill_9_of_postgresql_is_outlived(scene: Scene, rounds: int) -> None:
     """Writers are told to come back, never cut off, and the service mends itself."""
@@ -190,6 +191,7 @@ async def test_kill_9_of_both_at_once_loses_nothing_acknowledged(scene: Scene) -
 # An orderly end
 
 
+@full
 @pytest.mark.parametrize("workers", [1, *in_full(2)])
 async def test_sigterm_under_load_answers_or_refuses_cleanly(scene: Scene, workers: int) -> None:
     """Whatever was written was also answered; then no process is left."""
@@ -205,6 +207,7 @@ async def test_sigterm_under_load_answers_or_refuses_cleanly(scene: Scene, worke
         assert await scene.assert_whole(running) == 0
 
 
+@full
 async def test_sigterm_refuses_cleanly_what_it_will_not_wait_for(
     seeded: Database, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ from tests.faults.servers import (
     write_on,
     written_by_hand,
 )
-from tests.marks import in_full
+from tests.marks import full, in_full
 from tests.servers import is_alive, signal_all
 from tests.waiting import PATIENCE, eventually, until
 
@@ -333,6 +333,7 @@ async def test_a_database_that_takes_no_writes_still_answers_readers(seeded: Dat
 # Under load
 
 
+@full
 @pytest.mark.parametrize("strikes", [2, *in_full(5)])
 async def test_no_outage_is_ever_a_fault_of_the_service(fragile: Fragile, strikes: int) -> None:
     """Readers of the present notice nothing, the others see 503 at worst; then all is whole."""

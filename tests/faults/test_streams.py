@@ -64,6 +64,7 @@ def has_been_told(follower: Follower, count: int) -> bool:
     return len(follower.told) >= count
 
 
+@full
 @pytest.mark.parametrize(("writes", "kills"), [(10, 1), *in_full((40, 2))])
 async def test_followers_that_come_and_go_are_told_exactly_the_log(
     shared: Database, tmp_path: Path, writes: int, kills: int
@@ -89,6 +90,7 @@ async def test_followers_that_come_and_go_are_told_exactly_the_log(
     assert all(one.ended > 1 for one in followers)
 
 
+@full
 @pytest.mark.parametrize("how", ["killed", *in_full("hung")])
 async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
     how: str, seeded_dir: Path, tmp_path: Path

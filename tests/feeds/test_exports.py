@@ -30,6 +30,7 @@ from tests.feeds.conftest import (
     withdraw,
     write,
 )
+from tests.marks import full
 from tests.servers import Service, service
 
 EVENTS, TIMELINES = "/feeds/events", "/feeds/timelines"
@@ -266,6 +267,7 @@ async def test_what_cannot_be_is_refused_before_it_begins(
         assert fields_of(body) == [field]
 
 
+@full
 def test_a_long_export_takes_no_memory_and_one_that_breaks_off_shows_it(
     empty: Database, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ def test_it_is_in_the_language_that_the_browser_prefers(look: LookAt) -> None:
     assert page.locator("h1").inner_text() == "Apie"
 
 
+@full
 def test_a_chosen_language_stays_from_page_to_page(look: LookAt) -> None:
     """The address says it: no cookie does."""
     page = look(lang="lt-LT").open("/about?lang=lt")
@@ -66,6 +67,7 @@ def test_it_says_that_nothing_but_our_own_may_run(get: Get) -> None:
     assert headers["referrer-policy"] == "same-origin"
 
 
+@full
 def test_it_works_without_script(look: LookAt) -> None:
     page = look(script=False).open("/about")
 

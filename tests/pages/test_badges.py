@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.api import MEDININKAI, SUMSKAS, problem
+from tests.marks import full
 from tests.pages.conftest import Get, LookAt, freshness
 
 
@@ -48,6 +49,7 @@ def test_other_sites_may_show_it(get: Get) -> None:
     assert headers["cross-origin-resource-policy"] == "cross-origin"
 
 
+@full
 def test_the_page_of_the_crossing_shows_it(look: LookAt) -> None:
     page = look().open(f"/crossings/{SUMSKAS}")
     shown = page.locator("#embed img")

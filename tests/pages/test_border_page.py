@@ -30,6 +30,7 @@ def test_it_counts_and_lists_as_the_api_does(look: LookAt, get: Get) -> None:
     ]
 
 
+@full
 def test_it_has_the_notices_with_their_sources_and_basis(look: LookAt, get: Get) -> None:
     notices = get("/v1/borders/BY-LT").json()["notices"]
     page = look().open("/borders/BY-LT")
@@ -39,6 +40,7 @@ def test_it_has_the_notices_with_their_sources_and_basis(look: LookAt, get: Get)
     assert page.locator("section:has(#notices) .event:not(:has(.basis))").count() == 0
 
 
+@full
 def test_it_says_what_it_does_not_cover(look: LookAt) -> None:
     gaps = look().open("/borders/BY-LT").locator("section:has(#gaps)").inner_text()
 
@@ -50,6 +52,7 @@ def test_either_order_of_the_countries_leads_there(get: Get) -> None:
     assert get("/borders/LT-BY").status_code == 200
 
 
+@full
 def test_a_link_from_its_past_leads_to_the_same_past(look: LookAt) -> None:
     page = look().open("/borders/BY-LT?at=2023-08-17T00:00:00Z&lang=en&path=x")
     assert page.locator("body").get_attribute("class") == "past"

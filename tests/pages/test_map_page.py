@@ -57,6 +57,7 @@ def test_the_list_is_what_the_api_answers(look: LookAt, get: Get) -> None:
     assert listed(page) == statuses(get, "/v1/crossings")
 
 
+@full
 def test_each_row_says_since_when_and_on_what_basis(look: LookAt) -> None:
     """In the time of both sides, and in UTC for whoever points at it."""
     row = look().open("/").locator(f"#{SUMSKAS}")
@@ -79,6 +80,7 @@ def test_without_script_there_is_the_list_and_a_form(look: LookAt) -> None:
 # The map
 
 
+@full
 def test_every_crossing_with_a_place_is_on_the_map(look: LookAt, get: Get) -> None:
     """By itself, or in a mark that says of how many it stands."""
     page = look("wall").open("/")
@@ -90,12 +92,14 @@ def test_every_crossing_with_a_place_is_on_the_map(look: LookAt, get: Get) -> No
     assert sum(int(one[1]) if one else 1 for one in counts) == len(placed)
 
 
+@full
 def test_one_whose_place_nobody_told_is_listed_as_such(look: LookAt) -> None:
     row = look().open("/").locator(f"#{NOWHERE}")
 
     assert "not on the map" in row.inner_text()
 
 
+@full
 def test_the_map_says_whose_outlines_it_shows(look: LookAt) -> None:
     page = look().open("/")
 
@@ -112,6 +116,7 @@ def test_a_click_opens_a_card_with_the_answer(look: LookAt) -> None:
     assert card.get_by_role("link").get_attribute("href") == f"/crossings/{SUMSKAS}"
 
 
+@full
 def test_the_map_is_walked_by_keyboard(look: LookAt) -> None:
     """Tab from marker to marker, Enter opens the card, Escape closes it and leads back."""
     window = look()
@@ -135,6 +140,7 @@ def test_the_map_is_walked_by_keyboard(look: LookAt) -> None:
     assert page.evaluate(focused) == second
 
 
+@full
 def test_those_that_lie_together_are_told_together(look: LookAt) -> None:
     """Terespol by road and by rail, and Kukuryki, are a few kilometres apart."""
     page = look().open("/#8/52.08/23.6")
@@ -177,6 +183,7 @@ def test_thousands_are_shown_in_few_marks(look: LookAt) -> None:
     assert window.complaints == []
 
 
+@full
 def test_without_its_outlines_the_page_says_so(look: LookAt) -> None:
     window = look()
     window.page.route("**/outlines.json", lambda route: route.abort())
@@ -208,6 +215,7 @@ def test_a_filter_works_in_place_and_is_in_the_address(look: LookAt, get: Get) -
     assert window.complaints == []
 
 
+@full
 @pytest.mark.parametrize(
     "query",
     [
@@ -231,6 +239,7 @@ def test_filters_are_those_of_the_api(look: LookAt, get: Get, query: str) -> Non
     assert listed(page) == statuses(get, f"/v1/crossings?{query}")
 
 
+@full
 def test_a_name_is_looked_for_while_it_is_typed(look: LookAt) -> None:
     page = look().open("/")
     page.get_by_label("Name, in any spelling").press_sequentially("medininkay")
@@ -240,12 +249,14 @@ def test_a_name_is_looked_for_while_it_is_typed(look: LookAt) -> None:
     assert page.url.endswith("/?q=medininkay")
 
 
+@full
 def test_what_is_not_there_is_said(look: LookAt) -> None:
     page = look().open("/?q=zzzzzzz")
 
     assert "No crossing that we know is like that." in page.locator("#list").inner_text()
 
 
+@full
 def test_the_address_holds_where_one_looks(look: LookAt) -> None:
     page = look().open("/?status=closed")
     expect(page.locator(".pin").first).to_be_visible()
@@ -263,6 +274,7 @@ def test_the_address_holds_where_one_looks(look: LookAt) -> None:
     expect(page.locator(".leaflet-control-scale-line")).not_to_have_text(scale)
 
 
+@full
 def test_one_gets_back_to_what_was_shown_before(look: LookAt) -> None:
     page = look().open("/?border=BY-LV")
     page.locator("select[name=border]").select_option("BY-PL")
@@ -274,6 +286,7 @@ def test_one_gets_back_to_what_was_shown_before(look: LookAt) -> None:
     assert page.locator("select[name=border]").input_value() == "BY-LV"
 
 
+@full
 def test_a_chosen_language_stays(look: LookAt) -> None:
     page = look().open("/?lang=pl&q=szumsk")
     page.locator(f"#{SUMSKAS} a").click()
@@ -281,6 +294,7 @@ def test_a_chosen_language_stays(look: LookAt) -> None:
     assert page.url.endswith(f"/crossings/{SUMSKAS}?lang=pl")
 
 
+@full
 def test_a_filter_that_makes_no_sense_is_told_as_a_page(look: LookAt) -> None:
     window = look()
     page = window.open("/?status=shut")
@@ -291,6 +305,7 @@ def test_a_filter_that_makes_no_sense_is_told_as_a_page(look: LookAt) -> None:
 # Other times
 
 
+@full
 @pytest.mark.parametrize("script", [True, False])
 def test_the_past_is_plainly_marked(look: LookAt, get: Get, script: bool) -> None:
     window = look(script=script)
@@ -308,6 +323,7 @@ def test_the_past_is_plainly_marked(look: LookAt, get: Get, script: bool) -> Non
     assert page.locator("#time").inner_text() == ""
 
 
+@full
 def test_what_was_known_then_is_told_without_what_came_later(look: LookAt) -> None:
     page = look().open("/?known_at=2020-01-01")
 
@@ -331,6 +347,7 @@ def test_one_slides_through_the_days(look: LookAt, get: Get) -> None:
     assert page.url.endswith("/")
 
 
+@full
 def test_from_the_past_one_gets_to_a_crossing_of_then(look: LookAt) -> None:
     page = look().open("/?at=2023-09-01#11/54.6063/25.7557")
     page.get_by_role("button", name="Šumskas").click()
@@ -353,6 +370,7 @@ def test_only_the_present_may_be_kept(get: Get) -> None:
 # What it takes
 
 
+@full
 def test_it_is_small_and_asks_for_everything_at_once(look: LookAt) -> None:
     """All that the page needs is named in it: nothing is found out about later."""
     window = look()
@@ -380,6 +398,7 @@ def test_a_card_asks_for_what_the_list_does_not_show(get: Get) -> None:
     assert get("/map/nowhere", Accept="*/*").status_code == 404
 
 
+@full
 @pytest.mark.parametrize("reduced", [False, True])
 def test_nothing_moves_for_who_asked_for_less_motion(look: LookAt, reduced: bool) -> None:
     page = look(reduced_motion=reduced).open("/")

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.api import SUMSKAS
 from tests.conftest import Database
+from tests.marks import full
 from tests.pages.conftest import Get, LookAt
 from tests.pages.test_every_page import ARTICLE, STORY
 from tests.servers import signal_all
@@ -91,6 +92,7 @@ def test_history_is_an_honest_503(pages: Get, path: str) -> None:
     assert "We cannot answer this now" in response.text
 
 
+@full
 @pytest.mark.usefixtures("pages")
 def test_the_page_about_the_service_says_what_is_wrong(look: LookAt) -> None:
     window = look()

@@ -13,6 +13,7 @@ import pytest
 
 from app.database.schema import PROJECT
 from app.pages.map import outlines
+from tests.marks import full
 
 Point = tuple[float, float]
 """Kilometres east and north, near the crossings."""
@@ -20,6 +21,8 @@ Point = tuple[float, float]
 KM = 111.2
 AROUND_KM = 0.2
 """Farther than a line may lie off."""
+
+pytestmark = full
 
 
 def seeded() -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from app.http.caching import cache_control
 from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision, problem
 from tests.conftest import SEEDED, clone
+from tests.marks import full
 from tests.servers import Service, free_port, service
 from tests.waiting import eventually
 
@@ -182,6 +183,7 @@ def test_a_change_is_seen_through_the_cache(cached: Cached) -> None:
         assert answer.json()["sides"]["LT"] == status
 
 
+@full
 def test_nothing_is_told_past_its_end(cached: Cached) -> None:
     """An opening that ends is over for readers of the cache, too."""
     ends: dict[str, datetime] = {}

@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.api import Api, crossing, decision, fields_of, problem
 from tests.conftest import Database
+from tests.marks import full
 
 Body = dict[str, Any]
 
@@ -86,6 +87,7 @@ async def test_what_was_corrected_stands_as_its_correction_alone(database: Datab
         assert locators(await page(api, f"/v1/sources/{source}")) == ["page 2"]
 
 
+@full
 async def test_a_page_holds_as_many_events_as_one_can_wait_for(database: Database) -> None:
     """Decisions come whole, so that of large ones fewer stand on a page."""
     async with database.api() as api:

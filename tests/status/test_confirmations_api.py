@@ -23,6 +23,7 @@ from tests.api import (
     problem,
 )
 from tests.conftest import Database
+from tests.marks import full
 
 Body = dict[str, Any]
 
@@ -697,6 +698,7 @@ ADD_CROSSINGS = """
 """
 
 
+@full
 async def test_a_thousand_crossings_are_decided_and_confirmed_each_as_one_change(
     database: Database,
 ) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.driver import fetch
 from app.embedded.server import Server
-from app.status.histories import _EVENTS, EventRow, _cut, _joined
+from app.status.histories import _EVENTS, _cut, _EventRow, _joined
 from app.status.models import EventSeries, StatusEvent
 from app.status.rule.force import said_order
 from app.status.rule.history import (
@@ -202,7 +202,7 @@ async def cut_log(
     if CROSSING not in cuts:
         return replace(history, events=())
     cut = cuts[CROSSING]
-    rows = await fetch(session, EventRow, _EVENTS, {"ids": list(cut.events)})
+    rows = await fetch(session, _EventRow, _EVENTS, {"ids": list(cut.events)})
     return replace(
         history,
         events=tuple(row.event() for row in rows),

@@ -21,6 +21,7 @@ from app.status.recording import record_decision
 from app.status.schemas import DecisionIn
 from tests.api import SUMSKAS, TVERECIUS, Api, citation, crossing, decision, fields_of, problem
 from tests.conftest import Database
+from tests.marks import full
 
 Body = dict[str, Any]
 Asked = dict[str, str | int]
@@ -793,6 +794,7 @@ class Run:
         return await self.api.get(told.path, **told.parameters)
 
 
+@full
 async def test_every_answer_given_during_a_random_run_is_given_again_byte_for_byte(
     database: Database,
 ) -> None:

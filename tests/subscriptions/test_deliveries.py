@@ -8,6 +8,7 @@ import pytest
 from app.subscriptions import deliveries, sending
 from app.subscriptions.deliveries import AT_ONCE, DELAYS, LONGEST_WAIT, delay_after
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
+from tests.marks import full
 from tests.subscriptions.conftest import Hooks, attempts_of, couriered, of_state
 from tests.subscriptions.receivers import (
     Answer,
@@ -246,6 +247,7 @@ async def test_changes_of_a_crossing_stay_in_order_and_others_go_by(
     assert all(changes == sorted(changes) for changes in by_crossing.values())
 
 
+@full
 async def test_no_receiver_has_more_than_four_under_way_and_none_waits_for_another(
     hooks: Hooks, receiver: Receiver
 ) -> None:

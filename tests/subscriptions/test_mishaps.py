@@ -16,7 +16,7 @@ from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
 from tests.commands import environment, finish, start
 from tests.conftest import Database
-from tests.marks import in_full
+from tests.marks import full, in_full
 from tests.servers import Service, is_alive, service
 from tests.subscriptions.conftest import LOOPBACK, Hooks
 from tests.subscriptions.receivers import Arrival, Receiver, Write, accept, receiving, status
@@ -54,6 +54,7 @@ async def unreliable(receiver: Receiver, arrival: Arrival, write: Write) -> None
             await accept(receiver, arrival, write)
 
 
+@full
 @pytest.mark.parametrize("rounds", [1, *in_full(5)])
 async def test_killed_couriers_lose_nothing_and_confuse_nothing(quiet: Hooks, rounds: int) -> None:
     """Two at a time, one of them killed every three seconds while changes come."""

@@ -49,6 +49,7 @@ def test_the_answer_is_there_at_a_glance(look: LookAt) -> None:
         assert told in answer.inner_text()
 
 
+@full
 def test_times_are_local_and_the_rest_of_the_world_sees_utc(look: LookAt) -> None:
     page = look().open(f"/crossings/{SUMSKAS}")
     since = page.locator(".answer time").first
@@ -57,6 +58,7 @@ def test_times_are_local_and_the_rest_of_the_world_sees_utc(look: LookAt) -> Non
     assert since.get_attribute("datetime") == "2023-08-17T21:00:00Z"
 
 
+@full
 def test_what_was_last_known_is_not_taken_for_what_is(look: LookAt) -> None:
     page = look().open(f"/crossings/{MEDININKAI}")
 
@@ -85,6 +87,7 @@ def test_lanes_that_differ_are_told_apart(look: LookAt) -> None:
     assert any("Closed" in one and "pedestrians and bicycles, both ways" in one for one in groups)
 
 
+@full
 def test_the_basis_is_shown_with_the_facts(look: LookAt) -> None:
     """What a source states, what follows from it, what is background: never blurred."""
     page = look().open(f"/crossings/{SUMSKAS}")
@@ -99,6 +102,7 @@ def test_the_basis_is_shown_with_the_facts(look: LookAt) -> None:
     assert all("stated" in one or "background" in one for one in cited)
 
 
+@full
 def test_the_timeline_is_drawn_and_every_event_listed(look: LookAt, get: Get) -> None:
     window = look()
     page = window.open(f"/crossings/{SUMSKAS}")
@@ -111,6 +115,7 @@ def test_the_timeline_is_drawn_and_every_event_listed(look: LookAt, get: Get) ->
     assert page.locator("ol.events > li .basis").count() >= len(log)
 
 
+@full
 def test_less_of_the_timeline_can_be_looked_at_by_links_alone(look: LookAt) -> None:
     page = look(script=False).open(f"/crossings/{MEDININKAI}?lang=en")
     page.get_by_role("link", name="3 months").click()
@@ -120,6 +125,7 @@ def test_less_of_the_timeline_can_be_looked_at_by_links_alone(look: LookAt) -> N
     assert page.locator('.zoom [aria-current="true"]').inner_text() == "3 months"
 
 
+@full
 def test_it_says_where_else_one_might_cross(look: LookAt, get: Get) -> None:
     """As the API says it: none that is closed, those known to be passable first."""
     page = look().open(f"/crossings/{SUMSKAS}")
@@ -144,6 +150,7 @@ def test_the_past_is_plainly_marked(look: LookAt) -> None:
     assert page.locator(".verdict").inner_text().strip() == "Uždaryta"
 
 
+@full
 def test_a_change_of_language_keeps_the_address(look: LookAt) -> None:
     page = look().open(f"/crossings/{SUMSKAS}?{PAST}&zoom=1y")
     page.get_by_title("беларуская").click()
@@ -152,6 +159,7 @@ def test_a_change_of_language_keeps_the_address(look: LookAt) -> None:
     assert page.locator("h1").inner_text() == "Шумскас – Лоша"
 
 
+@full
 def test_it_can_be_followed_and_its_code_copied(look: LookAt) -> None:
     window = look()
     window.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -223,6 +231,7 @@ def test_an_end_that_passed_is_told_as_no_end(get: Get, post: Post) -> None:
     assert "The announced end has passed, and nobody has said that it is over:" in body
 
 
+@full
 def test_what_is_only_said_stands_beside_what_is_decided(look: LookAt, post: Post) -> None:
     """Whatever its words: they come as text, never as part of the page."""
     window = look()
@@ -273,6 +282,7 @@ def test_what_cannot_be_shown_is_told_as_a_page(
     assert page.headers["cache-control"] == "no-store"
 
 
+@full
 def test_a_long_log_is_cut_but_for_what_decides(get: Get, post: Post) -> None:
     """The closure of 2023 decides, however much was reported since."""
     later = decision(crossings=[SUMSKAS], status="open", sides=["BY"], certainty="reported")
@@ -288,6 +298,7 @@ def test_a_long_log_is_cut_but_for_what_decides(get: Get, post: Post) -> None:
         assert f'id="event-{event["id"]}"' in body
 
 
+@full
 def test_on_paper_the_sources_are_open_and_the_buttons_gone(look: LookAt) -> None:
     window = look()
     page = window.open(f"/crossings/{MEDININKAI}")
@@ -298,6 +309,7 @@ def test_on_paper_the_sources_are_open_and_the_buttons_gone(look: LookAt) -> Non
     assert page.locator(".event .citations li").first.is_visible()
 
 
+@full
 def test_it_is_light_to_load(look: LookAt) -> None:
     """Of the 100 kB that a first page may have, with its style and script, on the wire."""
     window = look()

@@ -66,6 +66,7 @@ def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
     assert window.complaints == []
 
 
+@full
 def test_a_map_of_the_past_stands_still_until_one_is_back(look: LookAt, post: Post) -> None:
     declare(post, "open")
     page = following(look(), "/")
@@ -86,6 +87,7 @@ def test_a_map_of_the_past_stands_still_until_one_is_back(look: LookAt, post: Po
     expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Open")
 
 
+@full
 def test_focus_scroll_and_opened_details_stay(look: LookAt, post: Post) -> None:
     declare(post, "open")
     page = following(look("phone"), f"/crossings/{SUMSKAS}")
@@ -104,6 +106,7 @@ def test_focus_scroll_and_opened_details_stay(look: LookAt, post: Post) -> None:
     assert abs(page.evaluate("scrollY") - before) < 400
 
 
+@full
 def test_what_happens_elsewhere_leaves_the_page_alone(look: LookAt, post: Post) -> None:
     window = look()
     page = following(window, f"/crossings/{SUMSKAS}")
@@ -115,6 +118,7 @@ def test_what_happens_elsewhere_leaves_the_page_alone(look: LookAt, post: Post) 
     assert len(window.requests) == asked
 
 
+@full
 def test_the_map_and_the_list_follow_together(look: LookAt, post: Post) -> None:
     """What the reader typed, and where the map is, stay."""
     declare(post, "open", TVERECIUS)
@@ -133,6 +137,7 @@ def test_the_map_and_the_list_follow_together(look: LookAt, post: Post) -> None:
     assert window.complaints == []
 
 
+@full
 def test_the_map_stops_following_when_it_shows_the_past(look: LookAt, post: Post) -> None:
     window = look()
     page = following(window, "/")
@@ -148,6 +153,7 @@ def test_the_map_stops_following_when_it_shows_the_past(look: LookAt, post: Post
     assert len(window.requests) == asked
 
 
+@full
 def test_without_the_stream_the_page_says_how_old_it_is_and_catches_up(
     look: LookAt, post: Post
 ) -> None:
@@ -174,6 +180,7 @@ def test_without_the_stream_the_page_says_how_old_it_is_and_catches_up(
     expect(page.locator(AGE)).to_be_hidden()
 
 
+@full
 def test_a_window_that_nobody_sees_holds_no_connection(look: LookAt, post: Post) -> None:
     """Browsers allow six to a host; what was missed is there when it is looked at again."""
     declare(post, "open")
@@ -190,6 +197,7 @@ def test_a_window_that_nobody_sees_holds_no_connection(look: LookAt, post: Post)
     expect(page.locator(".verdict")).to_contain_text("Closed")
 
 
+@full
 def test_the_page_about_the_service_renews_itself_until_it_is_told_not_to(
     look: LookAt, get: Get
 ) -> None:

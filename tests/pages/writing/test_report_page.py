@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
+from tests.marks import full
 from tests.pages.conftest import Look, LookAt
 from tests.pages.writing.conftest import Post
 
@@ -43,6 +44,7 @@ def preview(page: Page) -> str:
     return page.locator("#preview").inner_text()
 
 
+@full
 def test_it_shows_what_would_change_and_records_nothing(form: Open, post: Post) -> None:
     post("/v1/events", decision(crossings=[TVERECIUS], status="open", sides=["BY", "LT"]))
     page = form(TVERECIUS)
@@ -95,6 +97,7 @@ def test_what_is_wrong_is_told_at_its_field_and_at_the_top(look: LookAt, key: st
     assert window.violations() == []
 
 
+@full
 def test_a_key_that_does_not_do_is_told_at_the_key(form: Open) -> None:
     page = form()
     page.locator("#key").fill("nonsense")
@@ -104,6 +107,7 @@ def test_a_key_that_does_not_do_is_told_at_the_key(form: Open) -> None:
     assert page.locator("#key").get_attribute("aria-invalid") == "true"
 
 
+@full
 def test_an_end_before_the_start_is_the_services_own_message(form: Open) -> None:
     page = form()
     page.locator("#from").fill("2026-01-02T12:00")
@@ -114,6 +118,7 @@ def test_an_end_before_the_start_is_the_services_own_message(form: Open) -> None
     expect(page.locator("#until-error")).to_have_text("must lie after effective.from")
 
 
+@full
 def test_an_end_that_is_not_given_is_asked_for(form: Open) -> None:
     page = form()
     page.get_by_label("an end is expected").check()
@@ -122,6 +127,7 @@ def test_an_end_that_is_not_given_is_asked_for(form: Open) -> None:
     expect(page.locator("#until-error")).to_have_text("give the date and the time")
 
 
+@full
 def test_times_are_by_the_clocks_that_are_chosen(form: Open) -> None:
     """Also on the other side of a change of the clocks; the browser's own zone is no matter."""
     page = form()
@@ -135,6 +141,7 @@ def test_times_are_by_the_clocks_that_are_chosen(form: Open) -> None:
     assert body["announced_at"] == "2026-01-15T10:00:00.000Z"
 
 
+@full
 def test_a_report_that_does_nothing_is_warned_of(form: Open) -> None:
     page = form()
     page.locator("#certainty").select_option("unconfirmed")
@@ -142,6 +149,7 @@ def test_a_report_that_does_nothing_is_warned_of(form: Open) -> None:
     assert "An unconfirmed report never decides a status." in preview(page)
 
 
+@full
 def test_a_report_that_the_other_side_holds_down_is_warned_of(form: Open, post: Post) -> None:
     post("/v1/events", decision(crossings=[MEDININKAI], status="closed", sides=["BY", "LT"]))
     page = form(MEDININKAI)
@@ -152,6 +160,7 @@ def test_a_report_that_the_other_side_holds_down_is_warned_of(form: Open, post: 
     assert re.search(r"would stay\s+closed", text)
 
 
+@full
 def test_what_was_previewed_is_what_is_recorded(form: Open) -> None:
     page = form()
     preview(page)
@@ -160,6 +169,7 @@ def test_what_was_previewed_is_what_is_recorded(form: Open) -> None:
     expect(page.locator("#preview")).to_be_hidden()
 
 
+@full
 def test_a_write_whose_answer_was_lost_is_repeated_safely(form: Open, look: LookAt) -> None:
     window = look()
     page = form(window=window)
@@ -185,6 +195,7 @@ def test_a_write_whose_answer_was_lost_is_repeated_safely(form: Open, look: Look
     assert newest(page) == before + 1
 
 
+@full
 def test_the_key_is_nowhere_but_in_its_field(form: Open, look: LookAt, key: str) -> None:
     window = look()
     page = form(window=window)
@@ -200,6 +211,7 @@ def test_the_key_is_nowhere_but_in_its_field(form: Open, look: LookAt, key: str)
     assert page.locator("#key").input_value() == ""
 
 
+@full
 def test_only_what_the_crossings_have_can_be_chosen(form: Open) -> None:
     page = form(SUMSKAS)
 
@@ -208,6 +220,7 @@ def test_only_what_the_crossings_have_can_be_chosen(form: Open) -> None:
     expect(page.get_by_label("cars", exact=True)).to_be_visible()
 
 
+@full
 def test_it_works_with_the_keyboard_alone(look: LookAt, key: str) -> None:
     page = look().open(f"/report?crossing={SUMSKAS}")
 
