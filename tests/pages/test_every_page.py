@@ -8,7 +8,7 @@ import pytest
 from app.changes.ids import seed_id
 from tests.api import SUMSKAS
 from tests.marks import full, in_full
-from tests.pages.conftest import SIZES, Get, LookAt
+from tests.pages.conftest import SIZES, VIEWS, Get, LookAt
 
 STORY = f"/incidents/{seed_id('incident/two-of-six-2023', 'incident')}"
 ARTICLE = f"/sources/{seed_id('source/article', 'source')}"
