@@ -12,7 +12,7 @@ from app.embedded.server import Server
 from app.http.caching import Cached
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone, started
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,23 @@ class Sides:
     board: Board
 
     async def both(self, address: str, **headers: str) -> tuple[httpx2.Response, httpx2.Response]:
-        """Ask the board and then the routes, once the board knows all that there is."""
+        """Ask the board and then the routes, once the board knows all that there is.
+
+        Again, where a second went by between the two answers: both tell how old they are.
+        """
         newest = (await self.routes.get("/v1/crossings?limit=1")).headers["change-number"]
         assert await self.board.reached(int(newest), within=PATIENCE)
-        by_board = await self.front.client.get(address, headers=headers)
-        return by_board, await self.routes.get(address, headers=headers)
+
+        async def ask() -> bool:
+            nonlocal by_board, by_routes
+            by_board = await self.front.client.get(address, headers=headers)
+            by_routes = await self.routes.get(address, headers=headers)
+            ages = {one.headers.get("knowledge-age") for one in (by_board, by_routes)}
+            return len(ages) == 1
+
+        by_board = by_routes = httpx2.Response(500)
+        await until(ask)
+        return by_board, by_routes
 
 
 @asynccontextmanager
