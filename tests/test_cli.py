@@ -26,7 +26,7 @@ from tests import clients
 from tests.api import SUMSKAS, crossing, decision
 from tests.commands import Done, call, environment, finish, run, start
 from tests.conftest import Database
-from tests.marks import full, in_full
+from tests.marks import full
 from tests.servers import free_port
 from tests.waiting import PATIENCE, eventually
 
@@ -264,6 +264,7 @@ def test_a_second_server_on_the_same_directory_is_refused(served: Served) -> Non
     assert answers(served)
 
 
+@full
 def test_a_taken_port_is_a_clear_failure_that_leaves_nothing_behind(data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -277,11 +278,14 @@ def test_a_taken_port_is_a_clear_failure_that_leaves_nothing_behind(data_dir: Pa
         assert answers(served)
 
 
+@full
 @pytest.mark.parametrize(
     ("how", "workers"),
     [
         (signal.SIGINT, 1),
-        *in_full((signal.SIGTERM, 1), (signal.SIGTERM, 2), (signal.SIGINT, 2)),
+        (signal.SIGTERM, 1),
+        (signal.SIGTERM, 2),
+        (signal.SIGINT, 2),
     ],
 )
 def test_a_signal_ends_everything_cleanly(

@@ -30,7 +30,7 @@ from app.embedded.server import (
     EmbeddedError,
     Server,
 )
-from tests.marks import full, in_full
+from tests.marks import full
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="embedded on Linux only")
@@ -441,7 +441,7 @@ def test_a_service_that_was_killed_can_be_started_again_at_once(data_dir: Path) 
 
 
 @full
-@pytest.mark.parametrize("rounds", [1, *in_full(4)])
+@pytest.mark.parametrize("rounds", [4])
 def test_kill_9_of_both_at_once_loses_nothing_committed(data_dir: Path, rounds: int) -> None:
     """Several times, each beginning where the last one was cut off."""
     for number in range(rounds):
@@ -525,9 +525,10 @@ def test_lock_files_that_name_somebody_else_are_no_obstacle(
     [
         "postgres.new-*/base/1/PG_VERSION",
         "postgres/postmaster.pid",
-        *in_full(
-            "serve.lock", "postgres.new-*/global/pg_control", "postgres", "socket/.s.PGSQL.5432"
-        ),
+        "serve.lock",
+        "postgres.new-*/global/pg_control",
+        "postgres",
+        "socket/.s.PGSQL.5432",
     ],
 )
 def test_a_first_start_cut_off_anywhere_is_made_good_by_the_next(

@@ -157,6 +157,7 @@ async def test_loading_twice_changes_nothing(seeded: Database) -> None:
     assert changes(seeded) == before
 
 
+@full
 async def test_each_seed_is_one_change(database: Database) -> None:
     written = await load(database)
 

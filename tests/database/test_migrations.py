@@ -125,6 +125,7 @@ async def test_every_step_down_leaves_what_was_there_before_it_with_rows_in_plac
     assert await load(nothing) == loaded
 
 
+@full
 async def test_down_to_base_leaves_nothing_and_up_again_works(seeded: Database) -> None:
     before = found_in(seeded)
 

@@ -32,7 +32,7 @@ from tests.faults.writes import (
     told,
     two_crossings,
 )
-from tests.marks import full, in_full
+from tests.marks import full
 
 SECRET = "the password is swordfish"  # noqa: S105 -- bait, to be looked for in answers
 TABLES = sorted(schema.metadata.tables)
@@ -220,12 +220,8 @@ def assert_internal(response: httpx2.Response) -> None:
 # One connection
 
 
-FIRST: list[Prepare] = [confirmation]
-
-
-@pytest.mark.parametrize(
-    "prepare", [*FIRST, *in_full(*(one for one in WRITES if one not in FIRST))]
-)
+@full
+@pytest.mark.parametrize("prepare", WRITES)
 async def test_a_write_whose_connection_is_lost_before_any_step_leaves_nothing(
     bench: Bench, prepare: Prepare
 ) -> None:
@@ -246,6 +242,7 @@ async def test_a_write_that_halts_for_too_long_before_any_step_leaves_nothing(
     await assert_all_or_nothing(bench, confirmation, idling_too_long, assert_unavailable)
 
 
+@full
 async def test_a_preview_whose_connection_is_lost_before_any_step_is_a_503(bench: Bench) -> None:
     """Savepoint and all."""
     before = bench.state()

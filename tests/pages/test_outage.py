@@ -59,6 +59,7 @@ def halted(database: Database) -> Iterator[None]:
         signal_all(family, signal.SIGCONT)
 
 
+@full
 def test_an_open_page_says_so_and_that_it_is_over(
     look: LookAt, database: Database, get: Get
 ) -> None:

@@ -4,10 +4,12 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from anyio import to_thread
 
 from app.subscriptions import deliveries, sending
 from app.subscriptions.deliveries import AT_ONCE, DELAYS, LONGEST_WAIT, delay_after
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
+from tests.conftest import Database
 from tests.marks import full
 from tests.subscriptions.conftest import Hooks, attempts_of, couriered, of_state
 from tests.subscriptions.receivers import (
@@ -269,6 +271,12 @@ async def test_no_receiver_has_more_than_four_under_way_and_none_waits_for_anoth
 # Secrets
 
 
+def end_of_old_secrets(database: Database) -> None:
+    """Wait in a thread for what the courier, in this one, may have under way."""
+    with database.connect() as connection:
+        connection.execute("UPDATE subscription SET old_secret_until = now()")
+
+
 async def test_a_new_secret_comes_without_a_gap(hooks: Hooks, receiver: Receiver) -> None:
     """For a day both sign: whoever verifies by either accepts every message."""
     made = await hooks.subscribe(receiver)
@@ -280,8 +288,7 @@ async def test_a_new_secret_comes_without_a_gap(hooks: Hooks, receiver: Receiver
     assert len(arrival.headers["webhook-signature"].split()) == 2
     for secret in (made["secret"], rotated["secret"]):
         arrival.verify(secret)
-    with hooks.database.connect() as connection:
-        connection.execute("UPDATE subscription SET old_secret_until = now()")
+    await to_thread.run_sync(end_of_old_secrets, hooks.database)
     await hooks.api.declare(status="open")
     arrivals = await receiver.got(2)
     arrivals[1].verify(rotated["secret"])

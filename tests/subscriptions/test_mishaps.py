@@ -16,7 +16,7 @@ from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
 from tests.commands import environment, finish, start
 from tests.conftest import Database
-from tests.marks import full, in_full
+from tests.marks import full
 from tests.servers import Service, is_alive, service
 from tests.subscriptions.conftest import LOOPBACK, Hooks
 from tests.subscriptions.receivers import Arrival, Receiver, Write, accept, receiving, status
@@ -55,7 +55,7 @@ async def unreliable(receiver: Receiver, arrival: Arrival, write: Write) -> None
 
 
 @full
-@pytest.mark.parametrize("rounds", [1, *in_full(5)])
+@pytest.mark.parametrize("rounds", [5])
 async def test_killed_couriers_lose_nothing_and_confuse_nothing(quiet: Hooks, rounds: int) -> None:
     """Two at a time, one of them killed every three seconds while changes come."""
     async with receiving(unreliable) as every, receiving() as one_crossing:
@@ -126,6 +126,7 @@ def couriers_of(server: Service) -> list[psutil.Process]:
     ]
 
 
+@full
 def test_serve_has_a_courier_that_is_started_again_and_ends_with_it(
     seeded_dir: Path, tmp_path: Path
 ) -> None:

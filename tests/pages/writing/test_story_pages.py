@@ -8,6 +8,7 @@ from tests.pages.test_every_page import ARTICLE, STORY
 from tests.pages.writing.conftest import Post
 
 
+@full
 def test_a_story_is_told_in_the_order_of_time(look: LookAt) -> None:
     page = look().open(STORY)
 
@@ -18,6 +19,7 @@ def test_a_story_is_told_in_the_order_of_time(look: LookAt) -> None:
     assert days == sorted(days)
 
 
+@full
 def test_every_sentence_has_its_source_and_its_basis(look: LookAt) -> None:
     page = look().open(STORY)
 
