@@ -41,6 +41,17 @@ async def driver(session: AsyncSession) -> AsyncIterator[Connection]:
         raise wrapped from error
 
 
+@asynccontextmanager
+async def pipelined(session: AsyncSession) -> AsyncIterator[Connection]:
+    """Send what is executed within in one trip; what goes wrong with it is raised at the end."""
+    async with driver(session) as connection:
+        if connection.pgconn.pipeline_status:
+            yield connection
+        else:
+            async with connection.pipeline():
+                yield connection
+
+
 async def _connection(session: AsyncSession) -> tuple[AsyncConnection, Connection]:
     """Look the connection up once in a transaction: to ask for it costs as much as a statement.
 

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.types import TypeEngine
 
 from app.database.connections import Connector
-from app.database.driver import driver
+from app.database.driver import pipelined
 from app.database.tables import Base
 from app.database.watch import PATIENCE, Watch
 from app.database.write_queue import WriteQueue
@@ -63,7 +63,7 @@ async def append(session: AsyncSession, *rows: Base) -> None:
     The session does not keep them: a unit of work costs more than the statements. These go to
     the database in one trip, one for each run of rows of a table.
     """
-    async with driver(session) as connection, connection.pipeline():
+    async with pipelined(session) as connection:
         for (table, names), group in groupby(rows, lambda row: (row.__table__, _given(row))):
             values = [_values(table, names, row) for row in group]
             async with connection.cursor() as cursor:

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.service import Known
-from app.database.driver import driver, fetch
+from app.database.driver import driver, fetch, pipelined
 from app.places.details import Details
 from app.places.models import CrossingVersion
 from app.sources.schemas import CitationOut
@@ -503,7 +503,7 @@ async def compact(
         )
         for name, (due_at, history) in logs.items()
     ]
-    async with driver(session) as connection, connection.cursor() as cursor:
+    async with pipelined(session) as connection, connection.cursor() as cursor:
         await cursor.executemany(_COMPACT, rows)
 
 

@@ -17,6 +17,7 @@ from app.access.service import Reporter
 from app.access.writing import Written
 from app.changes.ids import mint
 from app.changes.service import Known, Place, change_of, known, take_place
+from app.database.driver import pipelined
 from app.database.sessions import append
 from app.effective.answers import Consequences, consequences
 from app.effective.service import announce, answers_told, subjects_of
@@ -348,10 +349,11 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _Entry) -> W
         for row, part in zip(rows, cited_by_row, strict=True)
         for one in part.linked(event_id=row.id)
     ]
-    with raising(_REFUSALS):
-        await append(session, change, *cited.new_sources, *rows, *linked)
     due = {name: (one.due_at, one.left) for name, one in found.items()}
-    await compact(session, due, change=place.number)
+    with raising(_REFUSALS):
+        async with pipelined(session):
+            await append(session, change, *cited.new_sources, *rows, *linked)
+            await compact(session, due, change=place.number)
     body = DecisionOut(
         decision=decision,
         change=place.number,
