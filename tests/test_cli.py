@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import psutil
 import pytest
 import rfc8785
 
+from app.database.schema import PROJECT
 from app.embedded.server import SUPERUSER
 from app.seeding.files import SEEDS, Seeds
 from tests import clients
@@ -138,6 +140,14 @@ def test_help_names_every_command() -> None:
     assert (done.code, done.complained) == (0, "")
     for command in ("serve", "migrate", "seed", "export", "check", "keys"):
         assert re.search(rf"\b{command}\b", done.told)
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    done = run("crossings", "--version")
+
+    assert (done.code, done.complained) == (0, "")
+    assert done.told.strip() == f"crossings {project['version']}"
 
 
 @pytest.mark.parametrize(

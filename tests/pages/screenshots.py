@@ -1,4 +1,4 @@
-"""Takes the pictures that the README shows: of the real pages, on the seeds alone."""
+"""Takes the pictures that the documents show: of the real pages, on the seeds alone."""
 
 import sys
 import tempfile
@@ -16,7 +16,7 @@ PICTURES = (
 )
 """File, address, size, scheme."""
 LARGEST = 300_000
-"""Bytes: the README is to load fast."""
+"""Bytes: they are to load fast."""
 
 
 def take(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The resolution rule: what the status of a crossing is, was and will be, and why.
 
 Everything here is a pure function of a ``History`` and instants (timezone-aware). The words
-are those of the README's "How a status is resolved"; a declaration is
+are those of docs/rule.md; a declaration is
 
 * a *candidate* for a lane at an instant when it is eligible, covers it and its period holds it;
 * *lifted* by a candidate of the same side, said later, starting no earlier, no less firm;

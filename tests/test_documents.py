@@ -1,4 +1,4 @@
-"""The README is true: its commands work as written, its tables are those of the code."""
+"""The documents are true: their commands work as written, their tables are those of the code."""
 
 import json
 import os
@@ -23,6 +23,9 @@ REMEMBERED = "if [ -f state ]; then . ./state; fi"
 REMEMBER = "declare -p api key > state; declare -p undo >> state 2> /dev/null || true"
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+DOCS = PROJECT / "docs"
+API = (DOCS / "api.md").read_text(encoding="utf-8")
+DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 
 
 def test_it_opens_with_what_the_service_does_and_two_commands() -> None:
@@ -32,9 +35,23 @@ def test_it_opens_with_what_the_service_does_and_two_commands() -> None:
     assert re.findall(r"^make (\w+)", commands, re.MULTILINE) == ["run", "test"]
 
 
+def test_it_is_one_page() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: str(one.relative_to(PROJECT)))
+def test_its_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (document.parent / target).exists(), target
+    for path in re.findall(r"`((?:app|tests|migrations|deploy|seeds)/[\w./-]+)`", text):
+        assert list(PROJECT.glob(path.rstrip("/"))), path
+
+
 def test_the_configuration_table_is_the_settings() -> None:
     """Every setting with its name, default and meaning, in the order of the class."""
-    rows = re.findall(r"^\| `([A-Z_]+)` \|\s*(.*?)\s*\| (.*) \|$", README, re.MULTILINE)
+    settings = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([A-Z_]+)` \|\s*(.*?)\s*\| (.*) \|$", settings, re.MULTILINE)
 
     assert rows == [
         (
@@ -76,10 +93,10 @@ def server(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the commands use curl")
-def test_the_first_five_minutes_work_as_written(server: Service, tmp_path: Path) -> None:
+def test_the_examples_work_as_written(server: Service, tmp_path: Path) -> None:
     """Each block of commands runs, and its last output holds what the README shows."""
     (tmp_path / "data").symlink_to(server.log.parent / "data")
-    for commands, shown in five_minutes():
+    for commands, shown in examples():
         script = commands.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         done = subprocess.run(
             ["bash", "-euc", f"{REMEMBERED}\n{script}\n{REMEMBER}"],
@@ -95,7 +112,7 @@ def test_the_first_five_minutes_work_as_written(server: Service, tmp_path: Path)
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the command uses curl")
 def test_the_stream_tells_a_change_as_shown(server: Service, tmp_path: Path) -> None:
-    ((command, shown),) = re.findall(r"```sh\n(curl -sN .*?)```\s+```\n(.*?)```", README, re.DOTALL)
+    ((command, shown),) = re.findall(r"```sh\n(curl -sN .*?)```\s+```\n(.*?)```", API, re.DOTALL)
     told = tmp_path / "told"
     with (
         told.open("w") as output,
@@ -121,14 +138,13 @@ def test_the_stream_tells_a_change_as_shown(server: Service, tmp_path: Path) -> 
     assert f"\n{start}" in told.read_text(encoding="utf-8")
 
 
-def five_minutes() -> Iterator[tuple[str, str]]:
-    """Yield each block of commands with the JSON shown after it, if any."""
-    section = README.split("## The first five minutes")[1].split("\n## ")[0]
-    blocks = re.findall(r"```(sh|json)\n(.*?)```", section, re.DOTALL)
-    assert [kind for kind, _ in blocks].count("sh") >= 7
+def examples() -> Iterator[tuple[str, str]]:
+    """Yield each block of commands, except the stream's, with the JSON shown after it, if any."""
+    blocks = re.findall(r"```(sh|json)\n(.*?)```", README + API, re.DOTALL)
+    assert [kind for kind, _ in blocks].count("sh") >= 15
     for place, (kind, text) in enumerate(blocks):
         following = blocks[place + 1] if place + 1 < len(blocks) else ("", "")
-        if kind == "sh":
+        if kind == "sh" and not text.startswith("curl -sN"):
             yield text, following[1] if following[0] == "json" else ""
 
 

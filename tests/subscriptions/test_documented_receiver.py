@@ -1,4 +1,4 @@
-"""The receiver in the README takes what is signed, and nothing else."""
+"""The receiver in docs/api.md takes what is signed, and nothing else."""
 
 import re
 import subprocess
@@ -17,10 +17,10 @@ from tests.waiting import until
 
 
 @contextmanager
-def receiver_of_the_readme(folder: Path, secret: object, port: int) -> Iterator[Path]:
+def documented_receiver(folder: Path, secret: object, port: int) -> Iterator[Path]:
     """Run it, and give the file that it prints to."""
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"```python\n(# receiver\.py.*?)```", readme, re.DOTALL)
+    document = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(# receiver\.py.*?)```", document, re.DOTALL)
     script, told = folder / "receiver.py", folder / "told"
     script.write_text(program, encoding="utf-8")
     command = [sys.executable, str(script), str(secret), str(port)]
@@ -35,7 +35,7 @@ async def test_it_verifies_what_arrives(hooks: Hooks, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     subscription = await hooks.subscribe(url)
-    with receiver_of_the_readme(tmp_path, subscription["secret"], port) as told:
+    with documented_receiver(tmp_path, subscription["secret"], port) as told:
         await until(lambda: _answers(url))
         await hooks.api.declare()
         (delivery,) = await hooks.settled(subscription)
