@@ -44,8 +44,6 @@ from app.vocabulary import ChangeKind
 HEARTBEAT_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
 """After so long without an answer the database counts as lost."""
-CONNECT_SECONDS = 1.5
-"""A database that takes longer to accept a connection is taken for lost, too."""
 RETRY_SECONDS = 0.25
 
 _WARMED_AT_ONCE = 20
@@ -100,7 +98,7 @@ class Keeper:
         self._board = board
         self._stream = stream
         self._watch = board.watch
-        self._connect = Connector(url, seconds=CONNECT_SECONDS)
+        self._connect = Connector(url, seconds=ANSWER_SECONDS)
         self._engine = create_engine(url, pool_size=2, pre_ping=False)
         self._sessions = create_sessions(self._engine)
         self._behind = asyncio.Event()

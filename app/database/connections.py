@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Engine, create_engine
 
 CONNECT_SECONDS = 5.0
-"""Less than a request waits for: a host that hangs must leave time to try the next."""
+"""For all hosts, less than a request waits: one that hangs must leave time to try the next."""
 
 _SOON_NOTICED = {
     "keepalives_idle": 2,
@@ -48,10 +48,10 @@ def create_sync_engine(url: str) -> Engine:
 class Connector:
     """Opens connections to one database, first where the last one was opened."""
 
-    def __init__(self, url: str, *, seconds: float = CONNECT_SECONDS) -> None:
-        """``seconds`` are for all hosts together, each an equal part."""
+    def __init__(self, url: str, *, seconds: float | None = None) -> None:
+        """Give each host so many seconds, or an equal part of ``CONNECT_SECONDS``."""
         self._hosts = hosts_of(url)
-        self._seconds = seconds / len(self._hosts)
+        self._seconds = seconds or CONNECT_SECONDS / len(self._hosts)
 
     async def __call__(self, _: str = "", **options: object) -> psycopg.AsyncConnection:
         """Return a connection. Raises OperationalError when no host serves as asked."""

@@ -271,7 +271,7 @@ async def test_no_receiver_has_more_than_four_under_way_and_none_waits_for_anoth
 # Secrets
 
 
-def end_of_old_secrets(database: Database) -> None:
+def expire_old_secrets(database: Database) -> None:
     """Wait in a thread for what the courier, in this one, may have under way."""
     with database.connect() as connection:
         connection.execute("UPDATE subscription SET old_secret_until = now()")
@@ -288,7 +288,7 @@ async def test_a_new_secret_comes_without_a_gap(hooks: Hooks, receiver: Receiver
     assert len(arrival.headers["webhook-signature"].split()) == 2
     for secret in (made["secret"], rotated["secret"]):
         arrival.verify(secret)
-    await to_thread.run_sync(end_of_old_secrets, hooks.database)
+    await to_thread.run_sync(expire_old_secrets, hooks.database)
     await hooks.api.declare(status="open")
     arrivals = await receiver.got(2)
     arrivals[1].verify(rotated["secret"])
