@@ -1,5 +1,6 @@
 """Engines, sessions, and the one transaction of each request."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -129,9 +130,15 @@ async def _request_session(request: Request) -> AsyncIterator[AsyncSession]:
 async def _write_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Give the transaction of a write in its turn."""
     queue: WriteQueue = request.app.state.write_queue
-    # It waited already: now only a lost database ends it, or its statements' own limits.
-    async with queue.turn(), transaction(request, seconds=None) as session:
+    # It waited already: now only a lost database ends it, or its statements' own limits. Nothing
+    # but this limits a commit, which waits for a synchronous standby.
+    async with (
+        queue.turn(),
+        asyncio.timeout(None) as limit,
+        transaction(request, seconds=None) as session,
+    ):
         yield session
+        limit.reschedule(asyncio.get_running_loop().time() + PATIENCE)
 
 
 # scope="function" commits before the response goes out, so a failed commit is a 5xx and
