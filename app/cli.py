@@ -38,7 +38,7 @@ from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
 
 STALLED_SECONDS = 20
-"""For so long a reader may take in nothing of what it is sent."""
+"""Seconds a client may stop reading before its connection is closed."""
 
 Result = TypeVar("Result")
 
@@ -136,7 +136,7 @@ def serve(
 
 @app.command()
 def courier(data_dir: DataDir = None) -> None:
-    """Tell of changes whoever subscribed; `serve` has one of its own, and more may help it."""
+    """Deliver webhooks. `serve` runs one such process itself; more can share the work."""
     settings = _settings(data_dir=data_dir)
     with _migrated(data_dir) as database:
         _be_courier(settings.model_copy(update={"database_url": database.url}))
@@ -144,7 +144,7 @@ def courier(data_dir: DataDir = None) -> None:
 
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database's schema to what this code needs."""
+    """Migrate the database to the schema that this version needs."""
     with _database(_settings(data_dir=data_dir)) as database:
         database.migrate()
         typer.echo(f"The schema is at {database.revision()}.")
@@ -152,7 +152,7 @@ def migrate(data_dir: DataDir = None) -> None:
 
 @app.command()
 def seed(data_dir: DataDir = None) -> None:
-    """Load the seed data: only what is new or changed is written."""
+    """Load the seed data. Only what is new or has changed is written."""
     with _migrated(data_dir) as database:
         typer.echo(f"{database.run(load_seeds)} seed records written.")
 
@@ -174,7 +174,7 @@ def export(data_dir: DataDir = None) -> None:
 
 @app.command()
 def check(data_dir: DataDir = None) -> None:
-    """Verify the hash chain of the change log and what the database must hold."""
+    """Verify the hash chain of the change log and the invariants of the database."""
 
     async def look(session: AsyncSession) -> list[str]:
         return [fault async for fault in find_faults(session)]
@@ -185,18 +185,23 @@ def check(data_dir: DataDir = None) -> None:
         typer.echo(fault, err=True)
     if faults:
         raise typer.Exit(1)
-    typer.echo("The change log is whole.")
+    typer.echo("The change log is intact.")
 
 
 @keys.command("create")
 def create_key(
     name: str,
-    scope: Annotated[list[KeyScope], typer.Option(help="What it may write; repeatable.")],
-    side: Annotated[list[str] | None, typer.Option(help="Only for this side.")] = None,
-    expires_at: Annotated[datetime | None, typer.Option(help="UTC; never, if left out.")] = None,
+    scope: Annotated[list[KeyScope], typer.Option(help="What the key may write; repeatable.")],
+    side: Annotated[
+        list[str] | None,
+        typer.Option(help="The side the key may speak for; repeatable. Without it, any side."),
+    ] = None,
+    expires_at: Annotated[
+        datetime | None, typer.Option(help="In UTC; without it the key never expires.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a new key, alone, on standard output. It is shown this once."""
+    """Print a new key, and nothing else, on standard output. It is shown only once."""
 
     async def create(session: AsyncSession) -> Key:
         return await access.create_key(
@@ -224,7 +229,7 @@ def list_keys(data_dir: DataDir = None) -> None:
 
 @keys.command("revoke")
 def revoke_key(key_id: str, data_dir: DataDir = None) -> None:
-    """End a key from its next request on."""
+    """Revoke a key, from its next request on."""
 
     async def revoke(session: AsyncSession) -> bool:
         return await access.revoke_key(session, key_id=key_id)
@@ -386,7 +391,7 @@ def _serve(settings: Settings, database: Database) -> None:
     except KeyboardInterrupt:
         return
     if settings.workers == 1 and not server.started:
-        _fail("The service could not start; its log says why.")
+        _fail("The service could not start; see its log for the reason.")
 
 
 def _leave(_: int, __: object) -> None:

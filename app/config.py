@@ -17,17 +17,18 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None,
         validation_alias="DATABASE_URL",
-        description="PostgreSQL 18, as the service's own role; unset: the embedded server.",
+        description="URL of a PostgreSQL 18 for the service's own role. Unset: the embedded"
+        " server.",
     )
     database_owner_url: str | None = Field(
         None,
         validation_alias="DATABASE_OWNER_URL",
-        description="The same database as the role that migrates; unset: `DATABASE_URL`.",
+        description="URL of the same database for the role that migrates. Unset: `DATABASE_URL`.",
     )
     database_read_url: str | None = Field(
         None,
         validation_alias="DATABASE_READ_URL",
-        description="A standby that answers questions about history; unset: `DATABASE_URL`.",
+        description="URL of a standby for questions about history. Unset: `DATABASE_URL`.",
     )
     data_dir: Path = Field(
         Path("data"), description="Where the embedded server keeps its data and `admin.key`."
@@ -36,45 +37,51 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     trusted_proxies: str = Field(
         "127.0.0.1",
-        description="Addresses or networks of proxies whose `X-Forwarded-Proto` counts, or `*`.",
+        description="Addresses or networks of proxies whose `X-Forwarded-Proto` is trusted, or"
+        " `*`.",
     )
-    workers: int = Field(1, ge=1, description="Processes that serve.")
-    pool_size: int = Field(20, ge=1, description="Database connections of each process.")
+    workers: int = Field(1, ge=1, description="Number of worker processes.")
+    pool_size: int = Field(20, ge=1, description="Database connections for each process.")
     write_queue: int = Field(
-        500, ge=1, description="Writes that may wait for their turn in each process."
+        500, ge=1, description="Number of writes that may wait in each process."
     )
     write_deadline: float = Field(
         10.0,
         gt=0,
-        description="Seconds that a write may wait for its turn; one that would wait longer is"
+        description="Seconds that a write may wait. A write that would wait longer is"
         " refused with 503.",
     )
     max_body_bytes: int = Field(
-        1_000_000, ge=1_000, description="A larger request body is refused with 413."
+        1_000_000,
+        ge=1_000,
+        description="Maximum size of a request body, in bytes. A larger one is refused with 413.",
     )
     board_max_age: int = Field(
         900,
         ge=1,
-        description="Seconds without the database after which no open is told any more.",
+        description="Seconds without database contact after which open and restricted crossings"
+        " are reported as unknown.",
     )
     tile_url: str | None = Field(
         None,
         pattern=r"^https?://[^/?#;,\s{}]+/[^;,\s]*$",
-        description="Tiles under the map, by `{z}`, `{x}` and `{y}`; unset: outlines alone.",
+        description="URL of map tiles, with `{z}`, `{x}` and `{y}`. Unset: outlines only.",
     )
-    tile_attribution: str | None = Field(None, description="Whom the map names for these tiles.")
+    tile_attribution: str | None = Field(
+        None, description="Attribution that the map shows for these tiles."
+    )
     drain_seconds: int = Field(
-        5, ge=1, description="How long a stopping server waits for requests in flight."
+        5, ge=1, description="Seconds that a stopping server waits for requests in flight."
     )
     courier: bool = Field(
         True,
-        description="Whether `serve` has a courier: one has to run somewhere, or no webhook is"
-        " sent, and what comes due is told of only with the next write.",
+        description="Whether `serve` runs a courier. One has to run somewhere: without it no"
+        " webhook is sent, and what comes due is recorded only with the next write.",
     )
     webhook_allow: str | None = Field(
         None,
-        description="Networks, with commas, that webhooks may reach although they are private,"
-        " by `http`, too: for tests and development.",
+        description="Networks, separated by commas, to which webhooks may be sent although they"
+        " are private, also by `http`. For tests and development.",
     )
 
     @field_validator("database_url", "database_owner_url", "database_read_url")

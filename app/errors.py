@@ -59,19 +59,19 @@ class Forbidden(Problem):
 class NotFound(Problem):
     """Nothing is at this address."""
 
-    status, slug, title = 404, "not-found", "There is nothing at this address"
+    status, slug, title = 404, "not-found", "Nothing found at this address"
 
 
 class CrossingNotFound(NotFound):
     """No crossing has this id."""
 
-    slug, title = "crossing-not-found", "There is no such crossing"
+    slug, title = "crossing-not-found", "Crossing not found"
 
 
 class BorderNotFound(NotFound):
     """No border has this id."""
 
-    slug, title = "border-not-found", "There is no such border"
+    slug, title = "border-not-found", "Border not found"
 
 
 class LaneNotFound(NotFound):
@@ -83,73 +83,73 @@ class LaneNotFound(NotFound):
 class EventNotFound(NotFound):
     """No status event has this id."""
 
-    slug, title = "event-not-found", "There is no such status event"
+    slug, title = "event-not-found", "Status event not found"
 
 
 class SourceNotFound(NotFound):
     """No source has this id."""
 
-    slug, title = "source-not-found", "There is no such source"
+    slug, title = "source-not-found", "Source not found"
 
 
 class NoticeNotFound(NotFound):
     """No notice has this id."""
 
-    slug, title = "notice-not-found", "There is no such notice"
+    slug, title = "notice-not-found", "Notice not found"
 
 
 class IncidentNotFound(NotFound):
     """No incident has this id."""
 
-    slug, title = "incident-not-found", "There is no such incident"
+    slug, title = "incident-not-found", "Incident not found"
 
 
 class CountryNotFound(NotFound):
-    """Nothing is known here of the country: no border of it, and no notice about it."""
+    """There is no information about the country: no border of it, and no notice about it."""
 
-    slug, title = "country-not-found", "There is no such country here"
+    slug, title = "country-not-found", "Country not found"
 
 
 class SubscriptionNotFound(NotFound):
     """No subscription of this key's reporter has this id."""
 
-    slug, title = "subscription-not-found", "There is no such subscription"
+    slug, title = "subscription-not-found", "Subscription not found"
 
 
 class DeliveryNotFound(NotFound):
     """No delivery of the subscription has this id; those that ended go after 30 days."""
 
-    slug, title = "delivery-not-found", "There is no such delivery"
+    slug, title = "delivery-not-found", "Delivery not found"
 
 
 class MethodNotAllowed(Problem):
     """The address exists but not with this method."""
 
-    status, slug, title = 405, "method-not-allowed", "This address does not take the method"
+    status, slug, title = 405, "method-not-allowed", "Method not allowed at this address"
 
 
 class Superseded(Problem):
     """What is to be corrected or withdrawn was corrected or withdrawn already."""
 
-    status, slug, title = 409, "superseded", "It was corrected or withdrawn already"
+    status, slug, title = 409, "superseded", "Already corrected or withdrawn"
 
 
 class NotCorrectable(Problem):
     """What is to be corrected is nothing that this correction may supersede."""
 
-    status, slug, title = 409, "not-correctable", "It cannot be corrected so"
+    status, slug, title = 409, "not-correctable", "This correction is not possible"
 
 
 class NotRetractable(Problem):
     """What is to be withdrawn is nothing that can be withdrawn."""
 
-    status, slug, title = 409, "not-retractable", "It cannot be retracted"
+    status, slug, title = 409, "not-retractable", "This cannot be retracted"
 
 
 class CrossingExists(Problem):
     """The id is taken."""
 
-    status, slug, title = 409, "crossing-exists", "The crossing id is taken"
+    status, slug, title = 409, "crossing-exists", "The crossing id is already in use"
 
 
 class KeyReused(Problem):
@@ -195,7 +195,7 @@ class Invalid(Problem):
 class Internal(Problem):
     """A fault of ours. It says nothing of what happened inside."""
 
-    status, slug, title = 500, "internal", "The service failed"
+    status, slug, title = 500, "internal", "Internal error"
 
 
 class Unavailable(Problem):

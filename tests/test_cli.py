@@ -505,7 +505,7 @@ def over_http(served: Served) -> list[object]:
 
 
 def test_check_finds_nothing_wrong_beside_a_server(served: Served) -> None:
-    assert served.run("check") == Done(0, "The change log is whole.\n", "")
+    assert served.run("check") == Done(0, "The change log is intact.\n", "")
 
 
 TAMPERINGS = {

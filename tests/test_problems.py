@@ -518,7 +518,7 @@ async def test_a_fault_of_ours_is_told_without_a_word_about_our_insides(
     for response in answers:
         assert problem(response, 500, "internal") == {
             "type": "/problems/internal",
-            "title": "The service failed",
+            "title": "Internal error",
             "status": 500,
             "detail": "This is a fault of the service, and it was logged.",
         }

@@ -66,7 +66,7 @@ async def create_key(
     """
     for side in sides or ():
         if side not in iso3166.countries_by_alpha2:
-            raise invalid("side", f"{side!r} is no ISO 3166-1 alpha-2 code, like LT")
+            raise invalid("side", f"{side!r} is not an ISO 3166-1 alpha-2 code, such as LT")
     now = await session.scalar(select(func.now()))
     if expires_at is not None and now is not None and expires_at <= now:
         raise invalid("expires_at", "must lie in the future")

@@ -60,14 +60,18 @@ _KEPT = """
 
 ValidateOnly = Annotated[
     bool,
-    Query(description="Check everything and answer 200 with what would change; write nothing."),
+    Query(
+        description="Check everything and answer 200 with what would change, without writing"
+        " anything."
+    ),
 ]
 IdempotencyKey = Annotated[
     str | None,
     Header(
         max_length=255,
-        description="Any string unique to this write, bare or quoted. A retry with the same key"
-        " and body gets the first answer again; kept for good, at least 30 days.",
+        description="Any string that is unique to this write, bare or quoted. A retry with the"
+        " same key"
+        " and body gets the first answer again. Kept for at least 30 days.",
     ),
 ]
 _bearer = HTTPBearer(
@@ -172,7 +176,7 @@ class Writer:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             raise KeyInFlight(
-                "A request with this Idempotency-Key has not finished; ask again soon.",
+                "A request with this Idempotency-Key has not finished yet; try again soon.",
                 headers={"Retry-After": "2"},
             ) from error
 
@@ -253,7 +257,7 @@ def _answer(written: Written, status: int) -> Response:
 
 def _replay(kept: _Kept, request_hash: bytes) -> Response:
     if kept.request_hash != request_hash:
-        raise KeyReused("This Idempotency-Key was used for a request with another body.")
+        raise KeyReused("This Idempotency-Key was used for a request with a different body.")
     headers = {name: str(value) for name, value in kept.headers.items()}
     return Response(
         kept.body,

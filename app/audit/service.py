@@ -50,7 +50,7 @@ async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
         session.expunge_all()  # a long log is walked in constant memory
     for crossing_id in await session.scalars(select(Crossing.id).order_by(Crossing.id)):
         if not await _is_well_compacted(session, crossing_id):
-            yield f"what is left of the log of {crossing_id} answers otherwise than all of it"
+            yield f"the compacted log of {crossing_id} answers differently from the whole log"
 
 
 async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:

@@ -21,7 +21,7 @@ class Board:
     def __init__(self, watch: Watch, *, max_age: float) -> None:
         self.watch = watch
         self.max_age = max_age
-        """Seconds without the database after which no open is told any more."""
+        """Seconds without database contact after which open and restricted are withheld."""
         self.change = -1
         """The newest change that it reflects; -1 before it is loaded."""
         self.hash = b""

@@ -255,7 +255,7 @@ class Front:
             return Invalid([fault])
         demanded = int(value)
         if self.board.is_loaded and demanded > self.board.change + FAR:
-            newest = f"is far beyond the newest change, {self.board.change}"
+            newest = f"is much later than the newest change, {self.board.change}"
             return Invalid([FieldError("header", "At-Least-Change", newest)])
         if await self.board.reached(demanded, within=WAIT_SECONDS):
             return None

@@ -151,7 +151,7 @@ class Keeper:
 
     async def _lose(self, error: Exception) -> None:
         if not self._watch.is_lost:
-            _log.warning("The database is lost: %s", reason(error))
+            _log.warning("Lost contact with the database: %s", reason(error))
         await self._at_home(self._watch.lost)
 
     async def _follow(self, connection: psycopg.AsyncConnection) -> None:
@@ -190,7 +190,7 @@ class Keeper:
                 self._behind.set()
             except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
                 # Better no board than one that stands still.
-                _log.exception("The board could not be made")
+                _log.exception("The board could not be built")
                 await self._at_home(self._board.forget)
                 await asyncio.sleep(RETRY_SECONDS)
 

@@ -26,7 +26,7 @@ webhooks = APIRouter()
 _MAX_NAMES = 200
 # Any: OpenAPI's own words.
 _STREAM: dict[str, Any] = {
-    "description": "A page of changes; as `text/event-stream`, changes as they are committed.",
+    "description": "A page of changes; as `text/event-stream`, each change when it is committed.",
     "content": {
         MEDIA_TYPE: {
             "itemSchema": {
@@ -60,7 +60,7 @@ def _wanted(
     crossing: Annotated[
         list[CrossingId],
         Query(
-            description="Only what touches it; any of several.",
+            description="Only changes that touch it; repeat it for several.",
             max_length=_MAX_NAMES,
             default_factory=list,
         ),
@@ -68,7 +68,7 @@ def _wanted(
     border: Annotated[
         list[BorderId],
         Query(
-            description="Only what touches it; any of several.",
+            description="Only changes that touch it; repeat it for several.",
             max_length=_MAX_NAMES,
             default_factory=list,
         ),
@@ -76,7 +76,7 @@ def _wanted(
     country: Annotated[
         list[CountryCode],
         Query(
-            description="Only what touches it; any of several.",
+            description="Only changes that touch it; repeat it for several.",
             max_length=_MAX_NAMES,
             default_factory=list,
         ),
@@ -84,7 +84,7 @@ def _wanted(
     kind: Annotated[
         list[ChangeKind],
         Query(
-            description="Only changes of it; any of several.",
+            description="Only changes of this kind; repeat it for several.",
             max_length=_MAX_NAMES,
             default_factory=list,
         ),
@@ -92,13 +92,13 @@ def _wanted(
     traffic: Annotated[
         Traffic | None,
         Query(
-            description="Only what concerns a lane of this traffic: what is said of it, or its"
-            " answer.",
+            description="Only changes that concern a lane of this traffic or alter its answer.",
             examples=["car"],
         ),
     ] = None,
     to: Annotated[
-        CountryCode | None, Query(description="Only what concerns a lane into this country.")
+        CountryCode | None,
+        Query(description="Only changes that concern a lane entering this country."),
     ] = None,
 ) -> Filter:
     return Filter(
@@ -118,14 +118,18 @@ async def list_changes(
     wanted: Annotated[Filter, Depends(_wanted)],
     after: Annotated[
         int | None,
-        Query(ge=0, le=2**62, description="The last change seen. A stream begins with what comes."),
+        Query(
+            ge=0,
+            le=2**62,
+            description="The last change seen. Without it, a stream begins with the next change.",
+        ),
     ] = None,
     limit: Annotated[
-        int, Query(ge=1, description="Changes on a page; more than 200 is lowered to 200.")
+        int, Query(ge=1, description="Changes on a page; values over 200 are lowered to 200.")
     ] = 50,
     envelope: Annotated[
         Envelope,
-        Query(description="Of the stream: `cloudevents` wraps each change in a CloudEvent."),
+        Query(description="For the stream: `cloudevents` wraps each change in a CloudEvent."),
     ] = Envelope.NONE,
     last_event_id: Annotated[
         int | None,
@@ -133,7 +137,7 @@ async def list_changes(
             alias="Last-Event-ID",
             ge=0,
             le=2**62,
-            description="Of the stream: the last id seen; it wins over `after`.",
+            description="For the stream: the last id seen. It takes precedence over `after`.",
         ),
     ] = None,
 ) -> ChangePage | Response:
@@ -145,13 +149,17 @@ async def list_changes(
     """
     if ADMIT in request.scope:
         if "limit" in request.query_params:
-            raise invalid("limit", "is of pages: a stream has no end", where="query")
+            raise invalid(
+                "limit", "applies to JSON pages only, not to the event stream", where="query"
+            )
         admit: Admit = request.scope[ADMIT]
         resumes = last_event_id is not None
         admit(Asked(wanted, envelope, last_event_id if resumes else after, resumes))
         return Response()
     if envelope is not Envelope.NONE:
-        raise invalid("envelope", f"is of the stream: accept {MEDIA_TYPE}", where="query")
+        raise invalid(
+            "envelope", f"applies to the event stream only: accept {MEDIA_TYPE}", where="query"
+        )
     async with transaction(request) as session:
         found, reached = await service.matching_changes(
             session, wanted, after=after or 0, limit=min(limit, MAX_LIMIT)
@@ -163,6 +171,6 @@ async def list_changes(
     return ChangePage(items=items, next=address)
 
 
-@webhooks.post("change", summary="Hear of a change", tags=["changes"])
+@webhooks.post("change", summary="Receive a change", tags=["changes"])
 async def change(message: Annotated[CloudEvent, Body(media_type=CLOUDEVENT)]) -> None:
     """Tell a subscriber of one change that it wants; any 2xx says that it has it."""

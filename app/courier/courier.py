@@ -91,7 +91,7 @@ class Courier:
                 await self._work()
             except* (*_OUTAGES, PgqException) as group:
                 lost = True
-                _log.warning("The courier lost the database: %s", _reasons(group))
+                _log.warning("The courier lost contact with the database: %s", _reasons(group))
             if lost:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
@@ -253,8 +253,8 @@ def _repeated_after_outage() -> Iterator[None]:
     try:
         yield
     except _OUTAGES as error:
-        _log.warning("A job was broken off: %s", reason(error))
-        raise RetryRequested(timedelta(seconds=1), "the database is lost") from error
+        _log.warning("A job was interrupted: %s", reason(error))
+        raise RetryRequested(timedelta(seconds=1), "the database is unavailable") from error
 
 
 def main(settings: Settings) -> None:

@@ -72,7 +72,7 @@ def _keep_alive(target: Callable[[], None], name: str, stop: threading.Event) ->
             return
         if time.monotonic() - began > WELL_SECONDS:
             pause = FIRST_PAUSE
-        _log.warning("The %s ended with %s and is started again.", name, process.exitcode)
+        _log.warning("The %s exited with %s and is being restarted.", name, process.exitcode)
         stop.wait(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 

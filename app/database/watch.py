@@ -83,9 +83,9 @@ class Watch:
 
     @asynccontextmanager
     async def patience(self, seconds: float | None = PATIENCE) -> AsyncIterator[None]:
-        """Bound what is done within. Raises TimeoutError as soon as the database is lost."""
+        """Bound what is done within. Raises TimeoutError as soon as the database is unavailable."""
         if self.is_lost:
-            raise TimeoutError("the database is not there")
+            raise TimeoutError("the database is unavailable")
         task = asyncio.current_task()
         assert task is not None
         wait = _Wait(task)

@@ -83,7 +83,7 @@ class Keeper:
                     return
                 reason = str(error)
             if not self._stopping.is_set():
-                _log.warning("PostgreSQL is down and is started again: %s", reason)
+                _log.warning("PostgreSQL is down and is being restarted: %s", reason)
             steady = time.monotonic() - began > _STEADY
             pause = 0.0 if steady else min(2 * pause + 0.1, _LONGEST_PAUSE)
 

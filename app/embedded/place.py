@@ -157,7 +157,7 @@ def _make_socket_dir(stack: ExitStack, data_dir: Path, identity: Identity) -> Pa
     found = path.lstat()
     known = found.st_uid in (os.geteuid(), identity.file_owner[0])
     if not known or found.st_mode != stat.S_IFDIR | stat.S_IRWXU:
-        raise EmbeddedError(f"{path} is not a private directory of ours: remove it")
+        raise EmbeddedError(f"{path} is not a private directory of this service: remove it")
     identity.adopt(path)
     return path
 

@@ -111,5 +111,5 @@ def _description(chain: Chain, sources: Mapping[UUID, SourceOut], page: str) -> 
     for citation in chain.newest.citations:
         source = sources[citation.source]
         lines.append(f"Source: {words.source_line(citation, source)} {source.url or ''}".rstrip())
-    lines.append(f"Whether it still holds: {page}")
+    lines.append(f"Check whether it still applies: {page}")
     return "\n".join(lines)

@@ -287,7 +287,7 @@ def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Glossary) 
     before = " (only lanes changed)" if was == _state(now) else f" (was {was})" if was else ""
     at = datetime.fromisoformat(str(change.payload["at"]))
     lines = [
-        f"By time alone: nothing new was said. From {words.instant(at)}.",
+        f"Changed by time alone, without a new statement. From {words.instant(at)}.",
         *map(_lane_line, turn.lanes),
     ]
     return Entry(
@@ -315,7 +315,7 @@ def _state(one: AnswerOut) -> str:
     told = one.status.value
     if one.last_known is not None:
         told += f", last known {one.last_known.value}"
-    return told + ", unconfirmed for long" * one.stale + ", overdue" * one.overdue
+    return told + ", not confirmed recently" * one.stale + ", overdue" * one.overdue
 
 
 def _places(of: Asked) -> Places:

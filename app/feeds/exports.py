@@ -54,7 +54,7 @@ def csv_description(what: str, columns: Sequence[str]) -> str:
 class TimelineLine(StretchOut):
     """A period of a crossing's timeline."""
 
-    crossing: CrossingId = Field(description="Whose timeline it is of.")
+    crossing: CrossingId = Field(description="The crossing of the timeline.")
 
 
 async def events(

@@ -71,7 +71,7 @@ def _places(
         list[CrossingId],
         Query(
             alias="crossing",
-            description="Only of this crossing; may be repeated.",
+            description="Only this crossing; repeatable.",
             max_length=200,
             default_factory=list,
         ),
@@ -80,7 +80,7 @@ def _places(
         list[BorderId],
         Query(
             alias="border",
-            description="Only of this border; may be repeated.",
+            description="Only this border; repeatable.",
             max_length=200,
             default_factory=list,
         ),
@@ -89,7 +89,7 @@ def _places(
         list[CountryCode],
         Query(
             alias="country",
-            description="Only at borders of this country; may be repeated.",
+            description="Only borders of this country; repeatable.",
             max_length=200,
             default_factory=list,
         ),
@@ -346,7 +346,7 @@ async def get_timelines_csv(
 
 @router.get(
     "/crossings.geojson",
-    summary="Map the crossings",
+    summary="Get the crossings as GeoJSON",
     response_model=FeatureCollection,
     response_class=GeoJson,
     responses=responses(),
@@ -356,7 +356,9 @@ async def get_crossings_geojson(
     reader: AskedReader,
     border: Annotated[BorderId | None, Query()] = None,
     country: Annotated[CountryCode | None, Query()] = None,
-    status: Annotated[Status | None, Query(description="Only of this status now.")] = None,
+    status: Annotated[
+        Status | None, Query(description="Only crossings with this status now.")
+    ] = None,
 ) -> Response:
     """Return every crossing with its status now as GeoJSON (RFC 7946), by id.
 

@@ -104,7 +104,7 @@ def lines_of(chain: Chain) -> list[str]:
     if event.kind is EventKind.DECLARATION:
         told += _declared(event)
     elif event.confirmed_at is not None:
-        told.append(f"What was said before still held on {instant(event.confirmed_at)}.")
+        told.append(f"An earlier statement still applied on {instant(event.confirmed_at)}.")
     told.append(f"Lanes: {lanes(event.traffic, event.to)}.")
     if event.reason is not None:
         told.append(f"Reason: {why(event.reason)}")
@@ -149,7 +149,7 @@ def _declared(event: EventOut) -> list[str]:
     assert event.effective is not None
     told = [f"Status: {event.status.value} {period(event)} ({event.certainty.value})."]
     if event.precision is Precision.UNKNOWN:
-        told.append("How exactly the start is known was not told.")
+        told.append("It is not known how exact the start is.")
     elif event.precision is not Precision.MINUTE:
         told.append(f"The start is known to the {event.precision}.")
     if event.expected_until is not None:

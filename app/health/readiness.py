@@ -34,7 +34,7 @@ def readiness(board: Board, keeper: Keeper) -> Ready:
             f"The schema is at {revision}, this code needs {schema.head()}.", headers=later
         )
     if not board.is_loaded:
-        raise Unavailable("The board is not loaded yet.", headers=later)
+        raise Unavailable("The board is still being loaded.", headers=later)
     if board.age >= board.max_age:
         raise Unavailable(
             f"The database was last heard {math.floor(board.age)} seconds ago.", headers=later

@@ -18,14 +18,14 @@ class Live(Body):
     status: Literal["live"] = "live"
 
 
-@router.get("/live", summary="Is it alive?", responses=responses())
+@router.get("/live", summary="Check that the process is alive", responses=responses())
 async def live(response: Response) -> Live:
     """Tell that the process is alive. It does not ask the database."""
     response.headers["Cache-Control"] = "no-store"
     return Live()
 
 
-@router.get("/ready", summary="Is it ready?", responses=responses())
+@router.get("/ready", summary="Check that the service is ready", responses=responses())
 async def ready(request: Request, response: Response) -> Ready:
     """Tell whether the service can answer; 503 while it cannot.
 

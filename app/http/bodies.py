@@ -115,7 +115,7 @@ def known_language(value: str) -> str:
     """Return the tag, or say that its language is none that is known."""
     if value.partition("-")[0].lower() not in _languages():
         raise PydanticCustomError(
-            "language", "{tag} begins with no code of a language that CLDR names", {"tag": value}
+            "language", "{tag} does not begin with a language code known to CLDR", {"tag": value}
         )
     return value
 
@@ -143,7 +143,7 @@ Texts = Annotated[
 
 def _iso_country(value: str) -> str:
     if value not in iso3166.countries_by_alpha2:
-        raise PydanticCustomError("country", "must be an ISO 3166-1 alpha-2 code, like LT")
+        raise PydanticCustomError("country", "must be an ISO 3166-1 alpha-2 code, such as LT")
     return value
 
 
@@ -188,12 +188,12 @@ def _date_or_instant(value: object) -> object:
         try:
             return date.fromisoformat(value).isoformat()
         except ValueError as error:
-            raise PydanticCustomError("date", "is not a day of the calendar") from error
+            raise PydanticCustomError("date", "is not a valid date") from error
     if isinstance(value, str) and _RFC3339.fullmatch(value):
         try:
             return _to_utc(datetime.fromisoformat(value.upper())).isoformat()[:-6] + "Z"
         except ValueError as error:
-            raise PydanticCustomError("date", "is not an instant of the calendar") from error
+            raise PydanticCustomError("date", "is not a valid instant") from error
     raise PydanticCustomError("date", "must be a date or an RFC 3339 instant with an offset")
 
 
@@ -205,7 +205,7 @@ DateOrInstant = Annotated[
             "type": "string",
             "anyOf": [{"format": "date"}, {"format": "date-time"}],
             "examples": ["2023-11-13"],
-            "description": "A date or an instant, as exact as the source prints it.",
+            "description": "A date or an instant, as exact as in the source.",
         }
     ),
 ]

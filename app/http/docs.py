@@ -87,43 +87,50 @@ async def problem(slug: str) -> Response:
 DESCRIPTION = """Is that border crossing open? For whom, since when, and who says so.
 
 Every status is resolved from an append-only log of status events, each citing its source.
-Ask about now or about any instant (`at`), from all that is known or from what was known at
-a time (`known_at`) or at a change (`known_change`).
+Ask about now or about any instant (`at`), using all that is known or only what was known at
+an instant (`known_at`) or at a change (`known_change`).
 
 * Instants are RFC 3339 with an offset; answers are in UTC with `Z`.
-* `null` bounds are open: no `until` is until further notice.
-* `unknown` is an honest answer: nothing that we may rely on says otherwise.
-* New members of enumerations may appear in answers: readers should expect them.
-* Errors are RFC 9457 problems; each `type` leads to its description.
-* Unknown parameters and body fields are errors, not silence.
+* A `null` bound is open: without `until`, something applies until further notice.
+* `unknown` is an honest answer: nothing reliable says otherwise.
+* Enumerations may get new members: clients should expect them.
+* Errors are RFC 9457 problems; each `type` is the address of its description.
+* Unknown parameters and body fields are refused, never ignored.
 """
 TAGS = [
-    {"name": "status", "description": "The question, its history, and the log behind it."},
+    {
+        "name": "status",
+        "description": "The status of a crossing, its history, and the log behind it.",
+    },
     {"name": "crossings", "description": "Border crossing points and their present status."},
     {"name": "borders", "description": "All crossings between two countries."},
     {
         "name": "countries",
-        "description": "Countries by name, and which of their borders are here.",
+        "description": "Countries by name, and their borders that are covered.",
     },
-    {"name": "notices", "description": "Cited facts that are no status."},
-    {"name": "incidents", "description": "Stories: decisions and notices that belong together."},
-    {"name": "sources", "description": "Where facts come from, and what was drawn from each."},
+    {"name": "notices", "description": "Cited facts that are not a status."},
+    {"name": "incidents", "description": "Stories: decisions and notices grouped together."},
+    {
+        "name": "sources",
+        "description": "Where facts come from, and what was taken from each source.",
+    },
     {"name": "changes", "description": "Every committed change, numbered and hash-chained."},
     {"name": "feeds", "description": "Atom, iCalendar, GeoJSON, and exports as CSV and NDJSON."},
     {"name": "subscriptions", "description": "Webhooks: have changes sent to you, signed."},
-    {"name": "collections", "description": "What there is."},
+    {"name": "collections", "description": "All lists of the API."},
     {"name": "health", "description": "Is the service alive and ready?"},
 ]
 
 
 _READ_HEADERS = {
-    "ETag": "A strong validator: send it back in `If-None-Match` to be told 304 if it holds.",
-    "Cache-Control": "For how long a cache may keep it: never past the next change that is known.",
+    "ETag": "A strong validator: send it back in `If-None-Match` to get 304 if nothing has"
+    " changed.",
+    "Cache-Control": "How long a cache may keep the answer: never beyond its next known change.",
 }
 _PRESENT_HEADERS = {
-    "Change-Number": "The newest change that it reflects.",
+    "Change-Number": "The newest change that the answer reflects.",
     "Knowledge-Age": "How many seconds ago the answering worker last heard from the database.",
-    "Last-Modified": "Since when the answer has been this one.",
+    "Last-Modified": "Since when the answer has been the same.",
 }
 _OF_THE_BOARD = {
     "get_status",
@@ -144,11 +151,11 @@ _DEMAND = {
 }
 _HEADERS = {
     "201": {
-        "Location": "Where to find what was written.",
-        "Change-Number": "The change that the write is.",
-        "Idempotent-Replayed": "`true` where this is the answer to an earlier request.",
+        "Location": "The address of what was written.",
+        "Change-Number": "The number of the change.",
+        "Idempotent-Replayed": "`true` if this is the stored answer to an earlier request.",
     },
-    "409": {"Retry-After": "Seconds, where the first request is still running."},
+    "409": {"Retry-After": "Seconds to wait if the first request is still running."},
     "503": {"Retry-After": "Seconds."},
 }
 """The headers of an answer, by its status."""
@@ -176,7 +183,9 @@ def _tell_reading(operation: dict[str, Any]) -> None:
     if operation["operationId"] in _OF_THE_BOARD or "feeds" in operation["tags"]:
         headers |= _PRESENT_HEADERS
     operation["responses"]["200"]["headers"] = _described(headers)
-    operation["responses"]["304"] = {"description": "It is still what `If-None-Match` names."}
+    operation["responses"]["304"] = {
+        "description": "Nothing has changed since the `ETag` in `If-None-Match`."
+    }
     operation.setdefault("parameters", []).append(_DEMAND)
 
 

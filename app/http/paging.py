@@ -42,7 +42,9 @@ def decode_cursor(cursor: str, read: Callable[[list[str]], Key]) -> Key:
         parts = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split("\n")
         return read(parts)
     except (binascii.Error, ValueError, OverflowError) as error:
-        raise invalid("cursor", "is none of ours: take it from `next`", where="query") from error
+        raise invalid(
+            "cursor", "is not a valid cursor; use the value from `next`", where="query"
+        ) from error
 
 
 def within(rows: Sequence[Item], weigh: Callable[[Item], int], *, limit: int) -> list[Item]:
@@ -160,11 +162,11 @@ def _turn(
     response: Response,
     limit: Annotated[
         int,
-        Query(ge=1, description="Items on a page: more than 200 is lowered to 200."),
+        Query(ge=1, description="Items on a page; values over 200 are lowered to 200."),
     ] = 50,
     cursor: Annotated[
         str | None,
-        Query(max_length=200, description="Where the page starts: take it from `next`."),
+        Query(max_length=200, description="Where the page starts; use the value from `next`."),
     ] = None,
 ) -> Turn:
     return Turn(request, response, min(limit, MAX_LIMIT), cursor)
@@ -174,11 +176,13 @@ def _long_turn(
     request: Request,
     response: Response,
     limit: Annotated[
-        int, Query(ge=1, description="Items of the list within: more than 200 is lowered to 200.")
+        int, Query(ge=1, description="Items of the inner list; values over 200 are lowered to 200.")
     ] = MAX_LIMIT,
     cursor: Annotated[
         str | None,
-        Query(max_length=200, description="Where the list within starts: take it from `next`."),
+        Query(
+            max_length=200, description="Where the inner list starts; use the value from `next`."
+        ),
     ] = None,
 ) -> Turn:
     return _turn(request, response, limit, cursor)

@@ -31,11 +31,11 @@ _ABOUT = {
     "borders": "Pairs of countries: counts by status, notices in force, what is not covered.",
     "countries": "Countries by name, and their borders.",
     "events": "The log of status events, the newest first.",
-    "notices": "Cited facts that are no status.",
-    "incidents": "Stories: decisions and notices that belong together.",
-    "sources": "Where facts come from, and what was drawn from each.",
+    "notices": "Cited facts that are not a status.",
+    "incidents": "Stories: decisions and notices grouped together.",
+    "sources": "Where facts come from, and what was taken from each source.",
     "changes": "Every committed change, numbered and hash-chained; also as a stream.",
-    "subscriptions": "Webhooks, of whoever holds a key for them.",
+    "subscriptions": "Webhooks; a key with the scope `subscriptions:write` manages its own.",
 }
 _FEEDS = {
     "events.atom": "What was said last, and what came by time alone.",
@@ -48,7 +48,7 @@ _FEEDS = {
 }
 
 
-@router.get("", summary="See what there is", responses=responses())
+@router.get("", summary="List the collections", responses=responses())
 async def list_collections(request: Request) -> Collections:
     """List the collections of the API."""
     here = str(request.base_url).rstrip("/")

@@ -75,7 +75,7 @@ def _asked(
     return Asked(kind, country, border, crossing, incident, source, in_force_at)
 
 
-@notices_router.get("", summary="Read notices", responses=responses())
+@notices_router.get("", summary="List notices", responses=responses())
 async def list_notices(
     session: Session,
     envelope: AskedEnvelope,
@@ -90,7 +90,7 @@ async def list_notices(
     return turn.page(found, lambda notice: (str(notice.change), str(notice.id)))
 
 
-@notices_router.get("/{notice_id}", summary="Look at a notice", responses=responses(NoticeNotFound))
+@notices_router.get("/{notice_id}", summary="Get a notice", responses=responses(NoticeNotFound))
 async def get_notice(session: Session, envelope: AskedEnvelope, notice_id: NoticeId) -> NoticeOut:
     """Return one notice, what says otherwise, and what became of it."""
     body, knowledge = await reading.get_notice(session, notice_id)
@@ -153,7 +153,9 @@ async def list_incidents(
 
 
 @incidents_router.get(
-    "/{incident_id}", summary="Read an incident's story", responses=responses(IncidentNotFound)
+    "/{incident_id}",
+    summary="Get an incident with its story",
+    responses=responses(IncidentNotFound),
 )
 async def get_incident(
     session: Session, envelope: AskedEnvelope, turn: AskedLongTurn, incident_id: IncidentId

@@ -23,15 +23,15 @@ _FOR_PROGRAMS = (
 """Where addresses begin that are no pages."""
 
 _TITLES: Mapping[str, str] = {
-    "not-found": N_("There is no such page"),
-    "crossing-not-found": N_("There is no such crossing"),
-    "border-not-found": N_("There is no such border"),
-    "source-not-found": N_("There is no such source"),
-    "incident-not-found": N_("There is no such incident"),
-    "method-not-allowed": N_("This page cannot be used like that"),
-    "invalid": N_("The address asks for something that cannot be"),
-    "unavailable": N_("We cannot answer this now"),
-    "internal": N_("Something of ours failed"),
+    "not-found": N_("Page not found"),
+    "crossing-not-found": N_("Crossing not found"),
+    "border-not-found": N_("Border not found"),
+    "source-not-found": N_("Source not found"),
+    "incident-not-found": N_("Incident not found"),
+    "method-not-allowed": N_("This page cannot be used that way"),
+    "invalid": N_("This address asks for something impossible"),
+    "unavailable": N_("We cannot answer this right now"),
+    "internal": N_("Something went wrong on our side"),
 }
 
 

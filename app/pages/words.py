@@ -74,13 +74,13 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         ReasonCode.ACCIDENT: N_("accident"),
         ReasonCode.CONSTRUCTION: N_("construction works"),
         ReasonCode.TECHNICAL: N_("technical fault"),
-        ReasonCode.STAFFING: N_("lack of staff"),
+        ReasonCode.STAFFING: N_("staff shortage"),
         ReasonCode.STRIKE: N_("strike"),
         ReasonCode.HOLIDAY: N_("holiday"),
         ReasonCode.CONGESTION: N_("congestion"),
         ReasonCode.DIPLOMATIC: N_("diplomatic reasons"),
         ReasonCode.HOURS: N_("opening hours"),
-        ReasonCode.UNDISCLOSED: N_("reason not disclosed"),
+        ReasonCode.UNDISCLOSED: N_("undisclosed"),
         ReasonCode.OTHER: N_("other reason"),
     },
     ExceptionCode: {
@@ -88,7 +88,7 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         ExceptionCode.OWN_CITIZENS: N_("citizens of the country that decides"),
         ExceptionCode.EU_CITIZENS: N_("citizens of the European Union"),
         ExceptionCode.RESIDENTS: N_("residents"),
-        ExceptionCode.PERMIT_HOLDERS: N_("holders of a permit"),
+        ExceptionCode.PERMIT_HOLDERS: N_("permit holders"),
         ExceptionCode.HUMANITARIAN: N_("humanitarian cases"),
         ExceptionCode.EMPTY_VEHICLES: N_("empty vehicles"),
         ExceptionCode.OTHER: N_("other exceptions"),
@@ -100,8 +100,8 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
     },
     Basis: {
         Basis.STATED: N_("stated by the source"),
-        Basis.INFERRED: N_("inferred from the source"),
-        Basis.BACKGROUND: N_("background from the public record"),
+        Basis.INFERRED: N_("our inference"),
+        Basis.BACKGROUND: N_("other public sources"),
     },
     SourceKind: {
         SourceKind.ARTICLE: N_("article"),
@@ -127,9 +127,9 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         Qualifier.ABOUT: N_("about"),
     },
     GapCode: {
-        GapCode.NOTHING_HOLDS: N_("Nothing says what holds on some lane of these."),
-        GapCode.EVIDENCE_OLD: N_("Some lane of these was not confirmed for long."),
-        GapCode.LOCATION_UNKNOWN: N_("Where these are is not known."),
+        GapCode.NOTHING_HOLDS: N_("There is no information about some lanes."),
+        GapCode.EVIDENCE_OLD: N_("Some lanes have not been confirmed lately."),
+        GapCode.LOCATION_UNKNOWN: N_("Location unknown"),
         GapCode.OPENING_HOURS: N_("Opening hours are not recorded."),
         GapCode.WAITING_TIMES: N_("Waiting times are not recorded."),
         GapCode.OTHER_CROSSINGS: N_("There may be more crossings on this border."),
@@ -220,7 +220,7 @@ class Words:
         """Say what is not covered of a border."""
         if code is GapCode.SIDE_SILENT:
             country = self.country(side or "")
-            return self.say(N_("What this side says is not known: %(country)s."), country=country)
+            return self.say(N_("We have no information from %(country)s."), country=country)
         return self.word(code)
 
     def direction(self, to: str) -> str:
@@ -265,7 +265,7 @@ class Words:
             case Precision.MONTH:
                 text = format_skeleton("yMMMM", local, locale=locale)
             case Precision.UNKNOWN:
-                return Markup("<span>{}</span>").format(self.say(N_("at a time nobody told")))
+                return Markup("<span>{}</span>").format(self.say(N_("date unknown")))
             case _:
                 assert_never(precision)
         utc = at.astimezone(UTC)

@@ -108,7 +108,7 @@ async def list_countries(
 async def get_country(session: AsyncSession, code: str) -> CountryOut:
     """Return one country. Raises CountryNotFound."""
     if await session.get(Country, code) is None:
-        raise CountryNotFound(f"Nothing is known here of {code}.")
+        raise CountryNotFound(f"There is no information about {code}.")
     return (await _countries(session, [code]))[0]
 
 
@@ -202,17 +202,18 @@ def gaps(
         *silent,
         _gap(
             GapCode.NOTHING_HOLDS,
-            "Nothing recorded says of some lane of these crossings what holds at this instant.",
+            "There is no record that applies to some lanes of these crossings at this instant.",
             (one for one in summaries if any(not lane.decided_by for lane in one.answer.lanes)),
         ),
         _gap(
             GapCode.EVIDENCE_OLD,
-            "What was last said of some lane of these crossings was not confirmed for long.",
+            "The last statement about some lanes of these crossings has not been confirmed"
+            " recently.",
             (one for one in summaries if any(_is_old(lane) for lane in one.answer.lanes)),
         ),
         Gap(
             code=GapCode.LOCATION_UNKNOWN,
-            text="Where these crossings are is not known.",
+            text="The location of these crossings is unknown.",
             side=None,
             crossings=[one.id for one in crossings if one.location is None],
         ),

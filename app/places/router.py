@@ -40,11 +40,17 @@ countries = feature_router(prefix="/v1/countries", tag="countries")
 
 AskedTraffic = Annotated[
     Traffic | None,
-    Query(description="Only where it may cross; the status is of its lanes.", examples=["car"]),
+    Query(
+        description="Only crossings authorised for it; the status is that of its lanes.",
+        examples=["car"],
+    ),
 ]
 AskedTo = Annotated[
     CountryCode | None,
-    Query(description="Only into this country; the status is of its lanes.", examples=["LT"]),
+    Query(
+        description="Only crossings into this country; the status is that of its lanes.",
+        examples=["LT"],
+    ),
 ]
 
 
@@ -53,7 +59,7 @@ def _wanted(
         list[CrossingId],
         Query(
             alias="id",
-            description="Only these; may be repeated.",
+            description="Only these crossings; repeatable.",
             max_length=200,
             default_factory=list,
         ),
@@ -65,7 +71,10 @@ def _wanted(
     to: AskedTo = None,
     near: Annotated[
         Near | None,
-        Query(description="lat,lon in degrees: the nearest first.", examples=["54.69,25.28"]),
+        Query(
+            description="lat,lon in degrees; the nearest crossings come first.",
+            examples=["54.69,25.28"],
+        ),
     ] = None,
     radius_km: Annotated[
         float | None,
@@ -73,20 +82,21 @@ def _wanted(
             gt=0,
             le=20_040,
             allow_inf_nan=False,
-            description="Only so far from `near`. Locations are estimates: see `precision_km`.",
+            description="Only within this distance of `near`. Locations are estimates, see"
+            " `precision_km`.",
         ),
     ] = None,
     bbox: Annotated[
         Bbox | None,
         Query(
-            description="west,south,east,north in degrees, as GeoJSON has it.",
+            description="west,south,east,north in degrees, as in GeoJSON.",
             examples=["23,53,27,56"],
         ),
     ] = None,
     q: Annotated[
         SearchText | None,
         Query(
-            description="A name in any spelling, script or order of words: the best match first.",
+            description="A name in any spelling, script or word order; the best match comes first.",
             examples=["Шумскас"],
         ),
     ] = None,
@@ -113,10 +123,16 @@ async def list_crossings(
     wanted: Annotated[Wanted, Depends(_wanted)],
     knowledge: AskedKnowledge,
     at: At = None,
-    status: Annotated[Status | None, Query(description="Only of this status then.")] = None,
+    status: Annotated[
+        Status | None, Query(description="Only crossings with this status at that instant.")
+    ] = None,
     order: Annotated[
         CrossingOrder | None,
-        Query(description="`evidence`: the longest unconfirmed first.", examples=["evidence"]),
+        Query(
+            description="`evidence`: the crossings that have gone unconfirmed for longest come"
+            " first.",
+            examples=["evidence"],
+        ),
     ] = None,
 ) -> Page[CrossingNear | CrossingListed]:
     """List crossings with their status now or at an instant: by id, or the nearest first.
@@ -144,7 +160,7 @@ async def list_crossings(
 
 
 @router.get(
-    "/crossings/{crossing_id}", summary="Look at a crossing", responses=responses(CrossingNotFound)
+    "/crossings/{crossing_id}", summary="Get a crossing", responses=responses(CrossingNotFound)
 )
 async def get_crossing(
     session: Session, envelope: AskedEnvelope, crossing_id: Annotated[CrossingId, Path()]
@@ -157,7 +173,7 @@ async def get_crossing(
 
 @router.get(
     "/crossings/{crossing_id}/alternatives",
-    summary="Where else?",
+    summary="List other crossings nearby",
     responses=responses(CrossingNotFound),
 )
 async def list_alternatives(
@@ -248,7 +264,7 @@ async def list_borders(
     return turn.page(found, lambda one: (one.id,), **_pinned(at, knowledge, asked))
 
 
-@borders.get("/{border_id}", summary="Look at a border", responses=responses(BorderNotFound))
+@borders.get("/{border_id}", summary="Get a border", responses=responses(BorderNotFound))
 async def get_border(
     opening: AskedOpening,
     envelope: AskedEnvelope,
@@ -277,7 +293,7 @@ async def list_countries(session: Session, turn: AskedTurn) -> Page[CountryOut]:
     return turn.page(found, lambda one: (one.code,))
 
 
-@countries.get("/{code}", summary="Look at a country", responses=responses(CountryNotFound))
+@countries.get("/{code}", summary="Get a country", responses=responses(CountryNotFound))
 async def get_country(session: Session, code: Annotated[CountryCode, Path()]) -> CountryOut:
     """Return a country: its names by language, and which of its borders are covered."""
     return await reading.get_country(session, code)

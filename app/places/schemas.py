@@ -13,7 +13,7 @@ from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
 from app.vocabulary import Mode, Traffic
 
 DEFAULT_CONFIRM_WITHIN_DAYS = 30
-NAMES_OF_SIDES: LiteralString = "every name must be of one of the two sides"
+NAMES_OF_SIDES: LiteralString = "every name must belong to one of the two sides"
 
 
 def _distinct(values: list[str]) -> list[str]:
@@ -59,8 +59,7 @@ ConfirmWithinDays = Annotated[
         strict=True,
         ge=1,
         le=3650,
-        description="An open or restricted that nothing has confirmed for so many days is"
-        " answered as unknown.",
+        description="Days after which an unconfirmed open or restricted is answered as unknown.",
     ),
 ]
 
@@ -88,7 +87,9 @@ class CrossingIn(Body):
         Field(min_length=2, max_length=2, examples=[["BY", "LT"]], json_schema_extra=_UNIQUE),
     ]
     mode: Mode = Mode.ROAD
-    traffic: TrafficList = Field(description="What it is authorised for; a lane each way.")
+    traffic: TrafficList = Field(
+        description="The traffic it is authorised for; each has a lane in both directions."
+    )
     names: Names
     aliases: Aliases = Field([])
     location: Location | None = None
@@ -113,7 +114,7 @@ class CrossingPatch(Body):
     traffic: TrafficList | None = None
     names: Names | None = None
     aliases: Aliases | None = None
-    location: Location | None = Field(None, description="Null takes the location away.")
+    location: Location | None = Field(None, description="Null removes the location.")
     confirm_within_days: ConfirmWithinDays | None = None
     citations: Citations
 
@@ -143,7 +144,7 @@ Bbox = Annotated[str, Field(max_length=120), _read_by(Box.parse)]
 
 def _has_letters(value: str) -> str:
     if not fold(value):
-        raise PydanticCustomError("spelling", "must have a letter or a digit")
+        raise PydanticCustomError("spelling", "must contain a letter or a digit")
     return value
 
 
@@ -163,4 +164,4 @@ class CrossingDetails(Body):
     location: Location | None
     confirm_within_days: int
     citations: list[CitationOut]
-    version: int = Field(description="The change that brought these details.")
+    version: int = Field(description="The number of the change that recorded these details.")

@@ -277,7 +277,7 @@ async def _place(session: AsyncSession, crossing_id: str, border: Border) -> Non
     await session.execute(
         insert(Border).values(first=border.first, second=border.second).on_conflict_do_nothing()
     )
-    taken = f"There is a crossing {crossing_id!r} already."
+    taken = f"There is already a crossing {crossing_id!r} already."
     border_id = "-".join(border.sides)
     with raising({"pk_crossing": (CrossingExists, taken)}):
         await append(session, Crossing(id=crossing_id, border_id=border_id))

@@ -78,7 +78,7 @@ class Fact(Body):
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Self:
         if bool(self.stands_as) == bool(self.left_out):
-            raise PydanticCustomError("fact", "must either stand as something or be left out")
+            raise PydanticCustomError("fact", "must either have a value or be left out")
         return self
 
 
@@ -148,7 +148,7 @@ class Seeds:
     def _check_facts(self, names: set[str]) -> None:
         for fact in self.facts():
             if missing := sorted(set(fact.stands_as) - names):
-                raise SeedError(f"Fact {fact.row} stands as {missing[0]!r}, which is no seed.")
+                raise SeedError(f"Fact {fact.row} stands as {missing[0]!r}, which is not a seed.")
 
     def _checked(self, kind: str, schema: type[SeedBody] | None = None) -> Iterator[Seed]:
         for record in getattr(self.files, kind):

@@ -90,7 +90,7 @@ async def _mend(session: AsyncSession, seed: Seed, before: list[SeedRecord]) -> 
     rows = await session.scalars(select(StatusEvent).where(StatusEvent.change == change))
     match seed.body:
         case SeedSource():
-            raise SeedError(f"{seed.name} changed: a source never does, give it a new id.")
+            raise SeedError(f"{seed.name} changed. Sources cannot change; give it a new id.")
         case SeedDeclaration() as body:
             decision = _decision(body).model_copy(update={"supersedes": [row.id for row in rows]})
             return await record_decision(session, SEEDER, decision=decision, seed=name)

@@ -29,5 +29,5 @@ class SourceAlone(SourceOut):
     """A source with every fact that was drawn from it and stands."""
 
     facts: Page[FactOut] = Field(
-        description="In the source's order: by the numbers in `locator`, then as recorded."
+        description="In the order of the source: by the numbers in `locator`, then as recorded."
     )

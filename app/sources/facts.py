@@ -50,7 +50,9 @@ async def get_source_facts(
         # Its fact may be gone by now, but a citation never is.
         cited = (Citation.id == after, Citation.source_id == source_id)
         if await session.scalar(select(Citation.id).where(*cited)) is None:
-            raise invalid("cursor", "is none of ours: take it from `next`", where="query")
+            raise invalid(
+                "cursor", "is not a valid cursor; use the value from `next`", where="query"
+            )
         here = select(_NUMBERS.label("numbers"), Citation.id).where(*cited).subquery()
         place = tuple_(drawn.c.numbers, drawn.c.id)
         rows = rows.join(here, place > tuple_(here.c.numbers, here.c.id))

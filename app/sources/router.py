@@ -34,7 +34,7 @@ async def list_sources(session: Session, turn: AskedTurn) -> Page[SourceOut]:
     )
 
 
-@router.get("/{source_id}", summary="Look at a source", responses=responses(SourceNotFound))
+@router.get("/{source_id}", summary="Get a source", responses=responses(SourceNotFound))
 async def get_source(
     session: Session, envelope: AskedEnvelope, turn: AskedLongTurn, source_id: SourceId
 ) -> SourceAlone:

@@ -42,9 +42,9 @@ class SourceIn(Body):
     published_at: DateOrInstant | None = None
     retrieved_at: DateOrInstant | None = None
     url: Url | None = Field(None, examples=["https://example.org/notice/17"])
-    file_name: Line | None = Field(None, description="Name of the copy we hold.")
+    file_name: Line | None = Field(None, description="File name of our copy.")
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="Of the copy we hold, in lower-case hex."
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of our copy, in lower-case hex."
     )
     language: str | None = Field(
         None, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["lt"]

@@ -78,7 +78,10 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
         NotCorrectable,
         "An unconfirmed declaration may supersede only an unconfirmed one.",
     ),
-    "ck_status_event_retracts_no_retraction": (NotRetractable, "A retraction stands."),
+    "ck_status_event_retracts_no_retraction": (
+        NotRetractable,
+        "A retraction cannot itself be retracted.",
+    ),
     "ck_status_event_retracts_no_correction": (
         NotRetractable,
         "A correction is corrected again, not retracted.",
@@ -281,10 +284,10 @@ def _list_faults(confirmations: ConfirmationsIn) -> list[FieldError]:
         scope = frozenset(row.traffic) if row.traffic else None
         earlier = first.setdefault((row.crossing, frozenset(row.sides), scope, row.to), number)
         if earlier != number:
-            message = f"says the same as confirmations.{earlier}"
+            message = f"repeats confirmations.{earlier}"
             found.append(FieldError("body", field, message))
         if not (row.citations or confirmations.citations):
-            message = "give citations here, or such that all rows share"
+            message = "give citations here, or shared ones for all rows"
             found.append(FieldError("body", f"{field}.citations", message))
     return found
 

@@ -44,17 +44,17 @@ CrossingPath = Annotated[CrossingId, Path()]
 _CLOSING = str(seed_id("record/two-closed-2023-08-18", "sumskas-losa"))
 EventPath = Annotated[UUID, Path(description="A status event's id.", examples=[_CLOSING])]
 AskedTraffic = Annotated[
-    Traffic | None, Query(description="Only the lanes of this traffic.", examples=["car"])
+    Traffic | None, Query(description="Only lanes of this traffic.", examples=["car"])
 ]
 AskedTo = Annotated[
-    CountryCode | None, Query(description="Only the lanes entering this country.", examples=["LT"])
+    CountryCode | None, Query(description="Only lanes entering this country.", examples=["LT"])
 ]
 EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
 
 
 @router.get(
     "/crossings/{crossing_id}/status",
-    summary="Is it open?",
+    summary="Get the status of a crossing",
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_status(
@@ -85,7 +85,7 @@ async def get_status(
 
 @router.get(
     "/crossings/{crossing_id}/timeline",
-    summary="What was it, and what will it be?",
+    summary="Get the timeline of a crossing",
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_timeline(
@@ -98,11 +98,11 @@ async def get_timeline(
     to: AskedTo = None,
     start: Annotated[
         QueryInstant | None,
-        Query(description="Cut what lies before.", examples=["2023-08-01T00:00:00Z"]),
+        Query(description="Leave out what lies before.", examples=["2023-08-01T00:00:00Z"]),
     ] = None,
     end: Annotated[
         QueryInstant | None,
-        Query(description="Cut what lies after.", examples=["2025-12-01T00:00:00Z"]),
+        Query(description="Leave out what lies after.", examples=["2025-12-01T00:00:00Z"]),
     ] = None,
 ) -> Page[StretchOut]:
     """Return the crossing's history and announced future as periods, the oldest first."""
@@ -127,7 +127,7 @@ async def get_timeline(
 
 @router.get(
     "/crossings/{crossing_id}/events",
-    summary="Read a crossing's log",
+    summary="List the events of a crossing",
     responses=responses(CrossingNotFound),
 )
 async def list_crossing_events(
@@ -143,7 +143,7 @@ async def list_crossing_events(
     return turn.page(found, _place)
 
 
-@router.get("/events", summary="Read the log", responses=responses())
+@router.get("/events", summary="List events", responses=responses())
 async def list_events(
     session: Session,
     turn: AskedTurn,
@@ -163,7 +163,7 @@ async def list_events(
     return turn.page(found, _place)
 
 
-@router.get("/events/{event_id}", summary="Look at an event", responses=responses(EventNotFound))
+@router.get("/events/{event_id}", summary="Get an event", responses=responses(EventNotFound))
 async def get_event(session: Session, event_id: EventPath) -> EventOut:
     """Return one status event, and what became of it."""
     return await log.get_event(session, event_id)
@@ -205,7 +205,7 @@ async def post_retraction(
 
 @router.post(
     "/crossings/{crossing_id}/confirmations",
-    summary="Confirm that it is still so",
+    summary="Confirm a crossing",
     status_code=201,
     response_model=DecisionOut,
     responses=responses(*WRITE_PROBLEMS, CrossingNotFound) | preview(DecisionPreview),
@@ -222,7 +222,7 @@ async def post_confirmation(
 
 @router.post(
     "/confirmations",
-    summary="Confirm many at once",
+    summary="Confirm many crossings",
     status_code=201,
     response_model=DecisionOut,
     responses=responses(*WRITE_PROBLEMS) | preview(DecisionPreview),

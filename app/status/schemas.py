@@ -37,15 +37,15 @@ Sides = Annotated[
         min_length=1,
         max_length=2,
         examples=[["LT"]],
-        description="Whose authority says so: one or both sides of the crossing.",
+        description="Whose authority declares it: one or both sides of the crossing.",
         json_schema_extra={"uniqueItems": True},
     ),
 ]
 ScopeTraffic = Annotated[
-    TrafficList | None, Field(description="The traffic it is about; null is all of it.")
+    TrafficList | None, Field(description="The traffic it applies to; null means all.")
 ]
 ScopeTo = Annotated[
-    CountryCode | None, Field(description="The country being entered; null is both ways.")
+    CountryCode | None, Field(description="The country being entered; null means both directions.")
 ]
 
 
@@ -53,7 +53,7 @@ class PeriodIn(Body):
     """When it holds: ``[from, until)``; no ``until`` is until further notice."""
 
     from_: Instant | None = Field(
-        None, alias="from", description="The recorded instant, if left out."
+        None, alias="from", description="Defaults to the recorded instant."
     )
     until: Instant | None = None
 
@@ -112,7 +112,7 @@ class DecisionIn(Body):
     certainty: Certainty = Certainty.CONFIRMED
     precision: Precision = Field(Precision.MINUTE, description="Of `effective.from`.")
     announced_at: Instant | None = Field(
-        None, description="When the authority said so; never in the future."
+        None, description="When the authority announced it; not in the future."
     )
     citations: Citations
     incident: UUID | None = Field(
@@ -131,7 +131,7 @@ class DecisionIn(Body):
     def _has_one_end(cls, value: datetime | None, others: ValidationInfo) -> datetime | None:
         effective = others.data.get("effective")
         if value is not None and isinstance(effective, PeriodIn) and effective.until is not None:
-            raise PydanticCustomError("ends", "excludes effective.until: give one of the two")
+            raise PydanticCustomError("ends", "cannot be combined with effective.until")
         return value
 
 
@@ -153,7 +153,7 @@ class ConfirmationIn(Body):
     traffic: ScopeTraffic = None
     to: ScopeTo = None
     confirmed_at: Instant | None = Field(
-        None, description="When it was checked; the recorded instant, if left out."
+        None, description="When it was checked; defaults to the recorded instant."
     )
     citations: Citations
 
@@ -166,10 +166,10 @@ class ConfirmationRow(Body):
     traffic: ScopeTraffic = None
     to: ScopeTo = None
     confirmed_at: Instant | None = Field(
-        None, description="When it was checked; the recorded instant, if left out."
+        None, description="When it was checked; defaults to the recorded instant."
     )
     citations: list[CitationIn] = Field(
-        [], max_length=50, description="Those shared by all rows, if left out."
+        [], max_length=50, description="Defaults to the citations shared by all rows."
     )
 
 
@@ -188,7 +188,7 @@ class ConfirmationsIn(Body):
 
     confirmations: list[ConfirmationRow] = Field(min_length=1, max_length=AT_MOST)
     citations: list[CitationIn] = Field(
-        [], max_length=50, description="Of every row that has none of its own."
+        [], max_length=50, description="For every row that has no citations of its own."
     )
 
 
@@ -257,7 +257,9 @@ class DecisionOut(Body):
     change: int
     events: list[EventOut]
     effect: list[EffectOut]
-    undo: list[str] = Field(description="Where to POST a retraction, for what can be retracted.")
+    undo: list[str] = Field(
+        description="Addresses to POST a retraction to, for each event that can be retracted."
+    )
 
 
 class DecisionPreview(Body):
@@ -286,26 +288,30 @@ class StatusOut(Body):
     crossing: CrossingId
     status: Status
     last_known: Status | None = Field(
-        description="What it would be, had the evidence not grown too old; if unknown."
+        description="If the status is unknown: what it was before the evidence became too old."
     )
     at: datetime | None = Field(description="The instant asked about; null is now.")
     known_at: datetime | None
-    since: datetime | None = Field(description="Since when the status is so; null is ever.")
-    until: datetime | None = Field(description="Until when, as far as is known.")
+    since: datetime | None = Field(
+        description="Since when the status has been the same; null means always."
+    )
+    until: datetime | None = Field(
+        description="Until when, as far as is known; null means until further notice."
+    )
     expected_until: datetime | None
-    overdue: bool = Field(description="The announced end has passed and nobody reopened.")
+    overdue: bool = Field(description="The announced end has passed, but nobody has reopened it.")
     next_change_at: datetime | None = Field(
-        description="When this answer next differs though nothing new is recorded."
+        description="When this answer will next change even if nothing new is recorded."
     )
     last_confirmed_at: datetime | None
-    stale: bool = Field(description="Closed, but nobody has confirmed it for long.")
+    stale: bool = Field(description="Closed, but not confirmed recently.")
     sides: dict[str, Status]
     lanes: list[LaneOut]
     decided_by: list[EventOut]
     also_said: list[EventOut] = Field(
-        description="What else is said about this instant, and does not decide."
+        description="Other statements about this instant that do not decide."
     )
-    change: int | None = Field(description="The last change touching this crossing.")
+    change: int | None = Field(description="The newest change that touches this crossing.")
 
 
 class StatusPreview(StatusOut):

@@ -79,7 +79,7 @@ class Reach:
         if not secure:
             raise AddressRefused("must be an absolute https URL")
         if not _is_public(found):
-            raise AddressRefused("must not lead to an address that is not public")
+            raise AddressRefused("must lead to a public address")
         if port not in PORTS:
             raise AddressRefused(f"must have one of the ports {', '.join(map(str, sorted(PORTS)))}")
 
@@ -106,5 +106,5 @@ async def _look_up(host: str, port: int) -> Sequence[str]:
     except (socket.gaierror, TimeoutError):
         return ()
     except UnicodeError as error:
-        raise ValueError("has a host that is no name") from error
+        raise ValueError("does not have a valid host name") from error
     return [str(address[0]) for *_, address in found]

@@ -93,7 +93,7 @@ async def post_subscription(
 
 @router.get(
     "/{subscription_id}",
-    summary="Look at a subscription",
+    summary="Get a subscription",
     responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
     dependencies=[Depends(_private)],
 )
@@ -106,7 +106,7 @@ async def get_subscription(
 
 @router.delete(
     "/{subscription_id}",
-    summary="End a subscription",
+    summary="Delete a subscription",
     status_code=204,
     responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
 )
@@ -143,7 +143,7 @@ async def resume_subscription(writer: Command, subscription_id: SubscriptionId) 
 
 @router.post(
     "/{subscription_id}/secret",
-    summary="Make a new secret",
+    summary="Rotate the secret",
     response_model=SubscriptionSecret,
     responses=responses(*COMMAND_PROBLEMS),
 )
@@ -170,7 +170,7 @@ async def ping_subscription(writer: Command, subscription_id: SubscriptionId) ->
 
 @router.get(
     "/{subscription_id}/deliveries",
-    summary="List what was sent",
+    summary="List deliveries",
     responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
     dependencies=[Depends(_private)],
 )
@@ -197,7 +197,7 @@ async def list_deliveries(
 
 @router.post(
     "/{subscription_id}/deliveries/{delivery_id}/redeliver",
-    summary="Send a message again",
+    summary="Redeliver a message",
     status_code=201,
     response_model=DeliveryOut,
     responses=responses(*COMMAND_PROBLEMS, DeliveryNotFound),

@@ -46,7 +46,7 @@ class ChangeFilter(Body):
 
 
 class SubscriptionIn(Body):
-    """A subscription to be: without a filter, to every change."""
+    """A new subscription. Without a filter it receives every change."""
 
     model_config = example(
         {
@@ -65,19 +65,21 @@ class SubscriptionOut(Body):
     """A subscription, without its secret."""
 
     id: UUID
-    owner: str = Field(description="The name of the key that made it: all keys of it manage it.")
+    owner: str = Field(
+        description="The name of the key that created it. Every key of that name may manage it."
+    )
     url: str
     filter: ChangeFilter
     description: str | None
-    after: int = Field(description="The newest change when it was made: it is told of later ones.")
+    after: int = Field(description="The newest change when it was created. It receives later ones.")
     created_at: datetime
     status: SubscriptionStatus
     disabled_reason: str | None
     failing_since: datetime | None = Field(
-        description="The first of the attempts that failed since one succeeded."
+        description="The first failed attempt since the last success."
     )
     old_secret_until: datetime | None = Field(
-        description="Until then every message is signed by the secret before, too."
+        description="Until then every message is also signed with the previous secret."
     )
 
 
@@ -85,7 +87,7 @@ class SubscriptionSecret(SubscriptionOut):
     """A subscription with its new secret, which is shown this once."""
 
     secret: str = Field(
-        description="By which messages are signed, as Standard Webhooks has it.",
+        description="Signs the messages, as Standard Webhooks specifies.",
         examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
     )
 
@@ -114,7 +116,8 @@ class DeliveryOut(Body):
     state: DeliveryState
     created_at: datetime
     next_attempt_at: datetime | None = Field(
-        description="Not before then, nor before earlier deliveries that touch the same crossing."
+        description="The next attempt is not made before then, nor before earlier deliveries"
+        " that touch the same crossing."
     )
     ended_at: datetime | None
-    attempts: list[AttemptOut] = Field(description="The newest 50, in their order.")
+    attempts: list[AttemptOut] = Field(description="The newest 50, in order.")

@@ -26,14 +26,14 @@ ANSWER_BYTES = 4096
 MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 
 _FAULTS: dict[type[Exception], str] = {
-    TimeoutError: "no whole answer in time",
-    aiohttp.ClientSSLError: "no secure connection: its certificate does not hold",
-    aiohttp.InvalidURL: "refused: the URL has a host that is no name",
-    aiohttp.ClientConnectorDNSError: "its name does not resolve",
+    TimeoutError: "no complete answer in time",
+    aiohttp.ClientSSLError: "no secure connection: the certificate is not valid",
+    aiohttp.InvalidURL: "refused: the URL does not have a valid host name",
+    aiohttp.ClientConnectorDNSError: "the host name does not resolve",
     aiohttp.ClientConnectorError: "no connection",
-    aiohttp.ClientPayloadError: "the connection was closed before the answer was whole",
-    aiohttp.ClientOSError: "the connection was closed before the answer was whole",
-    aiohttp.ServerDisconnectedError: "the connection was closed before the answer was whole",
+    aiohttp.ClientPayloadError: "the connection was closed before the answer was complete",
+    aiohttp.ClientOSError: "the connection was closed before the answer was complete",
+    aiohttp.ServerDisconnectedError: "the connection was closed before the answer was complete",
 }
 """By the first kind that a fault is of."""
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
@@ -153,4 +153,4 @@ def _told(fault: Exception) -> str:
     for kind, told in _FAULTS.items():
         if isinstance(fault, kind):
             return told
-    return "no answer that is HTTP"
+    return "the answer is not HTTP"

@@ -91,7 +91,7 @@ async def test_a_planned_closure_is_an_event(here: Api) -> None:
     assert (
         "Source: A decree, Ministry, line 1 (stated) https://example.org/d?a=1&b=2" in description
     )
-    assert f"Whether it still holds: http://crossings.test/crossings/{HERE}" in description
+    assert f"Check whether it still applies: http://crossings.test/crossings/{HERE}" in description
 
 
 async def test_an_end_is_never_invented(here: Api) -> None:

@@ -113,7 +113,7 @@ def test_an_address_that_leads_nowhere_is_told_as_a_page(look: LookAt) -> None:
     window = look()
     page = window.open("/nowhere")
 
-    assert page.locator("h1").inner_text() == "There is no such page"
+    assert page.locator("h1").inner_text() == "Page not found"
     assert "There is nothing at /nowhere." in page.locator("main").inner_text()
     assert window.violations() == []
 

@@ -66,4 +66,4 @@ def test_a_border_that_there_is_not_is_told_as_a_page(get: Get) -> None:
     page = get("/borders/FI-NO")
 
     assert page.status_code == 404
-    assert "<h1>There is no such border</h1>" in page.text
+    assert "<h1>Border not found</h1>" in page.text

@@ -253,7 +253,7 @@ def test_a_name_is_looked_for_while_it_is_typed(look: LookAt) -> None:
 def test_what_is_not_there_is_said(look: LookAt) -> None:
     page = look().open("/?q=zzzzzzz")
 
-    assert "No crossing that we know is like that." in page.locator("#list").inner_text()
+    assert "No crossings match." in page.locator("#list").inner_text()
 
 
 @full
@@ -299,7 +299,7 @@ def test_a_filter_that_makes_no_sense_is_told_as_a_page(look: LookAt) -> None:
     window = look()
     page = window.open("/?status=shut")
 
-    assert page.locator("h1").inner_text() == "The address asks for something that cannot be"
+    assert page.locator("h1").inner_text() == "This address asks for something impossible"
 
 
 # Other times
@@ -333,8 +333,8 @@ def test_what_was_known_then_is_told_without_what_came_later(look: LookAt) -> No
 
 def test_one_slides_through_the_days(look: LookAt, get: Get) -> None:
     page = look().open("/")
-    page.get_by_text("Another time").click()
-    slider = page.get_by_label("Slide through the days")
+    page.get_by_text("Past or future date").click()
+    slider = page.get_by_label("Move through the days")
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.wait_for_url("**/?at=*")

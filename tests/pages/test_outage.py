@@ -90,7 +90,7 @@ def test_history_is_an_honest_503(pages: Get, path: str) -> None:
     assert response.headers["content-type"].startswith("text/html")
     assert response.headers["retry-after"]
     assert response.headers["cache-control"] == "no-store"
-    assert "We cannot answer this now" in response.text
+    assert "We cannot answer this right now" in response.text
 
 
 @full

@@ -50,7 +50,7 @@ async def test_the_past_cannot_be_told_and_the_page_says_so(seeded: Database) ->
         status, page = await text(client, f"/crossings/{SUMSKAS}?at=2023-09-01T00:00:00Z")
 
     assert status == 503
-    assert "<h1>We cannot answer this now</h1>" in page
+    assert "<h1>We cannot answer this right now</h1>" in page
 
 
 async def test_old_knowledge_is_told_to_be_old(seeded: Database) -> None:

@@ -41,7 +41,7 @@ def words(code: str = "en") -> Words:
         ),
         (SUMMER, POLISH, Precision.DAY, "17 Aug 2023"),
         (SUMMER, BORDER, Precision.MONTH, "August 2023"),
-        (SUMMER, BORDER, Precision.UNKNOWN, "at a time nobody told"),
+        (SUMMER, BORDER, Precision.UNKNOWN, "date unknown"),
     ],
 )
 def test_an_instant_is_told_by_the_clocks_there_and_no_finer_than_it_is_known(

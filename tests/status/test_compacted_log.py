@@ -70,7 +70,7 @@ async def test_the_check_tells_of_a_compacted_log_that_lacks_something(seeded: D
         )
 
     assert await faults(seeded) == [
-        f"what is left of the log of {SUMSKAS} answers otherwise than all of it"
+        f"the compacted log of {SUMSKAS} answers differently from the whole log"
     ]
 
 

@@ -91,8 +91,8 @@ async def test_every_spelling_of_a_private_address_is_refused(seeded_api: Api, u
     outcome = await attempt(url, Reach())
     assert outcome.status is None
     assert outcome.error in {
-        "refused: the URL must not lead to an address that is not public",
-        "refused: the URL has a host that is no name",
+        "refused: the URL must lead to a public address",
+        "refused: the URL does not have a valid host name",
     }
 
 

@@ -64,9 +64,9 @@ FAULTS: list[tuple[Answer, int | None, str]] = [
     (answering(500), 500, "status 500"),
     (answering(301, headers=("Location: /elsewhere",)), 301, "status 301"),
     (answering(404), 404, "status 404"),
-    (hang, None, "no whole answer in time"),
-    (close_early, None, "the connection was closed before the answer was whole"),
-    (drip, None, "no whole answer in time"),
+    (hang, None, "no complete answer in time"),
+    (close_early, None, "the connection was closed before the answer was complete"),
+    (drip, None, "no complete answer in time"),
 ]
 NAMES = ("500", "redirect", "404", "hang", "close early", "drip")
 

@@ -235,7 +235,7 @@ class Stream:
             (number for number, found in theirs if ours[number] == found),
             default=min([newest, *(number - 1 for number in ours)]),
         )
-        _log.warning("The log was set back to change %s", common)
+        _log.warning("The log went back to change %s", common)
         self._recent.keep_until(common)
         self._stand_at(common, ours.get(common, b""))
         for follower in list(self._followers):
@@ -279,7 +279,7 @@ class Stream:
         """End a stream that could not be brought up: it would wait in vain."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            _log.error("A follower could not be brought up", exc_info=error)
+            _log.error("A follower could not catch up", exc_info=error)
             self._end(follower)
 
     async def _catch_up(self, follower: Follower, *, from_log: bool) -> None:

@@ -72,7 +72,7 @@ class WayIn:
         if stream.is_draining:
             return Unavailable("The service is stopping.", headers=headers)
         if stream.place < 0:
-            return Unavailable("The log is not known here yet.", headers=headers)
+            return Unavailable("The log is not loaded here yet.", headers=headers)
         if after is None or after <= stream.place:
             return None
         if after <= stream.place + FAR:
@@ -81,4 +81,4 @@ class WayIn:
             if stream.is_lost:
                 return Unavailable(f"Change {after} is not known here yet.", headers=headers)
         where, field = ("header", "Last-Event-ID") if asked.resumes else ("query", "after")
-        return invalid(field, f"is beyond the newest change, {stream.place}", where=where)
+        return invalid(field, f"is later than the newest change, {stream.place}", where=where)

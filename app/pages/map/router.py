@@ -181,7 +181,7 @@ async def _rows(
     if not asked.is_past:
         if not await reader.board.reached(0, within=WAIT_SECONDS):
             raise Unavailable(
-                "What is known is being loaded.", headers={"Retry-After": RETRY_SECONDS}
+                "The data is still being loaded.", headers={"Retry-After": RETRY_SECONDS}
             )
         return await shown.present(reader.board, asked.wanted, asked.status, reader.language)
     knowledge = Knowledge(asked.known_at)

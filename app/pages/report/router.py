@@ -26,22 +26,27 @@ router = APIRouter()
 
 _MESSAGES: Mapping[str, str] = {
     "all": N_("all traffic"),
-    "nothing": N_("This would change nothing: all of it is so already, or does not decide."),
-    "rumour": N_("An unconfirmed report never decides a status. It is shown beside it."),
-    "stays": N_("{crossing}: {lanes} would stay {status}, for somebody else's word still holds."),
+    "nothing": N_("This would change nothing: it already applies, or does not decide."),
+    "rumour": N_("An unconfirmed report never decides a status. It is shown next to it."),
+    "stays": N_(
+        "{crossing}: {lanes} would stay {status}, because another statement still applies."
+    ),
     "contradicts": N_("{crossing}: this contradicts what {side} said: {status} since {from}."),
     "until": N_("until further notice"),
     "missing": N_("give the date and the time"),
-    "lost": N_("No answer came. It may be recorded or not; sending it again is safe."),
+    "lost": N_(
+        "No answer arrived. The report may or may not have been published; it is safe to send it"
+        " again."
+    ),
     "recorded": N_("Recorded as change {change}."),
-    "retracted": N_("Taken back with change {change}."),
-    "faulty": N_("This cannot be recorded yet"),
+    "retracted": N_("Withdrawn with change {change}."),
+    "faulty": N_("This report cannot be published yet"),
     "refused": N_("It was not recorded"),
     "crossing": N_("Crossing"),
     "lanes": N_("Lanes"),
     "before": N_("Now"),
-    "after": N_("Then"),
-    "same": N_("the same, on this word"),
+    "after": N_("Next"),
+    "same": N_("the same, according to this"),
     "from": N_("From"),
     "end": N_("Until"),
 }
@@ -65,7 +70,9 @@ async def report(
 ) -> Response:
     """Give the form; some crossings may be chosen in it already."""
     if not reader.board.is_loaded:
-        raise Unavailable("The board is not loaded yet.", headers={"Retry-After": RETRY_SECONDS})
+        raise Unavailable(
+            "The board is still being loaded.", headers={"Retry-After": RETRY_SECONDS}
+        )
     borders: dict[str, list[CrossingDetails]] = {}
     for border in reader.board.borders(after=None, limit=_ALL):
         views = reader.board.views_of(border, reader.moment)

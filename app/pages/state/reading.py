@@ -75,5 +75,5 @@ async def _database(opening: AbstractAsyncContextManager[AsyncSession]) -> Datab
             told = str(await session.scalar(text("SHOW server_version")))
             return Database(told, await session.scalar(newest))
     except _OUTAGES as error:
-        _log.warning("The page about the service goes without its database: %s", reason(error))
+        _log.warning("The service status page is shown without the database: %s", reason(error))
         return None

@@ -100,7 +100,7 @@ async def candidates(session: AsyncSession, wanted: Wanted, *, known_change: int
     Raises Invalid for a radius around nothing.
     """
     if wanted.radius_km is not None and wanted.near is None:
-        raise invalid("radius_km", "needs near, the point that it is around", where="query")
+        raise invalid("radius_km", "requires near", where="query")
     names = list(await session.scalars(_ids(wanted)))
     figures: Mapping[str, float] = dict.fromkeys(names, 0.0)
     if wanted.q is not None:

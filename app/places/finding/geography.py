@@ -18,7 +18,7 @@ class Point:
     @classmethod
     def parse(cls, text: str) -> "Point":
         """Read `lat,lon`. Raises ValueError for anything else, and off the globe."""
-        lat, lon = _numbers(text, 2, "must be lat,lon in degrees, like 54.69,25.28")
+        lat, lon = _numbers(text, 2, "must be lat,lon in degrees, such as 54.69,25.28")
         _check(lat, lon)
         return cls(lat, lon)
 
@@ -41,12 +41,12 @@ class Box:
     def parse(cls, text: str) -> "Box":
         """Read `west,south,east,north`, as GeoJSON orders them. Raises ValueError."""
         west, south, east, north = _numbers(
-            text, 4, "must be west,south,east,north in degrees, like 23,53,27,56"
+            text, 4, "must be west,south,east,north in degrees, such as 23,53,27,56"
         )
         _check(south, west)
         _check(north, east)
         if south > north:
-            raise ValueError("must have its south no further north than its north")
+            raise ValueError("must have a south that is not north of its north")
         return cls(west, south, east, north)
 
     def holds(self, point: Point) -> bool:

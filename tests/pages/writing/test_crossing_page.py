@@ -44,7 +44,7 @@ def test_the_answer_is_there_at_a_glance(look: LookAt) -> None:
         "further notice",
         "Lithuania",
         "security",
-        "Nobody has confirmed it for long. It may have changed.",
+        "Nobody has confirmed this lately. It may have changed.",
     ):
         assert told in answer.inner_text()
 
@@ -228,7 +228,7 @@ def test_an_end_that_passed_is_told_as_no_end(get: Get, post: Post) -> None:
     change = post("/v1/events", decision(crossings=[LAVORISKES], **end))["change"]
     body = get(f"/crossings/{LAVORISKES}", At_Least_Change=str(change)).text
 
-    assert "The announced end has passed, and nobody has said that it is over:" in body
+    assert "The announced end has passed, but nobody has confirmed that it is over:" in body
 
 
 @full
@@ -259,16 +259,16 @@ def test_what_is_only_said_stands_beside_what_is_decided(look: LookAt, post: Pos
 @pytest.mark.parametrize(
     ("path", "status", "heading"),
     [
-        ("/crossings/nowhere", 404, "There is no such crossing"),
+        ("/crossings/nowhere", 404, "Crossing not found"),
         (
             f"/crossings/{SUMSKAS}?at=yesterday",
             422,
-            "The address asks for something that cannot be",
+            "This address asks for something impossible",
         ),
         (
             f"/crossings/{SUMSKAS}?known_at=2099-01-01T00:00:00Z",
             422,
-            "The address asks for something that cannot be",
+            "This address asks for something impossible",
         ),
     ],
 )

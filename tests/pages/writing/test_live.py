@@ -55,13 +55,13 @@ def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
     window = look()
     page = following(window, "/#11/54.6063/25.7557")
     expect(page.get_by_role("button", name="Šumskas – Losha: Open")).to_be_visible()
-    page.get_by_text("Another time").click()
+    page.get_by_text("Past or future date").click()
 
     declare(post, "closed")
 
     expect(page.get_by_role("button", name="Šumskas – Losha: Closed")).to_be_visible()
     expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Closed")
-    expect(page.get_by_label("Slide through the days")).to_be_visible()
+    expect(page.get_by_label("Move through the days")).to_be_visible()
     assert page.url.endswith("/#11/54.6063/25.7557")
     assert window.complaints == []
 
@@ -70,7 +70,7 @@ def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
 def test_a_map_of_the_past_stands_still_until_one_is_back(look: LookAt, post: Post) -> None:
     declare(post, "open")
     page = following(look(), "/")
-    page.get_by_text("Another time").click()
+    page.get_by_text("Past or future date").click()
     page.get_by_label("As of (UTC)").fill("2023-09-01T00:00")
     page.wait_for_url("**/?at=*")
     expect(page.locator("#time")).to_contain_text("This is not the present.")
@@ -141,7 +141,7 @@ def test_the_map_and_the_list_follow_together(look: LookAt, post: Post) -> None:
 def test_the_map_stops_following_when_it_shows_the_past(look: LookAt, post: Post) -> None:
     window = look()
     page = following(window, "/")
-    page.get_by_text("Another time").click()
+    page.get_by_text("Past or future date").click()
     page.get_by_label("As of (UTC)").fill("2023-09-01T00:00")
     expect(page.get_by_text("This is not the present.")).to_be_visible()
     window.wait_until_quiet()
@@ -167,7 +167,7 @@ def test_without_the_stream_the_page_says_how_old_it_is_and_catches_up(
     page.clock.fast_forward(6_000)
 
     expect(page.locator(AGE)).to_contain_text("No live updates at the moment.")
-    expect(page.locator(AGE).get_by_role("link", name="Load it again")).to_be_visible()
+    expect(page.locator(AGE).get_by_role("link", name="Reload")).to_be_visible()
     page.clock.fast_forward(130_000)
     expect(page.locator(AGE)).to_contain_text("2 minutes ago")
     assert window.violations() == []
@@ -209,7 +209,7 @@ def test_the_page_about_the_service_renews_itself_until_it_is_told_not_to(
     page.clock.fast_forward(11_000)
     window.wait_until(lambda: any(one.endswith("/status") for one in window.requests[asked:]))
 
-    page.get_by_role("link", name="Stop that").click()
+    page.get_by_role("link", name="Stop").click()
     page.wait_for_url("**/status?refresh=false*")
     window.wait_until_quiet()
     asked = len(window.requests)

@@ -14,7 +14,7 @@ from tests.marks import full
 from tests.pages.conftest import Look, LookAt
 from tests.pages.writing.conftest import Post
 
-PREVIEW = "See what it would change"
+PREVIEW = "Preview"
 Open = Callable[..., Page]
 
 
@@ -64,14 +64,14 @@ def test_it_is_recorded_with_its_number_and_taken_back(form: Open, post: Post) -
     page = form(TVERECIUS)
     before = newest(page)
     preview(page)
-    page.get_by_role("button", name="Record it").click()
+    page.get_by_role("button", name="Publish").click()
 
     heading = page.get_by_role("heading", name=f"Recorded as change {before + 1}.")
     expect(heading).to_be_focused()
     expect(page.locator("#result a[href='/crossings/tverecius-vidzy']").first).to_be_visible()
 
     page.locator("#undo-reason").fill("Posted by mistake")
-    page.get_by_role("button", name="Take it back").click()
+    page.get_by_role("button", name="Withdraw").click()
     expect(
         page.get_by_role("heading", name=f"Taken back with change {before + 2}.")
     ).to_be_focused()
@@ -186,9 +186,9 @@ def test_a_write_whose_answer_was_lost_is_repeated_safely(form: Open, look: Look
             route.continue_()
 
     page.route("**/v1/events", deliver_and_lose)
-    page.get_by_role("button", name="Record it").click()
+    page.get_by_role("button", name="Publish").click()
     expect(page.get_by_role("alert")).to_contain_text("sending it again is safe")
-    page.get_by_role("button", name="Record it").click()
+    page.get_by_role("button", name="Publish").click()
 
     expect(page.get_by_role("heading", name=f"Recorded as change {before + 1}.")).to_be_visible()
     assert keys[0] == keys[1]

@@ -96,7 +96,7 @@ def test_a_long_list_goes_on(look: LookAt) -> None:
 def test_what_is_not_there_is_told_as_a_page(get: Get) -> None:
     nowhere = "00000000-0000-0000-0000-000000000000"
 
-    assert "There is no such incident" in get(f"/incidents/{nowhere}").text
+    assert "Incident not found" in get(f"/incidents/{nowhere}").text
     assert get(f"/incidents/{nowhere}").status_code == 404
     assert get(f"/sources/{nowhere}").status_code == 404
     assert get("/sources/nonsense").status_code == 422
