@@ -520,7 +520,7 @@ async def test_a_fault_of_ours_is_told_without_a_word_about_our_insides(
             "type": "/problems/internal",
             "title": "Internal error",
             "status": 500,
-            "detail": "This is a fault of the service, and it was logged.",
+            "detail": "This is an error of the service. It has been logged.",
         }
         told = f"{response.text} {response.headers}".lower()
         for word in ("status_event", "relation", "select", "psycopg", "sqlalchemy", "traceback"):

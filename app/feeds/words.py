@@ -75,7 +75,7 @@ def title_of(chain: Chain, glossary: Glossary) -> str:
     event = chain.newest
     where = name_of(glossary.crossings[event.crossing])
     if event.confirmed_at is not None:
-        said = f"still so on {instant(event.confirmed_at)}{scope(event)}, says {says(event)}"
+        said = f"confirmed on {instant(event.confirmed_at)}{scope(event)}, says {says(event)}"
     else:
         assert event.status is not None
         said = f"{event.status.value}{scope(event)} {period(event)}"

@@ -56,20 +56,20 @@ def require_json(request: Request) -> None:
 At = Annotated[
     QueryInstant | None,
     Query(
-        description="The instant asked about; now, if left out.",
+        description="The instant to answer for; defaults to now.",
         examples=["2023-09-01T00:00:00Z"],
     ),
 ]
 KnownAt = Annotated[
     QueryInstant | None,
-    Query(description="Answer from what was recorded by this instant; not in the future."),
+    Query(description="Use only what was recorded by this instant; not in the future."),
 ]
 KnownChange = Annotated[
     int | None,
     Query(
         ge=0,
         le=2**62,
-        description="Answer from what was recorded up to this change; not with `known_at`.",
+        description="Use only what was recorded up to this change; not together with `known_at`.",
         examples=[100],
     ),
 ]

@@ -52,7 +52,7 @@ class ProblemOut(BaseModel):
     status: int
     detail: str
     errors: list[FieldErrorOut] | None = Field(
-        None, description="Only of `/problems/invalid`: each fault with the field it is in."
+        None, description="Only in `/problems/invalid`: each error with its field."
     )
 
 
@@ -165,11 +165,11 @@ def _on_http(request: Request, error: Exception) -> Response:
             problem = errors.NotFound(f"There is nothing at {request.url.path}.")
         case 405:
             problem = errors.MethodNotAllowed(
-                f"{request.url.path} does not take {request.method}.",
+                f"{request.url.path} does not accept {request.method}.",
                 headers={"Allow": ", ".join(_methods(request))},
             )
         case 413:
-            problem = errors.TooLarge("The body is larger than this service takes.")
+            problem = errors.TooLarge("The body is larger than this service accepts.")
         case _:
             raise error
     return _told(request, problem)
@@ -231,7 +231,7 @@ def _on_outage(request: Request, error: Exception) -> Response:
 
 def _on_fault(request: Request, _: Exception) -> Response:
     # Starlette raises the exception again after this response, for the server to log.
-    return _told(request, errors.Internal("This is a fault of the service, and it was logged."))
+    return _told(request, errors.Internal("This is an error of the service. It has been logged."))
 
 
 class SizeGuard:

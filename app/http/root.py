@@ -38,7 +38,7 @@ _ABOUT = {
     "subscriptions": "Webhooks; a key with the scope `subscriptions:write` manages its own.",
 }
 _FEEDS = {
-    "events.atom": "What was said last, and what came by time alone.",
+    "events.atom": "The newest statements, and what changed by time alone.",
     "closures.ics": "Planned and past closures and restrictions.",
     "crossings.geojson": "Every crossing with its present status.",
     "events.ndjson": "The whole log of status events.",

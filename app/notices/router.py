@@ -44,7 +44,7 @@ _SOURCE = str(seed_id("source/article", "source"))
 NoticeId = Annotated[UUID, Path(description="A notice's id.", examples=[_NOTICE])]
 IncidentId = Annotated[UUID, Path(description="An incident's id.", examples=[_INCIDENT])]
 AskedSource = Annotated[
-    UUID | None, Query(description="Only what cites this source.", examples=[_SOURCE])
+    UUID | None, Query(description="Only those that cite this source.", examples=[_SOURCE])
 ]
 NoticeWriter = Annotated[Writer, writes(KeyScope.NOTICES)]
 
@@ -52,22 +52,24 @@ NoticeWriter = Annotated[Writer, writes(KeyScope.NOTICES)]
 def _asked(
     kind: Annotated[NoticeKind | None, Query(examples=["travel_advice"])] = None,
     country: Annotated[
-        CountryCode | None, Query(description="About it, or a border or crossing of it.")
+        CountryCode | None,
+        Query(description="About the country, or one of its borders or crossings."),
     ] = None,
     border: Annotated[
-        BorderId | None, Query(description="About it, a crossing there, or either country.")
+        BorderId | None,
+        Query(description="About the border, one of its crossings, or either country."),
     ] = None,
     crossing: Annotated[
-        CrossingId | None, Query(description="About it, its border, or either country.")
+        CrossingId | None, Query(description="About the crossing, its border, or either country.")
     ] = None,
     incident: Annotated[
-        UUID | None, Query(description="Only of this incident.", examples=[_INCIDENT])
+        UUID | None, Query(description="Only notices of this incident.", examples=[_INCIDENT])
     ] = None,
     source: AskedSource = None,
     in_force_at: Annotated[
         QueryInstant | None,
         Query(
-            description="Only what stands and holds at this instant, as known now.",
+            description="Only notices in force at this instant, as known now.",
             examples=["2023-09-01T00:00:00Z"],
         ),
     ] = None,

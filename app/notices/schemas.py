@@ -47,7 +47,7 @@ class Subjects(Body):
     def _is_something(self) -> Self:
         if not (self.countries or self.borders or self.crossings):
             raise PydanticCustomError(
-                "subjects", "must have a country, a border or a crossing at least"
+                "subjects", "must have at least a country, a border or a crossing"
             )
         return self
 
@@ -58,9 +58,11 @@ class Figure(Body):
     value: float = Field(strict=True, ge=-1e15, le=1e15, allow_inf_nan=False, examples=[4500])
     unit: Line = Field(examples=["persons"])
     qualifier: Qualifier = Qualifier.EXACTLY
-    of: Line | None = Field(None, description="What is counted.", examples=["Border guards"])
+    of: Line | None = Field(None, description="What the figure counts.", examples=["Border guards"])
     hedge: Line | None = Field(
-        None, description="How the source itself hedges it, if it does.", examples=["may be"]
+        None,
+        description="How the source itself qualifies the figure, if it does.",
+        examples=["may be"],
     )
 
 
@@ -102,19 +104,20 @@ class NoticeIn(Body):
         " is `unknown`, from a start that nobody told.",
     )
     precision: Precision = Field(
-        Precision.MINUTE, description="Of both ends of `effective`: as vague as the source."
+        Precision.MINUTE,
+        description="Precision of both ends of `effective`, as given by the source.",
     )
     announced_at: Instant | None = Field(
-        None, description="When the issuer said so; never in the future."
+        None, description="When the issuer announced it; not in the future."
     )
     incident: UUID | None = Field(
         None,
-        description="The story that this belongs to. A correction has to name it again.",
+        description="The incident that it belongs to. A correction has to name it again.",
     )
     contradicts: Annotated[list[UUID], Distinct] = Field(
         default=[],
         max_length=50,
-        description="Notices that say otherwise. Both claims stand.",
+        description="Notices that say something different. Both claims stand.",
         json_schema_extra={"uniqueItems": True},
     )
     supersedes: UUID | None = Field(None, description="The notice that this corrects.")
@@ -153,19 +156,19 @@ class NoticeOut(Body):
     recorded_by: str
     citations: list[CitationOut]
     contradicted_by: list[UUID] = Field(
-        description="Standing notices that say otherwise than this, or than what this corrects."
+        description="Notices that stand and contradict this one, or the one that it corrects."
     )
     superseded_by: UUID | None
     retraction: RetractionOut | None
     stale: bool = Field(
-        description=f"No end is known, and the word is {STALE_AFTER_DAYS} days old or older."
+        description=f"No end is known, and the notice is {STALE_AFTER_DAYS} days old or older."
     )
 
 
 class NoticeRecorded(NoticeOut):
     """A notice as it was recorded, and where to take it back."""
 
-    undo: list[str] = Field(description="Where to POST a retraction; none for a correction.")
+    undo: list[str] = Field(description="Address to POST a retraction to; none for a correction.")
 
 
 class RetractionPreview(RetractionOut):

@@ -27,7 +27,7 @@ class IncidentIn(Body):
     summary: Texts
     supersedes: UUID | None = Field(
         None,
-        description="The incident that this corrects; what had joined it belongs to this one.",
+        description="The incident that this corrects; whatever joined that one belongs to this one.",
     )
     citations: Citations
 
@@ -51,7 +51,7 @@ class StoryItem(Body):
     """What happened next: a decision with its status events, or a notice."""
 
     at: datetime = Field(
-        description="When it took effect; where no source tells, when it was said."
+        description="When it took effect; if no source says so, when it was announced."
     )
     change: int
     decision: list[EventOut] | None
@@ -62,14 +62,14 @@ class IncidentAlone(IncidentOut):
     """An incident with its story so far."""
 
     timeline: Page[StoryItem] = Field(
-        description="What belongs to it and stands, the oldest first."
+        description="Everything that belongs to it and stands, the oldest first."
     )
 
 
 class IncidentRecorded(IncidentOut):
     """An incident as it was recorded, and where to take it back."""
 
-    undo: list[str] = Field(description="Where to POST a retraction; none for a correction.")
+    undo: list[str] = Field(description="Address to POST a retraction to; none for a correction.")
 
 
 class IncidentPreview(IncidentRecorded):

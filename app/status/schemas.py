@@ -117,7 +117,7 @@ class DecisionIn(Body):
     citations: Citations
     incident: UUID | None = Field(
         None,
-        description="The story that this belongs to. A correction has to name it again.",
+        description="The incident that it belongs to. A correction has to name it again.",
     )
     supersedes: Annotated[list[UUID], Distinct] = Field(
         default=[],

@@ -159,7 +159,7 @@ async def test_a_confirmation_is_an_entry(here: Api) -> None:
     body = {"sides": ["LT"], "confirmed_at": days(-1), "citations": [citation()]}
     await write(here, f"/v1/crossings/{HERE}/confirmations", body)
 
-    assert (await titles(here))[0].startswith("Here – Čia: still so on ")
+    assert (await titles(here))[0].startswith("Here – Čia: confirmed on ")
 
 
 async def test_a_rumour_is_called_one(here: Api) -> None:
