@@ -27,7 +27,8 @@ class IncidentIn(Body):
     summary: Texts
     supersedes: UUID | None = Field(
         None,
-        description="The incident that this corrects; whatever joined that one belongs to this one.",
+        description="The incident that this corrects; whatever joined that one belongs to this"
+        " one.",
     )
     citations: Citations
 
