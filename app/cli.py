@@ -21,15 +21,15 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.supervisors import Multiprocess
 
+from app import schema
 from app.access import service as access
 from app.access.keys import Key
 from app.audit.service import find_faults
-from app.changes.service import changes_after, told_of
+from app.changes.service import change_record, changes_after
 from app.config import Settings
-from app.courier.processes import follow_parent, interrupts_held, kept_alive
-from app.database import schema
 from app.database.connections import create_sync_engine
 from app.database.sessions import create_engine, create_sessions
+from app.delivery.processes import follow_parent, interrupts_held, kept_alive
 from app.embedded.running import reaching, serving
 from app.embedded.server import OWNER, SERVICE, EmbeddedError
 from app.errors import Problem
@@ -76,7 +76,7 @@ def options(
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class DatabaseUrls:
     """How to reach the database, as the service and as the owner."""
 
     url: str
@@ -165,7 +165,7 @@ def export(data_dir: DataDir = None) -> None:
         after = 0
         while found := await changes_after(session, after, 500):
             for change in found:
-                typer.echo(json.dumps(told_of(change)))
+                typer.echo(json.dumps(change_record(change)))
             after = found[-1].number
 
     with _migrated(data_dir) as database:
@@ -260,24 +260,24 @@ def _settings(**given: object) -> Settings:
 
 
 @contextmanager
-def _database(settings: Settings, *, serve: bool = False) -> Iterator[Database]:
+def _database(settings: Settings, *, serve: bool = False) -> Iterator[DatabaseUrls]:
     """Give the database that is set, else the embedded one: held, or beside who holds it."""
     if settings.database_url and settings.owner_url:
-        yield Database(settings.database_url, settings.owner_url)
+        yield DatabaseUrls(settings.database_url, settings.owner_url)
         return
     reach = serving if serve else reaching
     with reach(settings.data_dir) as server:
-        yield Database(server.url(SERVICE), server.url(OWNER))
+        yield DatabaseUrls(server.url(SERVICE), server.url(OWNER))
 
 
 @contextmanager
-def _migrated(data_dir: Path | None) -> Iterator[Database]:
+def _migrated(data_dir: Path | None) -> Iterator[DatabaseUrls]:
     with _database(_settings(data_dir=data_dir)) as database:
         database.require_schema()
         yield database
 
 
-def _admin_key(data_dir: Path, database: Database) -> Path:
+def _admin_key(data_dir: Path, database: DatabaseUrls) -> Path:
     """Make ``admin.key``, a key with every scope, on the first start."""
     path = data_dir / "admin.key"
     if path.exists():
@@ -333,7 +333,7 @@ def beside_courier() -> None:
 
 def _be_courier(settings: Settings) -> None:
     # Its libraries take half a second to import, for which no other process is to wait.
-    from app.courier.courier import main  # noqa: PLC0415
+    from app.delivery.worker import main  # noqa: PLC0415
 
     main(settings)
 
@@ -350,7 +350,7 @@ class Workers(Multiprocess):
             super().keep_subprocess_alive()
 
 
-def _serve(settings: Settings, database: Database) -> None:
+def _serve(settings: Settings, database: DatabaseUrls) -> None:
     # Workers are processes of their own: they read the settings from their environment.
     os.environ |= {
         "DATABASE_URL": database.url,

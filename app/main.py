@@ -13,17 +13,20 @@ from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
 from app.board.board import Board
-from app.board.front import Front
-from app.board.keeper import Keeper
-from app.changes.history import Standby
+from app.board.middleware import BoardMiddleware
+from app.board.updater import BoardUpdater
+from app.changes.read_sessions import Standby
 from app.changes.router import router as changes
 from app.changes.router import webhooks
 from app.changes.stream.stream import Stream
 from app.config import Settings
-from app.courier.processes import follow_parent
+from app.crossings.router import borders, countries
+from app.crossings.router import router as places
+from app.database.monitor import DatabaseMonitor
 from app.database.sessions import create_engine, create_sessions
-from app.database.watch import Watch
 from app.database.write_queue import AT_ONCE, WriteQueue
+from app.delivery.processes import follow_parent
+from app.facts.router import router as sources
 from app.feeds.router import router as feeds
 from app.health.router import router as health
 from app.http import problems
@@ -32,14 +35,11 @@ from app.http.docs import router as docs
 from app.http.parameters import refuse_unknown
 from app.http.root import router as root
 from app.notices.router import incidents_router, notices_router
-from app.pages.kept import Kept
+from app.pages.page_cache import PageCache
 from app.pages.problems import tell
 from app.pages.router import router as pages
-from app.places.router import borders, countries
-from app.places.router import router as places
-from app.sources.router import router as sources
 from app.status.router import router as status
-from app.subscriptions.addresses import Reach
+from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.router import router as subscriptions
 
 FEATURES = (
@@ -59,7 +59,9 @@ FEATURES = (
 """In the order of the documentation."""
 
 
-def create_service(settings: Settings | None = None, *, owns_process: bool = False) -> Front:
+def create_service(
+    settings: Settings | None = None, *, owns_process: bool = False
+) -> BoardMiddleware:
     """Build the service; without settings, from the environment.
 
     ``owns_process`` lets it set the garbage collector for all of the process.
@@ -67,9 +69,9 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
     settings = settings or Settings()
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
-    board = Board(Watch(), max_age=settings.board_max_age)
+    board = Board(DatabaseMonitor(), max_age=settings.board_max_age)
     stream = Stream(settings.database_url, board.watch)
-    keeper = Keeper(settings.database_url, board, stream, owns_process=owns_process)
+    keeper = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
     standby = None
     if settings.database_read_url is not None:
@@ -100,8 +102,8 @@ def create_service(settings: Settings | None = None, *, owns_process: bool = Fal
     app.state.board = board
     app.state.board_max_age = board.max_age
     app.state.keeper = keeper
-    app.state.reach = Reach(settings.webhook_networks)
-    return Front(app, board, stream)
+    app.state.reach = AddressPolicy(settings.webhook_networks)
+    return BoardMiddleware(app, board, stream)
 
 
 def _write_queue(settings: Settings) -> WriteQueue:
@@ -113,7 +115,7 @@ def _write_queue(settings: Settings) -> WriteQueue:
     )
 
 
-def worker() -> Front:
+def worker() -> BoardMiddleware:
     """Build the service in a process that a server runs: it ends with its parent, if it has one."""
     follow_parent()
     return create_service(owns_process=True)
@@ -149,7 +151,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     )
     app.state.tiles = settings.tile_url, settings.tile_attribution
     problems.install(app, tell)
-    app.state.kept = Kept()
+    app.state.kept = PageCache()
     app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
     document(app)

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from app.database.sessions import create_engine, create_sessions
-from app.effective.service import announce_due
+from app.status.due import announce_due
 
 WATCHED = "crossing-1"
 """The crossing with exactly ``WATCHED_EVENTS`` events, the same ones in every database."""

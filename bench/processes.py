@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 
-from app.database.schema import PROJECT
+from app.schema import PROJECT
 
 BIN = Path(sys.executable).parent
 _OURS = {"CROSSINGS", "DATABASE", "PGHOST", "PGPORT"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from psycopg import sql
 
-from app.database import schema
+from app import schema
 from app.embedded.running import serving
 from app.embedded.server import OWNER, SERVICE, SUPERUSER, Server
 from bench.crowd import Crowd, closures, compact, fill

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, text
 
 from app.config import Settings
 from app.database.connections import create_sync_engine
-from app.database.schema import MIGRATION_LOCK, metadata
+from app.schema import MIGRATION_LOCK, metadata
 
 
 def run(connection: Connection) -> None:

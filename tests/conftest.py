@@ -20,15 +20,15 @@ from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app import schema
 from app.access.service import create_key
-from app.board.front import Front
+from app.board.middleware import BoardMiddleware
 from app.changes.stream import stream
 from app.config import Settings
-from app.database import schema
 from app.database.sessions import create_engine, create_sessions
-from app.embedded.keeper import SETTINGS
 from app.embedded.running import serving
 from app.embedded.server import DATABASE, OWNER, SERVICE, SUPERUSER, Server
+from app.embedded.supervisor import SETTINGS
 from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
@@ -169,7 +169,9 @@ def logging_faults(app: ASGIApp) -> ASGIApp:
 
 
 @asynccontextmanager
-async def started(url: str, **settings: object) -> AsyncIterator[tuple[Front, httpx2.AsyncClient]]:
+async def started(
+    url: str, **settings: object
+) -> AsyncIterator[tuple[BoardMiddleware, httpx2.AsyncClient]]:
     """Give the real service on the database at ``url``, be there one or not, and a client."""
     # However slow the machine, no writer is refused where that is not what is tested.
     given = {"database_url": url, "write_deadline": PATIENCE, **settings}

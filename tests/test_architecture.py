@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.database.schema import PROJECT
+from app.schema import PROJECT
 
 APP = PROJECT / "app"
 MODULES = sorted(APP.rglob("*.py"))
@@ -68,10 +68,10 @@ def test_services_know_nothing_of_http(path: Path) -> None:
             "app.http.",
             "app.database.sessions",
             "app.access.writing",
-            "app.board.front",
-            "app.changes.history",
+            "app.board.middleware",
+            "app.changes.read_sessions",
             "app.changes.stream.",
-            "app.pages.kept",
+            "app.pages.page_cache",
             "app.pages.problems",
             "app.pages.rendering",
         )
@@ -95,9 +95,9 @@ def test_only_the_floor_and_the_command_line_commit(path: Path) -> None:
     """One request is one transaction, opened and committed in one place."""
     may = {
         "app.database.sessions",
-        "app.database.schema",
+        "app.schema",
         "app.cli",
-        "app.courier.courier",
+        "app.delivery.worker",
     }
 
     assert name_of(path) in may or not {"commit", "begin"} & set(calls_in(path))
@@ -107,7 +107,7 @@ def test_only_the_floor_and_the_command_line_commit(path: Path) -> None:
 def test_the_floor_does_not_know_the_features(path: Path) -> None:
     """Except the schema, which is all tables together."""
     name = name_of(path)
-    if under({name}, *FLOOR) and name != "app.database.schema":
+    if under({name}, *FLOOR) and name != "app.schema":
         assert not under(imports_of(path), *(f"app.{feature}" for feature in FEATURES))
 
 

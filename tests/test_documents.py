@@ -12,7 +12,7 @@ import pytest
 from pydantic import JsonValue
 
 from app.config import Settings
-from app.database.schema import PROJECT
+from app.schema import PROJECT
 from tests import clients
 from tests.api import MEDININKAI, decision
 from tests.servers import Service, service

@@ -19,7 +19,9 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from app.embedded import keeper, place, programs
+from app.embedded import data_directory as place
+from app.embedded import programs
+from app.embedded import supervisor as keeper
 from app.embedded.running import reaching, serving
 from app.embedded.server import (
     DATABASE,
@@ -45,7 +47,7 @@ NOBODY = 65534
 CHILD = """
 import sys
 from pathlib import Path
-from app.embedded import keeper
+from app.embedded import supervisor as keeper
 from app.embedded.running import serving
 from app.embedded.server import DATABASE, OWNER
 

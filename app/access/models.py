@@ -37,7 +37,7 @@ class KeyRevocation(Base):
     revoked_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class KeptAnswer(Base):
+class IdempotencyRecord(Base):
     """The answer to a write, kept with the write, so that a retry gets it again."""
 
     __tablename__ = "kept_answer"

@@ -18,7 +18,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.models import KeptAnswer
+from app.access.models import IdempotencyRecord
 from app.access.service import Reporter, authenticate
 from app.database.driver import driver
 from app.database.sessions import Session, WriteSession, append
@@ -53,7 +53,7 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _LOCK = """
     SELECT pg_advisory_xact_lock(hashtextextended(%(key_id)s || ' ' || %(idempotency_key)s, 0))
 """
-_KEPT = """
+_STORED = """
     SELECT request_hash, status, headers, body FROM kept_answer
     WHERE key_id = %(key_id)s AND idempotency_key = %(idempotency_key)s
 """
@@ -83,7 +83,7 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """What a write did: the answer, where to find it, and the ids that it brought up.
 
     What is no part of the log has no change.
@@ -95,7 +95,7 @@ class Written:
     new_ids: AbstractSet[str] = field(default_factory=frozenset)
 
 
-class _Kept(NamedTuple):
+class _StoredAnswer(NamedTuple):
     request_hash: bytes
     status: int
     headers: dict[str, object]
@@ -103,7 +103,7 @@ class _Kept(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class IdempotentWriter:
     """The write of one request: its transaction, its reporter, and how it is to be done."""
 
     request: Request
@@ -115,7 +115,7 @@ class Writer:
     async def once(
         self,
         body: BaseModel,
-        write: Callable[[AsyncSession, Reporter], Awaitable[Written]],
+        write: Callable[[AsyncSession, Reporter], Awaitable[WriteResult]],
         *,
         status: int = 201,
     ) -> Response:
@@ -135,7 +135,7 @@ class Writer:
             await self.session.execute(select(func.pg_logical_emit_message(True, "replay", "")))
             return _replay(kept, request_hash)
         response = _answer(await write(self.session, self.reporter), status)
-        answer = KeptAnswer(
+        answer = IdempotencyRecord(
             key_id=self.reporter.key_id,
             idempotency_key=self.idempotency_key,
             request_hash=request_hash,
@@ -151,7 +151,7 @@ class Writer:
         return response
 
     async def _preview(
-        self, write: Callable[[AsyncSession, Reporter], Awaitable[Written]]
+        self, write: Callable[[AsyncSession, Reporter], Awaitable[WriteResult]]
     ) -> Response:
         async with self.session.begin_nested() as savepoint:
             written = await write(self.session, self.reporter)
@@ -161,7 +161,7 @@ class Writer:
         body = _as_preview(written.body.model_dump(mode="json", by_alias=True), written)
         return Response(json.dumps(body), 200, media_type="application/json")
 
-    async def _kept(self) -> _Kept | None:
+    async def _kept(self) -> _StoredAnswer | None:
         """Return the kept answer, after waiting for a first request still under way."""
         asked = {"key_id": self.reporter.key_id, "idempotency_key": self.idempotency_key}
         try:
@@ -169,8 +169,8 @@ class Writer:
                 # One trip; what is kept is looked for once the lock is there.
                 async with connection.pipeline():
                     await connection.execute(_LOCK, asked)
-                    cursor = connection.cursor(row_factory=args_row(_Kept))
-                    await cursor.execute(_KEPT, asked)
+                    cursor = connection.cursor(row_factory=args_row(_StoredAnswer))
+                    await cursor.execute(_STORED, asked)
                 return await cursor.fetchone()
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
@@ -197,12 +197,12 @@ def writes(scope: KeyScope) -> object:
         credentials: _Credentials,
         validate_only: ValidateOnly = False,
         idempotency_key: IdempotencyKey = None,
-    ) -> Writer:
+    ) -> IdempotentWriter:
         reporter = await authenticate(session, credentials.credentials if credentials else None)
         reporter.require_scope(scope)
         require_json(request)
         key = None if idempotency_key is None else _unquoted(idempotency_key)
-        return Writer(request, session, reporter, key, validate_only)
+        return IdempotentWriter(request, session, reporter, key, validate_only)
 
     return Depends(writer, scope="function")
 
@@ -226,9 +226,9 @@ def commands(scope: KeyScope) -> object:
         session: Session,
         reporter: Annotated[Reporter, holds(scope)],
         idempotency_key: IdempotencyKey = None,
-    ) -> Writer:
+    ) -> IdempotentWriter:
         key = None if idempotency_key is None else _unquoted(idempotency_key)
-        return Writer(request, session, reporter, key, validate_only=False)
+        return IdempotentWriter(request, session, reporter, key, validate_only=False)
 
     return Depends(writer, scope="function")
 
@@ -243,7 +243,7 @@ def _unquoted(key: str) -> str:
     return found[1] or found[2]
 
 
-def _answer(written: Written, status: int) -> Response:
+def _answer(written: WriteResult, status: int) -> Response:
     headers = {} if written.change is None else {"Change-Number": str(written.change)}
     if status == HTTPStatus.CREATED:
         headers["Location"] = written.location
@@ -255,7 +255,7 @@ def _answer(written: Written, status: int) -> Response:
     )
 
 
-def _replay(kept: _Kept, request_hash: bytes) -> Response:
+def _replay(kept: _StoredAnswer, request_hash: bytes) -> Response:
     if kept.request_hash != request_hash:
         raise KeyReused("This Idempotency-Key was used for a request with a different body.")
     headers = {name: str(value) for name, value in kept.headers.items()}
@@ -267,7 +267,7 @@ def _replay(kept: _Kept, request_hash: bytes) -> Response:
     )
 
 
-def _as_preview(value: JsonValue, written: Written) -> JsonValue:
+def _as_preview(value: JsonValue, written: WriteResult) -> JsonValue:
     """Return a body as it would be, with null for what only a real write brings up."""
     match value:
         case dict():

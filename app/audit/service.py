@@ -12,10 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.models import Change
-from app.changes.service import GENESIS, chained_hash, changes_after, known
-from app.http.parameters import Knowledge
-from app.notices.told import notices_told
-from app.places.details import versions_told
+from app.changes.service import GENESIS, chained_hash, changes_after, take_snapshot
+from app.http.parameters import AsOf
+from app.incidents.records import notice_records
+from app.places.details import version_records
 from app.places.models import Crossing
 from app.sources.models import Source
 from app.sources.service import source_told
@@ -54,7 +54,7 @@ async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
 
 
 async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:
-    snapshot = await known(session, Knowledge())
+    snapshot = await take_snapshot(session, AsOf())
 
     def answer(history: CrossingHistory) -> Present:
         return history.resolved.present(snapshot.now)
@@ -83,9 +83,9 @@ async def _rows_told(session: AsyncSession, first: int, last: int) -> defaultdic
     sources = select(Source).where(Source.change.between(first, last))
     for source in await session.scalars(sources):
         found[source.change]["sources"].append(source_told(source))
-    for version, told in await versions_told(session, first=first, last=last):
+    for version, told in await version_records(session, first=first, last=last):
         found[version]["crossings"].append(told)
-    for name, change, told in await notices_told(session, first=first, last=last):
+    for name, change, told in await notice_records(session, first=first, last=last):
         found[change][name].append(told)
     for rows_by_table in found.values():
         for rows in rows_by_table.values():

@@ -11,15 +11,15 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
-from app.board.views import Entry, Moment, View
-from app.database.watch import Watch, ticks
+from app.board.views import BoardEntry, Moment, View
+from app.database.monitor import DatabaseMonitor, monotonic_seconds
 
 
 class Board:
     """Every crossing's present."""
 
-    def __init__(self, watch: Watch, *, max_age: float) -> None:
-        self.watch = watch
+    def __init__(self, monitor: DatabaseMonitor, *, max_age: float) -> None:
+        self.watch = monitor
         self.max_age = max_age
         """Seconds without database contact after which open and restricted are withheld."""
         self.change = -1
@@ -28,7 +28,7 @@ class Board:
         """Of that change: it tells one history from another."""
         self.as_of = -math.inf
         """When it was last known to reflect everything, in `ticks`."""
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, BoardEntry] = {}
         self._ids: list[str] = []
         self._by_border: dict[str, list[str]] = {}
         self._altered = asyncio.Event()
@@ -40,7 +40,7 @@ class Board:
     @property
     def age(self) -> float:
         """Seconds since it was last known to reflect everything."""
-        return ticks() - self.as_of
+        return monotonic_seconds() - self.as_of
 
     def moment(self) -> Moment:
         """Return the present, and whether the board may still be relied on."""
@@ -52,7 +52,7 @@ class Board:
 
     def take(
         self,
-        entries: Mapping[str, Entry],
+        entries: Mapping[str, BoardEntry],
         *,
         change: int,
         change_hash: bytes,
@@ -93,10 +93,10 @@ class Board:
             return False
         return True
 
-    def entry(self, crossing: str) -> Entry | None:
+    def entry(self, crossing: str) -> BoardEntry | None:
         return self._entries.get(crossing)
 
-    def entries(self, border: str | None = None) -> list[Entry]:
+    def entries(self, border: str | None = None) -> list[BoardEntry]:
         """Return what is known of each crossing of a border, or of each there is, by id."""
         ids = self._ids if border is None else self._by_border.get(border, [])
         return [self._entries[name] for name in ids]

@@ -14,12 +14,12 @@ from pydantic_core import to_json
 
 from app.board.board import Board
 from app.board.views import Moment, View
+from app.crossings.borders import border_summary
+from app.crossings.candidates import Rank
+from app.crossings.geojson import MEDIA_TYPE, collection
 from app.errors import Invalid
-from app.feeds.features import MEDIA_TYPE, collection
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.paging import MAX_LIMIT, border_code, decode_cursor, encode_cursor
-from app.places.borders import border_listed
-from app.places.finding.candidates import Rank
 from app.vocabulary import Status, Traffic
 
 _SLUG = "[a-z0-9]+(?:-[a-z0-9]+)*"
@@ -29,7 +29,7 @@ _DEFAULT_LIMIT = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BoardAnswer:
     """A body, or the items of a page and the cursor of the next one; and how long it is good."""
 
     body: bytes
@@ -46,56 +46,56 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusAsked:
+class StatusQuery:
     """`GET /v1/crossings/{id}/status`, whole or of some lanes."""
 
     crossing: str
     traffic: Traffic | None = None
     to: str | None = None
 
-    def answer(self, board: Board, moment: Moment) -> Answer | None:
+    def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         entry = board.entry(self.crossing)
         view = entry and entry.view(moment, self.traffic, self.to)
-        return Answer(view.status, view.validity) if view else None
+        return BoardAnswer(view.status, view.validity) if view else None
 
 
 @dataclass(frozen=True, slots=True)
-class CrossingAsked:
+class CrossingQuery:
     """`GET /v1/crossings/{id}`."""
 
     crossing: str
 
-    def answer(self, board: Board, moment: Moment) -> Answer | None:
+    def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         entry = board.entry(self.crossing)
         view = entry and entry.view(moment)
-        return Answer(view.alone, view.validity) if view else None
+        return BoardAnswer(view.alone, view.validity) if view else None
 
 
 @dataclass(frozen=True, slots=True)
-class CrossingsAsked:
+class CrossingsQuery:
     """`GET /v1/crossings`, all of them or those of a border."""
 
     border: str | None
     limit: int
     after: str | None
 
-    def answer(self, board: Board, moment: Moment) -> Answer | None:
+    def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         found = board.views(moment, self.border, after=self.after, limit=self.limit + 1)
         shown = found[: self.limit]
         cursor = None
         if len(found) > self.limit:
             cursor = encode_cursor(*Rank(0.0, shown[-1].present.details.id).cursor)
-        return Answer(b",".join(view.listed for view in shown), _validity(shown), True, cursor)
+        return BoardAnswer(b",".join(view.listed for view in shown), _validity(shown), True, cursor)
 
 
 @dataclass(frozen=True, slots=True)
-class BordersAsked:
+class BordersQuery:
     """`GET /v1/borders`."""
 
     limit: int
     after: str | None
 
-    def answer(self, board: Board, moment: Moment) -> Answer | None:
+    def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         found = board.borders(after=self.after, limit=self.limit + 1)
         shown = found[: self.limit]
         cursor = encode_cursor(shown[-1]) if len(found) > self.limit else None
@@ -103,21 +103,21 @@ class BordersAsked:
         validity = ALWAYS_VALID
         for border in shown:
             views = board.views_of(border, moment)
-            listed = border_listed(border, border.split("-"), [view.summary for view in views])
+            listed = border_summary(border, border.split("-"), [view.summary for view in views])
             bodies.append(listed.model_dump_json(by_alias=True).encode())
             validity = validity.also(_validity(views))
-        return Answer(b",".join(bodies), validity, True, cursor)
+        return BoardAnswer(b",".join(bodies), validity, True, cursor)
 
 
 @dataclass(frozen=True, slots=True)
-class FeaturesAsked:
+class FeaturesQuery:
     """`GET /feeds/crossings.geojson`."""
 
     border: str | None
     country: str | None
     status: Status | None
 
-    def answer(self, board: Board, moment: Moment) -> Answer | None:
+    def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         found = [
             view
             for view in board.views(moment, self.border, after=None, limit=sys.maxsize)
@@ -126,10 +126,10 @@ class FeaturesAsked:
         shown = (one for one in found if self.status in {None, one.summary.answer.status})
         body = collection(one.feature for one in shown)
         # Which of them are shown differs when any of them does.
-        return Answer(body, _validity(found), media_type=MEDIA_TYPE)
+        return BoardAnswer(body, _validity(found), media_type=MEDIA_TYPE)
 
 
-Question = StatusAsked | CrossingAsked | CrossingsAsked | BordersAsked | FeaturesAsked
+Question = StatusQuery | CrossingQuery | CrossingsQuery | BordersQuery | FeaturesQuery
 
 
 @lru_cache(maxsize=10_000)
@@ -157,11 +157,11 @@ def _about_one(crossing: str, asked: dict[str, str]) -> Question | None:
     traffic, to = asked.pop("traffic", None), asked.pop("to", None)
     if asked:
         return None
-    return StatusAsked(crossing, None if traffic is None else Traffic(traffic), to)
+    return StatusQuery(crossing, None if traffic is None else Traffic(traffic), to)
 
 
 def _alone(crossing: str, asked: dict[str, str]) -> Question | None:
-    return None if asked else CrossingAsked(crossing)
+    return None if asked else CrossingQuery(crossing)
 
 
 def _crossings(asked: dict[str, str]) -> Question | None:
@@ -176,7 +176,7 @@ def _crossings(asked: dict[str, str]) -> Question | None:
         if rank.figure:
             return None
         after = rank.id
-    return CrossingsAsked(border, limit, after)
+    return CrossingsQuery(border, limit, after)
 
 
 def _borders(asked: dict[str, str]) -> Question | None:
@@ -184,7 +184,7 @@ def _borders(asked: dict[str, str]) -> Question | None:
     cursor = asked.pop("cursor", None)
     if asked:
         return None
-    return BordersAsked(limit, None if cursor is None else decode_cursor(cursor, border_code))
+    return BordersQuery(limit, None if cursor is None else decode_cursor(cursor, border_code))
 
 
 def _features(asked: dict[str, str]) -> Question | None:
@@ -193,7 +193,7 @@ def _features(asked: dict[str, str]) -> Question | None:
     # A country that is none is the routes' to refuse.
     if asked or not (country is None or country in iso3166.countries_by_alpha2):
         return None
-    return FeaturesAsked(border, country, None if status is None else Status(status))
+    return FeaturesQuery(border, country, None if status is None else Status(status))
 
 
 def _border(given: str | None) -> str | None:

@@ -6,11 +6,11 @@ from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
-from app.feeds.features import feature_of, json_of
+from app.crossings.geojson import feature_of, json_of
+from app.crossings.summaries import crossing_detail, crossing_summary
 from app.http.caching import Validity
 from app.places.details import Details
-from app.places.schemas import CrossingDetails
-from app.places.summaries import alone, listing
+from app.places.schemas import CrossingRecord
 from app.status.histories import CrossingHistory
 from app.status.rule.history import Lane, OutOfReach
 from app.status.rule.resolution import ResolvedHistory
@@ -29,7 +29,7 @@ class Moment:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Present:
+class PresentData:
     """What answers about a crossing are made of, from some instant on."""
 
     history: CrossingHistory
@@ -40,8 +40,8 @@ class Present:
     recorded_at: datetime | None
 
     @property
-    def told(self) -> CrossingDetails:
-        return CrossingDetails.model_validate_json(self.told_json)
+    def told(self) -> CrossingRecord:
+        return CrossingRecord.model_validate_json(self.told_json)
 
     @property
     def details(self) -> Details:
@@ -56,13 +56,15 @@ class Present:
 class View:
     """The answer for a crossing, or for some of its lanes, from a moment until it differs."""
 
-    present: Present
+    present: PresentData
     moment: Moment
     summary: Summary
     validity: Validity
 
     @classmethod
-    def of(cls, present: Present, moment: Moment, lanes: Sequence[Lane] | None = None) -> "View":
+    def of(
+        cls, present: PresentData, moment: Moment, lanes: Sequence[Lane] | None = None
+    ) -> "View":
         """Answer at ``moment``. Raises OutOfReach where it takes older events than are at hand."""
         # The log never stands before what it holds, even were a clock set back.
         now = max(moment.now, present.history.history.known_from)
@@ -93,22 +95,26 @@ class View:
 
     @cached_property
     def alone(self) -> bytes:
-        body = alone(self.summary, self.present.told, self.present.events)
+        body = crossing_detail(self.summary, self.present.told, self.present.events)
         return body.model_dump_json(by_alias=True).encode()
 
     @cached_property
     def listed(self) -> bytes:
-        return listing(self.summary, self.present.told).model_dump_json(by_alias=True).encode()
+        return (
+            crossing_summary(self.summary, self.present.told)
+            .model_dump_json(by_alias=True)
+            .encode()
+        )
 
     @cached_property
     def feature(self) -> bytes:
-        return json_of(feature_of(listing(self.summary, self.present.told)))
+        return json_of(feature_of(crossing_summary(self.summary, self.present.told)))
 
 
-class Entry:
+class BoardEntry:
     """A crossing on the board."""
 
-    def __init__(self, present: Present) -> None:
+    def __init__(self, present: PresentData) -> None:
         self.present = present
         self._views: dict[tuple[Traffic | None, str | None], View] = {}
 

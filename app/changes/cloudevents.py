@@ -20,7 +20,7 @@ _SUBJECTS = ("crossings", "borders", "countries", "incidents", "sources")
 """The narrowest first."""
 
 
-class Envelope(StrEnum):
+class EnvelopeKind(StrEnum):
     """What a change is wrapped in on its way to a follower."""
 
     NONE = "none"

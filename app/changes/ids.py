@@ -13,7 +13,7 @@ def seed_id(seed: str, name: str) -> UUID:
     return uuid5(_SEEDS, f"{seed} {name}")
 
 
-def mint(
+def new_ids(
     recorded_at: datetime, names: Sequence[str], *, seed: str | None = None
 ) -> dict[str, UUID]:
     """Return an id for each name: UUIDv7 in the order of names, or always the same for a seed."""

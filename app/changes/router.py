@@ -6,11 +6,11 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 
 from app.changes import service
 from app.changes.cloudevents import MEDIA_TYPE as CLOUDEVENT
-from app.changes.cloudevents import CloudEvent, Envelope
+from app.changes.cloudevents import CloudEvent, EnvelopeKind
 from app.changes.filters import Filter
 from app.changes.schemas import ChangeOut, ChangePage
-from app.changes.stream.stream import Asked
-from app.changes.stream.way_in import ADMIT, MEDIA_TYPE, Admit
+from app.changes.stream.endpoint import ADMIT, MEDIA_TYPE, Admit
+from app.changes.stream.stream import StreamQuery
 from app.database.sessions import transaction
 from app.errors import invalid
 from app.http.bodies import BorderId, CountryCode, CrossingId
@@ -128,9 +128,9 @@ async def list_changes(
         int, Query(ge=1, description="Changes on a page; values over 200 are lowered to 200.")
     ] = 50,
     envelope: Annotated[
-        Envelope,
+        EnvelopeKind,
         Query(description="For the stream: `cloudevents` wraps each change in a CloudEvent."),
-    ] = Envelope.NONE,
+    ] = EnvelopeKind.NONE,
     last_event_id: Annotated[
         int | None,
         Header(
@@ -154,9 +154,9 @@ async def list_changes(
             )
         admit: Admit = request.scope[ADMIT]
         resumes = last_event_id is not None
-        admit(Asked(wanted, envelope, last_event_id if resumes else after, resumes))
+        admit(StreamQuery(wanted, envelope, last_event_id if resumes else after, resumes))
         return Response()
-    if envelope is not Envelope.NONE:
+    if envelope is not EnvelopeKind.NONE:
         raise invalid(
             "envelope", f"applies to the event stream only: accept {MEDIA_TYPE}", where="query"
         )
@@ -167,7 +167,7 @@ async def list_changes(
     address = str(request.url.include_query_params(after=reached))
     response.headers["Link"] = f'<{address}>; rel="next"'
     response.headers["Vary"] = "Accept"
-    items = [ChangeOut.model_validate(service.told_of(change)) for change in found]
+    items = [ChangeOut.model_validate(service.change_record(change)) for change in found]
     return ChangePage(items=items, next=address)
 
 

@@ -17,7 +17,7 @@ from app.changes.models import Change
 from app.database.driver import driver, fetch
 from app.database.sessions import append
 from app.errors import invalid
-from app.http.parameters import Knowledge
+from app.http.parameters import AsOf
 from app.vocabulary import ChangeKind
 
 LOG_LOCK = 0x43524F5353  # any number, as long as every writer takes the same
@@ -59,7 +59,7 @@ _NEXT = """
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogSlot:
     """A place in the log, held by this transaction alone until it ends."""
 
     number: int
@@ -79,9 +79,9 @@ class _NextRow(NamedTuple):
     something_moved: bool
 
 
-async def take_place(
+async def reserve_slot(
     session: AsyncSession, crossings: Sequence[str] | None = None, *, known_change: int = 0
-) -> Place:
+) -> LogSlot:
     """Wait for the writers before us, then return the next number and its instant.
 
     Told is what has come due, and what was recorded after ``known_change``, of ``crossings``; of
@@ -97,7 +97,7 @@ async def take_place(
             await cursor.execute(_NEXT, asked)
         row = await cursor.fetchone()
     assert row is not None  # it has no condition
-    return Place(
+    return LogSlot(
         row.number,
         row.recorded_at.astimezone(UTC),
         row.previous_hash or GENESIS,
@@ -107,7 +107,7 @@ async def take_place(
 
 
 def change_of(
-    place: Place,
+    slot: LogSlot,
     *,
     kind: ChangeKind,
     subjects: Mapping[str, Sequence[str]],
@@ -116,19 +116,19 @@ def change_of(
 ) -> Change:
     """Return the change that fills ``place``, with its hash."""
     change = Change(
-        number=place.number,
+        number=slot.number,
         kind=kind.value,
-        recorded_at=place.recorded_at,
+        recorded_at=slot.recorded_at,
         subjects={name: list(ids) for name, ids in subjects.items()},
         payload={**payload, "recorded_by": recorded_by},
     )
-    change.hash = chained_hash(place.previous_hash, change)
+    change.hash = chained_hash(slot.previous_hash, change)
     return change
 
 
-async def fill_place(
+async def append_change(
     session: AsyncSession,
-    place: Place,
+    slot: LogSlot,
     *,
     kind: ChangeKind,
     subjects: Mapping[str, Sequence[str]],
@@ -136,9 +136,7 @@ async def fill_place(
     recorded_by: str,
 ) -> None:
     """Append the change; whatever belongs to it must be written in the same transaction."""
-    change = change_of(
-        place, kind=kind, subjects=subjects, payload=payload, recorded_by=recorded_by
-    )
+    change = change_of(slot, kind=kind, subjects=subjects, payload=payload, recorded_by=recorded_by)
     await append(session, change)
 
 
@@ -153,7 +151,7 @@ class ChangeRow(NamedTuple):
     hash: bytes
 
 
-def record_of(change: Change | ChangeRow) -> dict[str, object]:
+def hashed_record(change: Change | ChangeRow) -> dict[str, object]:
     """Return what the hash of a change speaks for, as JSON has it."""
     return {
         "change": change.number,
@@ -164,14 +162,14 @@ def record_of(change: Change | ChangeRow) -> dict[str, object]:
     }
 
 
-def told_of(change: Change | ChangeRow) -> dict[str, object]:
+def change_record(change: Change | ChangeRow) -> dict[str, object]:
     """Return a change as every follower is told it: its record and its hash."""
-    return record_of(change) | {"hash": change.hash.hex()}
+    return hashed_record(change) | {"hash": change.hash.hex()}
 
 
 def chained_hash(previous: bytes, change: Change) -> bytes:
     """Return SHA-256 over ``previous`` and the RFC 8785 JSON of the change's record."""
-    record = rfc8785.dumps(record_of(change))  # type: ignore[arg-type]  # it is JSON
+    record = rfc8785.dumps(hashed_record(change))  # type: ignore[arg-type]  # it is JSON
     return hashlib.sha256(previous + record).digest()
 
 
@@ -180,7 +178,7 @@ def wire_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-class Known(NamedTuple):
+class Snapshot(NamedTuple):
     """The newest change an answer reflects, and the database's present instant.
 
     The present is the database's, so that a reader never stands before what a writer was
@@ -191,24 +189,24 @@ class Known(NamedTuple):
     now: datetime
 
 
-async def known(session: AsyncSession, asked: Knowledge) -> Known:
+async def take_snapshot(session: AsyncSession, as_of: AsOf) -> Snapshot:
     """Return what a question is to be answered from.
 
     A question by instant waits for the writers in flight, so that none of them commits a
     change recorded before that instant afterwards. Raises Invalid for knowledge to come.
     """
-    if asked.known_at is not None and asked.known_change is not None:
+    if as_of.known_at is not None and as_of.known_change is not None:
         raise invalid("known_change", "give known_at or known_change, not both", where="query")
-    if asked.known_at is not None:
+    if as_of.known_at is not None:
         async with driver(session) as connection:
             await connection.execute(_SHARE)
-    statement = _KNOWN if asked.known_at is None else _KNOWN_AT
-    [(number, now)] = await fetch(session, Known, statement, {"at": asked.known_at})
-    if asked.known_at is not None and asked.known_at > now:
+    statement = _KNOWN if as_of.known_at is None else _KNOWN_AT
+    [(number, now)] = await fetch(session, Snapshot, statement, {"at": as_of.known_at})
+    if as_of.known_at is not None and as_of.known_at > now:
         raise invalid("known_at", "lies in the future", where="query")
-    if asked.known_change is not None and asked.known_change > number:
+    if as_of.known_change is not None and as_of.known_change > number:
         raise invalid("known_change", f"the newest change is {number}", where="query")
-    return Known(number if asked.known_change is None else asked.known_change, now)
+    return Snapshot(number if as_of.known_change is None else as_of.known_change, now)
 
 
 async def recorded_at(session: AsyncSession, numbers: Iterable[int]) -> dict[int, datetime]:
@@ -243,7 +241,7 @@ async def matching_changes(
     for _ in range(0, LOOKED_THROUGH, looked_at):
         found = (await session.scalars(rows.where(Change.number > reached))).all()
         reached = found[-1].number if len(found) == looked_at else max(after, newest)
-        matching = [change for change in found if wanted.matches(record_of(change))]
+        matching = [change for change in found if wanted.matches(hashed_record(change))]
         if len(matching) > limit:
             return matching[:limit], matching[limit - 1].number
         if matching or len(found) < looked_at:

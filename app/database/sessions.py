@@ -23,8 +23,8 @@ from sqlalchemy.types import TypeEngine
 
 from app.database.connections import Connector
 from app.database.driver import pipelined
+from app.database.monitor import PATIENCE, DatabaseMonitor
 from app.database.tables import Base
-from app.database.watch import PATIENCE, Watch
 from app.database.write_queue import WriteQueue
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -102,7 +102,7 @@ def _adapted(kind: TypeEngine[object], value: object) -> object:
 
 
 @asynccontextmanager
-async def snapshot(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+async def read_only_session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     """Give a session that only reads, all of it from one state of the database."""
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     async with sessions() as session, session.begin():
@@ -116,8 +116,8 @@ async def transaction(
 ) -> AsyncIterator[AsyncSession]:
     """Open the transaction of a request on the primary, which may take so long."""
     sessions: Sessions = request.app.state.sessions
-    watch: Watch = request.app.state.watch
-    async with watch.patience(seconds), sessions() as session, session.begin():
+    monitor: DatabaseMonitor = request.app.state.watch
+    async with monitor.patience(seconds), sessions() as session, session.begin():
         yield session
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from app.embedded.keeper import PATIENCE, Keeper
-from app.embedded.place import locked, take_place
+from app.embedded.data_directory import locked, open_data_directory
 from app.embedded.server import (
     DATABASE,
     ELSEWHERE,
@@ -23,6 +22,7 @@ from app.embedded.server import (
     EmbeddedError,
     Server,
 )
+from app.embedded.supervisor import PATIENCE, PostgresSupervisor
 
 
 @contextmanager
@@ -30,8 +30,8 @@ def serving(data_dir: Path) -> Iterator[Server]:
     """Run PostgreSQL on a directory nobody else serves; should it die, it is started again."""
     with ExitStack() as stack:
         with _explained(data_dir):
-            place = take_place(stack, data_dir)
-            keeper = Keeper(place)
+            place = open_data_directory(stack, data_dir)
+            keeper = PostgresSupervisor(place)
             stack.callback(keeper.stop)
             keeper.start()
             keeper.ready.result()

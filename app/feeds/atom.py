@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree as ET
 
 from app.changes.service import wire_instant
-from app.feeds.entries import Entry
+from app.feeds.entries import FeedEntry
 from app.feeds.words import writable
 
 MEDIA_TYPE = "application/atom+xml"
@@ -34,12 +34,12 @@ class Feed:
     next: str | None
 
 
-def updated(entries: Sequence[Entry]) -> datetime:
+def updated(entries: Sequence[FeedEntry]) -> datetime:
     """Return when the newest of these was updated."""
     return max((one.updated for one in entries), default=_NEVER)
 
 
-def write(feed: Feed, entries: Sequence[Entry]) -> bytes:
+def write(feed: Feed, entries: Sequence[FeedEntry]) -> bytes:
     """Return the feed as an XML document in UTF-8."""
     # Given by name, or the library would put a prefix before every element.
     root = ET.Element("feed", {"xmlns": _NAMESPACE, "xml:lang": "en"})
@@ -58,7 +58,7 @@ def write(feed: Feed, entries: Sequence[Entry]) -> bytes:
     return document
 
 
-def _entry(root: ET.Element, feed: Feed, one: Entry) -> None:
+def _entry(root: ET.Element, feed: Feed, one: FeedEntry) -> None:
     entry = ET.SubElement(root, "entry")
     _text(entry, "id", one.id.urn)
     _text(entry, "title", one.title)

@@ -12,7 +12,7 @@ from uuid import UUID
 from icalendar import Calendar, Event, vDuration
 
 from app.feeds import words
-from app.feeds.chains import Chain, Glossary
+from app.feeds.revisions import Labels, RevisionChain
 from app.sources.schemas import SourceOut
 from app.vocabulary import Certainty, DeclaredStatus
 
@@ -23,7 +23,7 @@ _HINDERING = {DeclaredStatus.CLOSED.value, DeclaredStatus.RESTRICTED.value}
 
 
 async def write(
-    pages: AsyncIterator[tuple[list[Chain], Glossary]], *, name: str, here: str
+    pages: AsyncIterator[tuple[list[RevisionChain], Labels]], *, name: str, here: str
 ) -> AsyncIterator[bytes]:
     """Yield the calendar in UTF-8, in pieces; ``here`` is the service's address."""
     yield _calendar(name).removesuffix(_END)
@@ -33,7 +33,7 @@ async def write(
     yield _END
 
 
-def _events(chains: Sequence[Chain], glossary: Glossary, here: str) -> bytes:
+def _events(chains: Sequence[RevisionChain], glossary: Labels, here: str) -> bytes:
     return b"".join(
         _event(one, glossary, here)
         for one in chains
@@ -54,7 +54,7 @@ def _calendar(name: str) -> bytes:
     return bytes(calendar.to_ical())
 
 
-def _event(chain: Chain, glossary: Glossary, here: str) -> bytes:
+def _event(chain: RevisionChain, glossary: Labels, here: str) -> bytes:
     told = chain.newest
     details = glossary.crossings[told.crossing]
     page = f"{here}/crossings/{told.crossing}"
@@ -79,14 +79,14 @@ def _event(chain: Chain, glossary: Glossary, here: str) -> bytes:
     return bytes(event.to_ical())
 
 
-def _status(chain: Chain) -> str:
+def _status(chain: RevisionChain) -> str:
     """Return whether it takes place; what was corrected to be no closure does not."""
     if chain.retraction is not None or chain.newest.status is DeclaredStatus.OPEN:
         return "CANCELLED"
     return "TENTATIVE" if chain.newest.certainty is Certainty.UNCONFIRMED else "CONFIRMED"
 
 
-def _add_period(event: Event, chain: Chain) -> None:
+def _add_period(event: Event, chain: RevisionChain) -> None:
     effective = chain.newest.effective
     assert effective is not None
     event.add("dtstart", effective.from_)
@@ -99,14 +99,14 @@ def _second(instant: datetime) -> datetime:
     return instant.replace(microsecond=0)
 
 
-def _summary(chain: Chain, glossary: Glossary) -> str:
+def _summary(chain: RevisionChain, glossary: Labels) -> str:
     effective = chain.newest.effective
     assert effective is not None
     endless = "" if effective.until else " until further notice"
     return words.title_of(chain, glossary) + endless
 
 
-def _description(chain: Chain, sources: Mapping[UUID, SourceOut], page: str) -> str:
+def _description(chain: RevisionChain, sources: Mapping[UUID, SourceOut], page: str) -> str:
     lines = words.lines_of(chain)
     for citation in chain.newest.citations:
         source = sources[citation.source]

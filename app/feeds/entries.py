@@ -17,13 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.changes.models import Change
-from app.changes.service import Known
-from app.effective.answers import AnswerChangeOut, AnswerOut, LaneChangeOut
+from app.changes.service import Snapshot
 from app.feeds import words
-from app.feeds.chains import (
-    Chain,
-    Glossary,
+from app.feeds.revisions import (
+    Labels,
     Places,
+    RevisionChain,
     Row,
     Step,
     chains_of,
@@ -32,12 +31,13 @@ from app.feeds.chains import (
     last_steps,
     members_of,
 )
-from app.notices.incidents import get_incident
-from app.notices.models import Incident, Notice, Retraction
-from app.notices.reading import Asked, lineage, notices_out, wanted
+from app.incidents.reading import get_incident
+from app.notices.models import Incident, Notice, RecordRetraction
+from app.notices.reading import NoticeFilter, lineage, notices_out, wanted
 from app.notices.schemas import NoticeOut
 from app.places.details import details_of, details_of_one, get_border
 from app.sources.schemas import CitationOut
+from app.status.consequences import AnswerChangeOut, AnswerOut, LaneChangeOut
 from app.status.models import StatusEvent
 from app.vocabulary import ChangeKind
 
@@ -55,7 +55,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FeedEntry:
     """One entry of a feed, its content as HTML."""
 
     id: UUID
@@ -72,7 +72,7 @@ class Entry:
 _ANSWERS = TypeAdapter(list[AnswerChangeOut])
 
 
-async def title_of(session: AsyncSession, of: Asked, known_change: int) -> str:
+async def title_of(session: AsyncSession, of: NoticeFilter, known_change: int) -> str:
     """Return what a place or an incident is called.
 
     Raises CrossingNotFound, BorderNotFound or IncidentNotFound.
@@ -89,31 +89,31 @@ async def title_of(session: AsyncSession, of: Asked, known_change: int) -> str:
 
 
 async def entries_of(
-    session: AsyncSession, *, of: Asked, asked: Known, after: Step | None, limit: int
-) -> list[Entry]:
+    session: AsyncSession, *, of: NoticeFilter, snapshot: Snapshot, after: Step | None, limit: int
+) -> list[FeedEntry]:
     """Return the entries of a place, of an incident or of everything, from the one after ``after``.
 
     Notices of a place are those that concern it, as everywhere. What came by time alone
     belongs to no incident.
     """
-    found = await _chain_entries(session, of, asked, after, limit)
-    found += await _notice_entries(session, of, asked, after, limit)
+    found = await _chain_entries(session, of, snapshot, after, limit)
+    found += await _notice_entries(session, of, snapshot, after, limit)
     found = _newest(found, limit)
     if of.incident is None:
         # What is older than a full page cannot be on it, and the log is long.
         floor = found[-1].step[0] if len(found) == limit else 0
-        found += await _effective_entries(session, of, asked, after, limit, floor=floor)
+        found += await _effective_entries(session, of, snapshot, after, limit, floor=floor)
     return _newest(found, limit)
 
 
-def _newest(entries: list[Entry], limit: int) -> list[Entry]:
+def _newest(entries: list[FeedEntry], limit: int) -> list[FeedEntry]:
     return sorted(entries, key=attrgetter("step"), reverse=True)[:limit]
 
 
 async def _chain_entries(
-    session: AsyncSession, of: Asked, asked: Known, after: Step | None, limit: int
-) -> list[Entry]:
-    rows = last_steps(_places(of), asked.change)
+    session: AsyncSession, of: NoticeFilter, snapshot: Snapshot, after: Step | None, limit: int
+) -> list[FeedEntry]:
+    rows = last_steps(_places(of), snapshot.change)
     if of.incident is not None:
         rows = rows.where(
             StatusEvent.id.in_(_what_followed(StatusEvent, of.incident, "supersedes", "retracts"))
@@ -122,9 +122,9 @@ async def _chain_entries(
         rows = rows.where(tuple_(StatusEvent.change, StatusEvent.id) < after)
     rows = rows.order_by(StatusEvent.change.desc(), StatusEvent.id.desc()).limit(limit)
     last = [row.id for row in await session.execute(rows)]
-    chains = await chains_of(session, last, asked.change)
+    chains = await chains_of(session, last, snapshot.change)
     crossings = [one.newest.crossing for one in chains]
-    glossary = await glossary_of(session, crossings, cited(chains), asked.change)
+    glossary = await glossary_of(session, crossings, cited(chains), snapshot.change)
     return [_chain_entry(one, glossary) for one in chains]
 
 
@@ -142,7 +142,7 @@ def _what_followed(table: type[Row], incident: UUID, *links: str) -> Select[UUID
     return select(joined.c.id)
 
 
-def _chain_entry(chain: Chain, glossary: Glossary) -> Entry:
+def _chain_entry(chain: RevisionChain, glossary: Labels) -> FeedEntry:
     event = chain.newest
     categories = [event.kind.value if event.status is None else event.status.value]
     if event.reason is not None:
@@ -151,7 +151,7 @@ def _chain_entry(chain: Chain, glossary: Glossary) -> Entry:
         categories.append("corrected")
     if chain.retraction is not None:
         categories.append("withdrawn")
-    return Entry(
+    return FeedEntry(
         id=chain.first,
         step=chain.step,
         title=words.title_of(chain, glossary),
@@ -170,22 +170,23 @@ def _chain_entry(chain: Chain, glossary: Glossary) -> Entry:
 
 
 async def _notice_entries(
-    session: AsyncSession, of: Asked, asked: Known, after: Step | None, limit: int
-) -> list[Entry]:
+    session: AsyncSession, of: NoticeFilter, snapshot: Snapshot, after: Step | None, limit: int
+) -> list[FeedEntry]:
     later = aliased(Notice)
-    conditions = wanted(of, asked.change)
+    conditions = wanted(of, snapshot.change)
     if of.incident is not None:
         conditions = [Notice.id.in_(_what_followed(Notice, of.incident, "supersedes"))]
-    change = func.coalesce(Retraction.change, Notice.change)
-    step_id = func.coalesce(Retraction.id, Notice.id)
+    change = func.coalesce(RecordRetraction.change, Notice.change)
+    step_id = func.coalesce(RecordRetraction.id, Notice.id)
     rows = (
         select(Notice, change, step_id)
         .outerjoin(
-            Retraction,
-            (Retraction.notice_id == Notice.id) & (Retraction.change <= asked.change),
+            RecordRetraction,
+            (RecordRetraction.notice_id == Notice.id)
+            & (RecordRetraction.change <= snapshot.change),
         )
-        .outerjoin(later, (later.supersedes == Notice.id) & (later.change <= asked.change))
-        .where(later.id.is_(None), Notice.change <= asked.change, *conditions)
+        .outerjoin(later, (later.supersedes == Notice.id) & (later.change <= snapshot.change))
+        .where(later.id.is_(None), Notice.change <= snapshot.change, *conditions)
         .order_by(change.desc(), step_id.desc())
         .limit(limit)
     )
@@ -194,15 +195,15 @@ async def _notice_entries(
     steps = {row.id: (number, one) for row, number, one in await session.execute(rows)}
     members = await members_of(session, Notice, steps)
     newest = [members[one][-1] for one in steps]
-    told = await notices_out(session, newest, asked=asked)
+    told = await notices_out(session, newest, snapshot=snapshot)
     citations = [citation for one in told for citation in one.citations]
-    glossary = await glossary_of(session, [], citations, asked.change)
+    glossary = await glossary_of(session, [], citations, snapshot.change)
     return [_notice_entry(one, members[one.id], steps[one.id], glossary) for one in told]
 
 
 def _notice_entry(
-    notice: NoticeOut, members: Sequence[Notice], step: Step, glossary: Glossary
-) -> Entry:
+    notice: NoticeOut, members: Sequence[Notice], step: Step, glossary: Labels
+) -> FeedEntry:
     withdrawn = notice.retraction
     issuer = notice.issuer.name or words.country(notice.issuer.country or "")
     told = words.in_english(notice.text)
@@ -219,7 +220,7 @@ def _notice_entry(
             f"Withdrawn {words.instant(withdrawn.recorded_at)}: {words.why(withdrawn.reason)}"
         )
     texts = "".join(f'<p lang="{tag}">{escape(one)}</p>' for tag, one in notice.text.items())
-    return Entry(
+    return FeedEntry(
         id=members[0].id,
         step=step,
         title=("Withdrawn: " if withdrawn else "") + _shortened(title),
@@ -239,18 +240,18 @@ def _notice_entry(
 
 async def _effective_entries(
     session: AsyncSession,
-    of: Asked,
-    asked: Known,
+    of: NoticeFilter,
+    snapshot: Snapshot,
     after: Step | None,
     limit: int,
     *,
     floor: int,
-) -> list[Entry]:
+) -> list[FeedEntry]:
     rows = (
         select(Change)
         .where(
             Change.kind == ChangeKind.EFFECTIVE.value,
-            Change.number <= asked.change,
+            Change.number <= snapshot.change,
             Change.number >= floor,
         )
         .order_by(Change.number.desc())
@@ -268,10 +269,10 @@ async def _effective_entries(
         for turn in _ANSWERS.validate_json(json.dumps(one.payload["answers"]))
     ]
     details = await details_of(
-        session, sorted({turn.crossing for _, turn in turns}), known_change=asked.change
+        session, sorted({turn.crossing for _, turn in turns}), known_change=snapshot.change
     )
     entries = [
-        _effective_entry(one, turn, Glossary(details, {}))
+        _effective_entry(one, turn, Labels(details, {}))
         for one, turn in turns
         if of.crossing in {None, turn.crossing}
         and of.border in {None, details[turn.crossing].border}
@@ -279,7 +280,7 @@ async def _effective_entries(
     return [one for one in entries if after is None or one.step < after]
 
 
-def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Glossary) -> Entry:
+def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Labels) -> FeedEntry:
     where = words.name_of(glossary.crossings[turn.crossing])
     entry_id = uuid5(NAMESPACE_URL, f"/v1/changes/{change.number}#{turn.crossing}")
     now = turn.after
@@ -290,7 +291,7 @@ def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Glossary) 
         f"Changed by time alone, without a new statement. From {words.instant(at)}.",
         *map(_lane_line, turn.lanes),
     ]
-    return Entry(
+    return FeedEntry(
         id=entry_id,
         step=(change.number, entry_id),
         title=f"{where}: {_state(now)} from {words.instant(at)}{before}",
@@ -318,7 +319,7 @@ def _state(one: AnswerOut) -> str:
     return told + ", not confirmed recently" * one.stale + ", overdue" * one.overdue
 
 
-def _places(of: Asked) -> Places:
+def _places(of: NoticeFilter) -> Places:
     return Places(
         crossings=() if of.crossing is None else (of.crossing,),
         borders=() if of.border is None else (of.border,),
@@ -333,7 +334,7 @@ def _to_page(crossing: str) -> Link:
     return Link("alternate", f"/crossings/{crossing}", "text/html")
 
 
-def _to_sources(citations: Sequence[CitationOut], glossary: Glossary) -> list[Link]:
+def _to_sources(citations: Sequence[CitationOut], glossary: Labels) -> list[Link]:
     sources = [glossary.sources[one.source] for one in citations]
     return [Link("via", one.url, title=one.title) for one in sources if one.url is not None]
 

@@ -14,14 +14,14 @@ from pydantic import Field, JsonValue
 from pydantic_core import to_json
 from sqlalchemy import select, tuple_
 
-from app.feeds.chains import PAGE, START, Opened, Places, Step
+from app.feeds.revisions import PAGE, START, Opened, Places, Step
 from app.http.bodies import Body, CrossingId
 from app.places.models import Crossing
 from app.status.histories import CrossingHistory, whole_history
 from app.status.log import events_out
 from app.status.models import StatusEvent
 from app.status.reading import whole_timeline
-from app.status.schemas import EventOut, StretchOut
+from app.status.schemas import EventOut, TimelinePeriodOut
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 _LEADS = tuple("=+-@\t\r＝＋－＠")
@@ -51,7 +51,7 @@ def csv_description(what: str, columns: Sequence[str]) -> str:
     )
 
 
-class TimelineLine(StretchOut):
+class TimelineLine(TimelinePeriodOut):
     """A period of a crossing's timeline."""
 
     crossing: CrossingId = Field(description="The crossing of the timeline.")

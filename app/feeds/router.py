@@ -7,24 +7,25 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.changes.history import AskedOpening
-from app.changes.service import Known, known
+from app.changes.read_sessions import AnyReadSessions
+from app.changes.service import Snapshot, take_snapshot
+from app.crossings import geojson as features
+from app.crossings import service as places_service
+from app.crossings.candidates import CrossingFilter
+from app.crossings.geojson import FeatureCollection
 from app.database.sessions import Session
 from app.errors import BorderNotFound, CrossingNotFound, IncidentNotFound
-from app.feeds import atom, calendars, exports, features
-from app.feeds.chains import Opened, Places, all_chains, pin
+from app.feeds import atom, calendars, exports
 from app.feeds.entries import entries_of, title_of
-from app.feeds.features import FeatureCollection
+from app.feeds.revisions import Opened, Places, all_chains, pin
 from app.http.bodies import BorderId, CountryCode, CrossingId
-from app.http.caching import AskedEnvelope, Validity, streamed
-from app.http.paging import AskedTurn, Turn, change_and_id, encode_cursor
-from app.http.parameters import AskedKnowledge, Knowledge
+from app.http.caching import ResponseCacheHeaders, Validity, streamed
+from app.http.paging import PageQuery, Pagination, change_and_id, encode_cursor
+from app.http.parameters import AsOf, AsOfQuery
 from app.http.problems import responses
 from app.http.routing import feature_router
-from app.notices.reading import Asked
+from app.notices.reading import NoticeFilter
 from app.notices.router import IncidentId
-from app.places import service as places_service
-from app.places.finding.candidates import Wanted
 from app.vocabulary import Status
 
 router = feature_router(prefix="/feeds", tag="feeds")
@@ -103,35 +104,39 @@ CrossingPath = Annotated[CrossingId, Path()]
 BorderPath = Annotated[BorderId, Path()]
 
 
-class Reader:
+class FeedReader:
     """Whoever asks for a feed, and how to answer."""
 
     def __init__(
-        self, request: Request, response: Response, opening: AskedOpening, envelope: AskedEnvelope
+        self,
+        request: Request,
+        response: Response,
+        read_sessions: AnyReadSessions,
+        cache_headers: ResponseCacheHeaders,
     ) -> None:
         self.request = request
         self.response = response
-        self.opening = opening
-        self.envelope = envelope
+        self.opening = read_sessions
+        self.envelope = cache_headers
         self.here = str(request.base_url).rstrip("/")
 
     async def stream(
         self,
         places: Places,
-        knowledge: Knowledge,
-        pieces: Callable[[Opened, Known], AsyncIterator[bytes]],
+        as_of: AsOf,
+        pieces: Callable[[Opened, Snapshot], AsyncIterator[bytes]],
         media_type: str,
     ) -> Response:
         """Answer with ``pieces``, all of them as known at one change."""
-        async with self.opening.either(None, knowledge) as session:
-            pinned = await pin(session, places, knowledge)
+        async with self.opening.either(None, as_of) as session:
+            pinned = await pin(session, places, as_of)
         asked = pinned.known
-        if knowledge == Knowledge():
+        if as_of == AsOf():
             validity = Validity(pinned.recorded_at, None)
             self.envelope.tell_present(asked.change, asked.now, validity)
         else:
             self.envelope.tell_immutable(asked.change)
-        opened = partial(self.opening.history, Knowledge(known_change=asked.change))
+        opened = partial(self.opening.history, AsOf(known_change=asked.change))
         return await streamed(
             self.request,
             self.response,
@@ -140,18 +145,24 @@ class Reader:
             media_type=media_type,
         )
 
-    async def atom(self, session: Session, turn: Turn, *, path: str, about: str, of: Asked) -> Atom:
+    async def atom(
+        self, session: Session, pagination: Pagination, *, path: str, about: str, of: NoticeFilter
+    ) -> Atom:
         """Answer with a page of the entries of a place, an incident, or everything."""
-        asked = await known(session, Knowledge())
-        title = await title_of(session, of, asked.change)
+        snapshot = await take_snapshot(session, AsOf())
+        title = await title_of(session, of, snapshot.change)
         found = await entries_of(
-            session, of=of, asked=asked, after=turn.start(change_and_id), limit=turn.limit + 1
+            session,
+            of=of,
+            snapshot=snapshot,
+            after=pagination.start(change_and_id),
+            limit=pagination.limit + 1,
         )
-        entries = found[: turn.limit]
+        entries = found[: pagination.limit]
         following = None
-        if len(found) > turn.limit:
+        if len(found) > pagination.limit:
             change, last = entries[-1].step
-            following = turn.address(cursor=encode_cursor(str(change), str(last)))
+            following = pagination.address(cursor=encode_cursor(str(change), str(last)))
         feed = atom.Feed(
             title=title,
             path=f"/feeds/{path}.atom",
@@ -161,33 +172,37 @@ class Reader:
             next=following,
         )
         validity = Validity(atom.updated(entries), None)
-        self.envelope.tell_present(asked.change, asked.now, validity)
+        self.envelope.tell_present(snapshot.change, snapshot.now, validity)
         return Atom(atom.write(feed, entries), headers=dict(self.response.headers))
 
-    async def calendar(self, places: Places, *, of: Asked) -> Response:
+    async def calendar(self, places: Places, *, of: NoticeFilter) -> Response:
         """Answer with the closures and restrictions of some places, named after ``of``."""
-        async with self.opening.either(None, Knowledge()) as session:
-            asked = await known(session, Knowledge())
-            name = f"Closures: {await title_of(session, of, asked.change)}"
+        async with self.opening.either(None, AsOf()) as session:
+            snapshot = await take_snapshot(session, AsOf())
+            name = f"Closures: {await title_of(session, of, snapshot.change)}"
 
-        def pieces(opened: Opened, asked: Known) -> AsyncIterator[bytes]:
-            chains = all_chains(opened, places, asked.change)
+        def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
+            chains = all_chains(opened, places, snapshot.change)
             return calendars.write(chains, name=name, here=self.here)
 
-        return await self.stream(places, Knowledge(), pieces, calendars.MEDIA_TYPE)
+        return await self.stream(places, AsOf(), pieces, calendars.MEDIA_TYPE)
 
 
-AskedReader = Annotated[Reader, Depends(Reader)]
+CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
 
 
 @router.get("/events.atom", summary="Follow everything", response_class=Atom, responses=responses())
-async def get_events_atom(session: Session, reader: AskedReader, turn: AskedTurn) -> Response:
+async def get_events_atom(
+    session: Session, reader: CurrentFeedReader, pagination: PageQuery
+) -> Response:
     """Return what was said last, and what came by time alone, as Atom entries.
 
     An entry is a chain: a correction or a withdrawal renews it, under the same id. `next` leads
     to older ones (RFC 5005).
     """
-    return await reader.atom(session, turn, path="events", about="/v1/events", of=Asked())
+    return await reader.atom(
+        session, pagination, path="events", about="/v1/events", of=NoticeFilter()
+    )
 
 
 @router.get(
@@ -197,12 +212,12 @@ async def get_events_atom(session: Session, reader: AskedReader, turn: AskedTurn
     responses=responses(CrossingNotFound),
 )
 async def get_crossing_atom(
-    session: Session, reader: AskedReader, turn: AskedTurn, crossing_id: CrossingPath
+    session: Session, reader: CurrentFeedReader, pagination: PageQuery, crossing_id: CrossingPath
 ) -> Response:
     """Return what concerns a crossing as Atom entries, the newest first."""
     path = f"crossings/{crossing_id}"
-    of = Asked(crossing=crossing_id)
-    return await reader.atom(session, turn, path=path, about=f"/v1/{path}", of=of)
+    of = NoticeFilter(crossing=crossing_id)
+    return await reader.atom(session, pagination, path=path, about=f"/v1/{path}", of=of)
 
 
 @router.get(
@@ -212,12 +227,12 @@ async def get_crossing_atom(
     responses=responses(BorderNotFound),
 )
 async def get_border_atom(
-    session: Session, reader: AskedReader, turn: AskedTurn, border_id: BorderPath
+    session: Session, reader: CurrentFeedReader, pagination: PageQuery, border_id: BorderPath
 ) -> Response:
     """Return what concerns a border as Atom entries, the newest first."""
     path = f"borders/{border_id}"
-    of = Asked(border=border_id)
-    return await reader.atom(session, turn, path=path, about=f"/v1/{path}", of=of)
+    of = NoticeFilter(border=border_id)
+    return await reader.atom(session, pagination, path=path, about=f"/v1/{path}", of=of)
 
 
 @router.get(
@@ -227,12 +242,12 @@ async def get_border_atom(
     responses=responses(IncidentNotFound),
 )
 async def get_incident_atom(
-    session: Session, reader: AskedReader, turn: AskedTurn, incident_id: IncidentId
+    session: Session, reader: CurrentFeedReader, pagination: PageQuery, incident_id: IncidentId
 ) -> Response:
     """Return what joined an incident, and what became of that, as Atom entries."""
     path = f"incidents/{incident_id}"
-    of = Asked(incident=incident_id)
-    return await reader.atom(session, turn, path=path, about=f"/v1/{path}", of=of)
+    of = NoticeFilter(incident=incident_id)
+    return await reader.atom(session, pagination, path=path, about=f"/v1/{path}", of=of)
 
 
 @router.get(
@@ -241,13 +256,13 @@ async def get_incident_atom(
     response_class=ICalendar,
     responses=responses(),
 )
-async def get_closures(reader: AskedReader, places: AskedPlaces) -> Response:
+async def get_closures(reader: CurrentFeedReader, places: AskedPlaces) -> Response:
     """Return past and planned closures and restrictions as a calendar.
 
     A correction raises `SEQUENCE`, a withdrawal cancels. Without a declared end there is no
     `DTEND`: it holds until further notice, and no end is invented.
     """
-    return await reader.calendar(places, of=Asked())
+    return await reader.calendar(places, of=NoticeFilter())
 
 
 @router.get(
@@ -256,9 +271,11 @@ async def get_closures(reader: AskedReader, places: AskedPlaces) -> Response:
     response_class=ICalendar,
     responses=responses(CrossingNotFound),
 )
-async def get_crossing_closures(reader: AskedReader, crossing_id: CrossingPath) -> Response:
+async def get_crossing_closures(reader: CurrentFeedReader, crossing_id: CrossingPath) -> Response:
     """Return a crossing's past and planned closures and restrictions as a calendar."""
-    return await reader.calendar(Places(crossings=[crossing_id]), of=Asked(crossing=crossing_id))
+    return await reader.calendar(
+        Places(crossings=[crossing_id]), of=NoticeFilter(crossing=crossing_id)
+    )
 
 
 @router.get(
@@ -267,16 +284,16 @@ async def get_crossing_closures(reader: AskedReader, crossing_id: CrossingPath) 
     response_class=ICalendar,
     responses=responses(BorderNotFound),
 )
-async def get_border_closures(reader: AskedReader, border_id: BorderPath) -> Response:
+async def get_border_closures(reader: CurrentFeedReader, border_id: BorderPath) -> Response:
     """Return a border's past and planned closures and restrictions as a calendar."""
-    return await reader.calendar(Places(borders=[border_id]), of=Asked(border=border_id))
+    return await reader.calendar(Places(borders=[border_id]), of=NoticeFilter(border=border_id))
 
 
 @router.get(
     "/events.ndjson", summary="Export the log", response_class=Ndjson, responses=responses()
 )
 async def get_events_ndjson(
-    reader: AskedReader, places: AskedPlaces, knowledge: AskedKnowledge
+    reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
 ) -> Response:
     """Return all status events, the oldest first, one a line, each as `/v1/events/{id}` has it.
 
@@ -284,10 +301,10 @@ async def get_events_ndjson(
     whole: it broke off.
     """
 
-    def pieces(opened: Opened, asked: Known) -> AsyncIterator[bytes]:
-        return exports.ndjson(exports.events(opened, places, asked.change))
+    def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
+        return exports.ndjson(exports.events(opened, places, snapshot.change))
 
-    return await reader.stream(places, knowledge, pieces, exports.NDJSON)
+    return await reader.stream(places, as_of, pieces, exports.NDJSON)
 
 
 @router.get(
@@ -298,20 +315,20 @@ async def get_events_ndjson(
     responses=responses(),
 )
 async def get_events_csv(
-    reader: AskedReader, places: AskedPlaces, knowledge: AskedKnowledge
+    reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
 ) -> Response:
-    def pieces(opened: Opened, asked: Known) -> AsyncIterator[bytes]:
-        pages = exports.events(opened, places, asked.change)
+    def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
+        pages = exports.events(opened, places, snapshot.change)
         return exports.table(pages, exports.EVENT_COLUMNS)
 
-    return await reader.stream(places, knowledge, pieces, exports.CSV)
+    return await reader.stream(places, as_of, pieces, exports.CSV)
 
 
 @router.get(
     "/timelines.ndjson", summary="Export timelines", response_class=Ndjson, responses=responses()
 )
 async def get_timelines_ndjson(
-    reader: AskedReader, places: AskedPlaces, knowledge: AskedKnowledge
+    reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
 ) -> Response:
     """Return every period of every crossing's timeline, one a line, by crossing.
 
@@ -319,10 +336,10 @@ async def get_timelines_ndjson(
     at the change that `Change-Number` names. A body without its end is not whole: it broke off.
     """
 
-    def pieces(opened: Opened, asked: Known) -> AsyncIterator[bytes]:
-        return exports.ndjson(exports.timelines(opened, places, asked.change))
+    def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
+        return exports.ndjson(exports.timelines(opened, places, snapshot.change))
 
-    return await reader.stream(places, knowledge, pieces, exports.NDJSON)
+    return await reader.stream(places, as_of, pieces, exports.NDJSON)
 
 
 @router.get(
@@ -335,13 +352,13 @@ async def get_timelines_ndjson(
     responses=responses(),
 )
 async def get_timelines_csv(
-    reader: AskedReader, places: AskedPlaces, knowledge: AskedKnowledge
+    reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
 ) -> Response:
-    def pieces(opened: Opened, asked: Known) -> AsyncIterator[bytes]:
-        pages = exports.timelines(opened, places, asked.change)
+    def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
+        pages = exports.timelines(opened, places, snapshot.change)
         return exports.table(pages, exports.TIMELINE_COLUMNS)
 
-    return await reader.stream(places, knowledge, pieces, exports.CSV)
+    return await reader.stream(places, as_of, pieces, exports.CSV)
 
 
 @router.get(
@@ -353,7 +370,7 @@ async def get_timelines_csv(
 )
 async def get_crossings_geojson(
     session: Session,
-    reader: AskedReader,
+    reader: CurrentFeedReader,
     border: Annotated[BorderId | None, Query()] = None,
     country: Annotated[CountryCode | None, Query()] = None,
     status: Annotated[
@@ -364,12 +381,12 @@ async def get_crossings_geojson(
 
     Its `geometry` is null where nobody knows where it is.
     """
-    wanted = Wanted(border=border, country=country)
+    wanted = CrossingFilter(border=border, country=country)
     found, asked, validity = await places_service.list_crossings(
         session, wanted=wanted, status=status, after=None, limit=_ALL
     )
     if validity is None:
-        reader.envelope.tell_change(asked.change)
+        reader.envelope.set_change(asked.change)
     else:
         reader.envelope.tell_present(asked.change, asked.now, validity)
     body = features.collection(features.json_of(features.feature_of(one)) for _, one in found)

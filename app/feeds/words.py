@@ -7,7 +7,7 @@ from html import escape
 
 from babel import Locale
 
-from app.feeds.chains import Chain, Glossary
+from app.feeds.revisions import Labels, RevisionChain
 from app.places.details import Details
 from app.sources.schemas import CitationOut, SourceOut
 from app.status.schemas import EventOut, Reason
@@ -70,7 +70,7 @@ def scope(event: EventOut) -> str:
     return f" for {lanes(event.traffic, event.to)}"
 
 
-def title_of(chain: Chain, glossary: Glossary) -> str:
+def title_of(chain: RevisionChain, glossary: Labels) -> str:
     """Return a chain in a line: where, what, for whom, from when."""
     event = chain.newest
     where = name_of(glossary.crossings[event.crossing])
@@ -97,7 +97,7 @@ def period(event: EventOut) -> str:
     return told
 
 
-def lines_of(chain: Chain) -> list[str]:
+def lines_of(chain: RevisionChain) -> list[str]:
     """Return everything that is said, but for the sources, in lines of text."""
     event = chain.newest
     told = [f"Says {says(event)}, recorded by {event.recorded_by}."]
@@ -129,7 +129,7 @@ def source_line(citation: CitationOut, source: SourceOut) -> str:
     return f"{', '.join(one for one in told if one)} ({citation.basis.value})"
 
 
-def sources_html(citations: Iterable[CitationOut], glossary: Glossary) -> str:
+def sources_html(citations: Iterable[CitationOut], glossary: Labels) -> str:
     """Return the sources as a list, linked where they have an address."""
     items: list[str] = []
     for one in citations:

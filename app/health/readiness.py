@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from app import schema
 from app.board.board import Board
-from app.board.keeper import Keeper
-from app.database import schema
+from app.board.updater import BoardUpdater
 from app.errors import Unavailable
 from app.http.bodies import Body
 from app.http.problems import RETRY_SECONDS
@@ -25,7 +25,7 @@ class Ready(Body):
     schema_revision: str | None
 
 
-def readiness(board: Board, keeper: Keeper) -> Ready:
+def readiness(board: Board, keeper: BoardUpdater) -> Ready:
     """Return how well the service answers. Raises Unavailable while it cannot."""
     revision = keeper.schema_revision
     later = {"Retry-After": RETRY_SECONDS}

@@ -22,7 +22,7 @@ from fastapi.responses import StreamingResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.database.watch import Watch
+from app.database.monitor import DatabaseMonitor
 
 FRESH_SECONDS = 2
 REVALIDATE_SECONDS = 3
@@ -106,21 +106,21 @@ UNTOLD_UNMODIFIED = ("content-length", "content-type", "last-modified", "link")
 """RFC 9110, 15.4.5: a 304 is best left without what the asker has from the 200 before."""
 
 
-class Envelope:
+class CacheHeaders:
     """The headers of an answer that say what it reflects and how long it is good."""
 
     def __init__(self, request: Request, response: Response) -> None:
-        self._watch: Watch = request.app.state.watch
+        self._watch: DatabaseMonitor = request.app.state.watch
         self._trust: float = request.app.state.board_max_age
         self._headers = response.headers
 
-    def tell_change(self, change: int) -> None:
+    def set_change(self, change: int) -> None:
         """Say which change it reflects: asked again as ``known_change`` it is the same."""
         self._headers["Change-Number"] = str(change)
 
     def tell_present(self, change: int, now: datetime, validity: Validity) -> None:
         """Say how long an answer for ``now`` is good."""
-        self.tell_change(change)
+        self.set_change(change)
         due = validity.due
         due_in = math.inf if due is None else (due - now).total_seconds()
         self._headers["Cache-Control"] = cache_control(due_in, self._trust)
@@ -130,14 +130,14 @@ class Envelope:
 
     def tell_immutable(self, change: int) -> None:
         """Say that an answer about an instant, as known then, never differs."""
-        self.tell_change(change)
+        self.set_change(change)
         self._headers["Cache-Control"] = IMMUTABLE
 
 
-AskedEnvelope = Annotated[Envelope, Depends(Envelope)]
+ResponseCacheHeaders = Annotated[CacheHeaders, Depends(CacheHeaders)]
 
 
-class Cached:
+class CachingMiddleware:
     """Gives the answers of ``app`` to GET an ETag; knows HEAD, If-None-Match and gzip."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -148,11 +148,11 @@ class Cached:
             await self.app(scope, receive, send)
             return
         head = scope["method"] == "HEAD"
-        answer = _Answer(Headers(scope=scope), send, head=head)
+        answer = _OutgoingResponse(Headers(scope=scope), send, head=head)
         await self.app({**scope, "method": "GET", HEAD_ASKED: head}, receive, answer.send)
 
 
-class _Answer:
+class _OutgoingResponse:
     """One answer on its way out: held until its body is whole, if it comes in one piece."""
 
     def __init__(self, asked: Headers, send: Send, *, head: bool) -> None:

@@ -116,7 +116,7 @@ def instant(parts: list[str]) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Pagination:
     """The page asked for, and the way to address the one after it."""
 
     request: Request
@@ -168,8 +168,8 @@ def _turn(
         str | None,
         Query(max_length=200, description="Where the page starts; use the value from `next`."),
     ] = None,
-) -> Turn:
-    return Turn(request, response, min(limit, MAX_LIMIT), cursor)
+) -> Pagination:
+    return Pagination(request, response, min(limit, MAX_LIMIT), cursor)
 
 
 def _long_turn(
@@ -184,10 +184,10 @@ def _long_turn(
             max_length=200, description="Where the inner list starts; use the value from `next`."
         ),
     ] = None,
-) -> Turn:
+) -> Pagination:
     return _turn(request, response, limit, cursor)
 
 
-AskedTurn = Annotated[Turn, Depends(_turn)]
-AskedLongTurn = Annotated[Turn, Depends(_long_turn)]
+PageQuery = Annotated[Pagination, Depends(_turn)]
+LongPageQuery = Annotated[Pagination, Depends(_long_turn)]
 """For a list within an answer that is best read whole."""

@@ -76,15 +76,15 @@ KnownChange = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
+class AsOf:
     """Which state of the log a question is to be answered from; both None is all of it."""
 
     known_at: datetime | None = None
     known_change: int | None = None
 
 
-def _knowledge(known_at: KnownAt = None, known_change: KnownChange = None) -> Knowledge:
-    return Knowledge(known_at, known_change)
+def _knowledge(known_at: KnownAt = None, known_change: KnownChange = None) -> AsOf:
+    return AsOf(known_at, known_change)
 
 
-AskedKnowledge = Annotated[Knowledge, Depends(_knowledge)]
+AsOfQuery = Annotated[AsOf, Depends(_knowledge)]

@@ -17,7 +17,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
-from app.database.watch import reason
+from app.database.monitor import reason
 from app.errors import FieldError, Problem
 from app.http.bodies import UNTOLD
 

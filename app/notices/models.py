@@ -127,7 +127,7 @@ class Notice(Base):
     supersedes: Mapped[UUID | None] = mapped_column(ForeignKey("notice.id"))
 
 
-class Retraction(Base):
+class RecordRetraction(Base):
     """The withdrawal of a notice or an incident. Those of status events are events."""
 
     __tablename__ = "retraction"

@@ -25,11 +25,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from app.changes.service import Known, known
+from app.changes.service import Snapshot, take_snapshot
 from app.errors import NoticeNotFound
 from app.http.bodies import utc
-from app.http.parameters import Knowledge
-from app.notices.models import Incident, Notice, Retraction
+from app.http.parameters import AsOf
+from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.schemas import STALE_AFTER_DAYS, NoticeOut, RetractionOut
 from app.places.models import Border, Crossing
 from app.sources.models import Citation
@@ -39,7 +39,7 @@ from app.vocabulary import NoticeKind
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class NoticeFilter:
     """Which notices are asked for; None asks for all. Places also take what is wider."""
 
     kind: NoticeKind | None = None
@@ -54,12 +54,12 @@ class Asked:
 def _last_noticed() -> Select[str, int]:
     known_change = bindparam("known_change", type_=BigInteger)
     later = aliased(Notice)
-    change = func.coalesce(Retraction.change, later.change, Notice.change)
+    change = func.coalesce(RecordRetraction.change, later.change, Notice.change)
     named = (
         select(func.unnest(Notice.crossings).label("crossing"), change.label("change"))
         .outerjoin(
-            Retraction,
-            (Retraction.notice_id == Notice.id) & (Retraction.change <= known_change),
+            RecordRetraction,
+            (RecordRetraction.notice_id == Notice.id) & (RecordRetraction.change <= known_change),
         )
         .outerjoin(later, (later.supersedes == Notice.id) & (later.change <= known_change))
         .where(
@@ -71,11 +71,15 @@ def _last_noticed() -> Select[str, int]:
     return select(named.c.crossing, func.max(named.c.change)).group_by(named.c.crossing)
 
 
-def standing(notice: type[Notice], known_change: int | ColumnElement[int]) -> ColumnElement[bool]:
+def notice_is_active(
+    notice: type[Notice], known_change: int | ColumnElement[int]
+) -> ColumnElement[bool]:
     """Return the condition that a notice is neither corrected nor withdrawn, as known."""
     later = aliased(Notice)
     return ~exists().where(later.supersedes == notice.id, later.change <= known_change) & ~(
-        exists().where(Retraction.notice_id == notice.id, Retraction.change <= known_change)
+        exists().where(
+            RecordRetraction.notice_id == notice.id, RecordRetraction.change <= known_change
+        )
     )
 
 
@@ -95,7 +99,7 @@ def _contradictions() -> Select[UUID, UUID, int]:
             other.contradicts.contains(array([older.c.ancestor])),
             other.id != older.c.notice,  # a correction may contradict what it corrects
             other.change <= known_change,
-            standing(other, known_change),
+            notice_is_active(other, known_change),
         )
     )
     return pairs.order_by(other.change).distinct()
@@ -106,49 +110,49 @@ _LAST_NOTICED = _last_noticed()
 _CONTRADICTING = _contradictions()
 
 
-async def get_notice(session: AsyncSession, notice_id: UUID) -> tuple[NoticeOut, Known]:
+async def get_notice(session: AsyncSession, notice_id: UUID) -> tuple[NoticeOut, Snapshot]:
     """Return one notice, and what became of it. Raises NoticeNotFound."""
-    asked = await known(session, Knowledge())
+    snapshot = await take_snapshot(session, AsOf())
     row = await session.get(Notice, notice_id)
     if row is None:
         raise NoticeNotFound(f"There is no notice {notice_id}.")
-    return (await notices_out(session, [row], asked=asked))[0], asked
+    return (await notices_out(session, [row], snapshot=snapshot))[0], snapshot
 
 
 async def list_notices(
-    session: AsyncSession, *, asked: Asked, after: tuple[int, UUID] | None, limit: int
-) -> tuple[list[NoticeOut], Known]:
+    session: AsyncSession, *, asked: NoticeFilter, after: tuple[int, UUID] | None, limit: int
+) -> tuple[list[NoticeOut], Snapshot]:
     """Return notices, the newest first, from the one after ``after``: its change and id."""
-    knowledge = await known(session, Knowledge())
-    rows = _newest(asked, knowledge.change).limit(limit)
+    snapshot = await take_snapshot(session, AsOf())
+    rows = _newest(asked, snapshot.change).limit(limit)
     if after is not None:
         rows = rows.where(tuple_(Notice.change, Notice.id) < after)
     found = (await session.scalars(rows)).all()
-    return await notices_out(session, found, asked=knowledge, at=asked.in_force_at), knowledge
+    return await notices_out(session, found, snapshot=snapshot, at=asked.in_force_at), snapshot
 
 
 async def notices_in_force(
-    session: AsyncSession, *, about: Asked, at: datetime, asked: Known, limit: int
+    session: AsyncSession, *, about: NoticeFilter, at: datetime, snapshot: Snapshot, limit: int
 ) -> list[NoticeOut]:
     """Return the newest notices ``about`` a place that hold at ``at``, as known then."""
-    rows = _newest(replace(about, in_force_at=at), asked.change).limit(limit)
-    return await notices_out(session, (await session.scalars(rows)).all(), asked=asked, at=at)
+    rows = _newest(replace(about, in_force_at=at), snapshot.change).limit(limit)
+    return await notices_out(session, (await session.scalars(rows)).all(), snapshot=snapshot, at=at)
 
 
 async def notices_out(
-    session: AsyncSession, rows: Sequence[Notice], *, asked: Known, at: datetime | None = None
+    session: AsyncSession, rows: Sequence[Notice], *, snapshot: Snapshot, at: datetime | None = None
 ) -> list[NoticeOut]:
     """Return notices as bodies, with what became of them by ``asked``; stale as of ``at``."""
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.notice_id, ids)
-    retractions = await retractions_of(session, Retraction.notice_id, ids, asked.change)
+    retractions = await retractions_of(session, RecordRetraction.notice_id, ids, snapshot.change)
     later = await session.execute(
         select(Notice.supersedes, Notice.id).where(
-            Notice.supersedes.in_(ids), Notice.change <= asked.change
+            Notice.supersedes.in_(ids), Notice.change <= snapshot.change
         )
     )
     superseded_by = dict(later.all())
-    against = await _contradicting(session, ids, asked.change)
+    against = await _contradicting(session, ids, snapshot.change)
     return [
         notice_out(
             row,
@@ -156,7 +160,7 @@ async def notices_out(
             contradicted_by=against[row.id],
             superseded_by=superseded_by.get(row.id),
             retraction=retractions.get(row.id),
-            at=at or asked.now,
+            at=at or snapshot.now,
         )
         for row in rows
     ]
@@ -214,7 +218,9 @@ async def retractions_of(
     """Return the retraction of each of the notices, or incidents, that has one."""
     rows = (
         await session.scalars(
-            select(Retraction).where(target.in_(list(ids)), Retraction.change <= known_change)
+            select(RecordRetraction).where(
+                target.in_(list(ids)), RecordRetraction.change <= known_change
+            )
         )
     ).all()
     citations = await citations_of(session, Citation.retraction_id, [row.id for row in rows])
@@ -223,7 +229,7 @@ async def retractions_of(
     }
 
 
-def retraction_out(row: Retraction, citations: Sequence[CitationOut]) -> RetractionOut:
+def retraction_out(row: RecordRetraction, citations: Sequence[CitationOut]) -> RetractionOut:
     return RetractionOut.model_validate(
         {
             "id": row.id,
@@ -256,7 +262,7 @@ def lineage(of: ColumnElement[bool]) -> Select[UUID]:
     return select(chain.c.id)
 
 
-def _newest(asked: Asked, known_change: int) -> Select[Notice]:
+def _newest(asked: NoticeFilter, known_change: int) -> Select[Notice]:
     return (
         select(Notice)
         .where(*wanted(asked, known_change))
@@ -264,7 +270,7 @@ def _newest(asked: Asked, known_change: int) -> Select[Notice]:
     )
 
 
-def wanted(asked: Asked, known_change: int) -> list[ColumnElement[bool]]:
+def wanted(asked: NoticeFilter, known_change: int) -> list[ColumnElement[bool]]:
     """Return the conditions on a notice that together say what is asked for."""
     found: list[ColumnElement[bool]] = [Notice.change <= known_change]
     if asked.kind is not None:
@@ -281,7 +287,7 @@ def wanted(asked: Asked, known_change: int) -> list[ColumnElement[bool]]:
     if asked.crossing is not None:
         found.append(_about_crossing(asked.crossing))
     if asked.in_force_at is not None:
-        found += [_in_force(asked.in_force_at), standing(Notice, known_change)]
+        found += [_in_force(asked.in_force_at), notice_is_active(Notice, known_change)]
     return found
 
 

@@ -9,9 +9,9 @@ from sqlalchemy.dialects.postgresql import Range, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.service import Reporter
-from app.access.writing import Written
-from app.changes.ids import mint
-from app.changes.service import Known, Place, fill_place, take_place
+from app.access.writing import WriteResult
+from app.changes.ids import new_ids
+from app.changes.service import LogSlot, Snapshot, append_change, reserve_slot
 from app.database.sessions import append
 from app.errors import (
     Forbidden,
@@ -24,14 +24,14 @@ from app.errors import (
     invalid,
     raising,
 )
-from app.notices.incidents import incident_out, incidents_out
-from app.notices.models import Incident, Notice, Retraction
+from app.incidents.reading import incident_out, incidents_out
+from app.incidents.records import incident_record, notice_record, retraction_record
+from app.incidents.schemas import IncidentIn, IncidentRecorded
+from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.reading import notice_out, notices_out
 from app.notices.schemas import NoticeIn, NoticeRecorded
-from app.notices.stories import IncidentIn, IncidentRecorded
-from app.notices.told import incident_told, notice_told, retraction_told
 from app.places.models import Border, Country, Crossing
-from app.sources.service import Cited, cite, require_sources
+from app.sources.service import NewCitations, cite, require_sources
 from app.status.schemas import RetractionIn
 from app.vocabulary import ChangeKind, Precision
 
@@ -61,22 +61,22 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
 
 async def record_notice(
     session: AsyncSession, reporter: Reporter, *, notice: NoticeIn, seed: str | None = None
-) -> Written:
+) -> WriteResult:
     """Append a notice, or the correction of one."""
     _require_voice(reporter, notice.issuer.country)
-    place = await take_place(session)
-    effective = _effective(notice, place)
+    slot = await reserve_slot(session)
+    effective = _effective(notice, slot)
     corrected = await _require_told(session, reporter, notice)
     places = await _places(session, notice, corrected)
     await require_sources(session, notice.citations)
-    cited = cite(place, reporter, notice.citations)
-    notice_id = mint(place.recorded_at, ["notice"], seed=seed)["notice"]
-    row = _row(notice, notice_id, effective, place, reporter)
-    body = notice_out(row, cited.citations, at=place.recorded_at)
+    cited = cite(slot, reporter, notice.citations)
+    notice_id = new_ids(slot.recorded_at, ["notice"], seed=seed)["notice"]
+    row = _row(notice, notice_id, effective, slot, reporter)
+    body = notice_out(row, cited.citations, at=slot.recorded_at)
     incidents = {row.incident_id, corrected and corrected.incident_id} - {None}
-    await fill_place(
+    await append_change(
         session,
-        place,
+        slot,
         kind=ChangeKind.NOTICE,
         subjects={
             **places,
@@ -84,7 +84,7 @@ async def record_notice(
             "incidents": sorted(map(str, incidents)),
             "sources": cited.source_ids(),
         },
-        payload={"notices": [notice_told(body)], "sources": cited.told()},
+        payload={"notices": [notice_record(body)], "sources": cited.told()},
         recorded_by=reporter.name,
     )
     codes = {*notice.subjects.countries, *filter(None, [notice.issuer.country])}
@@ -92,54 +92,54 @@ async def record_notice(
         await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
     await _append(session, row, cited)
     here = f"/v1/notices/{row.id}"
-    (told,) = await notices_out(session, [row], asked=Known(place.number, place.recorded_at))
+    (told,) = await notices_out(session, [row], snapshot=Snapshot(slot.number, slot.recorded_at))
     recorded = NoticeRecorded(**dict(told), undo=_undo(here, row))
-    return Written(recorded, here, place.number, {str(row.id)} | cited.new_ids)
+    return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
 
 
 async def record_incident(
     session: AsyncSession, reporter: Reporter, *, incident: IncidentIn, seed: str | None = None
-) -> Written:
+) -> WriteResult:
     """Append an incident, or the correction of one."""
-    place = await take_place(session)
+    slot = await reserve_slot(session)
     if incident.supersedes is not None:
         _require_own(
             reporter, await require_incident(session, incident.supersedes, field="supersedes")
         )
     await require_sources(session, incident.citations)
-    cited = cite(place, reporter, incident.citations)
+    cited = cite(slot, reporter, incident.citations)
     row = Incident(
-        id=mint(place.recorded_at, ["incident"], seed=seed)["incident"],
-        change=place.number,
-        recorded_at=place.recorded_at,
+        id=new_ids(slot.recorded_at, ["incident"], seed=seed)["incident"],
+        change=slot.number,
+        recorded_at=slot.recorded_at,
         recorded_by=reporter.name,
         title=incident.title,
         summary=incident.summary,
         supersedes=incident.supersedes,
     )
     body = incident_out(row, cited.citations)
-    await fill_place(
+    await append_change(
         session,
-        place,
+        slot,
         kind=ChangeKind.INCIDENT,
         subjects={
             "incidents": _with_corrected(row),
             "sources": cited.source_ids(),
         },
-        payload={"incidents": [incident_told(body)], "sources": cited.told()},
+        payload={"incidents": [incident_record(body)], "sources": cited.told()},
         recorded_by=reporter.name,
     )
     await _append(session, row, cited)
     here = f"/v1/incidents/{row.id}"
     recorded = IncidentRecorded(**dict(body), undo=_undo(here, row))
-    return Written(recorded, here, place.number, {str(row.id)} | cited.new_ids)
+    return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
 
 
 async def retract_notice(
     session: AsyncSession, reporter: Reporter, *, notice_id: UUID, retraction: RetractionIn
-) -> Written:
+) -> WriteResult:
     """Withdraw a notice. Raises NoticeNotFound."""
-    place = await take_place(session)
+    slot = await reserve_slot(session)
     target = await session.get(Notice, notice_id)
     if target is None:
         raise NoticeNotFound(f"There is no notice {notice_id}.")
@@ -148,27 +148,27 @@ async def retract_notice(
     row = await _retract(
         session,
         reporter,
-        place,
+        slot,
         kind=ChangeKind.NOTICE,
         subjects={
             **places,
             "notices": [str(notice_id)],
             "incidents": [str(target.incident_id)] if target.incident_id else [],
         },
-        target=Retraction(notice_id=notice_id),
+        target=RecordRetraction(notice_id=notice_id),
         retraction=retraction,
     )
-    known = Known(place.number, place.recorded_at)
-    body = (await notices_out(session, [target], asked=known))[0]
+    snapshot = Snapshot(slot.number, slot.recorded_at)
+    body = (await notices_out(session, [target], snapshot=snapshot))[0]
     recorded = NoticeRecorded(**dict(body), undo=[])
-    return Written(recorded, f"/v1/notices/{notice_id}", place.number, row)
+    return WriteResult(recorded, f"/v1/notices/{notice_id}", slot.number, row)
 
 
 async def retract_incident(
     session: AsyncSession, reporter: Reporter, *, incident_id: UUID, retraction: RetractionIn
-) -> Written:
+) -> WriteResult:
     """Withdraw an incident; what had joined it stays. Raises IncidentNotFound."""
-    place = await take_place(session)
+    slot = await reserve_slot(session)
     target = await session.get(Incident, incident_id)
     if target is None:
         raise IncidentNotFound(f"There is no incident {incident_id}.")
@@ -176,16 +176,16 @@ async def retract_incident(
     row = await _retract(
         session,
         reporter,
-        place,
+        slot,
         kind=ChangeKind.INCIDENT,
         subjects={"incidents": [str(incident_id)]},
-        target=Retraction(incident_id=incident_id),
+        target=RecordRetraction(incident_id=incident_id),
         retraction=retraction,
     )
-    known = Known(place.number, place.recorded_at)
-    body = (await incidents_out(session, [target], asked=known))[0]
+    snapshot = Snapshot(slot.number, slot.recorded_at)
+    body = (await incidents_out(session, [target], snapshot=snapshot))[0]
     recorded = IncidentRecorded(**dict(body), undo=[])
-    return Written(recorded, f"/v1/incidents/{incident_id}", place.number, row)
+    return WriteResult(recorded, f"/v1/incidents/{incident_id}", slot.number, row)
 
 
 async def require_incident(
@@ -195,7 +195,7 @@ async def require_incident(
     found = await session.get(Incident, incident_id)
     if found is None:
         raise invalid(field, f"there is no incident {incident_id}")
-    withdrawn = select(Retraction.id).where(Retraction.incident_id == incident_id)
+    withdrawn = select(RecordRetraction.id).where(RecordRetraction.incident_id == incident_id)
     if field == "incident" and await session.scalar(withdrawn) is not None:
         raise invalid(field, f"the incident {incident_id} was retracted")
     return found
@@ -204,28 +204,28 @@ async def require_incident(
 async def _retract(
     session: AsyncSession,
     reporter: Reporter,
-    place: Place,
+    slot: LogSlot,
     *,
     kind: ChangeKind,
     subjects: Mapping[str, Sequence[str]],
-    target: Retraction,
+    target: RecordRetraction,
     retraction: RetractionIn,
 ) -> set[str]:
     """Append ``target``, completed, and return the ids that this brings up."""
     await require_sources(session, retraction.citations)
-    cited = cite(place, reporter, retraction.citations)
-    target.id = mint(place.recorded_at, ["retraction"])["retraction"]
-    target.change, target.recorded_at = place.number, place.recorded_at
+    cited = cite(slot, reporter, retraction.citations)
+    target.id = new_ids(slot.recorded_at, ["retraction"])["retraction"]
+    target.change, target.recorded_at = slot.number, slot.recorded_at
     target.recorded_by = reporter.name
     target.reason_code = retraction.reason.code.value
     target.reason_text = retraction.reason.text
-    await fill_place(
+    await append_change(
         session,
-        place,
+        slot,
         kind=kind,
         subjects={**subjects, "sources": cited.source_ids()},
         payload={
-            "retractions": [retraction_told(target, cited.citations)],
+            "retractions": [retraction_record(target, cited.citations)],
             "sources": cited.told(),
         },
         recorded_by=reporter.name,
@@ -234,7 +234,9 @@ async def _retract(
     return {str(target.id), *cited.new_ids}
 
 
-async def _append(session: AsyncSession, row: Notice | Incident | Retraction, cited: Cited) -> None:
+async def _append(
+    session: AsyncSession, row: Notice | Incident | RecordRetraction, cited: NewCitations
+) -> None:
     await append(session, *cited.new_sources)
     with raising(_REFUSALS):
         await append(session, row)
@@ -263,13 +265,13 @@ def _row(
     notice: NoticeIn,
     notice_id: UUID,
     effective: Range[datetime],
-    place: Place,
+    slot: LogSlot,
     reporter: Reporter,
 ) -> Notice:
     return Notice(
         id=notice_id,
-        change=place.number,
-        recorded_at=place.recorded_at,
+        change=slot.number,
+        recorded_at=slot.recorded_at,
         recorded_by=reporter.name,
         kind=notice.kind.value,
         issuer_country=notice.issuer.country,
@@ -289,13 +291,13 @@ def _row(
     )
 
 
-def _effective(notice: NoticeIn, place: Place) -> Range[datetime]:
+def _effective(notice: NoticeIn, slot: LogSlot) -> Range[datetime]:
     start, until = notice.effective.from_, notice.effective.until
     if start is None and notice.precision is not Precision.UNKNOWN:
-        start = place.recorded_at
+        start = slot.recorded_at
     if start is not None and until is not None and until <= start:
         raise invalid("effective.until", "must lie after effective.from")
-    if notice.announced_at is not None and notice.announced_at > place.recorded_at:
+    if notice.announced_at is not None and notice.announced_at > slot.recorded_at:
         raise invalid("announced_at", "lies in the future")
     return Range(start, until)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
 
-from app.access.writing import WRITE_PROBLEMS, Writer, writes
+from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
 from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import (
@@ -17,21 +17,22 @@ from app.errors import (
     Superseded,
 )
 from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
-from app.http.caching import AskedEnvelope
-from app.http.paging import AskedLongTurn, AskedTurn, Page, change_and_id
+from app.http.caching import ResponseCacheHeaders
+from app.http.paging import LongPageQuery, Page, PageQuery, change_and_id
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
-from app.notices import incidents, reading, recording
-from app.notices.reading import Asked
-from app.notices.schemas import NoticeIn, NoticeOut, NoticePreview, NoticeRecorded
-from app.notices.stories import (
-    IncidentAlone,
+from app.incidents import reading as incidents
+from app.incidents.schemas import (
+    IncidentDetail,
     IncidentIn,
     IncidentOut,
     IncidentPreview,
     IncidentRecorded,
     StoryItem,
 )
+from app.notices import reading, recording
+from app.notices.reading import NoticeFilter
+from app.notices.schemas import NoticeIn, NoticeOut, NoticePreview, NoticeRecorded
 from app.status.schemas import RetractionIn
 from app.vocabulary import KeyScope, NoticeKind
 
@@ -46,7 +47,7 @@ IncidentId = Annotated[UUID, Path(description="An incident's id.", examples=[_IN
 AskedSource = Annotated[
     UUID | None, Query(description="Only those that cite this source.", examples=[_SOURCE])
 ]
-NoticeWriter = Annotated[Writer, writes(KeyScope.NOTICES)]
+NoticeWriter = Annotated[IdempotentWriter, writes(KeyScope.NOTICES)]
 
 
 def _asked(
@@ -73,30 +74,32 @@ def _asked(
             examples=["2023-09-01T00:00:00Z"],
         ),
     ] = None,
-) -> Asked:
-    return Asked(kind, country, border, crossing, incident, source, in_force_at)
+) -> NoticeFilter:
+    return NoticeFilter(kind, country, border, crossing, incident, source, in_force_at)
 
 
 @notices_router.get("", summary="List notices", responses=responses())
 async def list_notices(
     session: Session,
-    envelope: AskedEnvelope,
-    turn: AskedTurn,
-    asked: Annotated[Asked, Depends(_asked)],
+    cache_headers: ResponseCacheHeaders,
+    pagination: PageQuery,
+    asked: Annotated[NoticeFilter, Depends(_asked)],
 ) -> Page[NoticeOut]:
     """Return notices, the newest first, corrected and withdrawn ones included."""
     found, knowledge = await reading.list_notices(
-        session, asked=asked, after=turn.start(change_and_id), limit=turn.limit + 1
+        session, asked=asked, after=pagination.start(change_and_id), limit=pagination.limit + 1
     )
-    envelope.tell_change(knowledge.change)
-    return turn.page(found, lambda notice: (str(notice.change), str(notice.id)))
+    cache_headers.set_change(knowledge.change)
+    return pagination.page(found, lambda notice: (str(notice.change), str(notice.id)))
 
 
 @notices_router.get("/{notice_id}", summary="Get a notice", responses=responses(NoticeNotFound))
-async def get_notice(session: Session, envelope: AskedEnvelope, notice_id: NoticeId) -> NoticeOut:
+async def get_notice(
+    session: Session, cache_headers: ResponseCacheHeaders, notice_id: NoticeId
+) -> NoticeOut:
     """Return one notice, what says otherwise, and what became of it."""
     body, knowledge = await reading.get_notice(session, notice_id)
-    envelope.tell_change(knowledge.change)
+    cache_headers.set_change(knowledge.change)
     return body
 
 
@@ -133,8 +136,8 @@ async def post_notice_retraction(
 @incidents_router.get("", summary="List incidents", responses=responses())
 async def list_incidents(
     session: Session,
-    envelope: AskedEnvelope,
-    turn: AskedTurn,
+    cache_headers: ResponseCacheHeaders,
+    pagination: PageQuery,
     country: Annotated[CountryCode | None, Query()] = None,
     border: Annotated[BorderId | None, Query()] = None,
     crossing: Annotated[CrossingId | None, Query()] = None,
@@ -147,11 +150,11 @@ async def list_incidents(
         border=border,
         crossing=crossing,
         source=source,
-        after=turn.start(change_and_id),
-        limit=turn.limit + 1,
+        after=pagination.start(change_and_id),
+        limit=pagination.limit + 1,
     )
-    envelope.tell_change(knowledge.change)
-    return turn.page(found, lambda one: (str(one.change), str(one.id)))
+    cache_headers.set_change(knowledge.change)
+    return pagination.page(found, lambda one: (str(one.change), str(one.id)))
 
 
 @incidents_router.get(
@@ -160,19 +163,22 @@ async def list_incidents(
     responses=responses(IncidentNotFound),
 )
 async def get_incident(
-    session: Session, envelope: AskedEnvelope, turn: AskedLongTurn, incident_id: IncidentId
-) -> IncidentAlone:
+    session: Session,
+    cache_headers: ResponseCacheHeaders,
+    pagination: LongPageQuery,
+    incident_id: IncidentId,
+) -> IncidentDetail:
     """Return an incident and its story: decisions and notices in the order of time."""
     body, knowledge = await incidents.get_incident(session, incident_id)
     story, more = await incidents.story_of(
         session,
         incident_id,
-        asked=knowledge,
-        after=turn.start(incidents.place),
-        limit=turn.limit,
+        snapshot=knowledge,
+        after=pagination.start(incidents.story_position),
+        limit=pagination.limit,
     )
-    envelope.tell_change(knowledge.change)
-    return IncidentAlone(**dict(body), timeline=turn.part(story, _name, more=more))
+    cache_headers.set_change(knowledge.change)
+    return IncidentDetail(**dict(body), timeline=pagination.part(story, _name, more=more))
 
 
 @incidents_router.post(

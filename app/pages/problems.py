@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from app.errors import Problem
 from app.http.problems import render
-from app.pages.rendering import Reader, page
+from app.pages.rendering import PageReader, page
 from app.pages.words import N_
 
 _FOR_PROGRAMS = (
@@ -42,7 +42,7 @@ def tell(request: Request, problem: Problem) -> Response:
         path == one or path.startswith(f"{one}/") for one in _FOR_PROGRAMS
     ):
         return render(problem)
-    reader = Reader(request)
+    reader = PageReader(request)
     title = reader.words.say(_TITLES.get(problem.slug, problem.title))
     response = page(reader, "problem.html", status=problem.status, problem=problem, title=title)
     response.headers.update(problem.headers)

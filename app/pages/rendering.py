@@ -33,7 +33,7 @@ HEADERS: Mapping[str, str] = {
 """Of every page."""
 
 
-class Reader:
+class PageReader:
     """Who asks for a page: the address, and the language to answer in."""
 
     def __init__(self, request: Request) -> None:
@@ -87,29 +87,29 @@ class Reader:
         return str(url.remove_query_params(gone).include_query_params(**given))
 
 
-AskedReader = Annotated[Reader, Depends(Reader)]
+CurrentReader = Annotated[PageReader, Depends(PageReader)]
 
 
-class Page(HTMLResponse):
+class HtmlPage(HTMLResponse):
     """A page, and when it next differs by itself, in the database's seconds of 1970."""
 
     due = math.inf
 
 
 def page(
-    reader: Reader,
+    reader: PageReader,
     template: str,
     *,
     status: int = 200,
     validity: Validity | None = None,
     **values: object,
-) -> Page:
+) -> HtmlPage:
     """Render a template of ``templates/``. With a validity it is about the present, by the board.
 
     Templates know the reader as ``reader``, the vocabulary by `Words` as ``words``.
     """
     body = render(reader.language, template, reader=reader, **values)
-    response = Page(body, status, HEADERS)
+    response = HtmlPage(body, status, HEADERS)
     response.headers["Content-Language"] = reader.language.code
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"

@@ -11,9 +11,9 @@ from app.pages.borders.router import router as borders
 from app.pages.crossings.router import router as crossings
 from app.pages.languages import ENGLISH, LANGUAGES
 from app.pages.map.router import router as map_router
-from app.pages.rendering import AskedReader, page, render
+from app.pages.rendering import CurrentReader, page, render
 from app.pages.report.router import router as report
-from app.pages.state.router import router as state
+from app.pages.service_status.router import router as state
 from app.pages.stories.router import router as stories
 from app.vocabulary import Status
 
@@ -26,7 +26,7 @@ _FOR_A_DAY = "public, max-age=86400"
 
 
 @router.get("/about")
-async def about(reader: AskedReader) -> Response:
+async def about(reader: CurrentReader) -> Response:
     """Say what statuses mean, how we resolve, and what we do not cover."""
     return page(reader, "about.html")
 

@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import BorderNotFound, CrossingNotFound
-from app.places.finding.geography import Point
+from app.places.geography import Point
 from app.places.models import Border, Crossing, CrossingVersion
-from app.places.schemas import CrossingDetails, Location, Name
+from app.places.schemas import CrossingRecord, Location, Name
 from app.sources.models import Citation
 from app.sources.service import citation_out
 from app.status.rule.history import Lane
@@ -114,7 +114,7 @@ async def get_border(session: AsyncSession, border_id: str) -> Border:
 
 async def crossing_details(
     session: AsyncSession, found: Iterable[Details]
-) -> dict[str, CrossingDetails]:
+) -> dict[str, CrossingRecord]:
     """Return the details with their citations, as a body shows them."""
     found = list(found)
     changes = {one.version.change for one in found}
@@ -126,7 +126,7 @@ async def crossing_details(
     return {one.id: details_out(one, cited[one.id, one.version.change]) for one in found}
 
 
-async def versions_told(
+async def version_records(
     session: AsyncSession, *, first: int, last: int
 ) -> list[tuple[int, JsonValue]]:
     """Return the versions that changes ``first`` to ``last`` brought, as the chain keeps them."""
@@ -141,7 +141,7 @@ async def versions_told(
     return [
         (
             version.change,
-            details_told(
+            details_record(
                 Details(version.crossing_id, border.id, border.sides, version, known=True),
                 [one for one in cited if one.version == version.change],
             ),
@@ -150,18 +150,18 @@ async def versions_told(
     ]
 
 
-def details_told(one: Details, citations: Iterable[Citation]) -> JsonValue:
+def details_record(one: Details, citations: Iterable[Citation]) -> JsonValue:
     """Return a crossing's details as the chain keeps them."""
     told: JsonValue = details_out(one, citations).model_dump(mode="json")
     return told
 
 
-def details_out(one: Details, citations: Iterable[Citation]) -> CrossingDetails:
+def details_out(one: Details, citations: Iterable[Citation]) -> CrossingRecord:
     version = one.version
     location = None
     if version.lat is not None and version.lon is not None and version.precision_km is not None:
         location = Location(lat=version.lat, lon=version.lon, precision_km=version.precision_km)
-    return CrossingDetails(
+    return CrossingRecord(
         id=one.id,
         border=one.border,
         sides=list(one.sides),

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example, known_language
-from app.places.finding.geography import Box, Point
-from app.places.finding.spelling import fold
+from app.places.geography import Box, Point
+from app.places.spelling import fold
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
 from app.vocabulary import Mode, Traffic
 
@@ -151,7 +151,7 @@ def _has_letters(value: str) -> str:
 SearchText = Annotated[Line, AfterValidator(_has_letters), Field(max_length=100)]
 
 
-class CrossingDetails(Body):
+class CrossingRecord(Body):
     """A crossing as known: the fields it was posted with, its border and its version."""
 
     id: CrossingId

@@ -7,14 +7,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.service import Reporter
-from app.access.writing import Written
+from app.access.writing import WriteResult
+from app.crossings.service import add_crossing, revise_crossing
 from app.errors import Problem
+from app.incidents.schemas import IncidentIn
 from app.notices.models import Incident, Notice
 from app.notices.recording import record_incident, record_notice
 from app.notices.schemas import NoticeIn
-from app.notices.stories import IncidentIn
 from app.places.schemas import CrossingIn
-from app.places.service import add_crossing, revise_crossing
 from app.seeding.files import (
     SEEDS,
     Seed,
@@ -56,7 +56,7 @@ async def load_seeds(session: AsyncSession, *, folder: Path = SEEDS) -> int:
     return written
 
 
-async def _add(session: AsyncSession, seed: Seed, *, name: str | None = None) -> Written:
+async def _add(session: AsyncSession, seed: Seed, *, name: str | None = None) -> WriteResult:
     name = name or seed.name
     match seed.body:
         case SeedSource() as body:
@@ -84,7 +84,7 @@ async def _add(session: AsyncSession, seed: Seed, *, name: str | None = None) ->
             return await record_notice(session, SEEDER, notice=_notice(body), seed=name)
 
 
-async def _mend(session: AsyncSession, seed: Seed, before: list[SeedRecord]) -> Written:
+async def _mend(session: AsyncSession, seed: Seed, before: list[SeedRecord]) -> WriteResult:
     """Correct what an older text of the seed became."""
     name, change = f"{seed.name}#{len(before)}", before[-1].change
     rows = await session.scalars(select(StatusEvent).where(StatusEvent.change == change))

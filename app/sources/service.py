@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.access.service import Reporter
-from app.access.writing import Written
-from app.changes.ids import mint
-from app.changes.service import Place, fill_place, take_place
+from app.access.writing import WriteResult
+from app.changes.ids import new_ids
+from app.changes.service import LogSlot, append_change, reserve_slot
 from app.database.driver import fetch
 from app.database.sessions import append
 from app.errors import FieldError, Invalid, SourceNotFound
@@ -29,7 +29,7 @@ class _Id(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Cited:
+class NewCitations:
     """Citations with every source known by id, and the sources that are new with them."""
 
     citations: tuple[CitationOut, ...]
@@ -45,9 +45,9 @@ class Cited:
     def source_ids(self) -> list[str]:
         return sorted({str(one.source) for one in self.citations})
 
-    def part(self, start: int, count: int) -> "Cited":
+    def part(self, start: int, count: int) -> "NewCitations":
         """Return some of the citations, without the new sources."""
-        return Cited(self.citations[start : start + count], ())
+        return NewCitations(self.citations[start : start + count], ())
 
     def linked(self, **subject: object) -> list[Citation]:
         """Return the rows that link the sources to a subject, given by its columns."""
@@ -59,22 +59,22 @@ class Cited:
 
 async def record_source(
     session: AsyncSession, reporter: Reporter, *, source: SourceIn, seed: str | None = None
-) -> Written:
+) -> WriteResult:
     """Append a source."""
-    place = await take_place(session)
-    minted = mint(place.recorded_at, ["source"], seed=seed)
-    row = _row(source, minted["source"], place, reporter)
+    slot = await reserve_slot(session)
+    minted = new_ids(slot.recorded_at, ["source"], seed=seed)
+    row = _row(source, minted["source"], slot, reporter)
     body = source_out(row)
-    await fill_place(
+    await append_change(
         session,
-        place,
+        slot,
         kind=ChangeKind.SOURCE,
         subjects={"sources": [str(row.id)]},
         payload={"sources": [source_told(row)]},
         recorded_by=reporter.name,
     )
     await append(session, row)
-    return Written(body, f"/v1/sources/{row.id}", place.number, {str(row.id)})
+    return WriteResult(body, f"/v1/sources/{row.id}", slot.number, {str(row.id)})
 
 
 async def require_sources(session: AsyncSession, citations: Sequence[CitationIn]) -> None:
@@ -105,14 +105,14 @@ async def require_sources_of(
         raise Invalid(faults)
 
 
-def cite(place: Place, reporter: Reporter, citations: Sequence[CitationIn]) -> Cited:
+def cite(slot: LogSlot, reporter: Reporter, citations: Sequence[CitationIn]) -> NewCitations:
     """Make the sources that are given inline, equal ones once, and link all by id."""
     inline = list(
         dict.fromkeys(one.source for one in citations if isinstance(one.source, SourceIn))
     )
-    minted = mint(place.recorded_at, [str(number) for number, _ in enumerate(inline)])
+    minted = new_ids(slot.recorded_at, [str(number) for number, _ in enumerate(inline)])
     ids = dict(zip(inline, minted.values(), strict=True))
-    return Cited(
+    return NewCitations(
         citations=tuple(
             CitationOut(
                 source=ids[one.source] if isinstance(one.source, SourceIn) else one.source,
@@ -121,7 +121,7 @@ def cite(place: Place, reporter: Reporter, citations: Sequence[CitationIn]) -> C
             )
             for one in citations
         ),
-        new_sources=tuple(_row(source, ids[source], place, reporter) for source in inline),
+        new_sources=tuple(_row(source, ids[source], slot, reporter) for source in inline),
     )
 
 
@@ -176,11 +176,11 @@ def citation_out(row: Citation) -> CitationOut:
     return CitationOut(source=row.source_id, locator=row.locator, basis=Basis(row.basis))
 
 
-def _row(source: SourceIn, source_id: UUID, place: Place, reporter: Reporter) -> Source:
+def _row(source: SourceIn, source_id: UUID, slot: LogSlot, reporter: Reporter) -> Source:
     return Source(
         id=source_id,
-        change=place.number,
-        recorded_at=place.recorded_at,
+        change=slot.number,
+        recorded_at=slot.recorded_at,
         recorded_by=reporter.name,
         **source.model_dump(mode="json"),
     )

@@ -22,7 +22,7 @@ from psycopg.types.range import Range
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.changes.service import Known
+from app.changes.service import Snapshot
 from app.database.driver import driver, fetch, pipelined
 from app.places.details import Details
 from app.places.models import CrossingVersion
@@ -308,7 +308,7 @@ class CrossingHistory:
 async def load_histories(
     session: AsyncSession,
     crossing_ids: Sequence[str],
-    snapshot: Known,
+    snapshot: Snapshot,
     use: Callable[[CrossingHistory], Result],
     *,
     at: datetime | None = None,
@@ -340,7 +340,7 @@ async def whole_history(
 async def _load(
     session: AsyncSession,
     crossing_ids: Sequence[str],
-    snapshot: Known,
+    snapshot: Snapshot,
     use: Callable[[CrossingHistory], Result],
     at: datetime | None,
     without: Sequence[UUID],

@@ -22,7 +22,7 @@ from app.status.rule.history import (
     Confirmation,
     Declaration,
     Event,
-    Retraction,
+    EventRetraction,
     SaidOrder,
     Scope,
 )
@@ -180,7 +180,7 @@ def event_of(row: StatusEvent, said: SaidOrder | None = None) -> Event:
         case EventKind.RETRACTION:
             if row.retracts is None:
                 raise ValueError(f"the retraction {row.id} has no target")
-            return Retraction(id=row.id, recorded_at=row.recorded_at, retracts=row.retracts)
+            return EventRetraction(id=row.id, recorded_at=row.recorded_at, retracts=row.retracts)
 
 
 def _declaration(row: StatusEvent, said: SaidOrder | None) -> Declaration:
@@ -220,7 +220,7 @@ def _sides_of(sides: tuple[str, ...]) -> frozenset[str]:
     return frozenset(sides)
 
 
-def standing(known_change: int) -> ColumnElement[bool]:
+def event_is_active(known_change: int) -> ColumnElement[bool]:
     """Return the condition that an event says something that nobody undid, as known."""
     return (StatusEvent.kind != EventKind.RETRACTION.value) & ~undone(known_change)
 

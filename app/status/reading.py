@@ -6,16 +6,16 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.changes.service import Known, known, recorded_at
+from app.changes.service import Snapshot, recorded_at, take_snapshot
 from app.errors import CrossingNotFound, LaneNotFound, invalid
 from app.http.caching import ALWAYS_VALID, Validity
-from app.http.parameters import Knowledge
+from app.http.parameters import AsOf
 from app.notices.reading import last_noticed
 from app.places.details import Details
 from app.status.histories import BEFORE_ALL, CrossingHistory, load_histories
-from app.status.rule.history import ALWAYS, NEVER, Lane, OutOfReach, Stretch
+from app.status.rule.history import ALWAYS, NEVER, Lane, OutOfReach, TimelinePeriod
 from app.status.rule.resolution import ResolvedHistory
-from app.status.schemas import StatusOut, StretchOut
+from app.status.schemas import StatusOut, TimelinePeriodOut
 from app.status.summaries import Summary, lane_out, status_out, valid
 from app.vocabulary import Traffic
 
@@ -25,28 +25,28 @@ async def get_status(
     *,
     crossing_id: str,
     at: datetime | None,
-    knowledge: Knowledge,
+    as_of: AsOf,
     traffic: Traffic | None,
     to: str | None,
-) -> tuple[StatusOut, Known, Validity]:
+) -> tuple[StatusOut, Snapshot, Validity]:
     """Answer for one crossing, or for those of its lanes that ``traffic`` and ``to`` name."""
-    asked = await known(session, knowledge)
-    noticed = await last_noticed(session, [crossing_id], asked.change)
-    is_present = at is None and knowledge == Knowledge()
+    snapshot = await take_snapshot(session, as_of)
+    noticed = await last_noticed(session, [crossing_id], snapshot.change)
+    is_present = at is None and as_of == AsOf()
 
     def answer(history: CrossingHistory) -> tuple[Summary, StatusOut]:
         lanes = _lanes(history.details, traffic, to)
-        summary = Summary.of(history, at or asked.now, lanes, noticed=noticed.get(crossing_id))
+        summary = Summary.of(history, at or snapshot.now, lanes, noticed=noticed.get(crossing_id))
         if is_present:
             _ = summary.last_change_at
-        return summary, status_out(summary, history.events, at=at, known_at=knowledge.known_at)
+        return summary, status_out(summary, history.events, at=at, known_at=as_of.known_at)
 
-    found = await load_histories(session, [crossing_id], asked, answer, at=at)
+    found = await load_histories(session, [crossing_id], snapshot, answer, at=at)
     if crossing_id not in found:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     summary, body = found[crossing_id]
     validity = await validity_of(session, [summary]) if is_present else ALWAYS_VALID
-    return body, asked, validity
+    return body, snapshot, validity
 
 
 async def validity_of(session: AsyncSession, summaries: Sequence[Summary]) -> Validity:
@@ -60,26 +60,26 @@ async def get_timeline(
     session: AsyncSession,
     *,
     crossing_id: str,
-    knowledge: Knowledge,
+    as_of: AsOf,
     traffic: Traffic | None,
     to: str | None,
     start: datetime | None,
     end: datetime | None,
     after: datetime | None,
     limit: int,
-) -> tuple[list[StretchOut], Known]:
+) -> tuple[list[TimelinePeriodOut], Snapshot]:
     """Return the crossing's periods, the oldest first, clipped to ``[start, end)``.
 
     ``after`` is the end of the last period of the page before.
     """
     if start is not None and end is not None and end <= start:
         raise invalid("end", "must lie after start", where="query")
-    asked = await known(session, knowledge)
+    snapshot = await take_snapshot(session, as_of)
     since = _later(start, after)
 
-    def page(history: CrossingHistory) -> list[StretchOut]:
+    def page(history: CrossingHistory) -> list[TimelinePeriodOut]:
         narrowed = replace(history.history, lanes=tuple(_lanes(history.details, traffic, to)))
-        found: list[StretchOut] = []
+        found: list[TimelinePeriodOut] = []
         for one in ResolvedHistory(narrowed).timeline(since or ALWAYS):
             if end is not None and one.start is not None and one.start >= end:
                 break
@@ -90,23 +90,23 @@ async def get_timeline(
                 break
         return found
 
-    pages = await load_histories(session, [crossing_id], asked, page, at=since or BEFORE_ALL)
+    pages = await load_histories(session, [crossing_id], snapshot, page, at=since or BEFORE_ALL)
     if crossing_id not in pages:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return pages[crossing_id], asked
+    return pages[crossing_id], snapshot
 
 
-def whole_timeline(history: CrossingHistory) -> list[StretchOut]:
+def whole_timeline(history: CrossingHistory) -> list[TimelinePeriodOut]:
     """Return all periods of a crossing, the oldest first."""
     return [_stretch_out(one) for one in history.resolved.timeline()]
 
 
 def clipped(
-    stretches: Iterable[Stretch], start: datetime | None, end: datetime | None
-) -> list[Stretch]:
+    stretches: Iterable[TimelinePeriod], start: datetime | None, end: datetime | None
+) -> list[TimelinePeriod]:
     """Return the part of a timeline within ``[start, end)``; None does not cut."""
     return [
-        Stretch(
+        TimelinePeriod(
             start=_later(one.start, start),
             end=_earlier(one.end, end),
             status=one.status,
@@ -134,8 +134,8 @@ def _lanes(details: Details, traffic: Traffic | None, to: str | None) -> list[La
     return wanted
 
 
-def _stretch_out(one: Stretch) -> StretchOut:
-    return StretchOut(
+def _stretch_out(one: TimelinePeriod) -> TimelinePeriodOut:
+    return TimelinePeriodOut(
         from_=one.start,
         until=one.end,
         status=one.status,

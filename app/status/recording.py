@@ -14,13 +14,11 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.service import Reporter
-from app.access.writing import Written
-from app.changes.ids import mint
-from app.changes.service import Known, Place, change_of, known, take_place
+from app.access.writing import WriteResult
+from app.changes.ids import new_ids
+from app.changes.service import LogSlot, Snapshot, change_of, reserve_slot, take_snapshot
 from app.database.driver import pipelined
 from app.database.sessions import append
-from app.effective.answers import Consequences, consequences
-from app.effective.service import announce, answers_told, subjects_of
 from app.errors import (
     CrossingNotFound,
     EventNotFound,
@@ -33,11 +31,13 @@ from app.errors import (
     invalid,
     raising,
 )
-from app.http.parameters import Knowledge
+from app.http.parameters import AsOf
 from app.notices.recording import require_incident
 from app.places.details import Details
 from app.sources.schemas import CitationIn
-from app.sources.service import Cited, cite, require_sources, require_sources_of
+from app.sources.service import NewCitations, cite, require_sources, require_sources_of
+from app.status.consequences import Consequences, consequences
+from app.status.due import announce, answers_record, subjects_of
 from app.status.histories import CrossingHistory, compact, load_histories
 from app.status.log import event_of, event_out, event_told, undone
 from app.status.models import StatusEvent
@@ -91,17 +91,17 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
 
 async def record_decision(
     session: AsyncSession, reporter: Reporter, *, decision: DecisionIn, seed: str | None = None
-) -> Written:
+) -> WriteResult:
     """Declare a status for one or many crossings: all of them or none."""
     reporter.require_sides(decision.sides)
     targets = await _targets(session, reporter, decision)
     if decision.incident is not None:
         await require_incident(session, decision.incident)
 
-    def rows_at(place: Place) -> list[StatusEvent]:
-        start = decision.effective.from_ or place.recorded_at
-        _check_instants(decision, start, place)
-        minted = mint(place.recorded_at, ["decision", *decision.crossings], seed=seed)
+    def rows_at(slot: LogSlot) -> list[StatusEvent]:
+        start = decision.effective.from_ or slot.recorded_at
+        _check_instants(decision, start, slot)
+        minted = new_ids(slot.recorded_at, ["decision", *decision.crossings], seed=seed)
         return [
             StatusEvent(
                 id=minted[crossing],
@@ -110,7 +110,7 @@ async def record_decision(
                 decision=minted["decision"],
                 effective=Range(start, decision.effective.until),
                 **_declared(decision),
-                **_standing(decision, place, reporter),
+                **_standing(decision, slot, reporter),
             )
             for crossing in decision.crossings
         ]
@@ -123,7 +123,7 @@ async def record_decision(
     return await _record(
         session,
         reporter,
-        _Entry(
+        _NewChange(
             ChangeKind.DECISION,
             decision.crossings,
             rows_at,
@@ -141,15 +141,15 @@ async def retract_event(
     event_id: UUID,
     retraction: RetractionIn,
     seed: str | None = None,
-) -> Written:
+) -> WriteResult:
     """Withdraw a declaration or a confirmation. Raises EventNotFound."""
     target = await session.get(StatusEvent, event_id)
     if target is None:
         raise EventNotFound(f"There is no status event {event_id}.")
     reporter.require_sides(target.sides)
 
-    def rows_at(place: Place) -> list[StatusEvent]:
-        minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
+    def rows_at(slot: LogSlot) -> list[StatusEvent]:
+        minted = new_ids(slot.recorded_at, ["decision", "event"], seed=seed)
         return [
             StatusEvent(
                 id=minted["event"],
@@ -163,8 +163,8 @@ async def retract_event(
                 reason_text=retraction.reason.text,
                 exceptions=[],
                 retracts=target.id,
-                change=place.number,
-                recorded_at=place.recorded_at,
+                change=slot.number,
+                recorded_at=slot.recorded_at,
                 recorded_by=reporter.name,
             )
         ]
@@ -172,7 +172,7 @@ async def retract_event(
     return await _record(
         session,
         reporter,
-        _Entry(
+        _NewChange(
             ChangeKind.RETRACTION,
             [target.crossing_id],
             rows_at,
@@ -189,17 +189,17 @@ async def confirm_crossing(
     crossing_id: str,
     confirmation: ConfirmationIn,
     seed: str | None = None,
-) -> Written:
+) -> WriteResult:
     """Record that the source was checked again. Raises CrossingNotFound."""
     reporter.require_sides(confirmation.sides)
 
-    def rows_at(place: Place) -> list[StatusEvent]:
-        minted = mint(place.recorded_at, ["decision", "event"], seed=seed)
-        if _lies_ahead(confirmation, place):
+    def rows_at(slot: LogSlot) -> list[StatusEvent]:
+        minted = new_ids(slot.recorded_at, ["decision", "event"], seed=seed)
+        if _lies_ahead(confirmation, slot):
             raise invalid("confirmed_at", _AHEAD)
         return [
             _confirmation(
-                confirmation, crossing_id, minted["event"], minted["decision"], place, reporter
+                confirmation, crossing_id, minted["event"], minted["decision"], slot, reporter
             )
         ]
 
@@ -211,13 +211,15 @@ async def confirm_crossing(
     return await _record(
         session,
         reporter,
-        _Entry(ChangeKind.CONFIRMATION, [crossing_id], rows_at, [confirmation.citations], check),
+        _NewChange(
+            ChangeKind.CONFIRMATION, [crossing_id], rows_at, [confirmation.citations], check
+        ),
     )
 
 
 async def confirm_crossings(
     session: AsyncSession, reporter: Reporter, *, confirmations: ConfirmationsIn
-) -> Written:
+) -> WriteResult:
     """Record that the sources of many crossings were checked again: all of them or none.
 
     Each fault is named with the index of its row.
@@ -232,13 +234,13 @@ async def confirm_crossings(
     for number, row in enumerate(rows):
         numbers[row.crossing].append(number)
 
-    def rows_at(place: Place) -> list[StatusEvent]:
-        if ahead := [number for number, row in enumerate(rows) if _lies_ahead(row, place)]:
+    def rows_at(slot: LogSlot) -> list[StatusEvent]:
+        if ahead := [number for number, row in enumerate(rows) if _lies_ahead(row, slot)]:
             raise Invalid([_row_fault(number, "confirmed_at", _AHEAD) for number in ahead])
         names = [str(number) for number in range(len(rows))]
-        minted = mint(place.recorded_at, ["decision", *names])
+        minted = new_ids(slot.recorded_at, ["decision", *names])
         return [
-            _confirmation(row, row.crossing, minted[name], minted["decision"], place, reporter)
+            _confirmation(row, row.crossing, minted[name], minted["decision"], slot, reporter)
             for name, row in zip(names, rows, strict=True)
         ]
 
@@ -252,7 +254,7 @@ async def confirm_crossings(
             for fault in _scope_faults(rows[number], details)
         ]
 
-    entry = _Entry(
+    entry = _NewChange(
         ChangeKind.CONFIRMATION,
         list(numbers),
         rows_at,
@@ -293,12 +295,12 @@ def _list_faults(confirmations: ConfirmationsIn) -> list[FieldError]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _NewChange:
     """What is to be recorded: a change of this kind, of these crossings."""
 
     kind: ChangeKind
     crossings: Sequence[str]
-    rows_at: Callable[[Place], list[StatusEvent]]
+    rows_at: Callable[[LogSlot], list[StatusEvent]]
     """Gives the rows that fill a place in the log. Raises Invalid."""
     citations: Sequence[Sequence[CitationIn]]
     """Those of each row; or one list, which all rows share."""
@@ -311,24 +313,24 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Histories:
+class LoadedHistories:
     """What crossings' statuses followed from, as known at a change."""
 
-    snapshot: Known
+    snapshot: Snapshot
     histories: Mapping[str, CrossingHistory]
 
     def details(self) -> list[Details]:
         return [one.details for one in self.histories.values()]
 
 
-async def _record(session: AsyncSession, reporter: Reporter, entry: _Entry) -> Written:
+async def _record(session: AsyncSession, reporter: Reporter, entry: _NewChange) -> WriteResult:
     """Append the change with all that belongs to it, and tell what it does.
 
     Whatever can be done before is done before the place in the log is taken, which makes all other
     writers wait until the transaction ends.
     """
     await require_sources_of(session, dict(zip(entry.fields, entry.citations, strict=True)))
-    before = await _before(session, entry, await known(session, Knowledge()))
+    before = await _before(session, entry, await take_snapshot(session, AsOf()))
     place, before = await _take_place(session, entry, before)
     rows = entry.rows_at(place)
     try:
@@ -365,23 +367,23 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _Entry) -> W
         undo=[f"/v1/events/{row.id}/retraction" for row in rows if _can_be_retracted(row)],
     )
     ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids
-    return Written(body, f"/v1/events?decision={decision}", place.number, ids)
+    return WriteResult(body, f"/v1/events?decision={decision}", place.number, ids)
 
 
 def _payload(
-    events: Sequence[EventOut], cited: Cited, found: Mapping[str, Consequences]
+    events: Sequence[EventOut], cited: NewCitations, found: Mapping[str, Consequences]
 ) -> dict[str, JsonValue]:
     return {
         "decision": str(events[0].decision),
         "events": [event_told(event) for event in events],
         "sources": cited.told(),
-        **answers_told(one.answers for one in found.values()),
+        **answers_record(one.answers for one in found.values()),
     }
 
 
 async def _before(
-    session: AsyncSession, entry: _Entry, snapshot: Known, *, fully: bool = False
-) -> Histories:
+    session: AsyncSession, entry: _NewChange, snapshot: Snapshot, *, fully: bool = False
+) -> LoadedHistories:
     """Load what the crossings' statuses follow from, as far back as the entry may alter them.
 
     With it goes what they are now, so that it need not be worked out while others wait; and, if
@@ -389,7 +391,7 @@ async def _before(
     """
     if entry.undone:
         await _require_standing(session, entry.undone, snapshot.change)
-    place = Place(snapshot.change + 1, snapshot.now, b"")
+    place = LogSlot(snapshot.change + 1, snapshot.now, b"")
     events = _events_by_crossing(entry.rows_at(place))
     faults: list[FieldError] = []
 
@@ -417,7 +419,7 @@ async def _before(
             faults += entry.check(crossing, None)
     if faults:
         raise Invalid(faults)
-    return Histories(snapshot, found)
+    return LoadedHistories(snapshot, found)
 
 
 async def _require_standing(
@@ -431,29 +433,29 @@ async def _require_standing(
 
 
 async def _take_place(
-    session: AsyncSession, entry: _Entry, before: Histories
-) -> tuple[Place, Histories]:
+    session: AsyncSession, entry: _NewChange, before: LoadedHistories
+) -> tuple[LogSlot, LoadedHistories]:
     """Take the next place in the log, behind all that has come due of the crossings.
 
     What was known before is loaded again if it is not what is known now.
     """
     known_change = before.snapshot.change
-    place = await take_place(session, entry.crossings, known_change=known_change)
-    is_new = place.something_moved
-    while place.something_is_due and await announce(session, place, entry.crossings):
+    slot = await reserve_slot(session, entry.crossings, known_change=known_change)
+    is_new = slot.something_moved
+    while slot.something_is_due and await announce(session, slot, entry.crossings):
         is_new = True
-        place = await take_place(session, entry.crossings, known_change=known_change)
+        slot = await reserve_slot(session, entry.crossings, known_change=known_change)
     if is_new:
-        before = await _before(session, entry, _just_before(place))
-    return place, before
+        before = await _before(session, entry, _just_before(slot))
+    return slot, before
 
 
-def _just_before(place: Place) -> Known:
-    return Known(place.number - 1, place.recorded_at)
+def _just_before(slot: LogSlot) -> Snapshot:
+    return Snapshot(slot.number - 1, slot.recorded_at)
 
 
 async def _consequences(
-    before: Histories, rows: Iterable[StatusEvent], now: datetime
+    before: LoadedHistories, rows: Iterable[StatusEvent], now: datetime
 ) -> dict[str, Consequences]:
     found: dict[str, Consequences] = {}
     for name, events in _events_by_crossing(rows).items():
@@ -476,7 +478,9 @@ def _consequences_of(history: CrossingHistory, new: Sequence[Event], now: dateti
     return consequences(history.details.id, history.resolved, after, now)
 
 
-def _parts(cited: Cited, citations: Sequence[Sequence[CitationIn]], rows: int) -> list[Cited]:
+def _parts(
+    cited: NewCitations, citations: Sequence[Sequence[CitationIn]], rows: int
+) -> list[NewCitations]:
     """Return what each row cites, of all that is cited."""
     if len(citations) == 1:
         return [cited] * rows
@@ -487,7 +491,7 @@ def _parts(cited: Cited, citations: Sequence[Sequence[CitationIn]], rows: int) -
 
 
 def _subjects(
-    crossings: Sequence[Details], rows: Iterable[StatusEvent], cited: Cited
+    crossings: Sequence[Details], rows: Iterable[StatusEvent], cited: NewCitations
 ) -> dict[str, list[str]]:
     incidents = sorted({str(row.incident_id) for row in rows if row.incident_id is not None})
     return {
@@ -533,7 +537,7 @@ def _confirmation(
     crossing_id: str,
     event_id: UUID,
     decision: UUID,
-    place: Place,
+    slot: LogSlot,
     reporter: Reporter,
 ) -> StatusEvent:
     return StatusEvent(
@@ -542,21 +546,21 @@ def _confirmation(
         kind=EventKind.CONFIRMATION.value,
         crossing_id=crossing_id,
         exceptions=[],
-        confirmed_at=confirmation.confirmed_at or place.recorded_at,
-        **_standing(confirmation, place, reporter),
+        confirmed_at=confirmation.confirmed_at or slot.recorded_at,
+        **_standing(confirmation, slot, reporter),
     )
 
 
 def _standing(
-    body: DecisionIn | ConfirmationIn | ConfirmationRow, place: Place, reporter: Reporter
+    body: DecisionIn | ConfirmationIn | ConfirmationRow, slot: LogSlot, reporter: Reporter
 ) -> dict[str, object]:
     """Return the columns that place a row in the log and give its scope."""
     return {
         "sides": sorted(body.sides),
         "traffic": None if body.traffic is None else [one.value for one in body.traffic],
         "to": body.to,
-        "change": place.number,
-        "recorded_at": place.recorded_at,
+        "change": slot.number,
+        "recorded_at": slot.recorded_at,
         "recorded_by": reporter.name,
     }
 
@@ -576,18 +580,18 @@ def _scope_faults(
     return [FieldError("body", field, message) for field, message in found.items()]
 
 
-def _lies_ahead(confirmation: ConfirmationIn | ConfirmationRow, place: Place) -> bool:
+def _lies_ahead(confirmation: ConfirmationIn | ConfirmationRow, slot: LogSlot) -> bool:
     confirmed_at = confirmation.confirmed_at
-    return confirmed_at is not None and confirmed_at > place.recorded_at
+    return confirmed_at is not None and confirmed_at > slot.recorded_at
 
 
-def _check_instants(decision: DecisionIn, start: datetime, place: Place) -> None:
+def _check_instants(decision: DecisionIn, start: datetime, slot: LogSlot) -> None:
     until = decision.effective.until
     if until is not None and until <= start:
         raise invalid("effective.until", "must lie after effective.from")
     if decision.expected_until is not None and decision.expected_until <= start:
         raise invalid("expected_until", "must lie after effective.from")
-    if decision.announced_at is not None and decision.announced_at > place.recorded_at:
+    if decision.announced_at is not None and decision.announced_at > slot.recorded_at:
         raise invalid("announced_at", "lies in the future")
 
 

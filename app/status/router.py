@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
-from app.access.writing import WRITE_PROBLEMS, Writer, writes
-from app.changes.history import AskedOpening
+from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
 from app.changes.ids import seed_id
+from app.changes.read_sessions import AnyReadSessions
 from app.database.sessions import Session
 from app.errors import (
     CrossingNotFound,
@@ -19,9 +19,9 @@ from app.errors import (
     Superseded,
 )
 from app.http.bodies import CountryCode, CrossingId, QueryInstant
-from app.http.caching import AskedEnvelope
-from app.http.paging import AskedTurn, Page, change_and_id, instant
-from app.http.parameters import AskedKnowledge, At, Knowledge
+from app.http.caching import ResponseCacheHeaders
+from app.http.paging import Page, PageQuery, change_and_id, instant
+from app.http.parameters import AsOf, AsOfQuery, At
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.status import log, reading, recording
@@ -34,7 +34,7 @@ from app.status.schemas import (
     EventOut,
     RetractionIn,
     StatusOut,
-    StretchOut,
+    TimelinePeriodOut,
 )
 from app.vocabulary import EventKind, KeyScope, Traffic
 
@@ -49,7 +49,7 @@ AskedTraffic = Annotated[
 AskedTo = Annotated[
     CountryCode | None, Query(description="Only lanes entering this country.", examples=["LT"])
 ]
-EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
+EventWriter = Annotated[IdempotentWriter, writes(KeyScope.EVENTS)]
 
 
 @router.get(
@@ -58,10 +58,10 @@ EventWriter = Annotated[Writer, writes(KeyScope.EVENTS)]
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_status(
-    opening: AskedOpening,
-    envelope: AskedEnvelope,
+    read_sessions: AnyReadSessions,
+    cache_headers: ResponseCacheHeaders,
     crossing_id: CrossingPath,
-    knowledge: AskedKnowledge,
+    as_of: AsOfQuery,
     at: At = None,
     traffic: AskedTraffic = None,
     to: AskedTo = None,
@@ -70,16 +70,16 @@ async def get_status(
 
     Asks about now, or about any instant, from all that is known or from what was known.
     """
-    async with opening.either(at, knowledge) as session:
+    async with read_sessions.either(at, as_of) as session:
         body, asked, validity = await reading.get_status(
-            session, crossing_id=crossing_id, at=at, knowledge=knowledge, traffic=traffic, to=to
+            session, crossing_id=crossing_id, at=at, as_of=as_of, traffic=traffic, to=to
         )
-    if at is None and knowledge == Knowledge():
-        envelope.tell_present(asked.change, asked.now, validity)
-    elif at is not None and knowledge != Knowledge():
-        envelope.tell_immutable(asked.change)
+    if at is None and as_of == AsOf():
+        cache_headers.tell_present(asked.change, asked.now, validity)
+    elif at is not None and as_of != AsOf():
+        cache_headers.tell_immutable(asked.change)
     else:
-        envelope.tell_change(asked.change)
+        cache_headers.set_change(asked.change)
     return body
 
 
@@ -89,11 +89,11 @@ async def get_status(
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_timeline(
-    opening: AskedOpening,
-    envelope: AskedEnvelope,
-    turn: AskedTurn,
+    read_sessions: AnyReadSessions,
+    cache_headers: ResponseCacheHeaders,
+    pagination: PageQuery,
     crossing_id: CrossingPath,
-    knowledge: AskedKnowledge,
+    as_of: AsOfQuery,
     traffic: AskedTraffic = None,
     to: AskedTo = None,
     start: Annotated[
@@ -104,25 +104,25 @@ async def get_timeline(
         QueryInstant | None,
         Query(description="Leave out what lies after.", examples=["2025-12-01T00:00:00Z"]),
     ] = None,
-) -> Page[StretchOut]:
+) -> Page[TimelinePeriodOut]:
     """Return the crossing's history and announced future as periods, the oldest first."""
-    after = turn.start(instant)
-    async with opening.history(knowledge) as session:
+    after = pagination.start(instant)
+    async with read_sessions.history(as_of) as session:
         found, asked = await reading.get_timeline(
             session,
             crossing_id=crossing_id,
-            knowledge=knowledge,
+            as_of=as_of,
             traffic=traffic,
             to=to,
             start=start,
             end=end,
             after=after,
-            limit=turn.limit + 1,
+            limit=pagination.limit + 1,
         )
-    envelope.tell_change(asked.change)
+    cache_headers.set_change(asked.change)
     # Every page is told from the same knowledge, or a write in between would tear the list.
-    pinned = {} if knowledge.known_at else {"known_change": str(asked.change)}
-    return turn.page(found, lambda one: (str(one.until),), **pinned)
+    pinned = {} if as_of.known_at else {"known_change": str(asked.change)}
+    return pagination.page(found, lambda one: (str(one.until),), **pinned)
 
 
 @router.get(
@@ -131,22 +131,22 @@ async def get_timeline(
     responses=responses(CrossingNotFound),
 )
 async def list_crossing_events(
-    session: Session, crossing_id: CrossingPath, turn: AskedTurn
+    session: Session, crossing_id: CrossingPath, pagination: PageQuery
 ) -> Page[EventOut]:
     """Return the crossing's log, the newest first."""
     found = await log.list_crossing_events(
         session,
         crossing_id=crossing_id,
-        after=turn.start(change_and_id),
-        limit=turn.limit + 1,
+        after=pagination.start(change_and_id),
+        limit=pagination.limit + 1,
     )
-    return turn.page(found, _place)
+    return pagination.page(found, _place)
 
 
 @router.get("/events", summary="List events", responses=responses())
 async def list_events(
     session: Session,
-    turn: AskedTurn,
+    pagination: PageQuery,
     crossing: Annotated[CrossingId | None, Query()] = None,
     decision: Annotated[UUID | None, Query(description="The events of one request.")] = None,
     kind: Annotated[EventKind | None, Query()] = None,
@@ -157,10 +157,10 @@ async def list_events(
         crossing=crossing,
         decision=decision,
         kind=kind,
-        after=turn.start(change_and_id),
-        limit=turn.limit + 1,
+        after=pagination.start(change_and_id),
+        limit=pagination.limit + 1,
     )
-    return turn.page(found, _place)
+    return pagination.page(found, _place)
 
 
 @router.get("/events/{event_id}", summary="Get an event", responses=responses(EventNotFound))

@@ -320,7 +320,7 @@ class StatusPreview(StatusOut):
     change: None
 
 
-class StretchOut(Body):
+class TimelinePeriodOut(Body):
     """A maximal period over which the answer does not differ; null bounds are open."""
 
     from_: datetime | None = Field(alias="from")

@@ -43,7 +43,7 @@ class AddressRefused(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class AddressPolicy:
     """Where webhooks may go. ``allowed`` are networks that are fine on any port and by http."""
 
     allowed: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.filters import Filter
 from app.changes.models import Change
-from app.changes.service import changes_after, record_of
+from app.changes.service import changes_after, hashed_record
 from app.subscriptions.deliveries import wake
 from app.subscriptions.models import FanOut
 from app.subscriptions.schemas import ChangeFilter
@@ -55,7 +55,7 @@ async def fan_out(session: AsyncSession) -> int:
 async def _matched(session: AsyncSession, changes: Sequence[Change]) -> list[tuple[UUID, int]]:
     """Return each subscription that a change concerns, with the change's number."""
     subscriptions = await session.execute(_SUBSCRIPTIONS, {"newest": changes[-1].number})
-    records = [(change.number, record_of(change)) for change in changes]
+    records = [(change.number, hashed_record(change)) for change in changes]
     return [
         (subscription_id, number)
         for subscription_id, after, wanted in subscriptions

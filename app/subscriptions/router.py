@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 
 from app.access.service import Reporter
-from app.access.writing import WRITE_PROBLEMS, Writer, commands, holds, writes
+from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, commands, holds, writes
 from app.database.sessions import Session
 from app.errors import (
     DeliveryNotFound,
@@ -18,11 +18,11 @@ from app.errors import (
     Unauthorized,
 )
 from app.http.bodies import Body
-from app.http.paging import AskedTurn, Page, row_id
+from app.http.paging import Page, PageQuery, row_id
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.subscriptions import service
-from app.subscriptions.addresses import Reach
+from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.schemas import (
     DeliveryOut,
     SubscriptionIn,
@@ -37,14 +37,14 @@ router = feature_router(prefix="/v1/subscriptions", tag="subscriptions")
 SubscriptionId = Annotated[UUID, Path(description="A subscription's id.")]
 DeliveryId = Annotated[UUID, Path(description="A delivery's id.")]
 Holder = Annotated[Reporter, holds(KeyScope.SUBSCRIPTIONS)]
-Command = Annotated[Writer, commands(KeyScope.SUBSCRIPTIONS)]
+Command = Annotated[IdempotentWriter, commands(KeyScope.SUBSCRIPTIONS)]
 
 READ_PROBLEMS = (Unauthorized, Forbidden)
 COMMAND_PROBLEMS = (*READ_PROBLEMS, SubscriptionNotFound, KeyReused, KeyInFlight)
 
 
-def _reach(request: Request) -> Reach:
-    found: Reach = request.app.state.reach
+def _reach(request: Request) -> AddressPolicy:
+    found: AddressPolicy = request.app.state.reach
     return found
 
 
@@ -59,12 +59,12 @@ async def _private(response: Response) -> None:
     dependencies=[Depends(_private)],
 )
 async def list_subscriptions(
-    session: Session, turn: AskedTurn, reporter: Holder
+    session: Session, pagination: PageQuery, reporter: Holder
 ) -> Page[SubscriptionOut]:
     """List the subscriptions of the key's name, the newest first; those of all to an admin."""
-    return turn.page(
+    return pagination.page(
         await service.list_subscriptions(
-            session, reporter, after=turn.start(row_id), limit=turn.limit + 1
+            session, reporter, after=pagination.start(row_id), limit=pagination.limit + 1
         ),
         lambda subscription: (str(subscription.id),),
     )
@@ -79,8 +79,8 @@ async def list_subscriptions(
 )
 async def post_subscription(
     subscription: SubscriptionIn,
-    reach: Annotated[Reach, Depends(_reach)],
-    writer: Annotated[Writer, writes(KeyScope.SUBSCRIPTIONS)],
+    reach: Annotated[AddressPolicy, Depends(_reach)],
+    writer: Annotated[IdempotentWriter, writes(KeyScope.SUBSCRIPTIONS)],
 ) -> Response:
     """Have every later change that matches sent to a URL, signed by Standard Webhooks.
 
@@ -176,7 +176,7 @@ async def ping_subscription(writer: Command, subscription_id: SubscriptionId) ->
 )
 async def list_deliveries(
     session: Session,
-    turn: AskedTurn,
+    pagination: PageQuery,
     reporter: Holder,
     subscription_id: SubscriptionId,
     state: Annotated[
@@ -189,10 +189,10 @@ async def list_deliveries(
         reporter,
         subscription_id,
         state=state,
-        after=turn.start(row_id),
-        limit=turn.limit + 1,
+        after=pagination.start(row_id),
+        limit=pagination.limit + 1,
     )
-    return turn.page(found, lambda delivery: (str(delivery.id),))
+    return pagination.page(found, lambda delivery: (str(delivery.id),))
 
 
 @router.post(

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from standardwebhooks import Webhook
 
-from app.subscriptions.addresses import AddressRefused, Reach
+from app.subscriptions.addresses import AddressPolicy, AddressRefused
 from app.subscriptions.deliveries import Outcome
 
 SECONDS = 15.0
@@ -65,7 +65,7 @@ class Sender:
 
     def __init__(
         self,
-        reach: Reach,
+        reach: AddressPolicy,
         *,
         seconds: float | None = None,
         resolver: AbstractResolver | None = None,

@@ -9,12 +9,12 @@ from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.service import Reporter
-from app.access.writing import Written
+from app.access.writing import WriteResult
 from app.changes.models import Change
 from app.database.sessions import append
 from app.errors import DeliveryNotFound, SubscriptionNotFound, invalid
 from app.http.bodies import utc
-from app.subscriptions.addresses import Reach
+from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.deliveries import wake
 from app.subscriptions.models import Attempt, Delivery, FanOut, Subscription
 from app.subscriptions.schemas import (
@@ -51,8 +51,8 @@ _REPEAT = text("""
 
 
 async def subscribe(
-    session: AsyncSession, reporter: Reporter, *, wanted: SubscriptionIn, reach: Reach
-) -> Written:
+    session: AsyncSession, reporter: Reporter, *, wanted: SubscriptionIn, reach: AddressPolicy
+) -> WriteResult:
     """Make a subscription to the changes from now on.
 
     Raises Invalid for a URL that webhooks may not go to.
@@ -96,14 +96,16 @@ async def get_subscription(
     return _out(await _require(session, _visible(reporter), subscription_id))
 
 
-async def pause(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> Written:
+async def pause(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> WriteResult:
     """Send nothing more until it is resumed; what concerns it is kept."""
     await _hold(session, reporter, subscription_id)
     await session.execute(_PAUSE, {"id": subscription_id})
     return await _written(session, subscription_id)
 
 
-async def resume(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> Written:
+async def resume(
+    session: AsyncSession, reporter: Reporter, *, subscription_id: UUID
+) -> WriteResult:
     """Go on from where it stopped, paused or disabled."""
     await _hold(session, reporter, subscription_id)
     await session.execute(_RESUME, {"id": subscription_id})
@@ -111,7 +113,9 @@ async def resume(session: AsyncSession, reporter: Reporter, *, subscription_id: 
     return await _written(session, subscription_id)
 
 
-async def rotate(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> Written:
+async def rotate(
+    session: AsyncSession, reporter: Reporter, *, subscription_id: UUID
+) -> WriteResult:
     """Make a new secret; for 24 hours the one before signs, too."""
     await _hold(session, reporter, subscription_id)
     await session.execute(_ROTATE, {"id": subscription_id, "secret": new_secret()})
@@ -124,7 +128,7 @@ async def unsubscribe(session: AsyncSession, reporter: Reporter, subscription_id
     await session.execute(_DELETE, {"id": subscription_id})
 
 
-async def ping(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> Written:
+async def ping(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> WriteResult:
     """Send a test message, as soon as the subscription is active."""
     await _hold(session, reporter, subscription_id)
     delivery_id: UUID = (await session.execute(_PING, {"id": subscription_id})).scalar_one()
@@ -133,7 +137,7 @@ async def ping(session: AsyncSession, reporter: Reporter, *, subscription_id: UU
 
 async def redeliver(
     session: AsyncSession, reporter: Reporter, *, subscription_id: UUID, delivery_id: UUID
-) -> Written:
+) -> WriteResult:
     """Send a message again, whatever became of it, by its id and from the first attempt on."""
     await _hold(session, reporter, subscription_id)
     await _require_delivery(session, subscription_id, delivery_id)
@@ -203,22 +207,22 @@ async def _fresh(session: AsyncSession, subscription_id: UUID) -> Subscription:
     ).one()
 
 
-async def _written(session: AsyncSession, subscription_id: UUID) -> Written:
+async def _written(session: AsyncSession, subscription_id: UUID) -> WriteResult:
     body = _out(await _fresh(session, subscription_id))
-    return Written(body, f"/v1/subscriptions/{subscription_id}", None)
+    return WriteResult(body, f"/v1/subscriptions/{subscription_id}", None)
 
 
-async def _with_secret(session: AsyncSession, subscription_id: UUID) -> Written:
+async def _with_secret(session: AsyncSession, subscription_id: UUID) -> WriteResult:
     row = await _fresh(session, subscription_id)
     body = SubscriptionSecret(**dict(_out(row)), secret=row.secret)
-    return Written(body, f"/v1/subscriptions/{row.id}", None, {str(row.id), row.secret})
+    return WriteResult(body, f"/v1/subscriptions/{row.id}", None, {str(row.id), row.secret})
 
 
-async def _sent(session: AsyncSession, subscription_id: UUID, delivery_id: UUID) -> Written:
+async def _sent(session: AsyncSession, subscription_id: UUID, delivery_id: UUID) -> WriteResult:
     await wake(session, [subscription_id])
     row = await _require_delivery(session, subscription_id, delivery_id)
     (body,) = await _deliveries_out(session, [row])
-    return Written(body, f"/v1/subscriptions/{subscription_id}/deliveries", None)
+    return WriteResult(body, f"/v1/subscriptions/{subscription_id}/deliveries", None)
 
 
 def _out(row: Subscription) -> SubscriptionOut:

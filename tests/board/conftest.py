@@ -9,7 +9,7 @@ import pytest
 
 from app.board.board import Board
 from app.embedded.server import Server
-from app.http.caching import Cached
+from app.http.caching import CachingMiddleware
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone, started
 from tests.waiting import PATIENCE
@@ -42,7 +42,7 @@ class Sides:
 async def sides_of(database: Database, **settings: object) -> AsyncIterator[Sides]:
     async with started(database.url, **settings) as (service, client):
         assert await service.board.reached(0, within=PATIENCE)
-        transport = httpx2.ASGITransport(app=Cached(service.application))
+        transport = httpx2.ASGITransport(app=CachingMiddleware(service.application))
         async with httpx2.AsyncClient(
             transport=transport, base_url="http://crossings.test"
         ) as routes:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.changes.filters import Filter
 from app.changes.models import Change
-from app.changes.service import record_of
+from app.changes.service import hashed_record
 from app.vocabulary import ChangeKind, Traffic
 from tests.api import MEDININKAI, SUMSKAS
 from tests.conftest import Database
@@ -158,7 +158,7 @@ async def test_the_short_cut_in_sql_keeps_all_that_match(seeded: Database, wante
         everything = (await session.scalars(select(Change))).all()
         narrowed = (await session.scalars(select(Change).where(wanted.narrowing()))).all()
 
-    matching = {one.number for one in everything if wanted.matches(record_of(one))}
+    matching = {one.number for one in everything if wanted.matches(hashed_record(one))}
     kept = {one.number for one in narrowed}
     assert matching <= kept
     if not wanted.is_of_lanes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.board.front import Front
+from app.board.middleware import BoardMiddleware
 from app.changes.stream import stream as stream_module
 from app.changes.stream import wire
 from app.embedded.server import SUPERUSER
@@ -23,7 +23,7 @@ CHANGES = "/v1/changes"
 class World:
     """A service, a client of it, and its database."""
 
-    service: Front
+    service: BoardMiddleware
     api: Api
     database: Database
 
@@ -215,7 +215,7 @@ async def test_a_change_that_is_not_in_the_log_is_waited_for_and_then_refused(
     """Another worker may have told of it a moment ago; it may also have been lost."""
     newest = await world.newest()
     header = {"Accept": EVENT_STREAM, "Last-Event-ID": str(newest + 1)}
-    monkeypatch.setattr("app.changes.stream.way_in.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("app.changes.stream.endpoint.WAIT_SECONDS", 0.1)
     response = await world.api.client.get(CHANGES, headers=header)
     assert fields_of(problem(response, 422, "invalid")) == ["Last-Event-ID"]
 

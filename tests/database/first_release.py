@@ -3,7 +3,7 @@
 import gzip
 from pathlib import Path
 
-from app.database import schema
+from app import schema
 from app.embedded.server import SERVICE, SUPERUSER
 from tests.conftest import Database
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from app import schema
 from app.audit.service import find_faults
-from app.database import schema
 from app.embedded.server import SERVICE, Server
 from app.seeding.files import SEEDS, Seed, SeedDeclaration, Seeds
 from app.seeding.service import load_seeds

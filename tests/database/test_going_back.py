@@ -6,11 +6,11 @@ from typing import Any
 from alembic import command
 from sqlalchemy import create_engine
 
+from app import schema
 from app.audit.service import find_faults
-from app.database import schema
-from app.effective.service import announce_due
 from app.embedded.server import SERVICE
 from app.seeding.service import load_seeds
+from app.status.due import announce_due
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation, decision
 from tests.conftest import Database
 from tests.marks import full

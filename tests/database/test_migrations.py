@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
-from app.database import schema
+from app import schema
 from app.embedded.server import SERVICE, Server
 from app.seeding.files import SEEDS, Seeds
 from app.seeding.service import load_seeds

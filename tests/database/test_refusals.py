@@ -18,8 +18,8 @@ from psycopg.errors import (
 from psycopg.types.json import Jsonb
 from sqlalchemy import Table
 
-from app.database.schema import MUTABLE, metadata
 from app.embedded.server import OWNER, SERVICE, SUPERUSER, Server
+from app.schema import MUTABLE, metadata
 from tests.conftest import EMPTY, Database, clone
 
 HERE, THERE = "here", "there"

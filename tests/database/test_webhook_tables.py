@@ -8,7 +8,7 @@ from alembic import command
 from psycopg import Connection, sql
 from sqlalchemy import create_engine
 
-from app.database import schema
+from app import schema
 from app.embedded.server import SERVICE
 from tests.conftest import Database
 

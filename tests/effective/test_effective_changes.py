@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.audit.service import find_faults
-from app.effective.service import announce_due, next_due
+from app.status.due import announce_due, next_due
 from tests.api import SUMSKAS, TVERECIUS, Api, crossing
 from tests.conftest import Database
 from tests.marks import full

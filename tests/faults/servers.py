@@ -13,7 +13,7 @@ import rfc8785
 from pydantic import JsonValue
 
 from app.embedded.server import Server
-from app.places.schemas import CrossingDetails
+from app.places.schemas import CrossingRecord
 from tests.api import (
     MEDININKAI,
     SUMSKAS,
@@ -243,7 +243,7 @@ def _check_told(payloads: Mapping[int, JsonValue], body: Json) -> int:
             if isinstance(event, dict)
         ]
     elif "crossings" in payload:
-        of_version = [name for name in body if name in CrossingDetails.model_fields]
+        of_version = [name for name in body if name in CrossingRecord.model_fields]
         assert payload["crossings"] == [{name: body[name] for name in of_version}]
     else:
         assert payload["sources"] == [body]

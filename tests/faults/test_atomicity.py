@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.util import await_only
 
-from app.database import schema
+from app import schema
 from app.embedded.server import SERVICE, SUPERUSER, Server
 from tests.api import SUMSKAS, Api, decision, problem
 from tests.conftest import Database, started

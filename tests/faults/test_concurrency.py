@@ -17,9 +17,9 @@ from app.status.rule.history import (
     Confirmation,
     Declaration,
     Event,
+    EventRetraction,
     History,
     Lane,
-    Retraction,
     Scope,
 )
 from app.status.rule.resolution import resolve
@@ -143,7 +143,9 @@ def event_of(body: Json) -> Event:
     (event_id, recorded_at) = UUID(str(body["id"])), instant(body["recorded_at"])
     assert recorded_at
     if isinstance(body["retracts"], str):
-        return Retraction(id=event_id, recorded_at=recorded_at, retracts=UUID(body["retracts"]))
+        return EventRetraction(
+            id=event_id, recorded_at=recorded_at, retracts=UUID(body["retracts"])
+        )
     sides, traffic, effective = body["sides"], body["traffic"], body["effective"]
     assert isinstance(sides, list)
     assert traffic is None or isinstance(traffic, list)

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from app.database import schema
+from app import schema
 from app.embedded.running import serving
 from app.embedded.server import DATABASE, OWNER, SERVICE, SUPERUSER
 from app.seeding.service import load_seeds

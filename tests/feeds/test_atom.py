@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import feedparser
 import pytest
 
-from app.effective.service import announce_due
+from app.status.due import announce_due
 from tests.api import Api, citation, fields_of, problem
 from tests.conftest import Database
 from tests.feeds.conftest import (

@@ -12,7 +12,8 @@ import httpx2
 import pytest
 
 from app.embedded.server import SUPERUSER
-from app.feeds import chains, exports
+from app.feeds import exports
+from app.feeds import revisions as chains
 from app.status import log
 from bench.crowd import Crowd, fill
 from tests import clients

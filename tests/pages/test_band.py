@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.pages.crossings.band import Band, Zoom, band, window
-from app.status.rule.history import Lane, LaneState, Stretch
+from app.status.rule.history import Lane, LaneState, TimelinePeriod
 from app.vocabulary import Status, Traffic
 
 VILNIUS = ZoneInfo("Europe/Vilnius")
@@ -24,8 +24,8 @@ def stretch(
     end: datetime | None,
     status: Status,
     **lanes: Status,
-) -> Stretch:
-    return Stretch(
+) -> TimelinePeriod:
+    return TimelinePeriod(
         start=start,
         end=end,
         status=status,
@@ -48,7 +48,7 @@ def stretch(
     )
 
 
-def drawn(stretches: list[Stretch], zoom: Zoom = Zoom.ALL) -> Band:
+def drawn(stretches: list[TimelinePeriod], zoom: Zoom = Zoom.ALL) -> Band:
     start, end = window(stretches, zoom, NOW)
     return band(stretches, start=start, end=end, at=NOW, zone=VILNIUS)
 

@@ -8,13 +8,13 @@ import pytest
 from fastapi import Request
 
 from app.board.board import Board
-from app.database.watch import Watch
+from app.database.monitor import DatabaseMonitor
 from app.errors import CrossingNotFound
-from app.pages.kept import MOST, SECONDS, Kept
-from app.pages.rendering import Page, Reader
+from app.pages.page_cache import MOST, SECONDS, PageCache
+from app.pages.rendering import HtmlPage, PageReader
 
 
-class Clock(Watch):
+class Clock(DatabaseMonitor):
     """A watch whose time a test sets."""
 
     time = 1_000_000.0
@@ -30,10 +30,10 @@ class Press:
         self.clock = Clock()
         self.board = Board(self.clock, max_age=900)
         self.board.change = 7
-        self.kept = Kept()
+        self.kept = PageCache()
         self.made = 0
 
-    def reader(self, query: str = "") -> Reader:
+    def reader(self, query: str = "") -> PageReader:
         scope = {
             "type": "http",
             "method": "GET",
@@ -43,19 +43,19 @@ class Press:
             "server": ("crossings.test", 80),
             "app": SimpleNamespace(state=SimpleNamespace(board=self.board)),
         }
-        return Reader(Request(scope))
+        return PageReader(Request(scope))
 
-    async def ask(self, query: str = "", *, due: float | None = None) -> Page:
-        async def make() -> Page:
+    async def ask(self, query: str = "", *, due: float | None = None) -> HtmlPage:
+        async def make() -> HtmlPage:
             self.made += 1
             made = self.made
             await asyncio.sleep(0)
-            page = Page(f"page {made}")
+            page = HtmlPage(f"page {made}")
             if due is not None:
                 page.due = due
             return page
 
-        return cast("Page", await self.kept.give(self.reader(query), make))
+        return cast("HtmlPage", await self.kept.give(self.reader(query), make))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ async def test_who_goes_away_does_not_take_the_page_along(press: Press) -> None:
 
 
 async def test_a_problem_is_not_kept(press: Press) -> None:
-    async def fail() -> Page:
+    async def fail() -> HtmlPage:
         raise CrossingNotFound("There is none.")
 
     with pytest.raises(CrossingNotFound):

@@ -7,7 +7,7 @@ import pytest
 from app.pages.languages import LANGUAGES
 from app.pages.words import Words
 from app.pages.zones import Clocks, zone_of
-from app.places.finding.geography import Point
+from app.places.geography import Point
 from app.places.schemas import Name
 from app.vocabulary import ExceptionCode, Precision, ReasonCode, Status
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.places.finding.spelling import EXACT, Index, fold, sound
+from app.places.spelling import EXACT, Index, fold, sound
 
 SPELLINGS = {
     "medininkai-kamienny-loh": [

@@ -10,10 +10,10 @@ from unittest.mock import patch
 
 import psutil
 
-from app.embedded.keeper import SETTINGS, Keeper, shut_down
-from app.embedded.place import Place, take_place
+from app.embedded.data_directory import DataDirectory, open_data_directory
 from app.embedded.programs import choose_identity
 from app.embedded.server import SERVICE, SUPERUSER, Server
+from app.embedded.supervisor import SETTINGS, PostgresSupervisor, shut_down
 from tests.conftest import SEEDED, Database
 from tests.servers import is_alive, signal_all
 from tests.waiting import eventually
@@ -26,14 +26,14 @@ SYNCHRONOUS = "*"
 class Cluster:
     """One PostgreSQL that nobody starts again."""
 
-    place: Place
+    place: DataDirectory
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def started(cls, place: Place, synchronous_standby_names: str = "") -> "Cluster":
+    def started(cls, place: DataDirectory, synchronous_standby_names: str = "") -> "Cluster":
         """Start the PostgreSQL of a place, and return when it answers."""
         settings = {"fsync": "off", "synchronous_standby_names": synchronous_standby_names}
-        keeper = Keeper(place)
+        keeper = PostgresSupervisor(place)
         keeper._vacate()
         with patch.dict(SETTINGS, settings):
             process = keeper._spawn()
@@ -133,7 +133,7 @@ def _copied(source: Server, data_dir: Path, *options: str, names: str) -> Iterat
     target = ("--no-sync", f"--pgdata={data_dir / 'postgres'}", *options)
     assert identity.run(data_dir, "pg_basebackup", *asked, *target) is None
     with ExitStack() as stack:
-        place = take_place(stack, data_dir)
+        place = open_data_directory(stack, data_dir)
         cluster = Cluster.started(place, names)
         with cluster.ended():
             yield cluster

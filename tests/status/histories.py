@@ -13,9 +13,9 @@ from app.status.rule.history import (
     Confirmation,
     Declaration,
     Event,
+    EventRetraction,
     History,
     Lane,
-    Retraction,
     Scope,
 )
 from app.vocabulary import Certainty, Status, Traffic
@@ -93,8 +93,8 @@ def confirmation(
     )
 
 
-def retraction(of: Declaration | Confirmation, *, recorded: datetime) -> Retraction:
-    return Retraction(id=UUID(int=next(_numbers)), recorded_at=recorded, retracts=of.id)
+def retraction(of: Declaration | Confirmation, *, recorded: datetime) -> EventRetraction:
+    return EventRetraction(id=UUID(int=next(_numbers)), recorded_at=recorded, retracts=of.id)
 
 
 def crossing(
@@ -169,12 +169,14 @@ class Log:
     def standing(self, recorded_at: datetime) -> list[Declaration | Confirmation]:
         """List what was recorded earlier and is neither superseded nor retracted."""
         gone = {e.supersedes for e in self.events if isinstance(e, Declaration)} | {
-            e.retracts for e in self.events if isinstance(e, Retraction)
+            e.retracts for e in self.events if isinstance(e, EventRetraction)
         }
         return [
             e
             for e in self.events
-            if not isinstance(e, Retraction) and e.id not in gone and e.recorded_at < recorded_at
+            if not isinstance(e, EventRetraction)
+            and e.id not in gone
+            and e.recorded_at < recorded_at
         ]
 
     def correctable(self, recorded_at: datetime) -> list[Declaration]:
@@ -249,9 +251,9 @@ class Log:
             scope=self.scope(),
         )
 
-    def retract(self, id_: UUID, recorded_at: datetime) -> Retraction:
+    def retract(self, id_: UUID, recorded_at: datetime) -> EventRetraction:
         target = self.draw(st.sampled_from(self.retractable(recorded_at)))
-        return Retraction(id=id_, recorded_at=recorded_at, retracts=target.id)
+        return EventRetraction(id=id_, recorded_at=recorded_at, retracts=target.id)
 
     def instant(self, *, until: datetime | None = None) -> datetime:
         instants = [x for x in self.grid.instants() if until is None or x <= until]

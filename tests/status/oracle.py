@@ -13,12 +13,12 @@ from app.status.rule.history import (
     Confirmation,
     Declaration,
     Event,
+    EventRetraction,
     History,
     Lane,
     LaneAnswer,
     LaneState,
-    Retraction,
-    Stretch,
+    TimelinePeriod,
 )
 from app.vocabulary import Certainty, Status
 
@@ -46,7 +46,7 @@ def standing(history: History, known_at: datetime | None) -> list[Declaration]:
     """List the declarations that nothing recorded by then supersedes or retracts."""
     events = known(history, known_at)
     superseded = [e.supersedes for e in events if isinstance(e, Declaration)]
-    retracted = [e.retracts for e in events if isinstance(e, Retraction)]
+    retracted = [e.retracts for e in events if isinstance(e, EventRetraction)]
     return [
         e
         for e in events
@@ -66,7 +66,7 @@ def eligible(history: History, lane: Lane, known_at: datetime | None) -> list[De
 def confirmations(history: History, lane: Lane, known_at: datetime | None) -> list[Confirmation]:
     """List the confirmations that cover the lane and are not retracted."""
     events = known(history, known_at)
-    retracted = [e.retracts for e in events if isinstance(e, Retraction)]
+    retracted = [e.retracts for e in events if isinstance(e, EventRetraction)]
     return [
         e
         for e in events
@@ -289,7 +289,7 @@ def boundaries(history: History) -> list[datetime]:
     """List every instant at which any answer, known at any time, might begin to differ."""
     found = set()
     for event in history.events:
-        if isinstance(event, Retraction):
+        if isinstance(event, EventRetraction):
             continue
         spoken_of = (
             [event.confirmed_at]
@@ -313,7 +313,7 @@ def steps(history: History, known_at: datetime | None = None) -> list[Step]:
     ]
 
 
-def timeline(history: History, known_at: datetime | None = None) -> tuple[Stretch, ...]:
+def timeline(history: History, known_at: datetime | None = None) -> tuple[TimelinePeriod, ...]:
     """Keep the steps that a timeline tells apart, each until the next."""
     kept: list[Step] = []
     for step in steps(history, known_at):
@@ -321,7 +321,7 @@ def timeline(history: History, known_at: datetime | None = None) -> tuple[Stretc
             kept.append(step)
     ends = [start for start, _ in kept[1:]] + [None]
     return tuple(
-        Stretch(
+        TimelinePeriod(
             start=start,
             end=end,
             status=answer.status,
@@ -350,7 +350,7 @@ def lane_states(answer: Answer) -> tuple[LaneState, ...]:
     )
 
 
-def shown(answer: Answer | Stretch) -> tuple[object, ...]:
+def shown(answer: Answer | TimelinePeriod) -> tuple[object, ...]:
     """Keep what a timeline tells of an answer."""
     lanes = lane_states(answer) if isinstance(answer, Answer) else answer.lanes
     return (

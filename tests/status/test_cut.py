@@ -14,10 +14,10 @@ from app.status.rule.history import (
     Confirmation,
     Declaration,
     Event,
+    EventRetraction,
     Held,
     History,
     OutOfReach,
-    Retraction,
 )
 from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import Traffic
@@ -120,7 +120,7 @@ def test_however_often_it_is_confirmed_the_last_confirmation_is_left() -> None:
 def test_what_has_ended_or_was_withdrawn_is_not_left() -> None:
     withdrawn = restricted(day(2))
     ended, now = closed(day(3), day(5)), closed(day(8))
-    retraction = Retraction(id=UUID(int=9), recorded_at=day(4), retracts=withdrawn.id)
+    retraction = EventRetraction(id=UUID(int=9), recorded_at=day(4), retracts=withdrawn.id)
 
     left = cut(ResolvedHistory(crossing(ended, withdrawn, retraction, now)), day(9))
 
@@ -156,7 +156,7 @@ def test_of_some_lanes_it_is_told_where_the_events_left_do_not_say() -> None:
     [
         closed(day(9), said=day(11)),
         confirmation(day(10)),
-        Retraction(id=UUID(int=9), recorded_at=day(11), retracts=UUID(int=1)),
+        EventRetraction(id=UUID(int=9), recorded_at=day(11), retracts=UUID(int=1)),
     ],
     ids=["begins before", "fills a gap", "withdraws"],
 )

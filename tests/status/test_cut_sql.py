@@ -25,9 +25,9 @@ from app.status.rule.history import (
     Confirmation,
     Declaration,
     Event,
+    EventRetraction,
     History,
     OutOfReach,
-    Retraction,
 )
 from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import Certainty, EventKind, Traffic
@@ -131,14 +131,14 @@ async def test_a_cut_log_tells_also_what_would_be_without_an_event(
     """What it had lifted, and what it was newer evidence than, is there again."""
     events = await record(session, history)
     undone = {e.supersedes for e in events if isinstance(e, Declaration)} | {
-        e.retracts for e in events if isinstance(e, Retraction)
+        e.retracts for e in events if isinstance(e, EventRetraction)
     }
-    standing = [e for e in events if not isinstance(e, Retraction) and e.id not in undone]
+    standing = [e for e in events if not isinstance(e, EventRetraction) and e.id not in undone]
     if not standing:
         return
     target = standing[which % len(standing)]
     last = max(event.recorded_at for event in events)
-    withdrawal = Retraction(id=target.id, recorded_at=max(at, last) + DAY, retracts=target.id)
+    withdrawal = EventRetraction(id=target.id, recorded_at=max(at, last) + DAY, retracts=target.id)
 
     cut = await cut_log(session, history, at, (1, None), len(events), without=target)
 
@@ -162,7 +162,7 @@ async def record(session: AsyncSession, history: History) -> list[Event]:
         row = row_of(event, number)
         if isinstance(event, Declaration):
             row |= {"said_at": said[event.id][0], "said_as": UUID(int=said[event.id][2])}
-        if not isinstance(event, Retraction):
+        if not isinstance(event, EventRetraction):
             row["series_id"] = series.setdefault(series_of(event), UUID(int=len(series)))
         rows.append(row)
     names = ("crossing_id", "sides", "traffic", "to", "certainty", "timing")
@@ -263,7 +263,7 @@ def row_of(event: Event, number: int) -> dict[str, object]:
         "exceptions": [],
     }
     match event:
-        case Retraction():
+        case EventRetraction():
             return row | {"kind": EventKind.RETRACTION.value, "retracts": event.retracts}
         case Confirmation():
             row |= {"kind": EventKind.CONFIRMATION.value, "confirmed_at": event.confirmed_at}

@@ -15,9 +15,9 @@ from app.status.rule.history import (
     Answer,
     Confirmation,
     Declaration,
+    EventRetraction,
     History,
-    Retraction,
-    Stretch,
+    TimelinePeriod,
 )
 from app.status.rule.resolution import next_change, present_period, resolve, timeline
 from app.vocabulary import Certainty, Status
@@ -58,11 +58,11 @@ EVERY_MICROSECOND = [day(1) + i * MICROSECOND for i in range(-2, MICROSECONDS.ti
 """One by one from before to after anything that can change on that grid."""
 
 
-def starts_of(stretches: Sequence[Stretch]) -> list[datetime]:
+def starts_of(stretches: Sequence[TimelinePeriod]) -> list[datetime]:
     return [stretch.start for stretch in stretches if stretch.start is not None]
 
 
-def stretch_at(stretches: Sequence[Stretch], at: datetime) -> Stretch:
+def stretch_at(stretches: Sequence[TimelinePeriod], at: datetime) -> TimelinePeriod:
     """Find the only stretch that contains the instant."""
     [found] = [
         x for x in stretches if (x.start is None or x.start <= at) and (x.end is None or at < x.end)
@@ -374,7 +374,7 @@ def test_what_is_superseded_or_retracted_never_was(history: History) -> None:
     said = [oracle.said_at(history, d) for d in left]
     assume(all(said.count(oracle.said_at(history, d)) == 1 for d in left if d.supersedes))
     standing = [replace(d, announced_at=oracle.said_at(history, d), supersedes=None) for d in left]
-    gone = {e.retracts for e in history.events if isinstance(e, Retraction)}
+    gone = {e.retracts for e in history.events if isinstance(e, EventRetraction)}
     confirmations = [e for e in history.events if isinstance(e, Confirmation) and e.id not in gone]
     flat = replace(history, events=(*standing, *confirmations))
     for at in around(oracle.boundaries(history)):

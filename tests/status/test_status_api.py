@@ -13,9 +13,9 @@ import httpx2
 import psycopg
 import pytest
 
+from app.crossings.service import revise_crossing
 from app.embedded.server import SUPERUSER
 from app.places.schemas import CrossingIn
-from app.places.service import revise_crossing
 from app.seeding.service import SEEDER
 from app.status.recording import record_decision
 from app.status.schemas import DecisionIn

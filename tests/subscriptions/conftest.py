@@ -9,7 +9,7 @@ import pytest
 from pydantic import JsonValue
 
 from app.config import Settings
-from app.courier.courier import Courier
+from app.delivery.worker import DeliveryWorker
 from app.subscriptions import deliveries
 from tests.api import Api, Json
 from tests.conftest import Database
@@ -93,10 +93,10 @@ def attempts_of(delivery: Json) -> Sequence[dict[str, JsonValue]]:
 
 
 @asynccontextmanager
-async def couriered(database: Database, **settings: object) -> AsyncIterator[Courier]:
+async def couriered(database: Database, **settings: object) -> AsyncIterator[DeliveryWorker]:
     """Run a courier in this process until the block ends."""
     given = {"database_url": database.url, "webhook_allow": LOOPBACK, **settings}
-    courier = Courier(Settings.model_validate(given))
+    courier = DeliveryWorker(Settings.model_validate(given))
     task = asyncio.create_task(courier.run())
     try:
         yield courier

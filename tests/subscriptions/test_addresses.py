@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from app.subscriptions.addresses import AddressRefused, Reach
+from app.subscriptions.addresses import AddressPolicy, AddressRefused
 from app.subscriptions.deliveries import Outcome
 from app.subscriptions.sending import Message, Sender
 from app.subscriptions.service import new_secret
@@ -51,7 +51,9 @@ class Rebinding(AbstractResolver):
         """Keep nothing open."""
 
 
-async def attempt(url: str, reach: Reach, *, resolver: AbstractResolver | None = None) -> Outcome:
+async def attempt(
+    url: str, reach: AddressPolicy, *, resolver: AbstractResolver | None = None
+) -> Outcome:
     message = Message(uuid4(), url, [new_secret()], "{}")
     async with Sender(reach, seconds=2, resolver=resolver) as sender:
         return await sender.send(message)
@@ -60,21 +62,21 @@ async def attempt(url: str, reach: Reach, *, resolver: AbstractResolver | None =
 @pytest.mark.parametrize("address", PRIVATE)
 def test_no_address_that_is_not_public_is_connected_to(address: str) -> None:
     with pytest.raises(AddressRefused):
-        Reach().check(address, 443, secure=True)
+        AddressPolicy().check(address, 443, secure=True)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_public_address_is_fine_by_https_on_two_ports(address: str) -> None:
     for port in (443, 8443):
-        Reach().check(address, port, secure=True)
+        AddressPolicy().check(address, port, secure=True)
     with pytest.raises(AddressRefused):
-        Reach().check(address, 22, secure=True)
+        AddressPolicy().check(address, 22, secure=True)
     with pytest.raises(AddressRefused):
-        Reach().check(address, 443, secure=False)
+        AddressPolicy().check(address, 443, secure=False)
 
 
 def test_an_allowed_network_is_fine_by_http_on_any_port_and_nothing_beside_it() -> None:
-    reach = Reach((ip_network("127.0.0.1/32"), ip_network("fd00::/8")))
+    reach = AddressPolicy((ip_network("127.0.0.1/32"), ip_network("fd00::/8")))
 
     for address in ("127.0.0.1", "::ffff:127.0.0.1", "fd12::1"):
         reach.check(address, 8000, secure=False)
@@ -88,7 +90,7 @@ async def test_every_spelling_of_a_private_address_is_refused(seeded_api: Api, u
     refused = await seeded_api.post("/v1/subscriptions", {"url": url})
 
     assert fields_of(problem(refused, 422, "invalid")) == ["url"]
-    outcome = await attempt(url, Reach())
+    outcome = await attempt(url, AddressPolicy())
     assert outcome.status is None
     assert outcome.error in {
         "refused: the URL must lead to a public address",
@@ -112,7 +114,7 @@ async def test_other_urls_are_refused_at_registration(seeded_api: Api, url: str)
 
 async def test_a_name_is_looked_at_again_at_every_connection(receiver: Receiver) -> None:
     """What it resolved to before is of no use to whoever owns the name."""
-    allowed = Reach((ip_network("127.0.0.1/32"),))
+    allowed = AddressPolicy((ip_network("127.0.0.1/32"),))
     url = f"http://rebinding.example:{receiver.port}/"
     fine = await attempt(url, allowed, resolver=Rebinding("127.0.0.1"))
     assert (fine.status, fine.error) == (200, None)
@@ -132,7 +134,7 @@ async def test_a_name_is_looked_at_again_at_every_connection(receiver: Receiver)
 async def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.answer = answering(302, headers=(f"Location: {receiver.url}",))
 
-    outcome = await attempt(receiver.url, Reach((ip_network("127.0.0.1/32"),)))
+    outcome = await attempt(receiver.url, AddressPolicy((ip_network("127.0.0.1/32"),)))
 
     assert (outcome.status, outcome.error) == (302, "status 302")
     assert len(receiver.arrived) == 1
@@ -144,7 +146,7 @@ async def test_the_environment_sends_no_webhook_elsewhere(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.2:9/")
     monkeypatch.setenv("http_proxy", "http://127.0.0.2:9/")
 
-    outcome = await attempt(receiver.url, Reach((ip_network("127.0.0.1/32"),)))
+    outcome = await attempt(receiver.url, AddressPolicy((ip_network("127.0.0.1/32"),)))
 
     assert outcome.error is None
 
@@ -152,7 +154,7 @@ async def test_the_environment_sends_no_webhook_elsewhere(
 async def test_a_busy_receiver_may_tell_a_date(receiver: Receiver) -> None:
     receiver.answer = answering(429, headers=("Retry-After: Fri, 31 Dec 2199 23:59:59 GMT",))
 
-    outcome = await attempt(receiver.url, Reach((ip_network("127.0.0.1/32"),)))
+    outcome = await attempt(receiver.url, AddressPolicy((ip_network("127.0.0.1/32"),)))
 
     assert outcome.retry_after is not None
     assert outcome.retry_after > timedelta(days=365)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from app.database.schema import PROJECT
+from app.schema import PROJECT
 from tests import clients
 from tests.servers import free_port
 from tests.subscriptions.conftest import Hooks

@@ -17,14 +17,22 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message, Send
 
-from app.changes.cloudevents import Envelope
+from app.changes.cloudevents import EnvelopeKind
 from app.changes.filters import Filter
 from app.changes.models import Change
 from app.changes.service import ChangeRow, matching_changes
-from app.changes.stream.wire import END, KEPT, Recent, Told, dropped, heartbeat, opening
+from app.changes.stream.wire import (
+    END,
+    KEPT,
+    EncodedChange,
+    RecentChanges,
+    dropped,
+    heartbeat,
+    opening,
+)
 from app.database.driver import fetch
+from app.database.monitor import DatabaseMonitor, monotonic_seconds, reason
 from app.database.sessions import create_engine, create_sessions
-from app.database.watch import Watch, reason, ticks
 
 HEARTBEAT_SECONDS = 15
 LIFETIME_SECONDS = 3_600
@@ -46,11 +54,11 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StreamQuery:
     """What a follower asks for; without ``after``, from now on."""
 
     wanted: Filter
-    envelope: Envelope
+    envelope: EnvelopeKind
     after: int | None
     resumes: bool
     """Whether ``after`` is the last id of an earlier stream."""
@@ -62,7 +70,7 @@ class Follower:
 
     send: Send
     wanted: Filter
-    envelope: Envelope
+    envelope: EnvelopeKind
     place: int
     """The change up to which all that matches was sent."""
     named: int
@@ -80,17 +88,17 @@ class Follower:
 class Stream:
     """Follows the log of one database, and is followed."""
 
-    def __init__(self, url: str, watch: Watch) -> None:
+    def __init__(self, url: str, monitor: DatabaseMonitor) -> None:
         self.place = -1
         """The newest change that it has; -1 before it knows any log."""
         self.is_draining = False
         self._hash = b""
-        self._watch = watch
+        self._watch = monitor
         self._engine = create_engine(url, pool_size=2, pre_ping=False)
         # One statement a look: a transaction around it would cost two more turns.
         at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = create_sessions(at_once)
-        self._recent = Recent()
+        self._recent = RecentChanges()
         self._followers: dict[Follower, None] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
@@ -145,7 +153,7 @@ class Stream:
             return False
         return True
 
-    async def join(self, asked: Asked, send: Send) -> Follower:
+    async def join(self, asked: StreamQuery, send: Send) -> Follower:
         """Begin to send what is asked for; it must `leave` when its reader is gone."""
         place = self.place if asked.after is None else asked.after
         await send(opening(place))
@@ -155,7 +163,7 @@ class Stream:
             asked.envelope,
             place,
             place,
-            ticks() + LIFETIME_SECONDS * uniform(0.9, 1.1),  # noqa: S311  # no secret
+            monotonic_seconds() + LIFETIME_SECONDS * uniform(0.9, 1.1),  # noqa: S311  # no secret
         )
         self._followers[follower] = None
         self._bring_up(follower, from_log=True)
@@ -194,7 +202,7 @@ class Stream:
                 await asyncio.sleep(RETRY_SECONDS)
                 self._news.set()
 
-    async def _read(self) -> Sequence[Told]:
+    async def _read(self) -> Sequence[EncodedChange]:
         """Return what comes next in the log, if ours is still the log."""
         if self.place < 0:
             await self._start()
@@ -209,14 +217,14 @@ class Stream:
                 await self._go_back()
                 return []
             del found[0]
-        return [Told(change) for change in found[:PAGE]]
+        return [EncodedChange(change) for change in found[:PAGE]]
 
     async def _start(self) -> None:
         rows = select(Change).order_by(Change.number.desc()).limit(KEPT)
         async with self._sessions() as session:
             found = list(await session.scalars(rows))
         for change in reversed(found):
-            self._recent.add(Told(change))
+            self._recent.add(EncodedChange(change))
         self._stand_at(found[0].number if found else 0, found[0].hash if found else b"")
 
     async def _go_back(self) -> None:
@@ -249,7 +257,7 @@ class Stream:
 
     # The followers
 
-    async def _tell(self, told: Told) -> None:
+    async def _tell(self, told: EncodedChange) -> None:
         """Send a change to all who are level and want it."""
         self._recent.add(told)
         self._stand_at(told.number, told.hash)
@@ -302,7 +310,7 @@ class Stream:
             follower.place = reached
         follower.is_level, follower.task = True, None
 
-    async def _page(self, follower: Follower) -> tuple[list[Told], int]:
+    async def _page(self, follower: Follower) -> tuple[list[EncodedChange], int]:
         """Return the next part of the log for a follower, and the change up to which it is."""
         while True:
             try:
@@ -313,10 +321,10 @@ class Stream:
             except _OUTAGES:  # told of by the reader of the log, once for all followers
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            page: list[Told] = []
+            page: list[EncodedChange] = []
             weight = 0
             for change in found:
-                told = Told(change)
+                told = EncodedChange(change)
                 weight += told.weight
                 if page and weight > PAGE_BYTES:
                     return page, page[-1].number
@@ -329,7 +337,7 @@ class Stream:
         while True:
             await asyncio.sleep(1)
             beat = (beat + 1) % HEARTBEAT_SECONDS
-            now = ticks()
+            now = monotonic_seconds()
             for follower in list(self._followers):
                 if now >= follower.until:
                     self._end(follower)

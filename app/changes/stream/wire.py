@@ -7,16 +7,16 @@ from random import randint
 
 from starlette.types import Message
 
-from app.changes.cloudevents import Envelope, enveloped
+from app.changes.cloudevents import EnvelopeKind, enveloped
 from app.changes.models import Change
-from app.changes.service import ChangeRow, told_of
+from app.changes.service import ChangeRow, change_record
 
 KEPT = 500
 KEPT_BYTES = 8 * 2**20
 """Of recent changes, in the plain envelope: the oldest go first, but for the newest one."""
 
 
-class Told:
+class EncodedChange:
     """A change as it is told to followers."""
 
     __slots__ = ("_messages", "change", "hash", "number")
@@ -24,37 +24,37 @@ class Told:
     def __init__(self, change: Change | ChangeRow) -> None:
         self.number = change.number
         self.hash = change.hash
-        self.change = told_of(change)
-        self._messages: dict[Envelope, Message] = {}
+        self.change = change_record(change)
+        self._messages: dict[EnvelopeKind, Message] = {}
 
-    def message(self, envelope: Envelope) -> Message:
+    def message(self, envelope: EnvelopeKind) -> Message:
         """Return it in an envelope; every follower shares the same bytes."""
         found = self._messages.get(envelope)
         if found is None:
-            data = enveloped(self.change) if envelope is Envelope.CLOUDEVENTS else self.change
+            data = enveloped(self.change) if envelope is EnvelopeKind.CLOUDEVENTS else self.change
             text = event(self.number, str(self.change["kind"]), data)
             found = self._messages[envelope] = part(text)
         return found
 
     @property
     def weight(self) -> int:
-        return len(self.message(Envelope.NONE)["body"])
+        return len(self.message(EnvelopeKind.NONE)["body"])
 
 
-class Recent:
+class RecentChanges:
     """The newest changes without a gap: what a follower may lag behind by."""
 
     def __init__(self) -> None:
-        self._kept: deque[Told] = deque()
+        self._kept: deque[EncodedChange] = deque()
         self._bytes = 0
 
-    def add(self, told: Told) -> None:
+    def add(self, told: EncodedChange) -> None:
         self._kept.append(told)
         self._bytes += told.weight
         while len(self._kept) > KEPT or (self._bytes > KEPT_BYTES and len(self._kept) > 1):
             self._bytes -= self._kept.popleft().weight
 
-    def after(self, number: int) -> Told | None:
+    def after(self, number: int) -> EncodedChange | None:
         """Return the change after ``number``; None if it is not kept."""
         place = number + 1 - self._kept[0].number if self._kept else -1
         return self._kept[place] if 0 <= place < len(self._kept) else None

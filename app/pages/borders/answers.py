@@ -8,18 +8,18 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
+from app.crossings.answers import BorderOut
+from app.crossings.borders import border_summary, gaps, get_border_status
+from app.crossings.summaries import crossing_summary
 from app.http.caching import ALWAYS_VALID, Validity
-from app.http.parameters import Knowledge
+from app.http.parameters import AsOf
 from app.pages.zones import Clocks
-from app.places.answers import BorderOut
-from app.places.borders import border_listed, gaps, get_border_status
-from app.places.summaries import listing
 from app.sources.schemas import SourceOut
 from app.sources.service import sources_of
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BorderAnswer:
     """A border with its crossings; of the present, how long that is good."""
 
     border: BorderOut
@@ -31,7 +31,7 @@ class Answer:
     def clocks(self) -> Clocks:
         return Clocks(self.border.countries)
 
-    def noted(self, other: "Answer | None") -> "Answer":
+    def noted(self, other: "BorderAnswer | None") -> "BorderAnswer":
         """Return this with the notices of another."""
         if other is None:
             return self
@@ -39,32 +39,32 @@ class Answer:
         return replace(self, border=border, sources=other.sources)
 
 
-def present(board: Board, border_id: str) -> Answer | None:
+def present(board: Board, border_id: str) -> BorderAnswer | None:
     """Return what the board knows, None if it knows no such border, or not yet."""
     views = board.views_of(border_id, board.moment()) if board.is_loaded else []
     if not views:
         return None
     sides = border_id.split("-")
     summaries = [view.summary for view in views]
-    crossings = [listing(view.summary, view.present.told) for view in views]
+    crossings = [crossing_summary(view.summary, view.present.told) for view in views]
     validity = ALWAYS_VALID
     for view in views:
         validity = validity.also(view.validity)
     border = BorderOut(
-        **dict(border_listed(border_id, sides, summaries)),
+        **dict(border_summary(border_id, sides, summaries)),
         at=None,
         known_at=None,
         crossings=crossings,
         notices=[],
         not_covered=gaps(sides, summaries, crossings),
     )
-    return Answer(border, validity)
+    return BorderAnswer(border, validity)
 
 
 async def look_up(
-    session: AsyncSession, *, border_id: str, at: datetime | None, knowledge: Knowledge
-) -> Answer:
+    session: AsyncSession, *, border_id: str, at: datetime | None, as_of: AsOf
+) -> BorderAnswer:
     """Return a border at an instant, as known, from the database. Raises BorderNotFound."""
-    border, _ = await get_border_status(session, border_id=border_id, at=at, knowledge=knowledge)
+    border, _ = await get_border_status(session, border_id=border_id, at=at, as_of=as_of)
     cited = [one.source for notice in border.notices for one in notice.citations]
-    return Answer(border, ALWAYS_VALID, await sources_of(session, cited))
+    return BorderAnswer(border, ALWAYS_VALID, await sources_of(session, cited))

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from app.changes.history import AskedOpening, Opening
+from app.changes.read_sessions import AnyReadSessions, ReadSessions
 from app.http.bodies import BorderId
-from app.http.parameters import AskedKnowledge, At, Knowledge
+from app.http.parameters import AsOf, AsOfQuery, At
 from app.http.problems import unless_out
-from app.pages.borders.answers import Answer, look_up, present
-from app.pages.kept import kept
-from app.pages.rendering import AskedReader, page
+from app.pages.borders.answers import BorderAnswer, look_up, present
+from app.pages.page_cache import kept
+from app.pages.rendering import CurrentReader, page
 
 router = APIRouter()
 
@@ -19,16 +19,16 @@ router = APIRouter()
 @router.get("/borders/{border_id}")
 @kept
 async def border(
-    reader: AskedReader,
-    opening: AskedOpening,
+    reader: CurrentReader,
+    read_sessions: AnyReadSessions,
     border_id: Annotated[BorderId, Path()],
-    knowledge: AskedKnowledge,
+    as_of: AsOfQuery,
     at: At = None,
 ) -> Response:
     """Show a border's crossings with their statuses, what else holds, what is not covered."""
-    is_present = at is None and knowledge == Knowledge()
+    is_present = at is None and as_of == AsOf()
     answer = present(reader.board, border_id) if is_present else None
-    looking = _look_up(opening, border_id, at, knowledge)
+    looking = _look_up(read_sessions, border_id, at, as_of)
     if answer is None:
         answer = await looking
     else:
@@ -42,12 +42,12 @@ async def border(
         sources=answer.sources,
         is_present=is_present,
         at=at,
-        knowledge=knowledge,
+        knowledge=as_of,
     )
 
 
 async def _look_up(
-    opening: Opening, border_id: str, at: datetime | None, knowledge: Knowledge
-) -> Answer:
-    async with opening.either(at, knowledge) as session:
-        return await look_up(session, border_id=border_id, at=at, knowledge=knowledge)
+    read_sessions: ReadSessions, border_id: str, at: datetime | None, as_of: AsOf
+) -> BorderAnswer:
+    async with read_sessions.either(at, as_of) as session:
+        return await look_up(session, border_id=border_id, at=at, as_of=as_of)

@@ -10,25 +10,25 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
-from app.changes.service import Known, known
+from app.changes.service import Snapshot, take_snapshot
+from app.crossings.answers import CrossingSummary, NearbyCrossing
+from app.crossings.service import nearness
+from app.crossings.summaries import crossing_summary
 from app.errors import CrossingNotFound
 from app.http.caching import Validity
-from app.http.parameters import Knowledge
-from app.notices.reading import Asked, last_noticed, notices_in_force
+from app.http.parameters import AsOf
+from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
 from app.notices.schemas import NoticeOut
 from app.pages.zones import Clocks
-from app.places.answers import CrossingListed, CrossingNear
 from app.places.details import Details, crossing_details
-from app.places.finding.geography import Point
-from app.places.schemas import CrossingDetails
-from app.places.service import nearness
-from app.places.summaries import listing
+from app.places.geography import Point
+from app.places.schemas import CrossingRecord
 from app.sources.schemas import SourceOut
 from app.sources.service import sources_of
 from app.status.histories import CrossingHistory, whole_history
 from app.status.log import newest_events
 from app.status.reading import validity_of
-from app.status.rule.history import Stretch
+from app.status.rule.history import TimelinePeriod
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out
 from app.vocabulary import Status, Traffic
@@ -39,10 +39,10 @@ _ALTERNATIVES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CrossingAnswer:
     """A crossing and its whole status; of the present, how long that is good."""
 
-    details: CrossingDetails
+    details: CrossingRecord
     status: StatusOut
     instant: datetime
     """The one asked about."""
@@ -56,7 +56,7 @@ class Answer:
         return Clocks(list(dict.fromkeys(one.side for one in self.details.names)), near)
 
     @property
-    def groups(self) -> list["Group"]:
+    def groups(self) -> list["LaneRows"]:
         """The lanes, those together of which the same is so."""
         events = {event.id: event for event in self.status.decided_by}
         alike: dict[tuple[object, ...], list[LaneOut]] = {}
@@ -64,13 +64,13 @@ class Answer:
             key = (lane.status, lane.last_known, lane.stale, lane.overdue, lane.decided_by)
             alike.setdefault(key, []).append(lane)
         return [
-            Group(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
+            LaneRows(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
             for lanes in alike.values()
         ]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class LaneRows:
     """Lanes of which the same is so, and the event that decides them all."""
 
     lanes: Sequence[LaneOut]
@@ -100,7 +100,7 @@ class Group:
 class Record:
     """What the database alone has: the timeline, the log and its sources, notices in force."""
 
-    stretches: Sequence[Stretch]
+    stretches: Sequence[TimelinePeriod]
     events: Sequence[EventOut]
     """Without retractions, which tell of others; what begins last comes first."""
     is_cut: bool
@@ -109,52 +109,54 @@ class Record:
     sources: Mapping[UUID, SourceOut]
 
 
-def present(board: Board, crossing_id: str) -> Answer | None:
+def present(board: Board, crossing_id: str) -> CrossingAnswer | None:
     """Return the board's answer, None if it knows no such crossing, or not yet."""
     entry = board.entry(crossing_id) if board.is_loaded else None
     view = None if entry is None else entry.view(board.moment())
     if view is None:
         return None
     status = status_out(view.summary, view.present.events)
-    return Answer(view.present.told, status, view.moment.now, view.validity)
+    return CrossingAnswer(view.present.told, status, view.moment.now, view.validity)
 
 
 async def look_up(
-    session: AsyncSession, *, crossing_id: str, at: datetime | None, knowledge: Knowledge
-) -> tuple[Answer, Record]:
+    session: AsyncSession, *, crossing_id: str, at: datetime | None, as_of: AsOf
+) -> tuple[CrossingAnswer, Record]:
     """Return the answer for an instant, as known, and its record. Raises CrossingNotFound."""
-    asked = await known(session, knowledge)
-    instant = at or asked.now
-    history = await whole_history(session, crossing_id, known_change=asked.change, at=instant)
+    snapshot = await take_snapshot(session, as_of)
+    instant = at or snapshot.now
+    history = await whole_history(session, crossing_id, known_change=snapshot.change, at=instant)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    noticed = await last_noticed(session, [crossing_id], asked.change)
+    noticed = await last_noticed(session, [crossing_id], snapshot.change)
     summary = Summary.of(history, instant, noticed=noticed.get(crossing_id))
-    status = status_out(summary, history.events, at=at, known_at=knowledge.known_at)
+    status = status_out(summary, history.events, at=at, known_at=as_of.known_at)
     details = (await crossing_details(session, [history.details]))[crossing_id]
-    record = await _record(session, history, status, details, asked, instant)
-    return Answer(details, status, instant, await validity_of(session, [summary])), record
+    record = await _record(session, history, status, details, snapshot, instant)
+    return CrossingAnswer(details, status, instant, await validity_of(session, [summary])), record
 
 
-async def look_up_record(session: AsyncSession, *, crossing_id: str, answer: Answer) -> Record:
+async def look_up_record(
+    session: AsyncSession, *, crossing_id: str, answer: CrossingAnswer
+) -> Record:
     """Return the record beside an answer that is known already."""
-    asked = await known(session, Knowledge())
-    history = await whole_history(session, crossing_id, known_change=asked.change)
+    snapshot = await take_snapshot(session, AsOf())
+    history = await whole_history(session, crossing_id, known_change=snapshot.change)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return await _record(session, history, answer.status, answer.details, asked, answer.instant)
+    return await _record(session, history, answer.status, answer.details, snapshot, answer.instant)
 
 
 async def _record(
     session: AsyncSession,
     history: CrossingHistory,
     status: StatusOut,
-    details: CrossingDetails,
-    asked: Known,
+    details: CrossingRecord,
+    snapshot: Snapshot,
     instant: datetime,
 ) -> Record:
     newest = await newest_events(
-        session, crossing_id=details.id, known_change=asked.change, limit=_EVENTS + 1
+        session, crossing_id=details.id, known_change=snapshot.change, limit=_EVENTS + 1
     )
     # What decides is shown however old it is.
     shown = {
@@ -162,9 +164,9 @@ async def _record(
     }
     notices = await notices_in_force(
         session,
-        about=Asked(crossing=details.id),
+        about=NoticeFilter(crossing=details.id),
         at=instant,
-        asked=asked,
+        snapshot=snapshot,
         limit=_NOTICES,
     )
     cited = [one.source for event in shown.values() for one in event.citations]
@@ -179,7 +181,7 @@ async def _record(
     )
 
 
-def alternatives(board: Board, crossing_id: str) -> list[CrossingListed]:
+def alternatives(board: Board, crossing_id: str) -> list[CrossingSummary]:
     """Return the nearest other crossings of either country that are not closed, known ones first.
 
     The distance is given where both places are known.
@@ -196,13 +198,13 @@ def alternatives(board: Board, crossing_id: str) -> list[CrossingListed]:
     # Exact distances take too long for thousands of crossings.
     near = nsmallest(4 * _ALTERNATIVES, others, key=lambda view: _roughly(here, view.summary))
     near.sort(key=lambda view: nearness(here, view.summary))
-    found: list[CrossingListed] = []
+    found: list[CrossingSummary] = []
     for view in near[:_ALTERNATIVES]:
-        listed = listing(view.summary, view.present.told)
+        listed = crossing_summary(view.summary, view.present.told)
         there = view.present.details.point
         if here.point is not None and there is not None:
             distance = here.point.distance_km(there)
-            listed = CrossingNear(**dict(listed), distance_km=distance)
+            listed = NearbyCrossing(**dict(listed), distance_km=distance)
         found.append(listed)
     return found
 

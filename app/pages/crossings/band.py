@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
-from app.status.rule.history import LaneState, Stretch
+from app.status.rule.history import LaneState, TimelinePeriod
 from app.vocabulary import Status, Traffic
 
 _MAX_TICKS = 5
@@ -45,7 +45,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BandRow:
     """The periods of one traffic; of the whole crossing where that is None."""
 
     traffic: Traffic | None
@@ -66,14 +66,16 @@ class Band:
 
     start: datetime
     end: datetime
-    rows: Sequence[Row]
+    rows: Sequence[BandRow]
     ticks: Sequence[Tick]
     by_year: bool
     now: float
     """Where the instant in question lies."""
 
 
-def window(stretches: Sequence[Stretch], zoom: Zoom, at: datetime) -> tuple[datetime, datetime]:
+def window(
+    stretches: Sequence[TimelinePeriod], zoom: Zoom, at: datetime
+) -> tuple[datetime, datetime]:
     """Return from when until when is drawn, around ``at``."""
     if zoom is not Zoom.ALL:
         back, ahead = _REACH[zoom]
@@ -85,7 +87,12 @@ def window(stretches: Sequence[Stretch], zoom: Zoom, at: datetime) -> tuple[date
 
 
 def band(
-    stretches: Sequence[Stretch], *, start: datetime, end: datetime, at: datetime, zone: ZoneInfo
+    stretches: Sequence[TimelinePeriod],
+    *,
+    start: datetime,
+    end: datetime,
+    at: datetime,
+    zone: ZoneInfo,
 ) -> Band:
     """Lay a timeline out over ``[start, end)``; ticks are at midnights of ``zone``.
 
@@ -96,10 +103,10 @@ def band(
         for one in stretches
         if (one.end is None or one.end > start) and (one.start is None or one.start < end)
     ]
-    whole = Row(None, _segments([(one, one.status) for one in shown], start, end))
+    whole = BandRow(None, _segments([(one, one.status) for one in shown], start, end))
     traffic = dict.fromkeys(lane.lane.traffic for one in shown for lane in one.lanes)
     rows = [
-        Row(
+        BandRow(
             category,
             _segments(
                 [(one, _status_of(one.lanes, category, one.status)) for one in shown], start, end
@@ -129,7 +136,7 @@ def _status_of(lanes: Iterable[LaneState], traffic: Traffic, otherwise: Status) 
 
 
 def _segments(
-    periods: Sequence[tuple[Stretch, Status]], start: datetime, end: datetime
+    periods: Sequence[tuple[TimelinePeriod, Status]], start: datetime, end: datetime
 ) -> list[Segment]:
     found: list[Segment] = []
     for status, group in groupby(periods, itemgetter(1)):

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from app.changes.history import AskedOpening, Opening
+from app.changes.read_sessions import AnyReadSessions, ReadSessions
 from app.http.bodies import CrossingId
-from app.http.parameters import AskedKnowledge, At, Knowledge
+from app.http.parameters import AsOf, AsOfQuery, At
 from app.http.problems import unless_out
 from app.pages.crossings.answers import (
-    Answer,
+    CrossingAnswer,
     Record,
     alternatives,
     look_up,
@@ -19,8 +19,8 @@ from app.pages.crossings.answers import (
 )
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
-from app.pages.kept import kept
-from app.pages.rendering import AskedReader, page
+from app.pages.page_cache import kept
+from app.pages.rendering import CurrentReader, page
 
 router = APIRouter()
 
@@ -28,10 +28,10 @@ router = APIRouter()
 @router.get("/crossings/{crossing_id}")
 @kept
 async def crossing(
-    reader: AskedReader,
-    opening: AskedOpening,
+    reader: CurrentReader,
+    read_sessions: AnyReadSessions,
     crossing_id: Annotated[CrossingId, Path()],
-    knowledge: AskedKnowledge,
+    as_of: AsOfQuery,
     at: At = None,
     zoom: Annotated[Zoom, Query()] = Zoom.ALL,
 ) -> Response:
@@ -39,13 +39,13 @@ async def crossing(
 
     Without the database, the present still comes from the board.
     """
-    is_present = at is None and knowledge == Knowledge()
+    is_present = at is None and as_of == AsOf()
     answer = present(reader.board, crossing_id) if is_present else None
     record: Record | None
     if answer is None:
-        answer, record = await _look_up(opening, crossing_id, at, knowledge)
+        answer, record = await _look_up(read_sessions, crossing_id, at, as_of)
     else:
-        record = await unless_out(_look_up_record(opening, crossing_id, answer))
+        record = await unless_out(_look_up_record(read_sessions, crossing_id, answer))
     return page(
         reader,
         "crossing.html",
@@ -57,7 +57,7 @@ async def crossing(
         zoom=zoom,
         is_present=is_present,
         at=at,
-        knowledge=knowledge,
+        knowledge=as_of,
         alternatives=alternatives(reader.board, crossing_id) if is_present else [],
     )
 
@@ -65,12 +65,14 @@ async def crossing(
 @router.get("/badges/{crossing_id}.svg")
 @kept
 async def badge(
-    reader: AskedReader, opening: AskedOpening, crossing_id: Annotated[CrossingId, Path()]
+    reader: CurrentReader,
+    read_sessions: AnyReadSessions,
+    crossing_id: Annotated[CrossingId, Path()],
 ) -> Response:
     """Give the present status as an image for other sites: kept for as long as a status is."""
     answer = present(reader.board, crossing_id)
     if answer is None:
-        answer, _ = await _look_up(opening, crossing_id, None, Knowledge())
+        answer, _ = await _look_up(read_sessions, crossing_id, None, AsOf())
     status = answer.status.status
     name = reader.words.crossing(answer.details.names)
     shown = Badge(name, status, reader.words.word(status))
@@ -81,18 +83,20 @@ async def badge(
 
 
 async def _look_up(
-    opening: Opening, crossing_id: str, at: datetime | None, knowledge: Knowledge
-) -> tuple[Answer, Record]:
-    async with opening.either(at, knowledge) as session:
-        return await look_up(session, crossing_id=crossing_id, at=at, knowledge=knowledge)
+    read_sessions: ReadSessions, crossing_id: str, at: datetime | None, as_of: AsOf
+) -> tuple[CrossingAnswer, Record]:
+    async with read_sessions.either(at, as_of) as session:
+        return await look_up(session, crossing_id=crossing_id, at=at, as_of=as_of)
 
 
-async def _look_up_record(opening: Opening, crossing_id: str, answer: Answer) -> Record:
-    async with opening.either(None, Knowledge()) as session:
+async def _look_up_record(
+    read_sessions: ReadSessions, crossing_id: str, answer: CrossingAnswer
+) -> Record:
+    async with read_sessions.either(None, AsOf()) as session:
         return await look_up_record(session, crossing_id=crossing_id, answer=answer)
 
 
-def _drawn(record: Record, answer: Answer, zoom: Zoom) -> Band:
+def _drawn(record: Record, answer: CrossingAnswer, zoom: Zoom) -> Band:
     start, end = window(record.stretches, zoom, answer.instant)
     return band(
         record.stretches, start=start, end=end, at=answer.instant, zone=answer.clocks.zones[0]

@@ -11,20 +11,20 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BeforeValidator
 
-from app.changes.history import AskedOpening
+from app.changes.read_sessions import AnyReadSessions
 from app.changes.service import wire_instant
+from app.crossings.candidates import CrossingFilter
 from app.errors import CrossingNotFound, Unavailable
 from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
 from app.http.caching import Validity
 from app.http.docs import POLICY
-from app.http.parameters import Knowledge
+from app.http.parameters import AsOf
 from app.http.problems import RETRY_SECONDS
-from app.pages.kept import kept
-from app.pages.map import shown
+from app.pages.map import rows as shown
 from app.pages.map.outlines import ZONES
-from app.pages.map.shown import Row
-from app.pages.rendering import HEADERS, AskedReader, Page, Reader, page, tell_present
-from app.places.finding.candidates import Wanted
+from app.pages.map.rows import MapRow
+from app.pages.page_cache import kept
+from app.pages.rendering import HEADERS, CurrentReader, HtmlPage, PageReader, page, tell_present
 from app.places.schemas import SearchText
 from app.vocabulary import Status, Traffic
 
@@ -63,10 +63,10 @@ MaybeInstant = Annotated[QueryInstant | None, BeforeValidator(_completed), Query
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MapQuery:
     """What a reader wants to see, and of which time."""
 
-    wanted: Wanted
+    wanted: CrossingFilter
     status: Status | None
     at: datetime | None
     known_at: datetime | None
@@ -81,7 +81,7 @@ class Asked:
 
     @property
     def is_filtered(self) -> bool:
-        return self.wanted != Wanted() or self.status is not None
+        return self.wanted != CrossingFilter() or self.status is not None
 
 
 def _asked(
@@ -93,24 +93,24 @@ def _asked(
     q: Maybe[SearchText] = None,
     at: MaybeInstant = None,
     known_at: MaybeInstant = None,
-) -> Asked:
-    wanted = Wanted(border=border, country=country, traffic=traffic, to=to, q=q)
-    return Asked(wanted, status, at, known_at)
+) -> MapQuery:
+    wanted = CrossingFilter(border=border, country=country, traffic=traffic, to=to, q=q)
+    return MapQuery(wanted, status, at, known_at)
 
 
-AskedFor = Annotated[Asked, Depends(_asked)]
+AskedFor = Annotated[MapQuery, Depends(_asked)]
 
 
 @router.get("/")
 @kept
 async def show_map(
-    reader: AskedReader,
-    opening: AskedOpening,
+    reader: CurrentReader,
+    read_sessions: AnyReadSessions,
     asked: AskedFor,
     part: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
     """Show the crossings on a map and in a list beside it, as they are or were."""
-    rows, validity = await _rows(reader, opening, asked)
+    rows, validity = await _rows(reader, read_sessions, asked)
     start = LISTED * (part - 1)
     tiles = reader.request.app.state.tiles
     now = reader.moment.now if reader.board.is_loaded else datetime.now(UTC)
@@ -142,30 +142,32 @@ async def show_map(
 
 @router.get("/map.json")
 @kept
-async def give_markers(reader: AskedReader, opening: AskedOpening, asked: AskedFor) -> Response:
+async def give_markers(
+    reader: CurrentReader, read_sessions: AnyReadSessions, asked: AskedFor
+) -> Response:
     """Give the map what it shows, in the reader's language: ids, names, statuses, places."""
-    rows, validity = await _rows(reader, opening, asked)
+    rows, validity = await _rows(reader, read_sessions, asked)
     body = json.dumps([row.mark for row in rows], ensure_ascii=False, separators=(",", ":"))
-    return _part(reader, Page(body, headers=HEADERS, media_type="application/json"), validity)
+    return _part(reader, HtmlPage(body, headers=HEADERS, media_type="application/json"), validity)
 
 
 @router.get("/map/{crossing_id}")
 @kept
 async def give_line(
-    reader: AskedReader,
-    opening: AskedOpening,
+    reader: CurrentReader,
+    read_sessions: AnyReadSessions,
     asked: AskedFor,
     crossing_id: Annotated[CrossingId, Path()],
 ) -> Response:
     """Give what a card says of a crossing besides its name and status, as HTML within a page."""
     one = replace(asked, wanted=replace(asked.wanted, ids=[crossing_id], q=None), status=None)
-    rows, validity = await _rows(reader, opening, one)
+    rows, validity = await _rows(reader, read_sessions, one)
     if not rows:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return _part(reader, Page(rows[0].line, headers=HEADERS), validity)
+    return _part(reader, HtmlPage(rows[0].line, headers=HEADERS), validity)
 
 
-def _part(reader: Reader, response: Page, validity: Validity | None) -> Response:
+def _part(reader: PageReader, response: HtmlPage, validity: Validity | None) -> Response:
     """Give what belongs into a page the headers that pages have."""
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"
@@ -175,8 +177,8 @@ def _part(reader: Reader, response: Page, validity: Validity | None) -> Response
 
 
 async def _rows(
-    reader: Reader, opening: AskedOpening, asked: Asked
-) -> tuple[list[Row], Validity | None]:
+    reader: PageReader, read_sessions: AnyReadSessions, asked: MapQuery
+) -> tuple[list[MapRow], Validity | None]:
     """Return what is asked for; of the present, how long it is good."""
     if not asked.is_past:
         if not await reader.board.reached(0, within=WAIT_SECONDS):
@@ -184,20 +186,20 @@ async def _rows(
                 "The data is still being loaded.", headers={"Retry-After": RETRY_SECONDS}
             )
         return await shown.present(reader.board, asked.wanted, asked.status, reader.language)
-    knowledge = Knowledge(asked.known_at)
-    async with opening.either(asked.at, knowledge) as session:
+    as_of = AsOf(asked.known_at)
+    async with read_sessions.either(asked.at, as_of) as session:
         found = await shown.past(
             session,
             asked.wanted,
             asked.status,
             reader.language,
             at=asked.at,
-            knowledge=knowledge,
+            as_of=as_of,
         )
     return found, None
 
 
-def _choices(reader: Reader) -> dict[str, list[tuple[str, str]]]:
+def _choices(reader: PageReader) -> dict[str, list[tuple[str, str]]]:
     """Return what the form offers for each field: values, and how they are called."""
     words = reader.words
     borders = reader.board.borders(after=None, limit=sys.maxsize)

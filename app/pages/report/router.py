@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Response
 
 from app.errors import Unavailable
 from app.http.problems import RETRY_SECONDS
-from app.pages.rendering import AskedReader, page
+from app.pages.rendering import CurrentReader, page
 from app.pages.words import N_, Words
 from app.pages.zones import zone_of
-from app.places.schemas import CrossingDetails
+from app.places.schemas import CrossingRecord
 from app.vocabulary import (
     Certainty,
     DeclaredStatus,
@@ -65,7 +65,7 @@ class Clock:
 
 @router.get("/report")
 async def report(
-    reader: AskedReader,
+    reader: CurrentReader,
     crossing: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
     """Give the form; some crossings may be chosen in it already."""
@@ -73,7 +73,7 @@ async def report(
         raise Unavailable(
             "The board is still being loaded.", headers={"Retry-After": RETRY_SECONDS}
         )
-    borders: dict[str, list[CrossingDetails]] = {}
+    borders: dict[str, list[CrossingRecord]] = {}
     for border in reader.board.borders(after=None, limit=_ALL):
         views = reader.board.views_of(border, reader.moment)
         borders[border] = [view.present.told for view in views]
@@ -97,8 +97,8 @@ async def report(
 
 
 def _example(
-    borders: Mapping[str, Sequence[CrossingDetails]], chosen: Sequence[str]
-) -> CrossingDetails | None:
+    borders: Mapping[str, Sequence[CrossingRecord]], chosen: Sequence[str]
+) -> CrossingRecord | None:
     """Return the first that is chosen, else any crossing; None where there is none yet."""
     known = [one for crossings in borders.values() for one in crossings]
     return next((one for one in known if one.id in chosen), next(iter(known), None))

@@ -6,19 +6,25 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.changes.service import Known
-from app.notices.incidents import StoryPlace, get_incident, list_incidents, notices_by_id, story_of
+from app.changes.service import Snapshot
+from app.facts.reading import get_source_facts
+from app.facts.schemas import FactOut
+from app.incidents.reading import (
+    StoryPosition,
+    get_incident,
+    list_incidents,
+    notices_by_id,
+    story_of,
+)
+from app.incidents.schemas import IncidentOut, StoryItem
 from app.notices.schemas import NoticeOut
-from app.notices.stories import IncidentOut, StoryItem
-from app.sources.answers import FactOut
-from app.sources.facts import get_source_facts
 from app.sources.schemas import SourceOut
 from app.sources.service import sources_of
 from app.status.schemas import EventOut
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class Referenced:
     """What facts name besides themselves, by id."""
 
     sources: Mapping[UUID, SourceOut]
@@ -33,25 +39,25 @@ class Story:
     incident: IncidentOut
     items: Sequence[StoryItem]
     more: bool
-    named: Named
+    named: Referenced
 
 
 @dataclass(frozen=True, slots=True)
-class Cited:
+class SourceStory:
     """A source with a part of what was drawn from it, each with its citation's number."""
 
     source: SourceOut
     facts: Sequence[tuple[int, FactOut]]
     more: bool
-    named: Named
+    named: Referenced
 
 
 async def read_story(
-    session: AsyncSession, incident_id: UUID, *, after: StoryPlace | None, limit: int
+    session: AsyncSession, incident_id: UUID, *, after: StoryPosition | None, limit: int
 ) -> Story:
     """Return an incident's story after a place in it. Raises IncidentNotFound."""
     incident, asked = await get_incident(session, incident_id)
-    items, more = await story_of(session, incident_id, asked=asked, after=after, limit=limit)
+    items, more = await story_of(session, incident_id, snapshot=asked, after=after, limit=limit)
     notices = [item.notice for item in items if item.notice]
     events = [event for item in items for event in item.decision or ()]
     named = await _named(session, asked, notices, [incident, *events])
@@ -60,14 +66,14 @@ async def read_story(
 
 async def read_source(
     session: AsyncSession, source_id: UUID, *, after: int | None, limit: int
-) -> Cited:
+) -> SourceStory:
     """Return a source with what cites it. Raises SourceNotFound."""
     source, facts, more, asked = await get_source_facts(
         session, source_id, after=after, limit=limit
     )
     notices = [fact.notice for _, fact in facts if fact.notice]
     events = [event for _, fact in facts for event in fact.decision or ()]
-    return Cited(source, facts, more, await _named(session, asked, notices, events))
+    return SourceStory(source, facts, more, await _named(session, asked, notices, events))
 
 
 async def read_incidents(
@@ -79,11 +85,11 @@ async def read_incidents(
 
 async def _named(
     session: AsyncSession,
-    asked: Known,
+    snapshot: Snapshot,
     notices: Sequence[NoticeOut],
     facts: Sequence[IncidentOut | EventOut],
-) -> Named:
+) -> Referenced:
     sides = {one for notice in notices for one in (*notice.contradicts, *notice.contradicted_by)}
-    others = await notices_by_id(session, list(sides), asked)
+    others = await notices_by_id(session, list(sides), snapshot)
     cited = {one.source for fact in (*notices, *others.values(), *facts) for one in fact.citations}
-    return Named(await sources_of(session, cited), others)
+    return Referenced(await sources_of(session, cited), others)

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Path, Response
 
 from app.database.sessions import Session
-from app.http.paging import AskedLongTurn, AskedTurn, change_and_id, encode_cursor, number
-from app.notices.incidents import place
+from app.http.paging import LongPageQuery, PageQuery, change_and_id, encode_cursor, number
+from app.incidents.reading import story_position
+from app.incidents.schemas import StoryItem
 from app.notices.schemas import NoticeOut
-from app.notices.stories import StoryItem
-from app.pages.rendering import AskedReader, Reader, page
+from app.pages.rendering import CurrentReader, PageReader, page
 from app.pages.stories import reading
 from app.pages.zones import zone_of
 from app.sources.service import list_sources
@@ -34,10 +34,10 @@ class Recorded(Protocol):
 Listed = TypeVar("Listed", bound=Recorded)
 
 
-class Teller:
+class StoryLabels:
     """Names crossings and chooses clocks for what a story tells."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: PageReader) -> None:
         self._reader = reader
 
     def crossing(self, crossing_id: str) -> str:
@@ -65,57 +65,59 @@ class Teller:
 
 
 @router.get("/incidents")
-async def incidents(reader: AskedReader, session: Session, turn: AskedTurn) -> Response:
+async def incidents(reader: CurrentReader, session: Session, pagination: PageQuery) -> Response:
     """List the stories, the newest first."""
-    after = turn.start(change_and_id)
-    found = await reading.read_incidents(session, after=after, limit=turn.limit + 1)
-    items, following = _turned(reader, found, turn.limit)
+    after = pagination.start(change_and_id)
+    found = await reading.read_incidents(session, after=after, limit=pagination.limit + 1)
+    items, following = _turned(reader, found, pagination.limit)
     return page(reader, "incidents.html", items=items, following=following)
 
 
 @router.get("/incidents/{incident_id}")
 async def incident(
-    reader: AskedReader,
+    reader: CurrentReader,
     session: Session,
-    turn: AskedLongTurn,
+    pagination: LongPageQuery,
     incident_id: Annotated[UUID, Path()],
 ) -> Response:
     """Tell a story in the order of time, each sentence with its source and basis."""
     story = await reading.read_story(
-        session, incident_id, after=turn.start(place), limit=turn.limit
+        session, incident_id, after=pagination.start(story_position), limit=pagination.limit
     )
     following = reader.here(cursor=encode_cursor(*_name(story.items))) if story.more else None
-    return page(reader, "incident.html", story=story, following=following, teller=Teller(reader))
+    return page(
+        reader, "incident.html", story=story, following=following, teller=StoryLabels(reader)
+    )
 
 
 @router.get("/sources")
-async def sources(reader: AskedReader, session: Session, turn: AskedTurn) -> Response:
+async def sources(reader: CurrentReader, session: Session, pagination: PageQuery) -> Response:
     """List where facts come from, the newest first."""
-    after = turn.start(change_and_id)
-    found = await list_sources(session, after=after, limit=turn.limit + 1)
-    items, following = _turned(reader, found, turn.limit)
+    after = pagination.start(change_and_id)
+    found = await list_sources(session, after=after, limit=pagination.limit + 1)
+    items, following = _turned(reader, found, pagination.limit)
     return page(reader, "sources.html", items=items, following=following)
 
 
 @router.get("/sources/{source_id}")
 async def source(
-    reader: AskedReader,
+    reader: CurrentReader,
     session: Session,
-    turn: AskedLongTurn,
+    pagination: LongPageQuery,
     source_id: Annotated[UUID, Path()],
 ) -> Response:
     """Say what a source is, and show all that was drawn from it."""
     cited = await reading.read_source(
-        session, source_id, after=turn.start(number), limit=turn.limit
+        session, source_id, after=pagination.start(number), limit=pagination.limit
     )
     following = None
     if cited.more:
         following = reader.here(cursor=encode_cursor(str(cited.facts[-1][0])))
-    return page(reader, "source.html", cited=cited, following=following, teller=Teller(reader))
+    return page(reader, "source.html", cited=cited, following=following, teller=StoryLabels(reader))
 
 
 def _turned(
-    reader: Reader, found: Sequence[Listed], limit: int
+    reader: PageReader, found: Sequence[Listed], limit: int
 ) -> tuple[Sequence[Listed], str | None]:
     """Return a page of what was found, and the address of the next one if there is more."""
     items = found[:limit]

@@ -16,13 +16,13 @@ from app.status.rule.history import (
     NEVER,
     Confirmation,
     Event,
+    EventRetraction,
     Held,
     History,
     Lane,
-    Retraction,
     Scope,
 )
-from app.status.rule.lanes import Group
+from app.status.rule.lanes import LaneGroup
 from app.status.rule.resolution import ResolvedHistory
 
 
@@ -80,7 +80,7 @@ def reaches_back(resolved: ResolvedHistory, event: Event) -> bool:
     begin = resolved.history.known_from
     if begin == ALWAYS:
         return False
-    if isinstance(event, Retraction):
+    if isinstance(event, EventRetraction):
         return True
     if isinstance(event, Confirmation):
         instants = [event.confirmed_at]
@@ -98,7 +98,7 @@ def reaches_back(resolved: ResolvedHistory, event: Event) -> bool:
     )
 
 
-def _has_gap(group: Group, sides: frozenset[str], begin: datetime) -> bool:
+def _has_gap(group: LaneGroup, sides: frozenset[str], begin: datetime) -> bool:
     evidence = group.evidence(sides)
     newest = evidence.past[-1] if evidence.past else None
     if newest is None:

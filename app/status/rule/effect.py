@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.status.rule.history import History, Lane, LaneState, Stretch
+from app.status.rule.history import History, Lane, LaneState, TimelinePeriod
 from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import Status
 
@@ -47,8 +47,8 @@ def effects_of(
 
 
 def _pairs(
-    without: Iterator[Stretch], with_it: Iterator[Stretch], since: datetime
-) -> Iterator[tuple[datetime, datetime | None, Stretch, Stretch]]:
+    without: Iterator[TimelinePeriod], with_it: Iterator[TimelinePeriod], since: datetime
+) -> Iterator[tuple[datetime, datetime | None, TimelinePeriod, TimelinePeriod]]:
     """Yield the stretches of both timelines side by side, cut at the bounds of both."""
     old, new = next(without), next(with_it)
     start = since
@@ -67,7 +67,7 @@ def _pairs(
 
 
 def _runs(
-    pairs: Sequence[tuple[datetime, datetime | None, Stretch, Stretch]], place: int
+    pairs: Sequence[tuple[datetime, datetime | None, TimelinePeriod, TimelinePeriod]], place: int
 ) -> Iterator[tuple[datetime, datetime | None, _Difference]]:
     """Yield one lane's differences, joined while the statuses on both sides stay the same."""
     run: tuple[datetime, datetime | None, _Difference] | None = None

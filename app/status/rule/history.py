@@ -73,7 +73,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retraction:
+class EventRetraction:
     """The declaration or confirmation ``retracts`` is withdrawn."""
 
     id: UUID
@@ -81,7 +81,7 @@ class Retraction:
     retracts: UUID
 
 
-Event = Declaration | Confirmation | Retraction
+Event = Declaration | Confirmation | EventRetraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class LaneState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class TimelinePeriod:
     """A maximal period ``[start, end)`` over which nothing below differs; None is unbounded."""
 
     start: datetime | None

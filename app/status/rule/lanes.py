@@ -24,7 +24,7 @@ TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GroupState:
     """What a lane is over a stretch of time."""
 
     decider: Said | None = None
@@ -56,7 +56,7 @@ class State:
         return self.decider.event if self.decider else None
 
 
-class Group:
+class LaneGroup:
     """Lanes that exactly the same events speak about, so that they always share a status."""
 
     def __init__(
@@ -113,12 +113,12 @@ class Group:
                 in_force.enter(one)
         return sides
 
-    def state(self, decider: Said | None, at: datetime) -> State:
+    def state(self, decider: Said | None, at: datetime) -> GroupState:
         return next(state for _, state in self._states(decider, at, at + TICK))
 
-    def states(self, since: datetime = ALWAYS) -> list[tuple[datetime, State]]:
+    def states(self, since: datetime = ALWAYS) -> list[tuple[datetime, GroupState]]:
         """Return the lane's states from ``since`` on, each with the instant it begins."""
-        found: list[tuple[datetime, State]] = []
+        found: list[tuple[datetime, GroupState]] = []
         for (start, decider), (end, _) in pairwise([*self._deciders(since), (NEVER, None)]):
             for instant, state in self._states(decider, start, end):
                 if not found or found[-1][1] != state:
@@ -146,28 +146,30 @@ class Group:
 
     def _states(
         self, decider: Said | None, start: datetime, end: datetime
-    ) -> Iterator[tuple[datetime, State]]:
+    ) -> Iterator[tuple[datetime, GroupState]]:
         """Yield the states over ``[start, end)``, which ``decider`` decides throughout."""
         if decider is None:
-            yield start, State()
+            yield start, GroupState()
             return
         event = decider.event
         support = list(self.evidence(event.sides).support(event.start, start, end))
         due = event.expected_until or NEVER
         for (begin, supported), (until, _) in pairwise([*support, (end, False)]):
             if begin < due:
-                yield begin, State(decider, supported)
+                yield begin, GroupState(decider, supported)
             if due < until:
-                yield max(begin, due), State(decider, supported, overdue=True)
+                yield max(begin, due), GroupState(decider, supported, overdue=True)
 
 
 def groups_of(
     history: History,
     declarations: Sequence[Said],
     confirmations: Sequence[Confirmation],
-) -> list[Group]:
+) -> list[LaneGroup]:
     scopes = {one.event.scope for one in declarations} | {one.scope for one in confirmations}
     alike: defaultdict[frozenset[Scope], list[Lane]] = defaultdict(list)
     for lane in history.lanes:
         alike[frozenset(scope for scope in scopes if scope.covers(lane))].append(lane)
-    return [Group(history, tuple(lanes), declarations, confirmations) for lanes in alike.values()]
+    return [
+        LaneGroup(history, tuple(lanes), declarations, confirmations) for lanes in alike.values()
+    ]

@@ -29,15 +29,15 @@ from app.status.rule.history import (
     Answer,
     Confirmation,
     Declaration,
+    EventRetraction,
     History,
     Lane,
     LaneAnswer,
     LaneState,
     OutOfReach,
-    Retraction,
-    Stretch,
+    TimelinePeriod,
 )
-from app.status.rule.lanes import TICK, Group, State, groups_of
+from app.status.rule.lanes import TICK, GroupState, LaneGroup, groups_of
 from app.vocabulary import Status
 
 _PASSABLE = {Status.OPEN, Status.RESTRICTED}
@@ -67,7 +67,7 @@ class ResolvedHistory:
 
     def __init__(self, history: History, known_at: datetime | None = None) -> None:
         events = [one for one in history.events if known_at is None or one.recorded_at <= known_at]
-        gone = {one.retracts for one in events if isinstance(one, Retraction)}
+        gone = {one.retracts for one in events if isinstance(one, EventRetraction)}
         declared = sorted(
             (one for one in events if isinstance(one, Declaration)), key=_recorded_order
         )
@@ -225,7 +225,7 @@ class ResolvedHistory:
             raise OutOfReach
         return None
 
-    def timeline(self, since: datetime = ALWAYS) -> Iterator[Stretch]:
+    def timeline(self, since: datetime = ALWAYS) -> Iterator[TimelinePeriod]:
         """Yield all time from ``since`` on as maximal stretches of one answer.
 
         The last has no end, and the first no start unless it is ``since``.
@@ -268,7 +268,7 @@ def resolve(history: History, at: datetime, known_at: datetime | None = None) ->
 
 def timeline(
     history: History, known_at: datetime | None = None, *, since: datetime = ALWAYS
-) -> tuple[Stretch, ...]:
+) -> tuple[TimelinePeriod, ...]:
     """Return all time from ``since`` on as maximal stretches of one answer."""
     return tuple(ResolvedHistory(history, known_at).timeline(since))
 
@@ -304,7 +304,7 @@ def _since(sweep: Sequence[tuple[datetime, Sequence[Status]]], asked: Iterable[i
 
 
 def _period(
-    groups: Sequence[Group], at: datetime, since: datetime
+    groups: Sequence[LaneGroup], at: datetime, since: datetime
 ) -> tuple[datetime, datetime | None]:
     """Return the period of the summary status at ``at``, which begins at ``since`` or later."""
     held, start = None, since
@@ -318,14 +318,14 @@ def _period(
 
 
 def _sweep(
-    groups: Sequence[Group], since: datetime
-) -> Iterator[tuple[datetime, datetime, Sequence[State]]]:
+    groups: Sequence[LaneGroup], since: datetime
+) -> Iterator[tuple[datetime, datetime, Sequence[GroupState]]]:
     """Yield what each of the groups is from ``since`` on, from one change of any to the next."""
-    changes: defaultdict[datetime, list[tuple[int, State]]] = defaultdict(list)
+    changes: defaultdict[datetime, list[tuple[int, GroupState]]] = defaultdict(list)
     for place, group in enumerate(groups):
         for instant, state in group.states(since):
             changes[instant].append((place, state))
-    states = [State()] * len(groups)
+    states = [GroupState()] * len(groups)
     for start, end in pairwise([*sorted(changes), NEVER]):
         for place, state in changes[start]:
             states[place] = state
@@ -370,7 +370,7 @@ def _recorded_order(event: Declaration) -> tuple[datetime, int]:
     return event.recorded_at, event.id.int
 
 
-def _lane_answer(group: Group, lane: Lane, state: State, at: datetime) -> LaneAnswer:
+def _lane_answer(group: LaneGroup, lane: Lane, state: GroupState, at: datetime) -> LaneAnswer:
     event = state.event
     return LaneAnswer(
         lane=lane,
@@ -387,7 +387,9 @@ def _latest_first(found: Iterable[Said]) -> tuple[Declaration, ...]:
     return tuple(one.event for one in sorted(found, key=by_prominence, reverse=True))
 
 
-def _stretch(start: datetime, end: datetime, states: Sequence[tuple[Lane, State]]) -> Stretch:
+def _stretch(
+    start: datetime, end: datetime, states: Sequence[tuple[Lane, GroupState]]
+) -> TimelinePeriod:
     lanes = tuple(
         LaneState(
             lane=lane,
@@ -400,7 +402,7 @@ def _stretch(start: datetime, end: datetime, states: Sequence[tuple[Lane, State]
         for lane, state in states
     )
     status, last_known = _summaries(lanes)
-    return Stretch(
+    return TimelinePeriod(
         start=_bound(start),
         end=_bound(end),
         status=status,

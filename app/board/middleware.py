@@ -1,0 +1,288 @@
+"""A thin layer in front of the application: what the board knows is answered here.
+
+Everything else falls through to the ordinary routes, which document the operations and give
+the same bytes. The common case is a look in a dictionary and two messages.
+"""
+
+import math
+from datetime import datetime
+from functools import lru_cache
+
+from fastapi import FastAPI
+from starlette.datastructures import URL, Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.board.board import Board
+from app.board.questions import BoardAnswer, question_of
+from app.board.views import Moment
+from app.changes.stream.endpoint import StreamEndpoint, asks_for_stream
+from app.changes.stream.stream import Stream
+from app.errors import FieldError, Invalid, Problem, Unavailable
+from app.http.caching import (
+    COMPRESSED_FROM,
+    CachingMiddleware,
+    accepts_gzip,
+    cache_control,
+    compressed,
+    etag_of,
+    http_date,
+    matches,
+)
+from app.http.problems import RETRY_SECONDS, render
+
+WAIT_SECONDS = 2.0
+"""How long a request waits for the change that it demands."""
+OWN_WRITE_SECONDS = 1.0
+"""How long the answer to a write may wait until the readers of its own worker see it."""
+FAR = 10_000
+"""A change so far ahead will not come while one waits for it."""
+KEPT_BYTES = 64 * 2**20
+"""Of pages: the oldest go first."""
+_OVERHEAD = 2_000
+"""Bytes of a page besides its bodies, about."""
+
+_Header = tuple[bytes, bytes]
+
+
+class _EncodedResponse:
+    """A page in one coding, with the headers of a 200 and of a 304."""
+
+    def __init__(self, etag: str, body: bytes, fixed: list[_Header], own: list[_Header]) -> None:
+        self.etag = etag.encode()
+        self.body = body
+        self.headers: list[_Header] = []
+        self.unmodified: list[_Header] = []
+        self.telling: BoardHeaders | None = None
+        """Whose headers are in those above."""
+        self._unmodified = [*fixed, (b"etag", self.etag)]
+        self._headers = [*self._unmodified, *own, (b"content-length", b"%d" % len(body))]
+
+    def tell(self, telling: "BoardHeaders", due: float) -> None:
+        told = telling.headers(due)
+        self.headers = self._headers + told
+        self.unmodified = self._unmodified + told
+        self.telling = telling
+
+
+class CachedResponse:
+    """A body with the headers that are its own, in each coding."""
+
+    def __init__(
+        self, body: bytes, origin: tuple[str, bytes] | None, link: str | None, media_type: str
+    ) -> None:
+        self.body = body
+        self.origin = origin
+        """The scheme and host that the body names; None if it names none."""
+        self.change = -1
+        """The board's, when this was last seen to be the answer."""
+        self.withheld_since: datetime | None = None
+        self.due = math.inf
+        """When it next differs, in the database's seconds of 1970."""
+        self.etag = etag_of(body)
+        self.gzip_etag = etag_of(body, "gzip")
+        self._gzip: bytes | None = None
+        self._modified: datetime | None = None
+        self._variants: dict[bool, _EncodedResponse] = {}
+        self._media_type = media_type.encode()
+        self._link = None if link is None else f'<{link}>; rel="next"'.encode("latin-1")
+
+    @property
+    def is_compressible(self) -> bool:
+        return len(self.body) >= COMPRESSED_FROM
+
+    @property
+    def gzip(self) -> bytes:
+        if self._gzip is None:
+            self._gzip = compressed(self.body)
+        return self._gzip
+
+    def renew(self, answer: BoardAnswer, moment: Moment, change: int) -> None:
+        """Take down that this is still the answer, and until when."""
+        validity = answer.validity
+        self.change = change
+        self.withheld_since = moment.withheld_since
+        self.due = math.inf if validity.due is None else validity.due.timestamp()
+        self._modified = validity.modified
+        self._variants.clear()
+
+    def coded(
+        self, accepted: bytes, if_none_match: bytes, telling: "BoardHeaders"
+    ) -> tuple[int, list[_Header], bytes]:
+        """Return status, headers and body as a request wants them."""
+        coding = bool(accepted) and self.is_compressible and _accepts_gzip(accepted)
+        variant = self._variants.get(coding) or self._vary(coding)
+        if variant.telling is not telling:
+            variant.tell(telling, self.due)
+        if if_none_match and (
+            if_none_match == variant.etag
+            or matches(if_none_match.decode("latin-1"), variant.etag.decode())
+        ):
+            return 304, variant.unmodified, b""
+        return 200, variant.headers, variant.body
+
+    def _vary(self, coding: bool) -> _EncodedResponse:
+        fixed = [(b"vary", b"Accept-Encoding")] if self.is_compressible else []
+        own = [(b"content-type", self._media_type)]
+        if self._link is not None:
+            own.append((b"link", self._link))
+        if self._modified is not None:
+            own.append((b"last-modified", http_date(self._modified).encode()))
+        if coding:
+            own.append((b"content-encoding", b"gzip"))
+        etag, body = (self.gzip_etag, self.gzip) if coding else (self.etag, self.body)
+        self._variants[coding] = variant = _EncodedResponse(etag, body, fixed, own)
+        return variant
+
+
+class BoardHeaders:
+    """The headers about the board that all answers share, good for a change and a second."""
+
+    def __init__(self, board: Board) -> None:
+        age = max(0, int(board.age))
+        self.change = board.change
+        self.withheld_since = board.moment().withheld_since
+        self._begun = board.as_of + board.watch.offset + age
+        self._trust = board.max_age - age
+        self.until = self._begun + 1
+        self._about = [
+            (b"change-number", b"%d" % board.change),
+            (b"knowledge-age", b"%d" % age),
+        ]
+        self._for_long = self._headers(math.inf)
+        self._long = self._begun + max(self._trust, 0)
+
+    def headers(self, due: float) -> list[_Header]:
+        """Return those of an answer that next differs at ``due``."""
+        return self._for_long if due > self._long else self._headers(due)
+
+    def _headers(self, due: float) -> list[_Header]:
+        control = cache_control(due - self._begun, self._trust)
+        return [(b"cache-control", control.encode()), *self._about]
+
+
+class BoardMiddleware:
+    """The service: the board's answers, and behind them the application's."""
+
+    def __init__(self, application: FastAPI, board: Board, stream: Stream) -> None:
+        self.application = application
+        self.board = board
+        self.stream = stream
+        self._behind: ASGIApp = CachingMiddleware(application)
+        self._way_in = StreamEndpoint(application, stream)
+        self._pages: dict[bytes, CachedResponse] = {}
+        self._kept = 0
+        self._telling: BoardHeaders | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._behind(scope, receive, send)
+        elif scope["method"] in {"GET", "HEAD"}:
+            await self._read(scope, receive, send)
+        else:
+            await self._behind(scope, receive, self._showing(send))
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accepted = if_none_match = host = b""
+        for name, value in scope["headers"]:
+            if name == b"accept-encoding":
+                accepted = value
+            elif name == b"if-none-match":
+                if_none_match = value
+            elif name == b"host":
+                host = value
+            elif name == b"at-least-change":
+                problem = await self._demand(value)
+                if problem is not None:
+                    await render(problem)(scope, receive, send)
+                    return
+        page = self._page(scope, host)
+        if page is None or self._telling is None:
+            streams = scope["method"] == "GET" and asks_for_stream(scope)
+            await (self._way_in if streams else self._behind)(scope, receive, send)
+            return
+        status, headers, body = page.coded(accepted, if_none_match, self._telling)
+        if scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _page(self, scope: Scope, host: bytes) -> CachedResponse | None:
+        """Return the present answer, the one kept if it still is that; None if it is not ours."""
+        board = self.board
+        if not board.is_loaded:
+            return None
+        now = board.watch.now()
+        telling = self._telling
+        if telling is None or now >= telling.until or telling.change != board.change:
+            telling = self._telling = BoardHeaders(board)
+        key: bytes = scope["raw_path"] + b"?" + scope["query_string"]
+        page = self._pages.get(key)
+        if (
+            page is not None
+            and page.change == board.change
+            and now < page.due
+            and page.withheld_since == telling.withheld_since
+            and (page.origin is None or page.origin == (scope["scheme"], host))
+        ):
+            return page
+        question = question_of(scope["path"], scope["query_string"])
+        moment = board.moment()
+        answer = question and question.answer(board, moment)
+        if not answer:
+            return None
+        link = None
+        if answer.cursor is not None:
+            link = str(URL(scope=scope).include_query_params(cursor=answer.cursor))
+        body = answer.whole(link)
+        if page is None or page.body != body:
+            page = CachedResponse(
+                body, (scope["scheme"], host) if link else None, link, answer.media_type
+            )
+            self._keep(key, page)
+        page.renew(answer, moment, board.change)
+        return page
+
+    def _keep(self, key: bytes, page: CachedResponse) -> None:
+        old = self._pages.pop(key, None)
+        self._kept += _weight(page) - (_weight(old) if old else 0)
+        self._pages[key] = page
+        while self._kept > KEPT_BYTES:
+            first = next(iter(self._pages))
+            self._kept -= _weight(self._pages.pop(first))
+
+    async def _demand(self, value: bytes) -> Problem | None:
+        """Wait until the board reflects the change that is demanded; return what is amiss."""
+        if not value.isdigit() or len(value) > len(str(2**62)):
+            fault = FieldError("header", "At-Least-Change", "must be the number of a change")
+            return Invalid([fault])
+        demanded = int(value)
+        if self.board.is_loaded and demanded > self.board.change + FAR:
+            newest = f"is much later than the newest change, {self.board.change}"
+            return Invalid([FieldError("header", "At-Least-Change", newest)])
+        if await self.board.reached(demanded, within=WAIT_SECONDS):
+            return None
+        return Unavailable(
+            f"Change {demanded} is not known here yet.", headers={"Retry-After": RETRY_SECONDS}
+        )
+
+    def _showing(self, send: Send) -> Send:
+        """Hold the answer to a write until this worker's board shows it: its readers come next."""
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start" and self.board.is_loaded:
+                change = Headers(raw=message["headers"]).get("change-number")
+                if change is not None:
+                    await self.board.reached(int(change), within=OWN_WRITE_SECONDS)
+            await send(message)
+
+        return told
+
+
+@lru_cache(maxsize=1_000)
+def _accepts_gzip(accepted: bytes) -> bool:
+    return accepts_gzip(accepted.decode("latin-1"))
+
+
+def _weight(page: CachedResponse) -> int:
+    # A compressed body is made later, and is a fraction of the other.
+    return _OVERHEAD + len(page.body) * 5 // 4

@@ -1,0 +1,362 @@
+"""Keep the board true: follow what is committed, catch up after any gap, notice a lost database.
+
+One task listens: it hears of each commit, asks twice a second for the newest change, and so
+finds out within two seconds that nobody answers. The other loads what the board lacks, by
+change number, so that it does not matter which notifications were lost.
+
+Both run in a thread of their own, where nothing they wait for has to wait for the readers. The
+board and its watch belong to the readers' thread: only there, between two answers, do they alter.
+"""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+import psycopg
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.board.board import Board
+from app.board.views import BoardEntry, Moment, PresentData
+from app.changes.models import Change
+from app.changes.service import Snapshot, recorded_at, take_snapshot
+from app.changes.stream.stream import Stream
+from app.database.connections import Connector
+from app.database.driver import fetch
+from app.database.monitor import answer_within, monotonic_seconds, reason
+from app.database.sessions import OPTIONS, create_engine, create_sessions, read_only_session
+from app.http.parameters import AsOf
+from app.notices.reading import last_noticed
+from app.places.details import crossing_details
+from app.places.models import Crossing
+from app.status.histories import CrossingHistory, load_histories
+from app.status.rule.resolution import ResolvedHistory
+from app.vocabulary import ChangeKind
+
+HEARTBEAT_SECONDS = 0.5
+ANSWER_SECONDS = 1.0
+"""After so long without an answer the database counts as lost."""
+RETRY_SECONDS = 0.25
+
+_WARMED_AT_ONCE = 20
+_SLICE = 500
+
+_NEWEST = """
+    SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
+           (SELECT version_num FROM alembic_version)
+    FROM (SELECT) one LEFT JOIN LATERAL
+         (SELECT number, hash FROM change ORDER BY number DESC LIMIT 1) newest ON true
+"""
+_SINCE = """
+    SELECT number, hash, kind, recorded_at, subjects -> 'crossings', clock_timestamp()
+    FROM change WHERE number >= %(change)s ORDER BY number
+"""
+_OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
+
+_log = logging.getLogger(__name__)
+
+
+class _CommittedRow(NamedTuple):
+    number: int
+    hash: bytes
+    kind: str
+    recorded_at: datetime
+    crossings: list[str] | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedChanges:
+    """What is committed beyond a board."""
+
+    change: int
+    hash: bytes
+    now: datetime
+    touched: Mapping[str, tuple[int, datetime]]
+    """The last change of each crossing that is touched, and when it was recorded."""
+    revised: AbstractSet[str]
+    """Those of them that have new details."""
+
+
+class BoardUpdater:
+    """Follows one database for one board, and tells the stream of what it hears."""
+
+    def __init__(
+        self, url: str, board: Board, stream: Stream, *, owns_process: bool = False
+    ) -> None:
+        self.schema_revision: str | None = None
+        """Of the database, when it last answered."""
+        self._owns_process = owns_process
+        self._board = board
+        self._stream = stream
+        self._watch = board.watch
+        self._connect = Connector(url, seconds=ANSWER_SECONDS)
+        self._engine = create_engine(url, pool_size=2, pre_ping=False)
+        self._sessions = create_sessions(self._engine)
+        self._behind = asyncio.Event()
+        self._told = 0
+        """The newest change that a notification told of."""
+
+    async def run(self) -> None:
+        """Keep the board true until cancelled."""
+        self._home = asyncio.get_running_loop()
+        loop = asyncio.new_event_loop()
+        keeping = loop.create_task(self._keep())
+        thread = asyncio.create_task(asyncio.to_thread(loop.run_until_complete, keeping))
+        try:
+            await asyncio.shield(thread)
+        finally:
+            loop.call_soon_threadsafe(keeping.cancel)
+            await asyncio.wait({thread})
+            loop.close()
+
+    async def _keep(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen())
+                tasks.create_task(self._catch_up())
+        finally:
+            await self._engine.dispose()
+
+    async def _at_home(self, act: Callable[[], None]) -> None:
+        """Let the readers' thread do it, and wait until it has."""
+        done = asyncio.Event()
+        here = asyncio.get_running_loop()
+        self._home.call_soon_threadsafe(act)
+        self._home.call_soon_threadsafe(here.call_soon_threadsafe, done.set)
+        await done.wait()
+
+    async def _listen(self) -> None:
+        while True:
+            heard_at = self._watch.heard_at
+            try:
+                connection = await self._connect(options=OPTIONS, autocommit=True)
+                try:
+                    await self._follow(connection)
+                finally:
+                    await connection.close()
+            except _OUTAGES as error:
+                # A connection that was cut is no loss as long as there is a next one.
+                if isinstance(error, TimeoutError) or self._watch.heard_at == heard_at:
+                    await self._lose(error)
+                    await asyncio.sleep(RETRY_SECONDS)
+
+    async def _lose(self, error: Exception) -> None:
+        if not self._watch.is_lost:
+            _log.warning("Lost contact with the database: %s", reason(error))
+        await self._at_home(self._watch.lost)
+
+    async def _follow(self, connection: psycopg.AsyncConnection) -> None:
+        """Hear of every commit, and that there was none."""
+        await answer_within(ANSWER_SECONDS, connection.execute("LISTEN change"))
+        while True:
+            asked_at = monotonic_seconds()
+            cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST))
+            change, change_hash, clock, self.schema_revision = await cursor.fetchone() or ()
+            heard = partial(self._watch.heard, change, change_hash or b"", clock, asked_at=asked_at)
+            await self._at_home(heard)
+            if (change, self._watch.hash) == (self._board.change, self._board.hash):
+                await self._at_home(partial(self._board.confirm, asked_at))
+            else:
+                self._behind.set()
+            await self._at_home(partial(self._stream.compare, change, self._watch.hash))
+            async for told in connection.notifies(timeout=HEARTBEAT_SECONDS):
+                self._told = max(self._told, int(told.payload))
+                self._behind.set()
+                self._home.call_soon_threadsafe(self._stream.hear)
+
+    async def _catch_up(self) -> None:
+        """Load whenever the board is behind."""
+        while True:
+            await self._behind.wait()
+            self._behind.clear()
+            if self._is_level():
+                continue
+            try:
+                async with self._watch.patience(None):
+                    with _collecting_nothing():
+                        await self._load()
+            except _OUTAGES as error:
+                _log.warning("The board could not be brought up to date: %s", reason(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                self._behind.set()
+            except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
+                # Better no board than one that stands still.
+                _log.exception("The board could not be built")
+                await self._at_home(self._board.forget)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _is_level(self) -> bool:
+        """Tell whether the board has all that was heard of: a load may have been ahead of it."""
+        board, watch = self._board, self._watch
+        return board.change >= self._told and (
+            watch.heard_at <= board.as_of
+            or (watch.change, watch.hash) == (board.change, board.hash)
+        )
+
+    async def _load(self) -> None:
+        """Bring the board up to date: load what is news to it, or everything."""
+        if self._board.is_loaded and await self._load_news():
+            return
+        asked_at = monotonic_seconds()
+        async with read_only_session(self._sessions) as session:
+            snapshot = await take_snapshot(session, AsOf())
+            change_hash = await _hash_of(session, snapshot.change)
+            presents = await self._whole(session, snapshot)
+        entries = {name: BoardEntry(present) for name, present in presents.items()}
+        take = partial(self._board.take, entries, as_of=asked_at, whole=True)
+        await self._at_home(partial(take, change=snapshot.change, change_hash=change_hash))
+        self._told = snapshot.change  # it may count less than another history did
+        if self._owns_process:
+            # All of it is there to stay: to look it through for garbage would halt readers.
+            gc.freeze()
+        await _warm(entries, Moment(snapshot.now))
+
+    async def _load_news(self) -> bool:
+        """Load what is news to the board; False if it knows of another history."""
+        asked_at = monotonic_seconds()
+        # No transaction, nor the trips to bound one: all is read as known at a change.
+        async with self._sessions() as session:
+            _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            news = await _news(session, self._board)
+            if news is None:
+                return False
+            presents = await self._touched(session, news)
+        entries = {name: BoardEntry(present) for name, present in presents.items()}
+        await _warm(entries, Moment(news.now))
+
+        def take() -> None:
+            self._board.take(
+                entries, change=news.change, change_hash=news.hash, as_of=asked_at, whole=False
+            )
+            # Or a standby could answer with less than readers have been told.
+            if self._watch.change <= news.change:
+                clock = news.now.timestamp()
+                self._watch.heard(news.change, news.hash, clock, asked_at=asked_at)
+
+        await self._at_home(take)
+        return True
+
+    async def _whole(self, session: AsyncSession, snapshot: Snapshot) -> dict[str, PresentData]:
+        """Load every crossing, on two connections: while one waits, the other's are worked out."""
+        names = await _all_crossings(session)
+        parts = (names[start : start + _SLICE] for start in range(0, len(names), _SLICE))
+        exported = await session.scalar(select(func.pg_export_snapshot()))
+
+        async def load(session: AsyncSession) -> dict[str, PresentData]:
+            found: dict[str, PresentData] = {}
+            for part in parts:
+                found |= await _presents(session, part, snapshot)
+            return found
+
+        async with read_only_session(self._sessions) as second:
+            await second.execute(text(f"SET TRANSACTION SNAPSHOT '{exported}'"))
+            other = asyncio.create_task(load(second))
+            try:
+                return await load(session) | await other
+            finally:
+                other.cancel()
+                await asyncio.wait({other})
+
+    async def _touched(
+        self, session: AsyncSession, news: CommittedChanges
+    ) -> dict[str, PresentData]:
+        """Load the crossings that the news touch; details anew only where they are news."""
+        snapshot = Snapshot(news.change, news.now)
+        old = {name: self._board.entry(name) for name in news.touched.keys() - news.revised}
+        known_already = [name for name, entry in old.items() if entry is not None]
+        found: dict[str, PresentData] = {}
+        for name, history in (await _histories(session, known_already, snapshot)).items():
+            entry = old[name]
+            assert entry is not None
+            found[name] = PresentData(history, entry.present.told_json, *news.touched[name])
+        others = sorted(news.touched.keys() - found.keys())
+        return found | (await _presents(session, others, snapshot) if others else {})
+
+
+async def _presents(
+    session: AsyncSession, names: Sequence[str], snapshot: Snapshot
+) -> dict[str, PresentData]:
+    """Load all that answers about these crossings are made of."""
+    histories = await _histories(session, names, snapshot)
+    told = await crossing_details(session, [one.details for one in histories.values()])
+    noticed = await last_noticed(session, names, snapshot.change)
+    changes = {name: one.last_change(noticed.get(name)) for name, one in histories.items()}
+    recorded = await recorded_at(session, [one for one in changes.values() if one is not None])
+    return {
+        name: PresentData(
+            one,
+            told[name].model_dump_json(by_alias=True).encode(),
+            changes[name],
+            recorded.get(changes[name] or 0),
+        )
+        for name, one in histories.items()
+    }
+
+
+async def _histories(
+    session: AsyncSession, names: Sequence[str], snapshot: Snapshot
+) -> dict[str, CrossingHistory]:
+    def reaching(history: CrossingHistory) -> CrossingHistory:
+        if not history.is_compacted:
+            resolved = ResolvedHistory(history.history)
+            _ = resolved.present(snapshot.now), resolved.last_change(snapshot.now)
+        return history
+
+    return await load_histories(session, names, snapshot, reaching)
+
+
+async def _news(session: AsyncSession, board: Board) -> CommittedChanges | None:
+    """Return what is committed beyond the board; None where its newest change is not in the log.
+
+    Then a standby has taken over that did not have that change yet; or the log is empty.
+    """
+    rows = await fetch(session, _CommittedRow, _SINCE, {"change": board.change})
+    if not rows or (board.change > 0 and tuple(rows[0][:2]) != (board.change, board.hash)):
+        return None
+    touched: dict[str, tuple[int, datetime]] = {}
+    revised: set[str] = set()
+    change, change_hash, now = board.change, board.hash, rows[0][-1]
+    for change, change_hash, kind, instant, names, now in rows:  # noqa: B007
+        if change == board.change or kind == ChangeKind.EFFECTIVE.value:
+            # What comes due is on the board by itself, and is no record about a crossing.
+            continue
+        touched |= dict.fromkeys(names or (), (change, instant))
+        if kind == ChangeKind.CROSSING.value:
+            revised.update(names or ())
+    return CommittedChanges(change, change_hash, now, touched, revised)
+
+
+async def _all_crossings(session: AsyncSession) -> list[str]:
+    return list(await session.scalars(select(Crossing.id).order_by(Crossing.id)))
+
+
+async def _hash_of(session: AsyncSession, change: int) -> bytes:
+    """Return the hash of a change; empty before the first."""
+    return await session.scalar(select(Change.hash).where(Change.number == change)) or b""
+
+
+@contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """Put the garbage collector off: while a board grows, it would look it through in vain."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def _warm(entries: Mapping[str, BoardEntry], moment: Moment) -> None:
+    """Work answers out before they are asked for, a few at a time: others go on meanwhile."""
+    for place, entry in enumerate(entries.values()):
+        entry.view(moment)
+        if place % _WARMED_AT_ONCE == 0:
+            await asyncio.sleep(0)

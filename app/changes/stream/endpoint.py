@@ -1,0 +1,84 @@
+"""The way into the stream: a request is read by the ordinary route, and then let go of it.
+
+So parameters and refusals are those that are documented, and an open stream holds nothing
+of the framework.
+"""
+
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.changes.stream.stream import Stream, StreamQuery
+from app.changes.stream.wire import START
+from app.errors import Problem, Unavailable, invalid
+from app.http.problems import RETRY_SECONDS, render
+
+PATH = "/v1/changes"
+MEDIA_TYPE = "text/event-stream"
+ADMIT = "crossing_status.admit"
+"""In the scope of a request for the stream: what the route calls with what it read."""
+WAIT_SECONDS = 2.0
+FAR = 10_000
+"""A change so far ahead will not come while one waits for it."""
+
+Admit = Callable[[StreamQuery], None]
+
+
+def asks_for_stream(scope: Scope) -> bool:
+    """Tell whether a GET is of the stream."""
+    return scope["path"] == PATH and any(
+        name == b"accept" and MEDIA_TYPE in value.decode("latin-1").lower()
+        for name, value in scope["headers"]
+    )
+
+
+class StreamEndpoint:
+    """Lets followers into the stream."""
+
+    def __init__(self, application: ASGIApp, stream: Stream) -> None:
+        self._application = application
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = await self._read(scope, receive, send)
+        if asked is None:
+            return
+        problem = await self._refusal(asked)
+        if problem is not None:
+            await render(problem)(scope, receive, send)
+            return
+        await send(START)
+        follower = await self._stream.join(asked, send)
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            self._stream.leave(follower)
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> StreamQuery | None:
+        """Return what is asked for; None if the route refused it, and answered."""
+        found: list[StreamQuery] = []
+
+        async def answer(message: Message) -> None:
+            if not found:
+                await send(message)
+
+        await self._application({**scope, ADMIT: found.append}, receive, answer)
+        return found[0] if found else None
+
+    async def _refusal(self, asked: StreamQuery) -> Problem | None:
+        stream, after = self._stream, asked.after
+        headers = {"Retry-After": RETRY_SECONDS}
+        if stream.is_draining:
+            return Unavailable("The service is stopping.", headers=headers)
+        if stream.place < 0:
+            return Unavailable("The log is not loaded here yet.", headers=headers)
+        if after is None or after <= stream.place:
+            return None
+        if after <= stream.place + FAR:
+            if await stream.reached(after, within=WAIT_SECONDS):
+                return None
+            if stream.is_lost:
+                return Unavailable(f"Change {after} is not known here yet.", headers=headers)
+        where, field = ("header", "Last-Event-ID") if asked.resumes else ("query", "after")
+        return invalid(field, f"is later than the newest change, {stream.place}", where=where)

@@ -1,1 +1,0 @@
-"""The process that tells of changes, and how it is kept beside those that serve."""

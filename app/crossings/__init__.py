@@ -1,0 +1,1 @@
+"""Crossings and borders with their statuses: details, lists, alternatives."""

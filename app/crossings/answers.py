@@ -1,0 +1,135 @@
+"""Bodies of crossings and borders with their statuses."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from app.http.bodies import Body, BorderId, CountryCode, CrossingId
+from app.notices.schemas import NoticeOut
+from app.places.schemas import CrossingRecord
+from app.sources.schemas import CitationPreview
+from app.status.schemas import StatusOut, StatusPreview
+from app.vocabulary import GapCode, Mode, Status
+
+NOTICES_SHOWN = 50
+"""How many notices a border is shown with."""
+
+
+class Links(Body):
+    """Where to go on from a crossing."""
+
+    self: str
+    status: str
+    timeline: str
+    events: str
+    alternatives: str
+    border: str
+
+    @classmethod
+    def of(cls, crossing: str, border: str) -> "Links":
+        here = f"/v1/crossings/{crossing}"
+        return cls(
+            self=here,
+            status=f"{here}/status",
+            timeline=f"{here}/timeline",
+            events=f"{here}/events",
+            alternatives=f"{here}/alternatives",
+            border=f"/v1/borders/{border}",
+        )
+
+
+class CrossingSummary(CrossingRecord):
+    """A crossing with the summary of its present status."""
+
+    status: Status
+    since: datetime | None
+    last_known: Status | None
+    stale: bool
+    overdue: bool
+    last_confirmed_at: datetime | None
+    links: Links
+
+
+class NearbyCrossing(CrossingSummary):
+    """A crossing in a list by distance."""
+
+    distance_km: float = Field(description="From the point in `near`, along the ellipsoid.")
+
+
+class CrossingDetail(CrossingSummary):
+    """A crossing with the whole answer for now."""
+
+    now: StatusOut
+
+
+class CrossingPreview(CrossingSummary):
+    """A crossing as it would be added."""
+
+    citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id
+    version: None  # type: ignore[assignment]  # a preview takes no place in the log
+    now: StatusPreview
+
+
+class NewestEvidence(Body):
+    """The last time that anything on a border was heard of: when, and of which crossing."""
+
+    at: datetime
+    crossing: CrossingId
+
+
+class Gap(Body):
+    """Something that one might expect to find here, and will not."""
+
+    code: GapCode
+    text: str = Field(description="What is missing, in English.")
+    side: CountryCode | None
+    crossings: list[CrossingId]
+
+
+class BorderLinks(Body):
+    """Where to go on from a border."""
+
+    self: str
+    crossings: str
+    notices: str
+    incidents: str
+
+    @classmethod
+    def of(cls, border: str) -> "BorderLinks":
+        return cls(
+            self=f"/v1/borders/{border}",
+            crossings=f"/v1/crossings?border={border}",
+            notices=f"/v1/notices?border={border}",
+            incidents=f"/v1/incidents?border={border}",
+        )
+
+
+class BorderSummary(Body):
+    """A border, and how many of its crossings are of each status."""
+
+    id: BorderId
+    countries: list[CountryCode]
+    counts: dict[Status, int]
+    counts_by_mode: dict[Mode, dict[Status, int]]
+    newest_evidence: NewestEvidence | None
+    links: BorderLinks
+
+
+class BorderOut(BorderSummary):
+    """A border: its crossings, what else holds there, and what is not covered."""
+
+    at: datetime | None
+    known_at: datetime | None
+    crossings: list[CrossingSummary]
+    notices: list[NoticeOut] = Field(
+        description=f"The newest {NOTICES_SHOWN} in force that concern it; `links.notices` has all."
+    )
+    not_covered: list[Gap]
+
+
+class CountryOut(Body):
+    """A country, its names by language, and the borders of it that are covered."""
+
+    code: CountryCode
+    names: dict[str, str] = Field(examples=[{"en": "Lithuania", "lt": "Lietuva"}])
+    borders: list[BorderId]

@@ -1,0 +1,250 @@
+"""Read borders and countries: counts by status, what holds there, what is not covered."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from babel import Locale
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.changes.service import Snapshot, take_snapshot
+from app.crossings.answers import (
+    NOTICES_SHOWN,
+    BorderLinks,
+    BorderOut,
+    BorderSummary,
+    CountryOut,
+    CrossingSummary,
+    Gap,
+    NewestEvidence,
+)
+from app.crossings.summaries import crossing_summary
+from app.errors import CountryNotFound
+from app.http.caching import ALWAYS_VALID, Validity
+from app.http.parameters import AsOf
+from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
+from app.places.details import crossing_details, get_border
+from app.places.models import Border, Country, Crossing, CrossingVersion
+from app.status.histories import CrossingHistory, load_histories
+from app.status.reading import validity_of
+from app.status.rule.history import LaneAnswer
+from app.status.summaries import Summary
+from app.vocabulary import GapCode, Status
+
+LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
+"""In which a country is named: those spoken at these borders, and around them."""
+
+
+async def get_border_status(
+    session: AsyncSession, *, border_id: str, at: datetime | None, as_of: AsOf
+) -> tuple[BorderOut, Snapshot]:
+    """Return a border as it is, or was at ``at``, as known. Raises BorderNotFound."""
+    border = await get_border(session, border_id)
+    snapshot = await take_snapshot(session, as_of)
+    instant = at or snapshot.now
+    summaries = (await _summaries(session, [border], snapshot, at))[border.id]
+    details = await crossing_details(session, [one.details for one in summaries])
+    crossings = [crossing_summary(one, details[one.id]) for one in summaries]
+    notices = await notices_in_force(
+        session,
+        about=NoticeFilter(border=border.id),
+        at=instant,
+        snapshot=snapshot,
+        limit=NOTICES_SHOWN,
+    )
+    body = BorderOut(
+        **dict(border_summary(border.id, border.sides, summaries)),
+        at=at,
+        known_at=as_of.known_at,
+        crossings=crossings,
+        notices=notices,
+        not_covered=gaps(border.sides, summaries, crossings),
+    )
+    return body, snapshot
+
+
+async def list_borders(
+    session: AsyncSession,
+    *,
+    at: datetime | None,
+    as_of: AsOf,
+    country: str | None,
+    after: str | None,
+    limit: int,
+) -> tuple[list[BorderSummary], Snapshot, Validity]:
+    """Return borders with their counts by status, by id, from the one after ``after``.
+
+    Now, or as they were ``at``. The validity is of all but the last of ``limit``.
+    """
+    snapshot = await take_snapshot(session, as_of)
+    placed = select(Crossing.border_id).join(
+        CrossingVersion, CrossingVersion.crossing_id == Crossing.id
+    )
+    rows = (
+        select(Border)
+        .where(Border.id.in_(placed.where(CrossingVersion.change <= snapshot.change)))
+        .order_by(Border.id)
+        .limit(limit)
+    )
+    if country is not None:
+        rows = rows.where(or_(Border.first == country, Border.second == country))
+    if after is not None:
+        rows = rows.where(Border.id > after)
+    borders = (await session.scalars(rows)).all()
+    summaries = await _summaries(session, borders, snapshot, at)
+    listed = [border_summary(one.id, one.sides, summaries[one.id]) for one in borders]
+    shown = [one for border in borders[: limit - 1] for one in summaries[border.id]]
+    validity = await validity_of(session, shown) if at is None else ALWAYS_VALID
+    return listed, snapshot, validity
+
+
+async def list_countries(
+    session: AsyncSession, *, after: str | None, limit: int
+) -> list[CountryOut]:
+    """Return countries by code, from the one after ``after``."""
+    codes = select(Country.code).order_by(Country.code).limit(limit)
+    if after is not None:
+        codes = codes.where(Country.code > after)
+    return await _countries(session, (await session.scalars(codes)).all())
+
+
+async def get_country(session: AsyncSession, code: str) -> CountryOut:
+    """Return one country. Raises CountryNotFound."""
+    if await session.get(Country, code) is None:
+        raise CountryNotFound(f"There is no information about {code}.")
+    return (await _countries(session, [code]))[0]
+
+
+async def _countries(session: AsyncSession, codes: Sequence[str]) -> list[CountryOut]:
+    rows = select(Border).where(or_(Border.first.in_(codes), Border.second.in_(codes)))
+    borders = (await session.scalars(rows.order_by(Border.id))).all()
+    return [
+        CountryOut(
+            code=code,
+            names={
+                language: name
+                for language in LANGUAGES
+                if (name := Locale(language).territories.get(code))
+            },
+            borders=[border.id for border in borders if code in border.sides],
+        )
+        for code in codes
+    ]
+
+
+async def _summaries(
+    session: AsyncSession, borders: Sequence[Border], snapshot: Snapshot, at: datetime | None
+) -> dict[str, list[Summary]]:
+    """Return the summaries of each border's crossings, those added later left out."""
+    found: dict[str, list[Summary]] = {border.id: [] for border in borders}
+    names = select(Crossing.id).where(Crossing.border_id.in_(found)).order_by(Crossing.id)
+    ids = (await session.scalars(names)).all()
+    noticed = await last_noticed(session, ids, snapshot.change)
+
+    def answer(history: CrossingHistory) -> Summary:
+        summary = Summary.of(history, at or snapshot.now, noticed=noticed.get(history.details.id))
+        if at is None:
+            _ = summary.last_change_at
+        return summary.settled()
+
+    for summary in (await load_histories(session, ids, snapshot, answer, at=at)).values():
+        if summary.details.known:
+            found[summary.details.border].append(summary)
+    return found
+
+
+def border_summary(
+    border_id: str, sides: Sequence[str], summaries: Sequence[Summary]
+) -> BorderSummary:
+    """Return a border as lists show it."""
+    modes = sorted({one.mode for one in summaries})
+    return BorderSummary(
+        id=border_id,
+        countries=list(sides),
+        counts=_counts(summaries),
+        counts_by_mode={
+            mode: _counts(one for one in summaries if one.mode is mode) for mode in modes
+        },
+        newest_evidence=_newest_evidence(summaries),
+        links=BorderLinks.of(border_id),
+    )
+
+
+def _counts(summaries: Iterable[Summary]) -> dict[Status, int]:
+    found = Counter(one.answer.status for one in summaries)
+    return {status: found[status] for status in Status}
+
+
+def _newest_evidence(summaries: Sequence[Summary]) -> NewestEvidence | None:
+    heard = [
+        (lane.last_confirmed_at, one.id)
+        for one in summaries
+        for lane in one.answer.lanes
+        if lane.last_confirmed_at is not None
+    ]
+    if not heard:
+        return None
+    at, crossing = max(heard)
+    return NewestEvidence(at=at, crossing=crossing)
+
+
+def gaps(
+    sides: Sequence[str], summaries: Sequence[Summary], crossings: Sequence[CrossingSummary]
+) -> list[Gap]:
+    """Return what one might expect to find on this border and does not."""
+    silent = [
+        _gap(
+            GapCode.SIDE_SILENT,
+            f"What {side}'s side says of these crossings is not known.",
+            (one for one in summaries if _is_silent(one, side)),
+            side=side,
+        )
+        for side in sides
+    ]
+    specific = [
+        *silent,
+        _gap(
+            GapCode.NOTHING_HOLDS,
+            "There is no record that applies to some lanes of these crossings at this instant.",
+            (one for one in summaries if any(not lane.decided_by for lane in one.answer.lanes)),
+        ),
+        _gap(
+            GapCode.EVIDENCE_OLD,
+            "The last statement about some lanes of these crossings has not been confirmed"
+            " recently.",
+            (one for one in summaries if any(_is_old(lane) for lane in one.answer.lanes)),
+        ),
+        Gap(
+            code=GapCode.LOCATION_UNKNOWN,
+            text="The location of these crossings is unknown.",
+            side=None,
+            crossings=[one.id for one in crossings if one.location is None],
+        ),
+    ]
+    return [gap for gap in specific if gap.crossings] + [
+        _gap(GapCode.OPENING_HOURS, "Opening hours are not recorded.", summaries),
+        _gap(GapCode.WAITING_TIMES, "Waiting times are not recorded.", summaries),
+        _gap(
+            GapCode.OTHER_CROSSINGS,
+            "There may be crossings on this border besides those listed here.",
+            (),
+        ),
+    ]
+
+
+def _is_silent(summary: Summary, side: str) -> bool:
+    """Tell whether nothing is known from a side: it may sum up as unknown and yet speak."""
+    answer = summary.answer
+    spoken = (*answer.decided_by, *answer.also_said)
+    unknown = dict(answer.sides)[side] is Status.UNKNOWN
+    return unknown and not any(side in event.sides for event in spoken)
+
+
+def _is_old(lane: LaneAnswer) -> bool:
+    return lane.last_known is not None or lane.stale
+
+
+def _gap(code: GapCode, text: str, summaries: Iterable[Summary], *, side: str | None = None) -> Gap:
+    ids = [one.id for one in summaries]
+    return Gap(code=code, text=text, side=side, crossings=ids)

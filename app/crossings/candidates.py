@@ -1,0 +1,194 @@
+"""Which crossings a list asks for, and in which order, before their status is looked at."""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.changes.models import Change
+from app.errors import invalid
+from app.http.paging import slug
+from app.places.details import Details, details_of, newest_versions
+from app.places.geography import Box, Point
+from app.places.models import Border, Crossing, CrossingVersion
+from app.places.spelling import Index
+from app.status.rule.history import Lane
+from app.vocabulary import Mode, Traffic
+
+_RANK = "rank"
+"""Marks the cursors of this list among those of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingFilter:
+    """What of a crossing's details a list asks for; None and empty ask for all."""
+
+    ids: Sequence[str] = field(default_factory=tuple)
+    border: str | None = None
+    country: str | None = None
+    of_sides: Sequence[str] = field(default_factory=tuple)
+    """Of a border with one of these countries."""
+    mode: Mode | None = None
+    traffic: Traffic | None = None
+    to: str | None = None
+    near: Point | None = None
+    radius_km: float | None = None
+    bbox: Box | None = None
+    q: str | None = None
+
+    @property
+    def of_lanes(self) -> bool:
+        return self.traffic is not None or self.to is not None
+
+    def lanes_of(self, details: Details) -> list[Lane]:
+        """Return those of its lanes that are asked about."""
+        return details.lanes_for(self.traffic, self.to)
+
+    def takes(self, details: Details) -> bool:
+        """Tell whether the details are as asked; a crossing without a location is nowhere."""
+        return (
+            self.mode in {None, details.version.mode}
+            and bool(self.lanes_of(details))
+            and (self.bbox is None or self._is_within(self.bbox, details.point))
+            and (self.near is None or details.point is not None)
+        )
+
+    @staticmethod
+    def _is_within(box: Box, point: Point | None) -> bool:
+        return point is not None and box.holds(point)
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether it asks for every crossing, or for every one of a border."""
+        return replace(self, ids=tuple(self.ids), border=None) == CrossingFilter()
+
+    @property
+    def of_details(self) -> bool:
+        return self.of_lanes or any((self.mode, self.near, self.bbox))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rank:
+    """Where a crossing stands in a list: the lowest figure first, then by id.
+
+    Where the nearest come first, the figure is the distance in kilometres, to a decimal.
+    """
+
+    figure: float
+    id: str
+
+    @property
+    def cursor(self) -> tuple[str, str, str]:
+        """The parts of the cursor that begins a page after it, marked as of this list."""
+        return _RANK, repr(self.figure), self.id
+
+    @classmethod
+    def parse(cls, parts: list[str]) -> "Rank":
+        """Read the parts of a cursor. Raises ValueError."""
+        mark, figure, name = parts
+        if mark != _RANK or math.isnan(float(figure)):
+            raise ValueError(parts)
+        return cls(float(figure), slug([name]))
+
+
+async def candidates(
+    session: AsyncSession, wanted: CrossingFilter, *, known_change: int
+) -> list[Rank]:
+    """Return the crossings asked for: the nearest or the best spelt first, else by id.
+
+    Raises Invalid for a radius around nothing.
+    """
+    if wanted.radius_km is not None and wanted.near is None:
+        raise invalid("radius_km", "requires near", where="query")
+    names = list(await session.scalars(_ids(wanted)))
+    figures: Mapping[str, float] = dict.fromkeys(names, 0.0)
+    if wanted.q is not None:
+        scores = (await _index(session)).find(wanted.q)
+        figures = {name: -scores[name] for name in names if name in scores}
+    if wanted.of_details:
+        found = await details_of(session, list(figures), known_change=known_change)
+        taken = {name: one for name, one in found.items() if wanted.takes(one)}
+        if wanted.near is not None:
+            figures = _distances(wanted.near, taken)
+        figures = {
+            name: figures[name]
+            for name in taken
+            if wanted.radius_km is None or figures[name] <= wanted.radius_km
+        }
+    return sorted(Rank(figure, name) for name, figure in figures.items())
+
+
+def _distances(near: Point, found: Mapping[str, Details]) -> dict[str, float]:
+    return {
+        name: near.distance_km(one.point) for name, one in found.items() if one.point is not None
+    }
+
+
+def _ids(wanted: CrossingFilter) -> Select[str]:
+    rows = select(Crossing.id)
+    if wanted.ids:
+        rows = rows.where(Crossing.id.in_(wanted.ids))
+    if wanted.border is not None:
+        rows = rows.where(Crossing.border_id == wanted.border)
+    if wanted.country is not None:
+        rows = rows.join(Border, Border.id == Crossing.border_id).where(
+            or_(Border.first == wanted.country, Border.second == wanted.country)
+        )
+    if wanted.of_sides:
+        borders = select(Border.id).where(
+            or_(Border.first.in_(wanted.of_sides), Border.second.in_(wanted.of_sides))
+        )
+        rows = rows.where(Crossing.border_id.in_(borders))
+    return rows
+
+
+class _Spellings:
+    """The spellings of all crossings, folded once for each change of any details.
+
+    The hash of that change tells one database from another.
+    """
+
+    hash: bytes | None = None
+    index = Index.of({})
+    being_made: tuple[bytes | None, asyncio.Task[Index]] | None = None
+
+
+async def _index(session: AsyncSession) -> Index:
+    """Return the index of what is recorded now.
+
+    Of thousands of crossings it takes seconds to make: in a thread, so that others are
+    answered meanwhile, and by a task that outlives a request that gave up waiting.
+    """
+    newest = select(func.max(CrossingVersion.change)).scalar_subquery()
+    found = await session.scalar(select(Change.hash).where(Change.number == newest))
+    if found == _Spellings.hash:
+        return _Spellings.index
+    if not _is_being_made(found):
+        rows = await session.scalars(newest_versions())
+        by_crossing = {row.crossing_id: spellings(row) for row in rows}
+        if not _is_being_made(found):  # nobody else began meanwhile
+            _Spellings.being_made = found, asyncio.create_task(_make(found, by_crossing))
+    assert _Spellings.being_made is not None
+    return await asyncio.shield(_Spellings.being_made[1])
+
+
+def _is_being_made(wanted: bytes | None) -> bool:
+    if _Spellings.being_made is None:
+        return False
+    made, task = _Spellings.being_made
+    failed = task.done() and (task.cancelled() or task.exception() is not None)
+    return made == wanted and not failed and task.get_loop() is asyncio.get_running_loop()
+
+
+async def _make(wanted: bytes | None, by_crossing: Mapping[str, Sequence[str]]) -> Index:
+    index = await asyncio.to_thread(Index.of, by_crossing)
+    _Spellings.hash, _Spellings.index = wanted, index
+    return index
+
+
+def spellings(row: CrossingVersion) -> list[str]:
+    """Return everything that a crossing is found by."""
+    return [row.crossing_id, *(str(name["name"]) for name in row.names), *row.aliases]

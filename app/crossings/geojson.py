@@ -1,0 +1,84 @@
+"""Crossings as GeoJSON (RFC 7946): where they are, and what is known of them now."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from app.crossings.answers import CrossingSummary, Links
+from app.http.bodies import Body, BorderId, CountryCode, CrossingId
+from app.places.schemas import Name
+from app.vocabulary import Mode, Status, Traffic
+
+MEDIA_TYPE = "application/geo+json"
+
+
+class PointOut(Body):
+    """A point in WGS 84 degrees: longitude first."""
+
+    type: Literal["Point"]
+    coordinates: tuple[float, float] = Field(examples=[[25.7557, 54.6063]])
+
+
+class Properties(Body):
+    """What a list of crossings shows of one; ``precision_km`` is how far off the point may be."""
+
+    border: BorderId
+    sides: list[CountryCode]
+    mode: Mode
+    traffic: list[Traffic]
+    names: list[Name]
+    status: Status
+    since: datetime | None
+    last_known: Status | None
+    stale: bool
+    overdue: bool
+    last_confirmed_at: datetime | None
+    precision_km: float | None
+    links: Links
+
+
+class Feature(Body):
+    """A crossing; without a geometry where nobody knows where it is."""
+
+    type: Literal["Feature"]
+    id: CrossingId
+    geometry: PointOut | None
+    properties: Properties
+
+
+class FeatureCollection(Body):
+    """Crossings by id."""
+
+    type: Literal["FeatureCollection"]
+    features: list[Feature]
+
+
+_SHOWN = [name for name in Properties.model_fields if name != "precision_km"]
+
+
+def feature_of(listed: CrossingSummary) -> Feature:
+    """Return a crossing as a feature, from what lists show of it."""
+    shown = {name: getattr(listed, name) for name in _SHOWN}
+    geometry = precision_km = None
+    if listed.location is not None:
+        point = (listed.location.lon, listed.location.lat)
+        geometry = PointOut(type="Point", coordinates=point)
+        precision_km = listed.location.precision_km
+    return Feature(
+        type="Feature",
+        id=listed.id,
+        geometry=geometry,
+        properties=Properties(**shown, precision_km=precision_km),
+    )
+
+
+def json_of(feature: Feature) -> bytes:
+    """Return a feature as JSON in UTF-8."""
+    return feature.model_dump_json(by_alias=True).encode()
+
+
+def collection(features: Iterable[bytes]) -> bytes:
+    """Return the collection of features that are JSON already."""
+    return b'{"type":"FeatureCollection","features":[%b]}' % b",".join(features)

@@ -1,0 +1,333 @@
+"""HTTP of crossings and borders."""
+
+from datetime import datetime
+from functools import partial
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Response
+
+from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
+from app.changes.read_sessions import AnyReadSessions
+from app.changes.service import Snapshot
+from app.crossings import borders as reading
+from app.crossings import service
+from app.crossings.answers import (
+    BorderOut,
+    BorderSummary,
+    CountryOut,
+    CrossingDetail,
+    CrossingPreview,
+    CrossingSummary,
+    NearbyCrossing,
+)
+from app.crossings.candidates import CrossingFilter, Rank
+from app.database.sessions import Session
+from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
+from app.http.bodies import BorderId, CountryCode, CrossingId
+from app.http.caching import CacheHeaders, ResponseCacheHeaders
+from app.http.paging import Page, PageQuery, Pagination, border_code, country_code
+from app.http.parameters import AsOf, AsOfQuery, At
+from app.http.problems import preview, responses
+from app.http.routing import feature_router
+from app.places.geography import Box, Point
+from app.places.schemas import Bbox, CrossingIn, CrossingPatch, Near, SearchText
+from app.vocabulary import CrossingOrder, KeyScope, Mode, Status, Traffic
+
+router = feature_router(prefix="/v1", tag="crossings")
+borders = feature_router(prefix="/v1/borders", tag="borders")
+countries = feature_router(prefix="/v1/countries", tag="countries")
+
+
+AskedTraffic = Annotated[
+    Traffic | None,
+    Query(
+        description="Only crossings authorised for it; the status is that of its lanes.",
+        examples=["car"],
+    ),
+]
+AskedTo = Annotated[
+    CountryCode | None,
+    Query(
+        description="Only crossings into this country; the status is that of its lanes.",
+        examples=["LT"],
+    ),
+]
+
+
+def _wanted(
+    ids: Annotated[
+        list[CrossingId],
+        Query(
+            alias="id",
+            description="Only these crossings; repeatable.",
+            max_length=200,
+            default_factory=list,
+        ),
+    ],
+    border: Annotated[BorderId | None, Query()] = None,
+    country: Annotated[CountryCode | None, Query()] = None,
+    mode: Annotated[Mode | None, Query()] = None,
+    traffic: AskedTraffic = None,
+    to: AskedTo = None,
+    near: Annotated[
+        Near | None,
+        Query(
+            description="lat,lon in degrees; the nearest crossings come first.",
+            examples=["54.69,25.28"],
+        ),
+    ] = None,
+    radius_km: Annotated[
+        float | None,
+        Query(
+            gt=0,
+            le=20_040,
+            allow_inf_nan=False,
+            description="Only within this distance of `near`. Locations are estimates, see"
+            " `precision_km`.",
+        ),
+    ] = None,
+    bbox: Annotated[
+        Bbox | None,
+        Query(
+            description="west,south,east,north in degrees, as in GeoJSON.",
+            examples=["23,53,27,56"],
+        ),
+    ] = None,
+    q: Annotated[
+        SearchText | None,
+        Query(
+            description="A name in any spelling, script or word order; the best match comes first.",
+            examples=["Шумскас"],
+        ),
+    ] = None,
+) -> CrossingFilter:
+    return CrossingFilter(
+        ids=ids,
+        border=border,
+        country=country,
+        mode=mode,
+        traffic=traffic,
+        to=to,
+        near=None if near is None else Point.parse(near),
+        radius_km=radius_km,
+        bbox=None if bbox is None else Box.parse(bbox),
+        q=q,
+    )
+
+
+@router.get("/crossings", summary="List crossings with their status", responses=responses())
+async def list_crossings(
+    read_sessions: AnyReadSessions,
+    cache_headers: ResponseCacheHeaders,
+    pagination: PageQuery,
+    wanted: Annotated[CrossingFilter, Depends(_wanted)],
+    as_of: AsOfQuery,
+    at: At = None,
+    status: Annotated[
+        Status | None, Query(description="Only crossings with this status at that instant.")
+    ] = None,
+    order: Annotated[
+        CrossingOrder | None,
+        Query(
+            description="`evidence`: the crossings that have gone unconfirmed for longest come"
+            " first.",
+            examples=["evidence"],
+        ),
+    ] = None,
+) -> Page[NearbyCrossing | CrossingSummary]:
+    """List crossings with their status now or at an instant: by id, or the nearest first.
+
+    Or the best match first: `order` goes before `near`, `near` before `q`. Names are found as
+    they are spelt now, whatever instant is asked about.
+    """
+    after = pagination.start(Rank.parse)
+    async with read_sessions.either(at, as_of) as session:
+        found, asked, validity = await service.list_crossings(
+            session,
+            wanted=wanted,
+            at=at,
+            as_of=as_of,
+            status=status,
+            order=order,
+            after=after,
+            limit=pagination.limit + 1,
+        )
+    if at is None and as_of == AsOf() and validity is not None:
+        cache_headers.tell_present(asked.change, asked.now, validity)
+    else:
+        _tell_past(cache_headers, asked, at, as_of, is_found_by_name=wanted.q is not None)
+    return _listed(pagination, found, **_pinned(at, as_of, asked))
+
+
+@router.get(
+    "/crossings/{crossing_id}", summary="Get a crossing", responses=responses(CrossingNotFound)
+)
+async def get_crossing(
+    session: Session,
+    cache_headers: ResponseCacheHeaders,
+    crossing_id: Annotated[CrossingId, Path()],
+) -> CrossingDetail:
+    """Return a crossing: where it is, what it is authorised for, its whole status now."""
+    body, asked, validity = await service.get_crossing(session, crossing_id)
+    cache_headers.tell_present(asked.change, asked.now, validity)
+    return body
+
+
+@router.get(
+    "/crossings/{crossing_id}/alternatives",
+    summary="List other crossings nearby",
+    responses=responses(CrossingNotFound),
+)
+async def list_alternatives(
+    session: Session,
+    cache_headers: ResponseCacheHeaders,
+    pagination: PageQuery,
+    crossing_id: Annotated[CrossingId, Path()],
+    traffic: AskedTraffic = None,
+    to: AskedTo = None,
+) -> Page[NearbyCrossing | CrossingSummary]:
+    """List other crossings of either country that are not closed for these lanes.
+
+    First those known to be open or restricted, then the unknown; the nearest first.
+    """
+    found, asked = await service.list_alternatives(
+        session,
+        crossing_id=crossing_id,
+        traffic=traffic,
+        to=to,
+        after=pagination.start(Rank.parse),
+        limit=pagination.limit + 1,
+    )
+    cache_headers.set_change(asked.change)
+    return _listed(pagination, found)
+
+
+@router.post(
+    "/crossings",
+    summary="Add a crossing",
+    status_code=201,
+    response_model=CrossingDetail,
+    responses=responses(*WRITE_PROBLEMS, CrossingExists) | preview(CrossingPreview),
+)
+async def post_crossing(
+    crossing: CrossingIn, writer: Annotated[IdempotentWriter, writes(KeyScope.ADMIN)]
+) -> Response:
+    """Add a crossing. Its border comes into being with the first."""
+    return await writer.once(crossing, partial(service.add_crossing, crossing=crossing))
+
+
+@router.patch(
+    "/crossings/{crossing_id}",
+    summary="Revise a crossing's details",
+    response_model=CrossingDetail | CrossingPreview,
+    responses=responses(*WRITE_PROBLEMS, CrossingNotFound),
+)
+async def patch_crossing(
+    crossing_id: Annotated[CrossingId, Path()],
+    patch: CrossingPatch,
+    writer: Annotated[IdempotentWriter, writes(KeyScope.ADMIN)],
+) -> Response:
+    """Give a crossing new details, cited. The old ones stay: past answers do not change.
+
+    What is left out stays as it is. With `validate_only` the answer is what would be,
+    `version` and `change` null.
+    """
+    return await writer.once(
+        patch,
+        partial(service.patch_crossing, crossing_id=crossing_id, patch=patch),
+        status=200,
+    )
+
+
+@borders.get("", summary="List borders", responses=responses())
+async def list_borders(
+    read_sessions: AnyReadSessions,
+    cache_headers: ResponseCacheHeaders,
+    pagination: PageQuery,
+    as_of: AsOfQuery,
+    at: At = None,
+    country: Annotated[CountryCode | None, Query()] = None,
+) -> Page[BorderSummary]:
+    """List borders and how many crossings are of each status, now or at an instant, by id."""
+    after = pagination.start(border_code)
+    async with read_sessions.either(at, as_of) as session:
+        found, asked, validity = await reading.list_borders(
+            session,
+            at=at,
+            as_of=as_of,
+            country=country,
+            after=after,
+            limit=pagination.limit + 1,
+        )
+    if at is None and as_of == AsOf():
+        cache_headers.tell_present(asked.change, asked.now, validity)
+    else:
+        _tell_past(cache_headers, asked, at, as_of)
+    return pagination.page(found, lambda one: (one.id,), **_pinned(at, as_of, asked))
+
+
+@borders.get("/{border_id}", summary="Get a border", responses=responses(BorderNotFound))
+async def get_border(
+    read_sessions: AnyReadSessions,
+    cache_headers: ResponseCacheHeaders,
+    border_id: Annotated[BorderId, Path()],
+    as_of: AsOfQuery,
+    at: At = None,
+) -> BorderOut:
+    """Return a border now or at an instant: counts by status, crossings, notices in force.
+
+    And what is not covered, plainly.
+    """
+    async with read_sessions.either(at, as_of) as session:
+        body, asked = await reading.get_border_status(
+            session, border_id=border_id, at=at, as_of=as_of
+        )
+    _tell_past(cache_headers, asked, at, as_of)
+    return body
+
+
+@countries.get("", summary="List countries", responses=responses())
+async def list_countries(session: Session, pagination: PageQuery) -> Page[CountryOut]:
+    """List the countries that are known here, each with its borders, by code."""
+    found = await reading.list_countries(
+        session, after=pagination.start(country_code), limit=pagination.limit + 1
+    )
+    return pagination.page(found, lambda one: (one.code,))
+
+
+@countries.get("/{code}", summary="Get a country", responses=responses(CountryNotFound))
+async def get_country(session: Session, code: Annotated[CountryCode, Path()]) -> CountryOut:
+    """Return a country: its names by language, and which of its borders are covered."""
+    return await reading.get_country(session, code)
+
+
+def _listed(
+    pagination: Pagination, found: list[tuple[Rank, CrossingSummary]], **pinned: str
+) -> Page[NearbyCrossing | CrossingSummary]:
+    page = pagination.page(found, lambda pair: pair[0].cursor, **pinned)
+    return Page(items=[one for _, one in page.items], next=page.next)
+
+
+def _pinned(at: datetime | None, as_of: AsOf, snapshot: Snapshot) -> dict[str, str]:
+    """Return what makes the next page tell of the same: of the past, knowledge stands still."""
+    if at is None or as_of != AsOf():
+        return {}
+    return {"known_change": str(snapshot.change)}
+
+
+def _tell_past(
+    cache_headers: CacheHeaders,
+    snapshot: Snapshot,
+    at: datetime | None,
+    as_of: AsOf,
+    *,
+    is_found_by_name: bool = False,
+) -> None:
+    """Tell how long an answer is good: it never differs if it names the instant and knowledge.
+
+    Unless it depends on spellings, which are those of now.
+    """
+    if at is not None and as_of != AsOf() and not is_found_by_name:
+        cache_headers.tell_immutable(snapshot.change)
+    else:
+        cache_headers.set_change(snapshot.change)

@@ -1,0 +1,321 @@
+"""Add and revise crossings, look at one, list them with their present status."""
+
+from dataclasses import replace
+from datetime import datetime
+from operator import itemgetter
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.service import Reporter
+from app.access.writing import WriteResult
+from app.changes.service import LogSlot, Snapshot, append_change, reserve_slot, take_snapshot
+from app.crossings.answers import CrossingDetail, CrossingSummary, NearbyCrossing
+from app.crossings.candidates import CrossingFilter, Rank, candidates
+from app.crossings.summaries import crossing_detail, crossing_summary
+from app.database.sessions import append
+from app.errors import CrossingExists, CrossingNotFound, invalid, raising
+from app.http.caching import Validity
+from app.http.parameters import AsOf
+from app.notices.reading import last_noticed
+from app.places.details import (
+    Details,
+    crossing_details,
+    details_of_one,
+    details_out,
+    details_record,
+)
+from app.places.models import Border, Country, Crossing, CrossingVersion
+from app.places.schemas import NAMES_OF_SIDES, CrossingIn, CrossingPatch
+from app.sources.service import cite, require_sources
+from app.status.consequences import Consequences, consequences
+from app.status.due import announce, answers_record, subjects_of
+from app.status.histories import CrossingHistory, Events, compact, load_histories
+from app.status.reading import validity_of
+from app.status.rule.history import History, OutOfReach
+from app.status.rule.resolution import ResolvedHistory
+from app.status.summaries import Summary
+from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
+
+_BATCH = 100
+_RESERVE = 100_000
+"""Kilometres: more than any two points are apart."""
+
+
+async def add_crossing(
+    session: AsyncSession, reporter: Reporter, *, crossing: CrossingIn
+) -> WriteResult:
+    """Add a crossing, and its border and countries with the first. Raises CrossingExists."""
+    reporter.require_sides(crossing.sides)
+    slot = await reserve_slot(session)
+    return await _record(session, reporter, slot, crossing, new=True)
+
+
+async def revise_crossing(
+    session: AsyncSession, reporter: Reporter, *, crossing: CrossingIn
+) -> WriteResult:
+    """Replace all details of a crossing by a new version."""
+    reporter.require_sides(crossing.sides)
+    place = await _take_place(session, [crossing.id])
+    return await _record(session, reporter, place, crossing, new=False)
+
+
+async def patch_crossing(
+    session: AsyncSession, reporter: Reporter, *, crossing_id: str, patch: CrossingPatch
+) -> WriteResult:
+    """Replace some details of a crossing by a new version. Raises CrossingNotFound."""
+    place = await _take_place(session, [crossing_id])
+    current = await details_of_one(session, crossing_id, known_change=place.number)
+    reporter.require_sides(current.sides)
+    if any(name.side not in current.sides for name in patch.names or ()):
+        raise invalid("names", NAMES_OF_SIDES)
+    kept = dict(details_out(current, [])) | {"citations": patch.citations}
+    given = {name: getattr(patch, name) for name in patch.model_fields_set}
+    # What is kept was checked when it came in.
+    crossing = CrossingIn.model_construct(**kept | given)
+    return await _record(session, reporter, place, crossing, new=False)
+
+
+async def _take_place(session: AsyncSession, crossing_ids: list[str]) -> LogSlot:
+    """Take the next place in the log, behind all that has come due of the crossings."""
+    slot = await reserve_slot(session, crossing_ids)
+    while slot.something_is_due and await announce(session, slot, crossing_ids):
+        slot = await reserve_slot(session, crossing_ids)
+    return slot
+
+
+async def get_crossing(
+    session: AsyncSession, crossing_id: str
+) -> tuple[CrossingDetail, Snapshot, Validity]:
+    """Return one crossing with its whole present answer. Raises CrossingNotFound."""
+    snapshot = await take_snapshot(session, AsOf())
+    body, summary = await _alone(session, crossing_id, snapshot)
+    return body, snapshot, await validity_of(session, [summary])
+
+
+async def list_crossings(
+    session: AsyncSession,
+    *,
+    wanted: CrossingFilter,
+    at: datetime | None = None,
+    as_of: AsOf = AsOf(),  # noqa: B008  # frozen
+    status: Status | None = None,
+    order: CrossingOrder | None = None,
+    after: Rank | None,
+    limit: int,
+) -> tuple[list[tuple[Rank, CrossingSummary]], Snapshot, Validity | None]:
+    """Return crossings in their order, from the one after ``after``, as they are or were ``at``.
+
+    Where traffic or direction is asked for, the status is of those lanes. The validity is of
+    all but the last of ``limit``, and only of lists whose members do not depend on the time.
+    """
+    snapshot = await take_snapshot(session, as_of)
+    ranks = await candidates(session, wanted, known_change=snapshot.change)
+    if order is None:
+        ranks = [rank for rank in ranks if after is None or rank > after]
+    found: list[tuple[Rank, Summary]] = []
+    while ranks and (order is not None or len(found) < limit):
+        batch, ranks = ranks[:_BATCH], ranks[_BATCH:]
+        found += [
+            (rank, one)
+            for rank, one in await _summaries(session, batch, wanted, snapshot, at)
+            if status in {None, one.answer.status}
+        ]
+    if order is not None:
+        by_evidence = sorted((Rank(_heard(one), one.id), one) for _, one in found)
+        found = [pair for pair in by_evidence if after is None or pair[0] > after]
+    validity = None
+    if wanted.is_plain and at is None and status is None and order is None:
+        validity = await validity_of(session, [one for _, one in found[: limit - 1]])
+    return await _shown(session, found[:limit], wanted), snapshot, validity
+
+
+async def list_alternatives(
+    session: AsyncSession,
+    *,
+    crossing_id: str,
+    traffic: Traffic | None,
+    to: str | None,
+    after: Rank | None,
+    limit: int,
+) -> tuple[list[tuple[Rank, CrossingSummary]], Snapshot]:
+    """Return the other crossings of either country whose lanes, as asked for, are not closed.
+
+    Those known to let somebody pass come before the unknown, each by distance; by id where
+    nobody knows where the crossing is. Raises CrossingNotFound.
+    """
+    snapshot = await take_snapshot(session, AsOf())
+    here = await details_of_one(session, crossing_id, known_change=snapshot.change)
+    wanted = CrossingFilter(traffic=traffic, to=to, of_sides=here.sides)
+    ranks = await candidates(session, wanted, known_change=snapshot.change)
+    found = [
+        (nearness(here, one), one)
+        for start in range(0, len(ranks), _BATCH)
+        for _, one in await _summaries(
+            session, ranks[start : start + _BATCH], wanted, snapshot, None
+        )
+        if one.answer.status is not Status.CLOSED and one.id != crossing_id
+    ]
+    found.sort(key=itemgetter(0))
+    page = [pair for pair in found if after is None or pair[0] > after][:limit]
+    near = replace(wanted, near=here.point)
+    return await _shown(session, page, near), snapshot
+
+
+def nearness(here: Details, one: Summary) -> Rank:
+    """Rank the unknown behind those that let somebody pass, in each the nowhere last."""
+    there = one.details.point
+    distance = float(_RESERVE)
+    if here.point is not None and there is not None:
+        distance = here.point.distance_km(there)
+    return Rank(distance + 2 * _RESERVE * (one.answer.status is Status.UNKNOWN), one.id)
+
+
+async def _summaries(
+    session: AsyncSession,
+    ranks: list[Rank],
+    wanted: CrossingFilter,
+    snapshot: Snapshot,
+    at: datetime | None,
+) -> list[tuple[Rank, Summary]]:
+    """Return the summaries of those that were recorded by then, of the lanes asked about."""
+    names = [rank.id for rank in ranks]
+    # How long the answer is good is told of plain lists of the present alone.
+    is_timed = wanted.is_plain and at is None
+    noticed = await last_noticed(session, names, snapshot.change) if is_timed else {}
+
+    def answer(history: CrossingHistory) -> Summary:
+        lanes = wanted.lanes_of(history.details) if wanted.of_lanes else None
+        summary = Summary.of(
+            history, at or snapshot.now, lanes, noticed=noticed.get(history.details.id)
+        )
+        _ = summary.period
+        if is_timed:
+            _ = summary.next_change_at, summary.last_change_at
+        return summary
+
+    found = await load_histories(session, names, snapshot, answer, at=at)
+    return [(rank, one) for rank in ranks if (one := found[rank.id]).details.known]
+
+
+async def _shown(
+    session: AsyncSession, page: list[tuple[Rank, Summary]], wanted: CrossingFilter
+) -> list[tuple[Rank, CrossingSummary]]:
+    """Return the crossings of a page as lists show them, with distances if they are asked for."""
+    details = await crossing_details(session, [one.details for _, one in page])
+    found: list[tuple[Rank, CrossingSummary]] = []
+    for rank, one in page:
+        listed = crossing_summary(one, details[one.id])
+        there = one.details.point
+        if wanted.near is not None and there is not None:
+            distance = wanted.near.distance_km(there)
+            listed = NearbyCrossing(**dict(listed), distance_km=distance)
+        found.append((rank, listed))
+    return found
+
+
+def _heard(summary: Summary) -> float:
+    """Return when a crossing was last heard of, in seconds of 1970; before all time if never."""
+    heard = summary.answer.last_confirmed_at
+    return float("-inf") if heard is None else heard.timestamp()
+
+
+async def _record(
+    session: AsyncSession, reporter: Reporter, slot: LogSlot, crossing: CrossingIn, *, new: bool
+) -> WriteResult:
+    border = Border(first=min(crossing.sides), second=max(crossing.sides))
+    border_id = f"{border.first}-{border.second}"
+    await require_sources(session, crossing.citations)
+    cited = cite(slot, reporter, crossing.citations)
+    version = _version(crossing, slot, reporter)
+    citations = cited.linked(crossing_id=crossing.id, version=slot.number)
+    details = Details(crossing.id, border_id, border.sides, version, known=True)
+    found = await _consequences(session, details, slot)
+    await append_change(
+        session,
+        slot,
+        kind=ChangeKind.CROSSING,
+        subjects={**subjects_of([details]), "sources": cited.source_ids()},
+        payload={
+            "crossings": [details_record(details, citations)],
+            "sources": cited.told(),
+            **answers_record([found.answers]),
+        },
+        recorded_by=reporter.name,
+    )
+    await append(session, *cited.new_sources)
+    if new:
+        await _place(session, crossing.id, border)
+    await append(session, version)
+    await append(session, *citations)
+    await compact(session, {crossing.id: (found.due_at, found.left)}, change=slot.number)
+    body, _ = await _alone(session, crossing.id, Snapshot(slot.number, slot.recorded_at))
+    return WriteResult(body, f"/v1/crossings/{crossing.id}", slot.number, cited.new_ids)
+
+
+async def _consequences(session: AsyncSession, details: Details, slot: LogSlot) -> Consequences:
+    """Return what the new details change; they hold for all of the past, too."""
+    now = slot.recorded_at
+
+    def compare(history: CrossingHistory) -> Consequences:
+        if history.history.held is not None:
+            raise OutOfReach
+        revised = replace(
+            history.history, lanes=details.lanes, confirm_within=details.confirm_within
+        )
+        return consequences(details.id, history.resolved, ResolvedHistory(revised), now)
+
+    found = await load_histories(session, [details.id], Snapshot(slot.number - 1, now), compare)
+    if details.id in found:
+        return found[details.id]
+    empty = History(sides=details.sides, lanes=details.lanes, confirm_within=details.confirm_within)
+    return consequences(details.id, None, ResolvedHistory(empty), now)
+
+
+async def _place(session: AsyncSession, crossing_id: str, border: Border) -> None:
+    """Put a new crossing on its border, which comes into being with the first."""
+    for code in border.sides:
+        await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
+    await session.execute(
+        insert(Border).values(first=border.first, second=border.second).on_conflict_do_nothing()
+    )
+    taken = f"There is already a crossing {crossing_id!r} already."
+    border_id = "-".join(border.sides)
+    with raising({"pk_crossing": (CrossingExists, taken)}):
+        await append(session, Crossing(id=crossing_id, border_id=border_id))
+
+
+async def _alone(
+    session: AsyncSession, crossing_id: str, snapshot: Snapshot
+) -> tuple[CrossingDetail, Summary]:
+    noticed = await last_noticed(session, [crossing_id], snapshot.change)
+
+    def answer(history: CrossingHistory) -> tuple[Summary, Events]:
+        summary = Summary.of(history, snapshot.now, noticed=noticed.get(crossing_id)).settled()
+        _ = summary.last_change_at
+        return summary, history.events
+
+    found = await load_histories(session, [crossing_id], snapshot, answer)
+    if crossing_id not in found:
+        raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    summary, events = found[crossing_id]
+    told = await crossing_details(session, [summary.details])
+    return crossing_detail(summary, told[crossing_id], events), summary
+
+
+def _version(crossing: CrossingIn, slot: LogSlot, reporter: Reporter) -> CrossingVersion:
+    location = crossing.location
+    return CrossingVersion(
+        crossing_id=crossing.id,
+        change=slot.number,
+        recorded_at=slot.recorded_at,
+        recorded_by=reporter.name,
+        mode=crossing.mode.value,
+        traffic=[traffic.value for traffic in crossing.traffic],
+        names=[name.model_dump(mode="json") for name in crossing.names],
+        aliases=crossing.aliases,
+        lat=location and location.lat,
+        lon=location and location.lon,
+        precision_km=location and location.precision_km,
+        confirm_within_days=crossing.confirm_within_days,
+    )

@@ -1,1 +1,0 @@
-"""What changes an answer: a record does at once, and time alone when something comes due."""

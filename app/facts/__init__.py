@@ -1,0 +1,1 @@
+"""Sources, and every fact that was drawn from each."""

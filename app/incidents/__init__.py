@@ -1,0 +1,1 @@
+"""Incidents: the stories that gather decisions and notices."""

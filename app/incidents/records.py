@@ -1,0 +1,70 @@
+"""Notices, incidents and retractions as the chain keeps them, read back from their tables."""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.incidents.reading import incident_out
+from app.incidents.schemas import IncidentOut
+from app.notices.models import Incident, Notice, RecordRetraction
+from app.notices.reading import notice_out, retraction_out
+from app.notices.schemas import NoticeOut
+from app.sources.models import Citation
+from app.sources.schemas import CitationOut
+from app.sources.service import citations_of
+
+
+def notice_record(notice: NoticeOut) -> JsonValue:
+    """Return a notice without what is derived later."""
+    derived = {"contradicted_by", "superseded_by", "retraction", "stale"}
+    told: JsonValue = notice.model_dump(mode="json", by_alias=True, exclude=derived)
+    return told
+
+
+def incident_record(incident: IncidentOut) -> JsonValue:
+    """Return an incident without what is derived later."""
+    told: JsonValue = incident.model_dump(mode="json", exclude={"superseded_by", "retraction"})
+    return told
+
+
+def retraction_record(row: RecordRetraction, citations: Sequence[CitationOut]) -> JsonValue:
+    """Return a retraction, and of what it is."""
+    told: JsonValue = {
+        "notice": None if row.notice_id is None else str(row.notice_id),
+        "incident": None if row.incident_id is None else str(row.incident_id),
+        **retraction_out(row, citations).model_dump(mode="json"),
+    }
+    return told
+
+
+async def notice_records(
+    session: AsyncSession, *, first: int, last: int
+) -> list[tuple[str, int, JsonValue]]:
+    """Return the rows of changes ``first`` to ``last``: their table, change and telling."""
+    found: list[tuple[str, int, JsonValue]] = []
+    notices = (
+        await session.scalars(select(Notice).where(Notice.change.between(first, last)))
+    ).all()
+    cited = await citations_of(session, Citation.notice_id, [row.id for row in notices])
+    for row in notices:
+        body = notice_out(row, cited[row.id], at=row.recorded_at)
+        found.append(("notices", row.change, notice_record(body)))
+    incidents = (
+        await session.scalars(select(Incident).where(Incident.change.between(first, last)))
+    ).all()
+    cited = await citations_of(session, Citation.incident_id, [row.id for row in incidents])
+    for incident in incidents:
+        told = incident_record(incident_out(incident, cited[incident.id]))
+        found.append(("incidents", incident.change, told))
+    retractions = (
+        await session.scalars(
+            select(RecordRetraction).where(RecordRetraction.change.between(first, last))
+        )
+    ).all()
+    cited = await citations_of(session, Citation.retraction_id, [row.id for row in retractions])
+    for retraction in retractions:
+        told = retraction_record(retraction, cited[retraction.id])
+        found.append(("retractions", retraction.change, told))
+    return found

@@ -1,0 +1,83 @@
+"""Bodies of incidents: the stories that gather decisions and notices."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import Field
+
+from app.http.bodies import Body, Texts, example
+from app.http.paging import Page
+from app.notices.schemas import NoticeOut, RetractionOut, RetractionPreview
+from app.sources.schemas import CITATION_EXAMPLE, CitationOut, CitationPreview, Citations
+from app.status.schemas import EventOut
+
+
+class IncidentIn(Body):
+    """A story. Decisions and notices join it by naming it as their `incident`."""
+
+    model_config = example(
+        {
+            "title": {"en": "Two crossings close over a threat"},
+            "summary": {"en": "Lithuania closes two crossings; its neighbours react."},
+            "citations": [CITATION_EXAMPLE],
+        }
+    )
+
+    title: Texts
+    summary: Texts
+    supersedes: UUID | None = Field(
+        None,
+        description="The incident that this corrects; whatever joined that one belongs to this"
+        " one.",
+    )
+    citations: Citations
+
+
+class IncidentOut(Body):
+    """An incident, and what became of it."""
+
+    id: UUID
+    change: int
+    title: Texts
+    summary: Texts
+    supersedes: UUID | None
+    recorded_at: datetime
+    recorded_by: str
+    citations: list[CitationOut]
+    superseded_by: UUID | None
+    retraction: RetractionOut | None
+
+
+class StoryItem(Body):
+    """What happened next: a decision with its status events, or a notice."""
+
+    at: datetime = Field(
+        description="When it took effect; if no source says so, when it was announced."
+    )
+    change: int
+    decision: list[EventOut] | None
+    notice: NoticeOut | None
+
+
+class IncidentDetail(IncidentOut):
+    """An incident with its story so far."""
+
+    timeline: Page[StoryItem] = Field(
+        description="Everything that belongs to it and stands, the oldest first."
+    )
+
+
+class IncidentRecorded(IncidentOut):
+    """An incident as it was recorded, and where to take it back."""
+
+    undo: list[str] = Field(description="Address to POST a retraction to; none for a correction.")
+
+
+class IncidentPreview(IncidentRecorded):
+    """An incident as it would be recorded, or withdrawn."""
+
+    id: UUID | None  # type: ignore[assignment]  # an incident to be withdrawn has one
+    change: int | None  # type: ignore[assignment]
+    recorded_at: datetime | None  # type: ignore[assignment]
+    citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id
+    retraction: RetractionPreview | None

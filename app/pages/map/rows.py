@@ -1,0 +1,207 @@
+"""Which crossings the map and its list show: the present from the board, the past as recorded."""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from markupsafe import Markup
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.board.board import Board
+from app.board.views import BoardEntry, View
+from app.changes.service import take_snapshot
+from app.crossings.candidates import CrossingFilter, candidates, spellings
+from app.http.caching import ALWAYS_VALID, Validity
+from app.http.parameters import AsOf
+from app.pages.languages import Language
+from app.pages.rendering import render
+from app.pages.words import Words
+from app.pages.zones import zone_of
+from app.places.details import crossing_details
+from app.places.schemas import CrossingRecord, Location
+from app.places.spelling import Index
+from app.status.histories import CrossingHistory, Events, load_histories
+from app.status.schemas import EventOut
+from app.status.summaries import Summary
+from app.vocabulary import Precision, Status
+
+_BATCH = 500
+_BREATH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RowData:
+    """A crossing's answer, and what it takes to show it."""
+
+    summary: Summary
+    details: CrossingRecord
+    events: Mapping[UUID, EventOut]
+
+    @property
+    def deciding(self) -> list[EventOut]:
+        return [self.events[event.id] for event in self.summary.answer.decided_by]
+
+    @property
+    def since_precision(self) -> Precision:
+        """How exactly it is known since when the status holds: as the event says that began it."""
+        for event in self.deciding:
+            if event.effective and event.precision and event.effective.from_ == self.summary.since:
+                return event.precision
+        return Precision.MINUTE
+
+
+@dataclass(frozen=True, eq=False)
+class MapRow:
+    """A crossing as it is shown in a language; what takes long is told when it is asked for."""
+
+    shown: RowData
+    language: Language
+
+    @property
+    def id(self) -> str:
+        return self.shown.details.id
+
+    @property
+    def border(self) -> str:
+        return self.shown.details.border
+
+    @property
+    def status(self) -> Status:
+        return self.shown.summary.answer.status
+
+    @property
+    def location(self) -> Location | None:
+        return self.shown.details.location
+
+    @cached_property
+    def name(self) -> str:
+        return Words(self.language).crossing(self.shown.details.names)
+
+    @cached_property
+    def line(self) -> Markup:
+        """What there is to say besides: since when, what was last known, on what basis."""
+        point = self.shown.summary.details.point
+        sides = dict.fromkeys(name.side for name in self.shown.details.names)
+        zones = [zone_of(side, point) for side in sides]
+        line = render(self.language, "line.html", shown=self.shown, zones=zones)
+        return Markup(line.strip())  # noqa: S704  # of a template, which escapes
+
+    @property
+    def mark(self) -> list[object]:
+        """Return what the map needs: id, name, status, place, and how far that may be off."""
+        place = self.location
+        where = [None] * 3 if place is None else [place.lat, place.lon, place.precision_km]
+        return [self.id, self.name, self.status, *where]
+
+
+_rows: WeakKeyDictionary[View, dict[str, MapRow]] = WeakKeyDictionary()
+"""Rows of the present, for as long as the board's views hold."""
+
+
+async def present(
+    board: Board, wanted: CrossingFilter, status: Status | None, language: Language
+) -> tuple[list[MapRow], Validity]:
+    """Return crossings as they are by the board, by border; the best match first with a name.
+
+    The validity is of all that may come to be among them.
+    """
+    moment = board.moment()
+    scores = None if wanted.q is None else (await _spelt(board)).find(wanted.q)
+    validity = ALWAYS_VALID
+    views: list[View] = []
+    for number, entry in enumerate(_entries(board, wanted)):
+        # Answers of thousands that were never asked for take seconds: others come in between.
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        view = entry.view(moment, wanted.traffic, wanted.to)
+        if view is None or (scores is not None and view.summary.id not in scores):
+            continue
+        validity = validity.also(view.validity)
+        if status in {None, view.summary.answer.status}:
+            views.append(view)
+    if scores is not None:
+        views.sort(key=lambda view: -scores[view.summary.id])
+    return [_row_of(view, language) for view in views], validity
+
+
+async def past(
+    session: AsyncSession,
+    wanted: CrossingFilter,
+    status: Status | None,
+    language: Language,
+    *,
+    at: datetime | None,
+    as_of: AsOf,
+) -> list[MapRow]:
+    """Return crossings as they were, as known; in the order of the present."""
+    snapshot = await take_snapshot(session, as_of)
+    ranks = await candidates(session, wanted, known_change=snapshot.change)
+    found: list[MapRow] = []
+
+    def answer(history: CrossingHistory) -> tuple[Summary, Events]:
+        lanes = wanted.lanes_of(history.details)
+        summary = Summary.of(history, at or snapshot.now, lanes).settled()
+        return summary, history.events
+
+    for start in range(0, len(ranks), _BATCH):
+        ids = [rank.id for rank in ranks[start : start + _BATCH]]
+        answers = await load_histories(session, ids, snapshot, answer, at=at)
+        told = [
+            (summary, events)
+            for summary, events in answers.values()
+            if summary.details.known and status in {None, summary.answer.status}
+        ]
+        details = await crossing_details(session, [summary.details for summary, _ in told])
+        found += [
+            MapRow(RowData(summary, details[summary.id], events), language)
+            for summary, events in told
+        ]
+    return found if wanted.q else sorted(found, key=lambda row: (row.border, row.id))
+
+
+def by_border(rows: Iterable[MapRow]) -> dict[str, list[MapRow]]:
+    found: dict[str, list[MapRow]] = {}
+    for row in rows:
+        found.setdefault(row.border, []).append(row)
+    return found
+
+
+def _row_of(view: View, language: Language) -> MapRow:
+    rows = _rows.setdefault(view, {})
+    if language.code not in rows:
+        present = view.present
+        rows[language.code] = MapRow(RowData(view.summary, present.told, present.events), language)
+    return rows[language.code]
+
+
+def _entries(board: Board, wanted: CrossingFilter) -> list[BoardEntry]:
+    """Return what the board has of the crossings asked for, as far as their place decides it."""
+    borders = board.borders(after=None, limit=sys.maxsize)
+    return [
+        entry
+        for border in borders
+        if wanted.border in {None, border} and wanted.country in {None, *border.split("-")}
+        for entry in board.entries(border)
+        if not wanted.ids or entry.present.details.id in wanted.ids
+    ]
+
+
+_spellings: WeakKeyDictionary[Board, tuple[int, Index]] = WeakKeyDictionary()
+"""Of the crossings on a board, folded once for each change of any details."""
+
+
+async def _spelt(board: Board) -> Index:
+    versions = [entry.present.details.version for entry in board.entries()]
+    newest = max((version.change for version in versions), default=-1)
+    change, index = _spellings.get(board, (None, None))
+    if index is None or change != newest:
+        told = {version.crossing_id: spellings(version) for version in versions}
+        # Of thousands, it takes seconds.
+        index = await asyncio.to_thread(Index.of, told)
+        _spellings[board] = newest, index
+    return index

@@ -1,0 +1,86 @@
+"""The schema as a whole: bring it to head, tell whether it is, and say who may do what."""
+
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+# Importing the tables of every feature is what fills the metadata.
+import app.access.models
+import app.changes.models
+import app.notices.models
+import app.places.models
+import app.seeding.models
+import app.sources.models
+import app.status.models
+import app.subscriptions.models  # noqa: F401
+from app.database.connections import conninfo, create_sync_engine
+from app.database.queue import SCHEMA as QUEUE
+from app.database.tables import Base
+
+MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the same
+PROJECT = Path(__file__).resolve().parents[1]
+
+metadata = Base.metadata
+
+MUTABLE = {"compacted_log": "UPDATE"} | dict.fromkeys(
+    ("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE"
+)
+"""What the service may do to a table besides: those that are no part of the log."""
+
+
+def migrate(owner_url: str, *, revision: str = "head", service_role: str | None = None) -> None:
+    """Bring the schema to ``revision`` and grant the service's role what it needs."""
+    engine = create_sync_engine(owner_url)
+    try:
+        with engine.begin() as connection:
+            command.upgrade(_config(connection), revision)
+            if service_role:
+                grant(connection, service_role)
+    finally:
+        engine.dispose()
+
+
+def grant(connection: Connection, service_role: str) -> None:
+    """Let ``service_role`` read and append; only what is no part of the log may it alter."""
+    role = connection.dialect.identifier_preparer.quote(service_role)
+    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))
+    connection.execute(text(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}"))
+    connection.execute(text(f"REVOKE INSERT ON alembic_version FROM {role}"))
+    present = inspect(connection).get_table_names()
+    for table in MUTABLE.keys() & present:
+        connection.execute(text(f"GRANT {MUTABLE[table]} ON {table} TO {role}"))
+    if QUEUE in inspect(connection).get_schema_names():
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {QUEUE} TO {role}"))
+        for kind, rights in (("TABLES", "SELECT, INSERT, UPDATE, DELETE"), ("SEQUENCES", "USAGE")):
+            connection.execute(text(f"GRANT {rights} ON ALL {kind} IN SCHEMA {QUEUE} TO {role}"))
+
+
+def service_role(database_url: str, owner_url: str) -> str | None:
+    """Return the role to grant to, None where one role owns and serves."""
+    role, owner = conninfo(database_url).get("user"), conninfo(owner_url).get("user")
+    return role if role != owner else None
+
+
+@cache
+def head() -> str:
+    """Return the revision that this code needs."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise RuntimeError("There are no migrations beside the code.")
+    return revision
+
+
+def current(connection: Connection) -> str | None:
+    """Return the revision that the database is at; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(toml_file=PROJECT / "pyproject.toml")
+    config.attributes["connection"] = connection
+    return config
