@@ -6,6 +6,9 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PROJECT = Path(__file__).resolve().parents[1]
+"""The directory with `seeds/` and `migrations/` in it."""
+
 
 class Settings(BaseSettings):
     """Everything an operator may set. Nothing else in the service reads the environment."""

@@ -34,7 +34,8 @@ from app.http.docs import DESCRIPTION, TAGS, document
 from app.http.docs import router as docs
 from app.http.parameters import refuse_unknown
 from app.http.root import router as root
-from app.notices.router import incidents_router, notices_router
+from app.incidents.router import router as incidents
+from app.notices.router import router as notices
 from app.pages.page_cache import PageCache
 from app.pages.problems import tell
 from app.pages.router import router as pages
@@ -48,8 +49,8 @@ FEATURES = (
     places,
     borders,
     countries,
-    notices_router,
-    incidents_router,
+    notices,
+    incidents,
     sources,
     changes,
     feeds,

@@ -1,7 +1,6 @@
 """The schema as a whole: bring it to head, tell whether it is, and say who may do what."""
 
 from functools import cache
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -18,12 +17,12 @@ import app.seeding.models
 import app.sources.models
 import app.status.models
 import app.subscriptions.models  # noqa: F401
+from app.config import PROJECT
 from app.database.connections import conninfo, create_sync_engine
 from app.database.queue import SCHEMA as QUEUE
 from app.database.tables import Base
 
 MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the same
-PROJECT = Path(__file__).resolve().parents[1]
 
 metadata = Base.metadata
 

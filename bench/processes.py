@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 
-from app.schema import PROJECT
+from app.config import PROJECT
 
 BIN = Path(sys.executable).parent
 _OURS = {"CROSSINGS", "DATABASE", "PGHOST", "PGPORT"}

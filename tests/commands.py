@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from app import cli
-from app.schema import PROJECT
+from app.config import PROJECT
 from tests.conftest import Database
 from tests.waiting import PATIENCE
 

@@ -21,8 +21,8 @@ import psutil
 import pytest
 import rfc8785
 
+from app.config import PROJECT
 from app.embedded.server import SUPERUSER
-from app.schema import PROJECT
 from app.seeding.files import SEEDS, Seeds
 from tests import clients
 from tests.api import SUMSKAS, crossing, decision

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from app.config import Settings
-from app.schema import PROJECT
+from app.config import PROJECT, Settings
 from tests import clients
 from tests.api import MEDININKAI, decision
 from tests.servers import Service, service

@@ -24,8 +24,8 @@ from app.http.paging import PageQuery, Pagination, change_and_id, encode_cursor
 from app.http.parameters import AsOf, AsOfQuery
 from app.http.problems import responses
 from app.http.routing import feature_router
+from app.incidents.router import IncidentId
 from app.notices.reading import NoticeFilter
-from app.notices.router import IncidentId
 from app.vocabulary import Status
 
 router = feature_router(prefix="/feeds", tag="feeds")

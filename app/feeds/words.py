@@ -10,7 +10,8 @@ from babel import Locale
 from app.feeds.revisions import Labels, RevisionChain
 from app.places.details import Details
 from app.sources.schemas import CitationOut, SourceOut
-from app.status.schemas import EventOut, Reason
+from app.sources.statements import Reason
+from app.status.schemas import EventOut
 from app.vocabulary import Certainty, EventKind, Precision, Traffic
 
 _COUNTRIES = Locale("en").territories

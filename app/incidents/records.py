@@ -1,7 +1,5 @@
 """Notices, incidents and retractions as the chain keeps them, read back from their tables."""
 
-from collections.abc import Sequence
-
 from pydantic import JsonValue
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,33 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.incidents.reading import incident_out
 from app.incidents.schemas import IncidentOut
 from app.notices.models import Incident, Notice, RecordRetraction
-from app.notices.reading import notice_out, retraction_out
-from app.notices.schemas import NoticeOut
+from app.notices.reading import notice_out
+from app.notices.records import notice_record, retraction_record
 from app.sources.models import Citation
-from app.sources.schemas import CitationOut
 from app.sources.service import citations_of
-
-
-def notice_record(notice: NoticeOut) -> JsonValue:
-    """Return a notice without what is derived later."""
-    derived = {"contradicted_by", "superseded_by", "retraction", "stale"}
-    told: JsonValue = notice.model_dump(mode="json", by_alias=True, exclude=derived)
-    return told
 
 
 def incident_record(incident: IncidentOut) -> JsonValue:
     """Return an incident without what is derived later."""
     told: JsonValue = incident.model_dump(mode="json", exclude={"superseded_by", "retraction"})
-    return told
-
-
-def retraction_record(row: RecordRetraction, citations: Sequence[CitationOut]) -> JsonValue:
-    """Return a retraction, and of what it is."""
-    told: JsonValue = {
-        "notice": None if row.notice_id is None else str(row.notice_id),
-        "incident": None if row.incident_id is None else str(row.incident_id),
-        **retraction_out(row, citations).model_dump(mode="json"),
-    }
     return told
 
 

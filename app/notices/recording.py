@@ -15,7 +15,6 @@ from app.changes.service import LogSlot, Snapshot, append_change, reserve_slot
 from app.database.sessions import append
 from app.errors import (
     Forbidden,
-    IncidentNotFound,
     NotCorrectable,
     NoticeNotFound,
     NotRetractable,
@@ -24,15 +23,13 @@ from app.errors import (
     invalid,
     raising,
 )
-from app.incidents.reading import incident_out, incidents_out
-from app.incidents.records import incident_record, notice_record, retraction_record
-from app.incidents.schemas import IncidentIn, IncidentRecorded
 from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.reading import notice_out, notices_out
+from app.notices.records import notice_record, retraction_record
 from app.notices.schemas import NoticeIn, NoticeRecorded
 from app.places.models import Border, Country, Crossing
 from app.sources.service import NewCitations, cite, require_sources
-from app.status.schemas import RetractionIn
+from app.sources.statements import RetractionIn
 from app.vocabulary import ChangeKind, Precision
 
 # What the database refuses although the checks above it passed: it is the last word.
@@ -80,7 +77,7 @@ async def record_notice(
         kind=ChangeKind.NOTICE,
         subjects={
             **places,
-            "notices": _with_corrected(row),
+            "notices": with_corrected(row),
             "incidents": sorted(map(str, incidents)),
             "sources": cited.source_ids(),
         },
@@ -90,48 +87,10 @@ async def record_notice(
     codes = {*notice.subjects.countries, *filter(None, [notice.issuer.country])}
     for code in sorted(codes):
         await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
-    await _append(session, row, cited)
+    await append_cited(session, row, cited)
     here = f"/v1/notices/{row.id}"
     (told,) = await notices_out(session, [row], snapshot=Snapshot(slot.number, slot.recorded_at))
-    recorded = NoticeRecorded(**dict(told), undo=_undo(here, row))
-    return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
-
-
-async def record_incident(
-    session: AsyncSession, reporter: Reporter, *, incident: IncidentIn, seed: str | None = None
-) -> WriteResult:
-    """Append an incident, or the correction of one."""
-    slot = await reserve_slot(session)
-    if incident.supersedes is not None:
-        _require_own(
-            reporter, await require_incident(session, incident.supersedes, field="supersedes")
-        )
-    await require_sources(session, incident.citations)
-    cited = cite(slot, reporter, incident.citations)
-    row = Incident(
-        id=new_ids(slot.recorded_at, ["incident"], seed=seed)["incident"],
-        change=slot.number,
-        recorded_at=slot.recorded_at,
-        recorded_by=reporter.name,
-        title=incident.title,
-        summary=incident.summary,
-        supersedes=incident.supersedes,
-    )
-    body = incident_out(row, cited.citations)
-    await append_change(
-        session,
-        slot,
-        kind=ChangeKind.INCIDENT,
-        subjects={
-            "incidents": _with_corrected(row),
-            "sources": cited.source_ids(),
-        },
-        payload={"incidents": [incident_record(body)], "sources": cited.told()},
-        recorded_by=reporter.name,
-    )
-    await _append(session, row, cited)
-    here = f"/v1/incidents/{row.id}"
-    recorded = IncidentRecorded(**dict(body), undo=_undo(here, row))
+    recorded = NoticeRecorded(**dict(told), undo=undo_of(here, row))
     return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
 
 
@@ -145,7 +104,7 @@ async def retract_notice(
         raise NoticeNotFound(f"There is no notice {notice_id}.")
     _require_voice(reporter, target.issuer_country)
     places = await _upwards(session, target.countries, target.borders, target.crossings)
-    row = await _retract(
+    row = await append_retraction(
         session,
         reporter,
         slot,
@@ -164,30 +123,6 @@ async def retract_notice(
     return WriteResult(recorded, f"/v1/notices/{notice_id}", slot.number, row)
 
 
-async def retract_incident(
-    session: AsyncSession, reporter: Reporter, *, incident_id: UUID, retraction: RetractionIn
-) -> WriteResult:
-    """Withdraw an incident; what had joined it stays. Raises IncidentNotFound."""
-    slot = await reserve_slot(session)
-    target = await session.get(Incident, incident_id)
-    if target is None:
-        raise IncidentNotFound(f"There is no incident {incident_id}.")
-    _require_own(reporter, target)
-    row = await _retract(
-        session,
-        reporter,
-        slot,
-        kind=ChangeKind.INCIDENT,
-        subjects={"incidents": [str(incident_id)]},
-        target=RecordRetraction(incident_id=incident_id),
-        retraction=retraction,
-    )
-    snapshot = Snapshot(slot.number, slot.recorded_at)
-    body = (await incidents_out(session, [target], snapshot=snapshot))[0]
-    recorded = IncidentRecorded(**dict(body), undo=[])
-    return WriteResult(recorded, f"/v1/incidents/{incident_id}", slot.number, row)
-
-
 async def require_incident(
     session: AsyncSession, incident_id: UUID, *, field: str = "incident"
 ) -> Incident:
@@ -201,7 +136,7 @@ async def require_incident(
     return found
 
 
-async def _retract(
+async def append_retraction(
     session: AsyncSession,
     reporter: Reporter,
     slot: LogSlot,
@@ -230,11 +165,11 @@ async def _retract(
         },
         recorded_by=reporter.name,
     )
-    await _append(session, target, cited)
+    await append_cited(session, target, cited)
     return {str(target.id), *cited.new_ids}
 
 
-async def _append(
+async def append_cited(
     session: AsyncSession, row: Notice | Incident | RecordRetraction, cited: NewCitations
 ) -> None:
     await append(session, *cited.new_sources)
@@ -251,14 +186,6 @@ def _require_voice(reporter: Reporter, country: str | None) -> None:
     elif reporter.sides is not None:
         sides = ", ".join(sorted(reporter.sides))
         raise Forbidden(f"The key {reporter.name!r} may only speak for {sides}: name the country.")
-
-
-def _require_own(reporter: Reporter, incident: Incident) -> None:
-    """Let a key limited to sides touch no story that another reporter told."""
-    if reporter.sides is not None and incident.recorded_by != reporter.name:
-        raise Forbidden(
-            f"The key {reporter.name!r} may only correct and withdraw its own incidents."
-        )
 
 
 def _row(
@@ -373,10 +300,10 @@ async def _upwards(
     }
 
 
-def _with_corrected(row: Notice | Incident) -> list[str]:
+def with_corrected(row: Notice | Incident) -> list[str]:
     """Return its id, and that of what it corrects: whoever follows that is to hear of it."""
     return [str(one) for one in (row.id, row.supersedes) if one is not None]
 
 
-def _undo(here: str, row: Notice | Incident) -> list[str]:
+def undo_of(here: str, row: Notice | Incident) -> list[str]:
     return [] if row.supersedes is not None else [f"{here}/retraction"]

@@ -10,7 +10,6 @@ from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
 from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import (
-    IncidentNotFound,
     NotCorrectable,
     NoticeNotFound,
     NotRetractable,
@@ -18,33 +17,22 @@ from app.errors import (
 )
 from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
 from app.http.caching import ResponseCacheHeaders
-from app.http.paging import LongPageQuery, Page, PageQuery, change_and_id
+from app.http.paging import Page, PageQuery, change_and_id
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
-from app.incidents import reading as incidents
-from app.incidents.schemas import (
-    IncidentDetail,
-    IncidentIn,
-    IncidentOut,
-    IncidentPreview,
-    IncidentRecorded,
-    StoryItem,
-)
 from app.notices import reading, recording
 from app.notices.reading import NoticeFilter
 from app.notices.schemas import NoticeIn, NoticeOut, NoticePreview, NoticeRecorded
-from app.status.schemas import RetractionIn
+from app.sources.statements import RetractionIn
 from app.vocabulary import KeyScope, NoticeKind
 
-notices_router = feature_router(prefix="/v1/notices", tag="notices")
-incidents_router = feature_router(prefix="/v1/incidents", tag="incidents")
+router = feature_router(prefix="/v1/notices", tag="notices")
 
 _NOTICE = str(seed_id("notice/wagner-4500-near-borders", "notice"))
 _INCIDENT = str(seed_id("incident/two-of-six-2023", "incident"))
 _SOURCE = str(seed_id("source/article", "source"))
 NoticeId = Annotated[UUID, Path(description="A notice's id.", examples=[_NOTICE])]
-IncidentId = Annotated[UUID, Path(description="An incident's id.", examples=[_INCIDENT])]
-AskedSource = Annotated[
+QuerySource = Annotated[
     UUID | None, Query(description="Only those that cite this source.", examples=[_SOURCE])
 ]
 NoticeWriter = Annotated[IdempotentWriter, writes(KeyScope.NOTICES)]
@@ -66,7 +54,7 @@ def _asked(
     incident: Annotated[
         UUID | None, Query(description="Only notices of this incident.", examples=[_INCIDENT])
     ] = None,
-    source: AskedSource = None,
+    source: QuerySource = None,
     in_force_at: Annotated[
         QueryInstant | None,
         Query(
@@ -78,7 +66,7 @@ def _asked(
     return NoticeFilter(kind, country, border, crossing, incident, source, in_force_at)
 
 
-@notices_router.get("", summary="List notices", responses=responses())
+@router.get("", summary="List notices", responses=responses())
 async def list_notices(
     session: Session,
     cache_headers: ResponseCacheHeaders,
@@ -93,7 +81,7 @@ async def list_notices(
     return pagination.page(found, lambda notice: (str(notice.change), str(notice.id)))
 
 
-@notices_router.get("/{notice_id}", summary="Get a notice", responses=responses(NoticeNotFound))
+@router.get("/{notice_id}", summary="Get a notice", responses=responses(NoticeNotFound))
 async def get_notice(
     session: Session, cache_headers: ResponseCacheHeaders, notice_id: NoticeId
 ) -> NoticeOut:
@@ -103,7 +91,7 @@ async def get_notice(
     return body
 
 
-@notices_router.post(
+@router.post(
     "",
     summary="Record or correct a notice",
     status_code=201,
@@ -115,7 +103,7 @@ async def post_notice(notice: NoticeIn, writer: NoticeWriter) -> Response:
     return await writer.once(notice, partial(recording.record_notice, notice=notice))
 
 
-@notices_router.post(
+@router.post(
     "/{notice_id}/retraction",
     summary="Withdraw a notice",
     status_code=201,
@@ -131,87 +119,3 @@ async def post_notice_retraction(
         retraction,
         partial(recording.retract_notice, notice_id=notice_id, retraction=retraction),
     )
-
-
-@incidents_router.get("", summary="List incidents", responses=responses())
-async def list_incidents(
-    session: Session,
-    cache_headers: ResponseCacheHeaders,
-    pagination: PageQuery,
-    country: Annotated[CountryCode | None, Query()] = None,
-    border: Annotated[BorderId | None, Query()] = None,
-    crossing: Annotated[CrossingId | None, Query()] = None,
-    source: AskedSource = None,
-) -> Page[IncidentOut]:
-    """Return incidents, the newest first; of a place where something that joined touches it."""
-    found, knowledge = await incidents.list_incidents(
-        session,
-        country=country,
-        border=border,
-        crossing=crossing,
-        source=source,
-        after=pagination.start(change_and_id),
-        limit=pagination.limit + 1,
-    )
-    cache_headers.set_change(knowledge.change)
-    return pagination.page(found, lambda one: (str(one.change), str(one.id)))
-
-
-@incidents_router.get(
-    "/{incident_id}",
-    summary="Get an incident with its story",
-    responses=responses(IncidentNotFound),
-)
-async def get_incident(
-    session: Session,
-    cache_headers: ResponseCacheHeaders,
-    pagination: LongPageQuery,
-    incident_id: IncidentId,
-) -> IncidentDetail:
-    """Return an incident and its story: decisions and notices in the order of time."""
-    body, knowledge = await incidents.get_incident(session, incident_id)
-    story, more = await incidents.story_of(
-        session,
-        incident_id,
-        snapshot=knowledge,
-        after=pagination.start(incidents.story_position),
-        limit=pagination.limit,
-    )
-    cache_headers.set_change(knowledge.change)
-    return IncidentDetail(**dict(body), timeline=pagination.part(story, _name, more=more))
-
-
-@incidents_router.post(
-    "",
-    summary="Record or correct an incident",
-    status_code=201,
-    response_model=IncidentRecorded,
-    responses=responses(*WRITE_PROBLEMS, Superseded) | preview(IncidentPreview),
-)
-async def post_incident(incident: IncidentIn, writer: NoticeWriter) -> Response:
-    """Record a story; decisions and notices then join it by naming it as their `incident`."""
-    return await writer.once(incident, partial(recording.record_incident, incident=incident))
-
-
-@incidents_router.post(
-    "/{incident_id}/retraction",
-    summary="Withdraw an incident",
-    status_code=201,
-    response_model=IncidentRecorded,
-    responses=responses(*WRITE_PROBLEMS, IncidentNotFound, Superseded, NotRetractable)
-    | preview(IncidentPreview),
-)
-async def post_incident_retraction(
-    incident_id: IncidentId, retraction: RetractionIn, writer: NoticeWriter
-) -> Response:
-    """Withdraw an incident. It stays in the log, retracted; what had joined it stays too."""
-    return await writer.once(
-        retraction,
-        partial(recording.retract_incident, incident_id=incident_id, retraction=retraction),
-    )
-
-
-def _name(item: StoryItem) -> tuple[str, str, str]:
-    first = item.decision[0].decision if item.decision else None
-    found = first or (item.notice and item.notice.id)
-    return item.at.isoformat(), str(item.change), str(found)

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Instant, Line, Texts, example
 from app.places.schemas import DEFAULT_CONFIRM_WITHIN_DAYS, Distinct
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, CitationPreview, Citations
-from app.status.schemas import PeriodIn, Reason
+from app.sources.statements import PeriodIn, Reason
 from app.vocabulary import Certainty, NoticeKind, Precision, Qualifier
 
 STALE_AFTER_DAYS = DEFAULT_CONFIRM_WITHIN_DAYS

@@ -13,11 +13,11 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.changes.ids import seed_id
+from app.config import PROJECT
 from app.http.bodies import Body, CrossingId, Line
 from app.incidents.schemas import IncidentIn
 from app.notices.schemas import NoticeIn
 from app.places.schemas import CrossingIn
-from app.schema import PROJECT
 from app.sources.schemas import SourceIn
 from app.status.schemas import ConfirmationIn, DecisionIn
 

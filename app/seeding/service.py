@@ -10,9 +10,10 @@ from app.access.service import Reporter
 from app.access.writing import WriteResult
 from app.crossings.service import add_crossing, revise_crossing
 from app.errors import Problem
+from app.incidents.recording import record_incident
 from app.incidents.schemas import IncidentIn
 from app.notices.models import Incident, Notice
-from app.notices.recording import record_incident, record_notice
+from app.notices.recording import record_notice
 from app.notices.schemas import NoticeIn
 from app.places.schemas import CrossingIn
 from app.seeding.files import (
@@ -29,9 +30,10 @@ from app.seeding.files import (
 from app.seeding.models import SeedRecord
 from app.sources.schemas import SourceIn
 from app.sources.service import record_source
+from app.sources.statements import Reason, RetractionIn
 from app.status.models import StatusEvent
 from app.status.recording import confirm_crossing, record_decision, retract_event
-from app.status.schemas import ConfirmationIn, DecisionIn, Reason, RetractionIn
+from app.status.schemas import ConfirmationIn, DecisionIn
 from app.vocabulary import KeyScope, ReasonCode
 
 SEEDER = Reporter(key_id=None, name="seed", scopes=frozenset(KeyScope))

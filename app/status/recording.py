@@ -36,6 +36,7 @@ from app.notices.recording import require_incident
 from app.places.details import Details
 from app.sources.schemas import CitationIn
 from app.sources.service import NewCitations, cite, require_sources, require_sources_of
+from app.sources.statements import RetractionIn
 from app.status.consequences import Consequences, consequences
 from app.status.due import announce, answers_record, subjects_of
 from app.status.histories import CrossingHistory, compact, load_histories
@@ -54,7 +55,6 @@ from app.status.schemas import (
     EffectOut,
     EventOut,
     LaneId,
-    RetractionIn,
 )
 from app.vocabulary import ChangeKind, EventKind
 

@@ -24,6 +24,7 @@ from app.http.paging import Page, PageQuery, change_and_id, instant
 from app.http.parameters import AsOf, AsOfQuery, At
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
+from app.sources.statements import RetractionIn
 from app.status import log, reading, recording
 from app.status.schemas import (
     ConfirmationIn,
@@ -32,7 +33,6 @@ from app.status.schemas import (
     DecisionOut,
     DecisionPreview,
     EventOut,
-    RetractionIn,
     StatusOut,
     TimelinePeriodOut,
 )

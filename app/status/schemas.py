@@ -16,13 +16,13 @@ from app.sources.schemas import (
     CitationPreview,
     Citations,
 )
+from app.sources.statements import PeriodIn, PeriodOut, Reason
 from app.vocabulary import (
     Certainty,
     DeclaredStatus,
     EventKind,
     ExceptionCode,
     Precision,
-    ReasonCode,
     Status,
     Traffic,
 )
@@ -47,29 +47,6 @@ ScopeTraffic = Annotated[
 ScopeTo = Annotated[
     CountryCode | None, Field(description="The country being entered; null means both directions.")
 ]
-
-
-class PeriodIn(Body):
-    """When it holds: ``[from, until)``; no ``until`` is until further notice."""
-
-    from_: Instant | None = Field(
-        None, alias="from", description="Defaults to the recorded instant."
-    )
-    until: Instant | None = None
-
-
-class PeriodOut(Body):
-    """When it holds: ``[from, until)``; ``until`` null is until further notice."""
-
-    from_: datetime = Field(alias="from")
-    until: datetime | None
-
-
-class Reason(Body):
-    """Why, as a code and in words."""
-
-    code: ReasonCode
-    text: Text | None = Field(None, examples=["Preventive measure"])
 
 
 class Exemption(Body):
@@ -133,15 +110,6 @@ class DecisionIn(Body):
         if value is not None and isinstance(effective, PeriodIn) and effective.until is not None:
             raise PydanticCustomError("ends", "cannot be combined with effective.until")
         return value
-
-
-class RetractionIn(Body):
-    """The withdrawal of an event that should not have been recorded."""
-
-    model_config = example({"reason": {"code": "other", "text": "Posted by mistake"}})
-
-    reason: Reason
-    citations: list[CitationIn] = Field([], max_length=50)
 
 
 class ConfirmationIn(Body):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.schema import PROJECT
+from app.config import PROJECT
 from bench.findings import Finding, median_of, unmeasured
 from bench.load import Asking, Load, alternate
 from bench.parts.board import STATUS, good

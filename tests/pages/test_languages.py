@@ -9,9 +9,9 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
+from app.config import PROJECT
 from app.pages.languages import LANGUAGES
 from app.pages.words import DIRECTIONS, MESSAGES
-from app.schema import PROJECT
 from app.vocabulary import GapCode
 
 PAGES = PROJECT / "app" / "pages"

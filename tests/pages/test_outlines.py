@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from app.config import PROJECT
 from app.pages.map import outlines
-from app.schema import PROJECT
 from tests.marks import full
 
 Point = tuple[float, float]

@@ -19,9 +19,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from app.config import PROJECT
 from app.embedded.server import Server
 from app.http.caching import cache_control
-from app.schema import PROJECT
 from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision, problem
 from tests.conftest import SEEDED, clone

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from app.schema import PROJECT
+from app.config import PROJECT
 from tests import clients
 from tests.servers import free_port
 from tests.subscriptions.conftest import Hooks

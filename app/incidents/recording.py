@@ -1,0 +1,95 @@
+"""Append incidents: record, correct, withdraw."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.service import Reporter
+from app.access.writing import WriteResult
+from app.changes.ids import new_ids
+from app.changes.service import Snapshot, append_change, reserve_slot
+from app.errors import Forbidden, IncidentNotFound
+from app.incidents.reading import incident_out, incidents_out
+from app.incidents.records import incident_record
+from app.incidents.schemas import IncidentIn, IncidentRecorded
+from app.notices.models import Incident, RecordRetraction
+from app.notices.recording import (
+    append_cited,
+    append_retraction,
+    require_incident,
+    undo_of,
+    with_corrected,
+)
+from app.sources.service import cite, require_sources
+from app.sources.statements import RetractionIn
+from app.vocabulary import ChangeKind
+
+
+async def record_incident(
+    session: AsyncSession, reporter: Reporter, *, incident: IncidentIn, seed: str | None = None
+) -> WriteResult:
+    """Append an incident, or the correction of one."""
+    slot = await reserve_slot(session)
+    if incident.supersedes is not None:
+        _require_own(
+            reporter, await require_incident(session, incident.supersedes, field="supersedes")
+        )
+    await require_sources(session, incident.citations)
+    cited = cite(slot, reporter, incident.citations)
+    row = Incident(
+        id=new_ids(slot.recorded_at, ["incident"], seed=seed)["incident"],
+        change=slot.number,
+        recorded_at=slot.recorded_at,
+        recorded_by=reporter.name,
+        title=incident.title,
+        summary=incident.summary,
+        supersedes=incident.supersedes,
+    )
+    body = incident_out(row, cited.citations)
+    await append_change(
+        session,
+        slot,
+        kind=ChangeKind.INCIDENT,
+        subjects={
+            "incidents": with_corrected(row),
+            "sources": cited.source_ids(),
+        },
+        payload={"incidents": [incident_record(body)], "sources": cited.told()},
+        recorded_by=reporter.name,
+    )
+    await append_cited(session, row, cited)
+    here = f"/v1/incidents/{row.id}"
+    recorded = IncidentRecorded(**dict(body), undo=undo_of(here, row))
+    return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
+
+
+async def retract_incident(
+    session: AsyncSession, reporter: Reporter, *, incident_id: UUID, retraction: RetractionIn
+) -> WriteResult:
+    """Withdraw an incident; what had joined it stays. Raises IncidentNotFound."""
+    slot = await reserve_slot(session)
+    target = await session.get(Incident, incident_id)
+    if target is None:
+        raise IncidentNotFound(f"There is no incident {incident_id}.")
+    _require_own(reporter, target)
+    row = await append_retraction(
+        session,
+        reporter,
+        slot,
+        kind=ChangeKind.INCIDENT,
+        subjects={"incidents": [str(incident_id)]},
+        target=RecordRetraction(incident_id=incident_id),
+        retraction=retraction,
+    )
+    snapshot = Snapshot(slot.number, slot.recorded_at)
+    body = (await incidents_out(session, [target], snapshot=snapshot))[0]
+    recorded = IncidentRecorded(**dict(body), undo=[])
+    return WriteResult(recorded, f"/v1/incidents/{incident_id}", slot.number, row)
+
+
+def _require_own(reporter: Reporter, incident: Incident) -> None:
+    """Let a key limited to sides touch no story that another reporter told."""
+    if reporter.sides is not None and incident.recorded_by != reporter.name:
+        raise Forbidden(
+            f"The key {reporter.name!r} may only correct and withdraw its own incidents."
+        )

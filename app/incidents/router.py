@@ -1,0 +1,119 @@
+"""HTTP of incidents."""
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Path, Query, Response
+
+from app.access.writing import WRITE_PROBLEMS
+from app.changes.ids import seed_id
+from app.database.sessions import Session
+from app.errors import IncidentNotFound, NotRetractable, Superseded
+from app.http.bodies import BorderId, CountryCode, CrossingId
+from app.http.caching import ResponseCacheHeaders
+from app.http.paging import LongPageQuery, Page, PageQuery, change_and_id
+from app.http.problems import preview, responses
+from app.http.routing import feature_router
+from app.incidents import reading, recording
+from app.incidents.schemas import (
+    IncidentDetail,
+    IncidentIn,
+    IncidentOut,
+    IncidentPreview,
+    IncidentRecorded,
+    StoryItem,
+)
+from app.notices.router import NoticeWriter, QuerySource
+from app.sources.statements import RetractionIn
+
+_INCIDENT = str(seed_id("incident/two-of-six-2023", "incident"))
+
+router = feature_router(prefix="/v1/incidents", tag="incidents")
+
+
+IncidentId = Annotated[UUID, Path(description="An incident's id.", examples=[_INCIDENT])]
+
+
+@router.get("", summary="List incidents", responses=responses())
+async def list_incidents(
+    session: Session,
+    cache_headers: ResponseCacheHeaders,
+    pagination: PageQuery,
+    country: Annotated[CountryCode | None, Query()] = None,
+    border: Annotated[BorderId | None, Query()] = None,
+    crossing: Annotated[CrossingId | None, Query()] = None,
+    source: QuerySource = None,
+) -> Page[IncidentOut]:
+    """Return incidents, the newest first; of a place where something that joined touches it."""
+    found, knowledge = await reading.list_incidents(
+        session,
+        country=country,
+        border=border,
+        crossing=crossing,
+        source=source,
+        after=pagination.start(change_and_id),
+        limit=pagination.limit + 1,
+    )
+    cache_headers.set_change(knowledge.change)
+    return pagination.page(found, lambda one: (str(one.change), str(one.id)))
+
+
+@router.get(
+    "/{incident_id}",
+    summary="Get an incident with its story",
+    responses=responses(IncidentNotFound),
+)
+async def get_incident(
+    session: Session,
+    cache_headers: ResponseCacheHeaders,
+    pagination: LongPageQuery,
+    incident_id: IncidentId,
+) -> IncidentDetail:
+    """Return an incident and its story: decisions and notices in the order of time."""
+    body, knowledge = await reading.get_incident(session, incident_id)
+    story, more = await reading.story_of(
+        session,
+        incident_id,
+        snapshot=knowledge,
+        after=pagination.start(reading.story_position),
+        limit=pagination.limit,
+    )
+    cache_headers.set_change(knowledge.change)
+    return IncidentDetail(**dict(body), timeline=pagination.part(story, _name, more=more))
+
+
+@router.post(
+    "",
+    summary="Record or correct an incident",
+    status_code=201,
+    response_model=IncidentRecorded,
+    responses=responses(*WRITE_PROBLEMS, Superseded) | preview(IncidentPreview),
+)
+async def post_incident(incident: IncidentIn, writer: NoticeWriter) -> Response:
+    """Record a story; decisions and notices then join it by naming it as their `incident`."""
+    return await writer.once(incident, partial(recording.record_incident, incident=incident))
+
+
+@router.post(
+    "/{incident_id}/retraction",
+    summary="Withdraw an incident",
+    status_code=201,
+    response_model=IncidentRecorded,
+    responses=responses(*WRITE_PROBLEMS, IncidentNotFound, Superseded, NotRetractable)
+    | preview(IncidentPreview),
+)
+async def post_incident_retraction(
+    incident_id: IncidentId, retraction: RetractionIn, writer: NoticeWriter
+) -> Response:
+    """Withdraw an incident. It stays in the log, retracted; what had joined it stays too."""
+    return await writer.once(
+        retraction,
+        partial(recording.retract_incident, incident_id=incident_id, retraction=retraction),
+    )
+
+
+def _name(item: StoryItem) -> tuple[str, str, str]:
+    first = item.decision[0].decision if item.decision else None
+    found = first or (item.notice and item.notice.id)
+    return item.at.isoformat(), str(item.change), str(found)
