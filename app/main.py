@@ -71,7 +71,7 @@ def create_service(
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
     board = Board(DatabaseMonitor(), max_age=settings.board_max_age)
-    stream = Stream(settings.database_url, board.watch)
+    stream = Stream(settings.database_url, board.monitor)
     keeper = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
     standby = None
@@ -97,9 +97,9 @@ def create_service(
     app.state.write_queue = _write_queue(settings)
     app.state.standby = None
     if standby is not None:
-        app.state.standby = Standby(create_sessions(standby), board.watch)
+        app.state.standby = Standby(create_sessions(standby), board.monitor)
     app.state.sessions = create_sessions(engine)
-    app.state.watch = board.watch
+    app.state.monitor = board.monitor
     app.state.board = board
     app.state.board_max_age = board.max_age
     app.state.keeper = keeper

@@ -112,7 +112,7 @@ class IdempotentWriter:
     idempotency_key: str | None
     validate_only: bool
 
-    async def once(
+    async def run(
         self,
         body: BaseModel,
         write: Callable[[AsyncSession, Reporter], Awaitable[WriteResult]],

@@ -19,7 +19,7 @@ class Board:
     """Every crossing's present."""
 
     def __init__(self, monitor: DatabaseMonitor, *, max_age: float) -> None:
-        self.watch = monitor
+        self.monitor = monitor
         self.max_age = max_age
         """Seconds without database contact after which open and restricted are withheld."""
         self.change = -1
@@ -44,8 +44,8 @@ class Board:
 
     def moment(self) -> Moment:
         """Return the present, and whether the board may still be relied on."""
-        now = self.watch.now()
-        limit = self.as_of + self.watch.offset + self.max_age
+        now = self.monitor.now()
+        limit = self.as_of + self.monitor.offset + self.max_age
         return Moment(_instant(now), _instant(limit) if now >= limit else None)
 
     # Only for the keeper

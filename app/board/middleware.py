@@ -32,7 +32,7 @@ from app.http.problems import RETRY_SECONDS, render
 
 WAIT_SECONDS = 2.0
 """How long a request waits for the change that it demands."""
-OWN_WRITE_SECONDS = 1.0
+OWN_WRITE_WAIT_SECONDS = 1.0
 """How long the answer to a write may wait until the readers of its own worker see it."""
 FAR = 10_000
 """A change so far ahead will not come while one waits for it."""
@@ -141,7 +141,7 @@ class BoardHeaders:
         age = max(0, int(board.age))
         self.change = board.change
         self.withheld_since = board.moment().withheld_since
-        self._begun = board.as_of + board.watch.offset + age
+        self._begun = board.as_of + board.monitor.offset + age
         self._trust = board.max_age - age
         self.until = self._begun + 1
         self._about = [
@@ -211,7 +211,7 @@ class BoardMiddleware:
         board = self.board
         if not board.is_loaded:
             return None
-        now = board.watch.now()
+        now = board.monitor.now()
         telling = self._telling
         if telling is None or now >= telling.until or telling.change != board.change:
             telling = self._telling = BoardHeaders(board)
@@ -272,7 +272,7 @@ class BoardMiddleware:
             if message["type"] == "http.response.start" and self.board.is_loaded:
                 change = Headers(raw=message["headers"]).get("change-number")
                 if change is not None:
-                    await self.board.reached(int(change), within=OWN_WRITE_SECONDS)
+                    await self.board.reached(int(change), within=OWN_WRITE_WAIT_SECONDS)
             await send(message)
 
         return told

@@ -97,7 +97,7 @@ class BoardUpdater:
         self._owns_process = owns_process
         self._board = board
         self._stream = stream
-        self._watch = board.watch
+        self._monitor = board.monitor
         self._connect = Connector(url, seconds=ANSWER_SECONDS)
         self._engine = create_engine(url, pool_size=2, pre_ping=False)
         self._sessions = create_sessions(self._engine)
@@ -136,7 +136,7 @@ class BoardUpdater:
 
     async def _listen(self) -> None:
         while True:
-            heard_at = self._watch.heard_at
+            heard_at = self._monitor.heard_at
             try:
                 connection = await self._connect(options=OPTIONS, autocommit=True)
                 try:
@@ -145,14 +145,14 @@ class BoardUpdater:
                     await connection.close()
             except _OUTAGES as error:
                 # A connection that was cut is no loss as long as there is a next one.
-                if isinstance(error, TimeoutError) or self._watch.heard_at == heard_at:
+                if isinstance(error, TimeoutError) or self._monitor.heard_at == heard_at:
                     await self._lose(error)
                     await asyncio.sleep(RETRY_SECONDS)
 
     async def _lose(self, error: Exception) -> None:
-        if not self._watch.is_lost:
+        if not self._monitor.is_lost:
             _log.warning("Lost contact with the database: %s", reason(error))
-        await self._at_home(self._watch.lost)
+        await self._at_home(self._monitor.lost)
 
     async def _follow(self, connection: psycopg.AsyncConnection) -> None:
         """Hear of every commit, and that there was none."""
@@ -161,13 +161,15 @@ class BoardUpdater:
             asked_at = monotonic_seconds()
             cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST))
             change, change_hash, clock, self.schema_revision = await cursor.fetchone() or ()
-            heard = partial(self._watch.heard, change, change_hash or b"", clock, asked_at=asked_at)
+            heard = partial(
+                self._monitor.heard, change, change_hash or b"", clock, asked_at=asked_at
+            )
             await self._at_home(heard)
-            if (change, self._watch.hash) == (self._board.change, self._board.hash):
+            if (change, self._monitor.hash) == (self._board.change, self._board.hash):
                 await self._at_home(partial(self._board.confirm, asked_at))
             else:
                 self._behind.set()
-            await self._at_home(partial(self._stream.compare, change, self._watch.hash))
+            await self._at_home(partial(self._stream.compare, change, self._monitor.hash))
             async for told in connection.notifies(timeout=HEARTBEAT_SECONDS):
                 self._told = max(self._told, int(told.payload))
                 self._behind.set()
@@ -181,7 +183,7 @@ class BoardUpdater:
             if self._is_level():
                 continue
             try:
-                async with self._watch.patience(None):
+                async with self._monitor.deadline(None):
                     with _collecting_nothing():
                         await self._load()
             except _OUTAGES as error:
@@ -196,7 +198,7 @@ class BoardUpdater:
 
     def _is_level(self) -> bool:
         """Tell whether the board has all that was heard of: a load may have been ahead of it."""
-        board, watch = self._board, self._watch
+        board, watch = self._board, self._monitor
         return board.change >= self._told and (
             watch.heard_at <= board.as_of
             or (watch.change, watch.hash) == (board.change, board.hash)
@@ -238,9 +240,9 @@ class BoardUpdater:
                 entries, change=news.change, change_hash=news.hash, as_of=asked_at, whole=False
             )
             # Or a standby could answer with less than readers have been told.
-            if self._watch.change <= news.change:
+            if self._monitor.change <= news.change:
                 clock = news.now.timestamp()
-                self._watch.heard(news.change, news.hash, clock, asked_at=asked_at)
+                self._monitor.heard(news.change, news.hash, clock, asked_at=asked_at)
 
         await self._at_home(take)
         return True

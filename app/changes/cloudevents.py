@@ -53,7 +53,7 @@ class CloudEvent(Body):
 
 
 def enveloped(change: Mapping[str, object]) -> dict[str, object]:
-    """Return a change, as `told_of` returns it, in its envelope."""
+    """Return a change, as `change_record` returns it, in its envelope."""
     payload, subjects = change["payload"], change["subjects"]
     assert isinstance(payload, Mapping)
     assert isinstance(subjects, Mapping)

@@ -32,7 +32,7 @@ class Standby:
 
     def __init__(self, sessions: Sessions, monitor: DatabaseMonitor) -> None:
         self._sessions = sessions
-        self._watch = monitor
+        self._monitor = monitor
         self._left_alone_until = 0.0
 
     async def session(self, as_of: AsOf) -> AsyncSession | None:
@@ -47,7 +47,7 @@ class Standby:
             return None
 
     async def _open(self, as_of: AsOf) -> AsyncSession | None:
-        heard, heard_hash = self._watch.change, self._watch.hash
+        heard, heard_hash = self._monitor.change, self._monitor.hash
         hash_there = select(Change.hash).where(Change.number == heard).scalar_subquery()
         newest = (
             select(Change.number, Change.recorded_at, hash_there)
@@ -62,7 +62,7 @@ class Standby:
             if (found_hash or b"") != heard_hash or number < (as_of.known_change or 0):
                 return None
             # More than the primary has may be what was lost when that took over.
-            if number > heard and not self._watch.is_lost:
+            if number > heard and not self._monitor.is_lost:
                 return None
             # Only a later change shows that all those before the instant are here.
             if as_of.known_at is not None and (
@@ -91,7 +91,9 @@ class ReadSessions:
             async with session:
                 yield session
 
-    def either(self, at: datetime | None, as_of: AsOf) -> AbstractAsyncContextManager[AsyncSession]:
+    def for_question(
+        self, at: datetime | None, as_of: AsOf
+    ) -> AbstractAsyncContextManager[AsyncSession]:
         """Give the session of a question about the present, or about history."""
         if at is None and as_of == AsOf():
             return transaction(self._request)

@@ -141,7 +141,7 @@ async def list_crossings(
     they are spelt now, whatever instant is asked about.
     """
     after = pagination.start(Rank.parse)
-    async with read_sessions.either(at, as_of) as session:
+    async with read_sessions.for_question(at, as_of) as session:
         found, asked, validity = await service.list_crossings(
             session,
             wanted=wanted,
@@ -213,7 +213,7 @@ async def post_crossing(
     crossing: CrossingIn, writer: Annotated[IdempotentWriter, writes(KeyScope.ADMIN)]
 ) -> Response:
     """Add a crossing. Its border comes into being with the first."""
-    return await writer.once(crossing, partial(service.add_crossing, crossing=crossing))
+    return await writer.run(crossing, partial(service.add_crossing, crossing=crossing))
 
 
 @router.patch(
@@ -232,7 +232,7 @@ async def patch_crossing(
     What is left out stays as it is. With `validate_only` the answer is what would be,
     `version` and `change` null.
     """
-    return await writer.once(
+    return await writer.run(
         patch,
         partial(service.patch_crossing, crossing_id=crossing_id, patch=patch),
         status=200,
@@ -250,7 +250,7 @@ async def list_borders(
 ) -> Page[BorderSummary]:
     """List borders and how many crossings are of each status, now or at an instant, by id."""
     after = pagination.start(border_code)
-    async with read_sessions.either(at, as_of) as session:
+    async with read_sessions.for_question(at, as_of) as session:
         found, asked, validity = await reading.list_borders(
             session,
             at=at,
@@ -278,7 +278,7 @@ async def get_border(
 
     And what is not covered, plainly.
     """
-    async with read_sessions.either(at, as_of) as session:
+    async with read_sessions.for_question(at, as_of) as session:
         body, asked = await reading.get_border_status(
             session, border_id=border_id, at=at, as_of=as_of
         )

@@ -56,7 +56,7 @@ async def revise_crossing(
 ) -> WriteResult:
     """Replace all details of a crossing by a new version."""
     reporter.require_sides(crossing.sides)
-    place = await _take_place(session, [crossing.id])
+    place = await _reserve_slot(session, [crossing.id])
     return await _record(session, reporter, place, crossing, new=False)
 
 
@@ -64,7 +64,7 @@ async def patch_crossing(
     session: AsyncSession, reporter: Reporter, *, crossing_id: str, patch: CrossingPatch
 ) -> WriteResult:
     """Replace some details of a crossing by a new version. Raises CrossingNotFound."""
-    place = await _take_place(session, [crossing_id])
+    place = await _reserve_slot(session, [crossing_id])
     current = await details_of_one(session, crossing_id, known_change=place.number)
     reporter.require_sides(current.sides)
     if any(name.side not in current.sides for name in patch.names or ()):
@@ -76,7 +76,7 @@ async def patch_crossing(
     return await _record(session, reporter, place, crossing, new=False)
 
 
-async def _take_place(session: AsyncSession, crossing_ids: list[str]) -> LogSlot:
+async def _reserve_slot(session: AsyncSession, crossing_ids: list[str]) -> LogSlot:
     """Take the next place in the log, behind all that has come due of the crossings."""
     slot = await reserve_slot(session, crossing_ids)
     while slot.something_is_due and await announce(session, slot, crossing_ids):

@@ -82,7 +82,7 @@ class DatabaseMonitor:
             one.task.cancel()
 
     @asynccontextmanager
-    async def patience(self, seconds: float | None = PATIENCE) -> AsyncIterator[None]:
+    async def deadline(self, seconds: float | None = PATIENCE) -> AsyncIterator[None]:
         """Bound what is done within. Raises TimeoutError as soon as the database is unavailable."""
         if self.is_lost:
             raise TimeoutError("the database is unavailable")

@@ -116,8 +116,8 @@ async def transaction(
 ) -> AsyncIterator[AsyncSession]:
     """Open the transaction of a request on the primary, which may take so long."""
     sessions: Sessions = request.app.state.sessions
-    monitor: DatabaseMonitor = request.app.state.watch
-    async with monitor.patience(seconds), sessions() as session, session.begin():
+    monitor: DatabaseMonitor = request.app.state.monitor
+    async with monitor.deadline(seconds), sessions() as session, session.begin():
         yield session
 
 

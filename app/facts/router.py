@@ -65,4 +65,4 @@ async def post_source(
     source: SourceIn, writer: Annotated[IdempotentWriter, writes(KeyScope.EVENTS)]
 ) -> Response:
     """Record a source, to be cited by its id. Sources never change."""
-    return await writer.once(source, partial(service.record_source, source=source))
+    return await writer.run(source, partial(service.record_source, source=source))

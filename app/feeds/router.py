@@ -128,7 +128,7 @@ class FeedReader:
         media_type: str,
     ) -> Response:
         """Answer with ``pieces``, all of them as known at one change."""
-        async with self.opening.either(None, as_of) as session:
+        async with self.opening.for_question(None, as_of) as session:
             pinned = await pin(session, places, as_of)
         asked = pinned.known
         if as_of == AsOf():
@@ -177,7 +177,7 @@ class FeedReader:
 
     async def calendar(self, places: Places, *, of: NoticeFilter) -> Response:
         """Answer with the closures and restrictions of some places, named after ``of``."""
-        async with self.opening.either(None, AsOf()) as session:
+        async with self.opening.for_question(None, AsOf()) as session:
             snapshot = await take_snapshot(session, AsOf())
             name = f"Closures: {await title_of(session, of, snapshot.change)}"
 

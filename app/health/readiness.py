@@ -40,7 +40,7 @@ def readiness(board: Board, keeper: BoardUpdater) -> Ready:
             f"The database was last heard {math.floor(board.age)} seconds ago.", headers=later
         )
     return Ready(
-        status="degraded" if board.watch.is_lost else "ready",
+        status="degraded" if board.monitor.is_lost else "ready",
         change=board.change,
         knowledge_age=max(0, math.floor(board.age)),
         schema_revision=revision,

@@ -110,7 +110,7 @@ class CacheHeaders:
     """The headers of an answer that say what it reflects and how long it is good."""
 
     def __init__(self, request: Request, response: Response) -> None:
-        self._watch: DatabaseMonitor = request.app.state.watch
+        self._monitor: DatabaseMonitor = request.app.state.monitor
         self._trust: float = request.app.state.board_max_age
         self._headers = response.headers
 

@@ -92,7 +92,7 @@ async def get_incident(
 )
 async def post_incident(incident: IncidentIn, writer: NoticeWriter) -> Response:
     """Record a story; decisions and notices then join it by naming it as their `incident`."""
-    return await writer.once(incident, partial(recording.record_incident, incident=incident))
+    return await writer.run(incident, partial(recording.record_incident, incident=incident))
 
 
 @router.post(
@@ -107,7 +107,7 @@ async def post_incident_retraction(
     incident_id: IncidentId, retraction: RetractionIn, writer: NoticeWriter
 ) -> Response:
     """Withdraw an incident. It stays in the log, retracted; what had joined it stays too."""
-    return await writer.once(
+    return await writer.run(
         retraction,
         partial(recording.retract_incident, incident_id=incident_id, retraction=retraction),
     )

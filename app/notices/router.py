@@ -100,7 +100,7 @@ async def get_notice(
 )
 async def post_notice(notice: NoticeIn, writer: NoticeWriter) -> Response:
     """Record a cited fact that is no status, or correct one that is recorded."""
-    return await writer.once(notice, partial(recording.record_notice, notice=notice))
+    return await writer.run(notice, partial(recording.record_notice, notice=notice))
 
 
 @router.post(
@@ -115,7 +115,7 @@ async def post_notice_retraction(
     notice_id: NoticeId, retraction: RetractionIn, writer: NoticeWriter
 ) -> Response:
     """Withdraw a notice that should not have been recorded. It stays in the log, retracted."""
-    return await writer.once(
+    return await writer.run(
         retraction,
         partial(recording.retract_notice, notice_id=notice_id, retraction=retraction),
     )

@@ -42,7 +42,7 @@ class PageCache:
         if not board.is_loaded:
             return await make()
         key = (str(reader.request.url), reader.language.code, board.change)
-        now = board.watch.now()
+        now = board.monitor.now()
         page = self._pages.get(key)
         if page is None or now >= page.until or not _holds(page.made, now):
             self._pages.pop(key, None)

@@ -64,10 +64,10 @@ class PageReader:
 
         A database that is lost is told of at once.
         """
-        recent = self.board.age < OLD_SECONDS and not self.board.watch.is_lost
+        recent = self.board.age < OLD_SECONDS and not self.board.monitor.is_lost
         if not self.board.is_loaded or recent:
             return None
-        heard = self.board.as_of + self.board.watch.offset
+        heard = self.board.as_of + self.board.monitor.offset
         return datetime.fromtimestamp(int(heard), UTC)
 
     def link(self, path: str, **query: str | None) -> str:
@@ -126,7 +126,7 @@ def render(language: Language, template: str, **values: object) -> str:
 def tell_present(response: Response, board: Board, validity: Validity) -> float:
     """Say how long an answer by the board is good, as the API says it; return until when."""
     due = math.inf if validity.due is None else validity.due.timestamp()
-    control = cache_control(due - board.watch.now(), board.max_age - board.age)
+    control = cache_control(due - board.monitor.now(), board.max_age - board.age)
     response.headers["Cache-Control"] = control
     response.headers["Change-Number"] = str(board.change)
     response.headers["Knowledge-Age"] = str(max(0, int(board.age)))

@@ -331,7 +331,7 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _NewChange) 
     """
     await require_sources_of(session, dict(zip(entry.fields, entry.citations, strict=True)))
     before = await _before(session, entry, await take_snapshot(session, AsOf()))
-    place, before = await _take_place(session, entry, before)
+    place, before = await _reserve_slot(session, entry, before)
     rows = entry.rows_at(place)
     try:
         found = await _consequences(before, rows, place.recorded_at)
@@ -432,7 +432,7 @@ async def _require_standing(
         raise Superseded(_UNDONE)
 
 
-async def _take_place(
+async def _reserve_slot(
     session: AsyncSession, entry: _NewChange, before: LoadedHistories
 ) -> tuple[LogSlot, LoadedHistories]:
     """Take the next place in the log, behind all that has come due of the crossings.

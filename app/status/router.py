@@ -70,7 +70,7 @@ async def get_status(
 
     Asks about now, or about any instant, from all that is known or from what was known.
     """
-    async with read_sessions.either(at, as_of) as session:
+    async with read_sessions.for_question(at, as_of) as session:
         body, asked, validity = await reading.get_status(
             session, crossing_id=crossing_id, at=at, as_of=as_of, traffic=traffic, to=to
         )
@@ -182,7 +182,7 @@ async def post_event(decision: DecisionIn, writer: EventWriter) -> Response:
     The answer's `effect` tells what changes from now on: an empty one means that the
     declaration does nothing.
     """
-    return await writer.once(decision, partial(recording.record_decision, decision=decision))
+    return await writer.run(decision, partial(recording.record_decision, decision=decision))
 
 
 @router.post(
@@ -197,7 +197,7 @@ async def post_retraction(
     event_id: EventPath, retraction: RetractionIn, writer: EventWriter
 ) -> Response:
     """Withdraw an event that should not have been recorded. It stays in the log, retracted."""
-    return await writer.once(
+    return await writer.run(
         retraction,
         partial(recording.retract_event, event_id=event_id, retraction=retraction),
     )
@@ -214,7 +214,7 @@ async def post_confirmation(
     crossing_id: CrossingPath, confirmation: ConfirmationIn, writer: EventWriter
 ) -> Response:
     """Say that the source was checked again, and that what it says is still true."""
-    return await writer.once(
+    return await writer.run(
         confirmation,
         partial(recording.confirm_crossing, crossing_id=crossing_id, confirmation=confirmation),
     )
@@ -232,7 +232,7 @@ async def post_confirmations(confirmations: ConfirmationsIn, writer: EventWriter
 
     It is one change, with one decision id. A row without citations has those that all share.
     """
-    return await writer.once(
+    return await writer.run(
         confirmations, partial(recording.confirm_crossings, confirmations=confirmations)
     )
 

@@ -86,7 +86,7 @@ async def post_subscription(
 
     The secret is in this answer alone, and in its replay.
     """
-    return await writer.once(
+    return await writer.run(
         subscription, partial(service.subscribe, wanted=subscription, reach=reach)
     )
 
@@ -126,7 +126,7 @@ async def delete_subscription(
 async def pause_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
     """Send nothing more for the time being; what concerns it is kept for later."""
     act = partial(service.pause, subscription_id=subscription_id)
-    return await writer.once(Body(), act, status=200)
+    return await writer.run(Body(), act, status=200)
 
 
 @router.post(
@@ -138,7 +138,7 @@ async def pause_subscription(writer: Command, subscription_id: SubscriptionId) -
 async def resume_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
     """Go on where it stopped, be it paused or disabled: nothing is left out."""
     act = partial(service.resume, subscription_id=subscription_id)
-    return await writer.once(Body(), act, status=200)
+    return await writer.run(Body(), act, status=200)
 
 
 @router.post(
@@ -153,7 +153,7 @@ async def rotate_secret(writer: Command, subscription_id: SubscriptionId) -> Res
     With an `Idempotency-Key` a repeated request gets the same secret again.
     """
     act = partial(service.rotate, subscription_id=subscription_id)
-    return await writer.once(Body(), act, status=200)
+    return await writer.run(Body(), act, status=200)
 
 
 @router.post(
@@ -165,7 +165,7 @@ async def rotate_secret(writer: Command, subscription_id: SubscriptionId) -> Res
 )
 async def ping_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
     """Send a test message, signed like all others; look at its delivery for what came of it."""
-    return await writer.once(Body(), partial(service.ping, subscription_id=subscription_id))
+    return await writer.run(Body(), partial(service.ping, subscription_id=subscription_id))
 
 
 @router.get(
@@ -207,4 +207,4 @@ async def redeliver(
 ) -> Response:
     """Send a message again by the same id, whether it was delivered or has failed."""
     act = partial(service.redeliver, subscription_id=subscription_id, delivery_id=delivery_id)
-    return await writer.once(Body(), act)
+    return await writer.run(Body(), act)

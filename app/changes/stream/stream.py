@@ -93,7 +93,7 @@ class Stream:
         """The newest change that it has; -1 before it knows any log."""
         self.is_draining = False
         self._hash = b""
-        self._watch = monitor
+        self._monitor = monitor
         self._engine = create_engine(url, pool_size=2, pre_ping=False)
         # One statement a look: a transaction around it would cost two more turns.
         at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -141,7 +141,7 @@ class Stream:
 
     @property
     def is_lost(self) -> bool:
-        return self._watch.is_lost
+        return self._monitor.is_lost
 
     async def reached(self, number: int, *, within: float) -> bool:
         """Wait until it has come to ``number``, for so many seconds at most; tell whether."""
@@ -185,7 +185,7 @@ class Stream:
             await self._news.wait()
             self._news.clear()
             try:
-                async with self._watch.patience(None):
+                async with self._monitor.deadline(None):
                     news = await self._read()
                 for told in news:
                     await self._tell(told)
@@ -314,7 +314,7 @@ class Stream:
         """Return the next part of the log for a follower, and the change up to which it is."""
         while True:
             try:
-                async with self._reading, self._watch.patience(None), self._sessions() as session:
+                async with self._reading, self._monitor.deadline(None), self._sessions() as session:
                     found, reached = await matching_changes(
                         session, follower.wanted, after=follower.place, limit=PAGE
                     )

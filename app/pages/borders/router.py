@@ -49,5 +49,5 @@ async def border(
 async def _look_up(
     read_sessions: ReadSessions, border_id: str, at: datetime | None, as_of: AsOf
 ) -> BorderAnswer:
-    async with read_sessions.either(at, as_of) as session:
+    async with read_sessions.for_question(at, as_of) as session:
         return await look_up(session, border_id=border_id, at=at, as_of=as_of)

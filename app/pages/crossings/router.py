@@ -85,14 +85,14 @@ async def badge(
 async def _look_up(
     read_sessions: ReadSessions, crossing_id: str, at: datetime | None, as_of: AsOf
 ) -> tuple[CrossingAnswer, Record]:
-    async with read_sessions.either(at, as_of) as session:
+    async with read_sessions.for_question(at, as_of) as session:
         return await look_up(session, crossing_id=crossing_id, at=at, as_of=as_of)
 
 
 async def _look_up_record(
     read_sessions: ReadSessions, crossing_id: str, answer: CrossingAnswer
 ) -> Record:
-    async with read_sessions.either(None, AsOf()) as session:
+    async with read_sessions.for_question(None, AsOf()) as session:
         return await look_up_record(session, crossing_id=crossing_id, answer=answer)
 
 

@@ -187,7 +187,7 @@ async def _rows(
             )
         return await shown.present(reader.board, asked.wanted, asked.status, reader.language)
     as_of = AsOf(asked.known_at)
-    async with read_sessions.either(asked.at, as_of) as session:
+    async with read_sessions.for_question(asked.at, as_of) as session:
         found = await shown.past(
             session,
             asked.wanted,
