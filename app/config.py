@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         description="Seconds that a write may wait. A write that would wait longer is"
         " refused with 503.",
     )
+    request_deadline: float = Field(
+        6.0,
+        gt=0,
+        description="Seconds that a request waits for the database before it is answered 503.",
+    )
     max_body_bytes: int = Field(
         1_000_000,
         ge=1_000,

@@ -70,7 +70,7 @@ def create_service(
     settings = settings or Settings()
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
-    board = Board(DatabaseMonitor(), max_age=settings.board_max_age)
+    board = Board(DatabaseMonitor(settings.request_deadline), max_age=settings.board_max_age)
     stream = Stream(settings.database_url, board.monitor)
     keeper = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)

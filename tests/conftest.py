@@ -173,8 +173,9 @@ async def started(
     url: str, **settings: object
 ) -> AsyncIterator[tuple[BoardMiddleware, httpx2.AsyncClient]]:
     """Give the real service on the database at ``url``, be there one or not, and a client."""
-    # However slow the machine, no writer is refused where that is not what is tested.
-    given = {"database_url": url, "write_deadline": PATIENCE, **settings}
+    # However slow the machine, nobody is refused where that is not what is tested.
+    slow = {"request_deadline": PATIENCE, "write_deadline": PATIENCE}
+    given = {"database_url": url, **slow, **settings}
     service = create_service(Settings.model_validate(given))
     # Like a server: an exception that went unhandled is logged and answered, not raised.
     transport = httpx2.ASGITransport(app=logging_faults(service), raise_app_exceptions=False)

@@ -82,6 +82,7 @@ def service(
         "CROSSINGS_COURIER": str(courier),
         # However slow the machine, no writer is refused where that is not what is tested.
         "CROSSINGS_WRITE_DEADLINE": str(PATIENCE),
+        "CROSSINGS_REQUEST_DEADLINE": str(PATIENCE),
     }
     if database_url:
         settings["DATABASE_URL"] = database_url

@@ -183,7 +183,7 @@ class BoardUpdater:
             if self._is_level():
                 continue
             try:
-                async with self._monitor.deadline(None):
+                async with self._monitor.deadline(limited=False):
                     with _collecting_nothing():
                         await self._load()
             except _OUTAGES as error:

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-PATIENCE = 6.0
-"""Seconds that a request waits for a database that is there: a little more than for one lock."""
-
 _AGAIN_AFTER = 0.1
 """Seconds. The driver takes a first cancellation as leave to ask a silent server to cancel."""
 
@@ -34,7 +31,9 @@ class _Wait:
 class DatabaseMonitor:
     """Kept by whoever listens to the database; asked by all who wait for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, request_seconds: float) -> None:
+        self.request_seconds = request_seconds
+        """How long a request waits for a database that is there."""
         self.change = 0
         """The newest change heard of."""
         self.hash = b""
@@ -82,8 +81,11 @@ class DatabaseMonitor:
             one.task.cancel()
 
     @asynccontextmanager
-    async def deadline(self, seconds: float | None = PATIENCE) -> AsyncIterator[None]:
-        """Bound what is done within. Raises TimeoutError as soon as the database is unavailable."""
+    async def deadline(self, *, limited: bool = True) -> AsyncIterator[None]:
+        """Bound what is done within: by the deadline of a request, unless it is not ``limited``.
+
+        Raises TimeoutError then, and as soon as the database is unavailable.
+        """
         if self.is_lost:
             raise TimeoutError("the database is unavailable")
         task = asyncio.current_task()
@@ -92,7 +94,7 @@ class DatabaseMonitor:
         self._waiting.add(wait)
         try:
             # The database's own limits do not help against a server that hangs.
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self.request_seconds if limited else None):
                 yield
         except asyncio.CancelledError:
             if not wait.given_up:

@@ -23,7 +23,7 @@ from sqlalchemy.types import TypeEngine
 
 from app.database.connections import Connector
 from app.database.driver import pipelined
-from app.database.monitor import PATIENCE, DatabaseMonitor
+from app.database.monitor import DatabaseMonitor
 from app.database.tables import Base
 from app.database.write_queue import WriteQueue
 
@@ -111,13 +111,11 @@ async def read_only_session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
 
 @asynccontextmanager
-async def transaction(
-    request: Request, *, seconds: float | None = PATIENCE
-) -> AsyncIterator[AsyncSession]:
-    """Open the transaction of a request on the primary, which may take so long."""
+async def transaction(request: Request, *, limited: bool = True) -> AsyncIterator[AsyncSession]:
+    """Open the transaction of a request on the primary, by its deadline if it is ``limited``."""
     sessions: Sessions = request.app.state.sessions
     monitor: DatabaseMonitor = request.app.state.monitor
-    async with monitor.deadline(seconds), sessions() as session, session.begin():
+    async with monitor.deadline(limited=limited), sessions() as session, session.begin():
         yield session
 
 
@@ -130,15 +128,16 @@ async def _request_session(request: Request) -> AsyncIterator[AsyncSession]:
 async def _write_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Give the transaction of a write in its turn."""
     queue: WriteQueue = request.app.state.write_queue
+    monitor: DatabaseMonitor = request.app.state.monitor
     # It waited already: now only a lost database ends it, or its statements' own limits. Nothing
     # but this limits a commit, which waits for a synchronous standby.
     async with (
         queue.turn(),
         asyncio.timeout(None) as limit,
-        transaction(request, seconds=None) as session,
+        transaction(request, limited=False) as session,
     ):
         yield session
-        limit.reschedule(asyncio.get_running_loop().time() + PATIENCE)
+        limit.reschedule(asyncio.get_running_loop().time() + monitor.request_seconds)
 
 
 # scope="function" commits before the response goes out, so a failed commit is a 5xx and
