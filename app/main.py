@@ -24,7 +24,7 @@ from app.crossings.router import borders, countries
 from app.crossings.router import router as places
 from app.database.monitor import DatabaseMonitor
 from app.database.sessions import create_engine, create_sessions
-from app.database.write_queue import AT_ONCE, WriteQueue
+from app.database.write_queue import WRITERS_AT_ONCE, WriteQueue
 from app.delivery.processes import follow_parent
 from app.facts.router import router as sources
 from app.feeds.router import router as feeds
@@ -112,7 +112,7 @@ def _write_queue(settings: Settings) -> WriteQueue:
         limit=settings.write_queue,
         deadline=settings.write_deadline,
         # Readers are to have a connection, too.
-        at_once=max(1, min(AT_ONCE, settings.pool_size - 1)),
+        at_once=max(1, min(WRITERS_AT_ONCE, settings.pool_size - 1)),
     )
 
 

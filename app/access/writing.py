@@ -50,7 +50,7 @@ WRITE_PROBLEMS = (
 
 _LOCK_NOT_AVAILABLE = "55P03"
 
-_LOCK = """
+_LOCK_KEY = """
     SELECT pg_advisory_xact_lock(hashtextextended(%(key_id)s || ' ' || %(idempotency_key)s, 0))
 """
 _STORED = """
@@ -168,7 +168,7 @@ class IdempotentWriter:
             async with driver(self.session) as connection:
                 # One trip; what is kept is looked for once the lock is there.
                 async with connection.pipeline():
-                    await connection.execute(_LOCK, asked)
+                    await connection.execute(_LOCK_KEY, asked)
                     cursor = connection.cursor(row_factory=args_row(_StoredAnswer))
                     await cursor.execute(_STORED, asked)
                 return await cursor.fetchone()

@@ -24,7 +24,7 @@ from app.status.log import event_told, events_out
 from app.status.models import StatusEvent
 from app.status.rule.resolution import Present
 
-_BATCH = 200
+_CHANGES_PER_CHECK = 200
 _TABLES = ("events", "sources", "crossings", "notices", "incidents", "retractions")
 """What a change's payload may list the rows of."""
 
@@ -37,7 +37,7 @@ async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
     And of each crossing whose compacted log does not answer for now as the whole log does.
     """
     previous, number = GENESIS, 0
-    while changes := await changes_after(session, number, _BATCH):
+    while changes := await changes_after(session, number, _CHANGES_PER_CHECK):
         rows = await _rows_told(session, number + 1, changes[-1].number)
         for change in changes:
             if change.number != number + 1:

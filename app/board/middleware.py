@@ -15,7 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.board.board import Board
 from app.board.questions import BoardAnswer, question_of
 from app.board.views import Moment
-from app.changes.stream.endpoint import StreamEndpoint, asks_for_stream
+from app.changes.stream.endpoint import (
+    CHANGE_WAIT_SECONDS,
+    MAX_CHANGES_AHEAD,
+    StreamEndpoint,
+    asks_for_stream,
+)
 from app.changes.stream.stream import Stream
 from app.errors import FieldError, Invalid, Problem, Unavailable
 from app.http.caching import (
@@ -28,15 +33,11 @@ from app.http.caching import (
     http_date,
     matches,
 )
-from app.http.problems import RETRY_SECONDS, render
+from app.http.problems import RETRY_AFTER, render
 
-WAIT_SECONDS = 2.0
-"""How long a request waits for the change that it demands."""
 OWN_WRITE_WAIT_SECONDS = 1.0
 """How long the answer to a write may wait until the readers of its own worker see it."""
-FAR = 10_000
-"""A change so far ahead will not come while one waits for it."""
-KEPT_BYTES = 64 * 2**20
+CACHE_BYTES = 64 * 2**20
 """Of pages: the oldest go first."""
 _OVERHEAD = 2_000
 """Bytes of a page besides its bodies, about."""
@@ -246,7 +247,7 @@ class BoardMiddleware:
         old = self._pages.pop(key, None)
         self._kept += _weight(page) - (_weight(old) if old else 0)
         self._pages[key] = page
-        while self._kept > KEPT_BYTES:
+        while self._kept > CACHE_BYTES:
             first = next(iter(self._pages))
             self._kept -= _weight(self._pages.pop(first))
 
@@ -256,13 +257,13 @@ class BoardMiddleware:
             fault = FieldError("header", "At-Least-Change", "must be the number of a change")
             return Invalid([fault])
         demanded = int(value)
-        if self.board.is_loaded and demanded > self.board.change + FAR:
+        if self.board.is_loaded and demanded > self.board.change + MAX_CHANGES_AHEAD:
             newest = f"is much later than the newest change, {self.board.change}"
             return Invalid([FieldError("header", "At-Least-Change", newest)])
-        if await self.board.reached(demanded, within=WAIT_SECONDS):
+        if await self.board.reached(demanded, within=CHANGE_WAIT_SECONDS):
             return None
         return Unavailable(
-            f"Change {demanded} is not known here yet.", headers={"Retry-After": RETRY_SECONDS}
+            f"Change {demanded} is not known here yet.", headers={"Retry-After": RETRY_AFTER}
         )
 
     def _showing(self, send: Send) -> Send:

@@ -16,7 +16,7 @@ from app.board.board import Board
 from app.board.views import Moment, View
 from app.crossings.borders import border_summary
 from app.crossings.candidates import Rank
-from app.crossings.geojson import MEDIA_TYPE, collection
+from app.crossings.geojson import GEOJSON, collection
 from app.errors import Invalid
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.paging import MAX_LIMIT, border_code, decode_cursor, encode_cursor
@@ -126,7 +126,7 @@ class FeaturesQuery:
         shown = (one for one in found if self.status in {None, one.summary.answer.status})
         body = collection(one.feature for one in shown)
         # Which of them are shown differs when any of them does.
-        return BoardAnswer(body, _validity(found), media_type=MEDIA_TYPE)
+        return BoardAnswer(body, _validity(found), media_type=GEOJSON)
 
 
 Question = StatusQuery | CrossingQuery | CrossingsQuery | BordersQuery | FeaturesQuery

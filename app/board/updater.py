@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import psycopg
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
@@ -31,7 +30,13 @@ from app.changes.service import Snapshot, recorded_at, take_snapshot
 from app.changes.stream.stream import Stream
 from app.database.connections import Connector
 from app.database.driver import fetch
-from app.database.monitor import answer_within, monotonic_seconds, reason
+from app.database.monitor import (
+    OUTAGES,
+    RECONNECT_SECONDS,
+    answer_within,
+    monotonic_seconds,
+    reason,
+)
 from app.database.sessions import OPTIONS, create_engine, create_sessions, read_only_session
 from app.http.parameters import AsOf
 from app.notices.reading import last_noticed
@@ -41,15 +46,14 @@ from app.status.histories import CrossingHistory, load_histories
 from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import ChangeKind
 
-HEARTBEAT_SECONDS = 0.5
+COMPARE_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
 """After so long without an answer the database counts as lost."""
-RETRY_SECONDS = 0.25
 
 _WARMED_AT_ONCE = 20
-_SLICE = 500
+_CROSSINGS_PER_PART = 500
 
-_NEWEST = """
+_NEWEST_CHANGE = """
     SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
            (SELECT version_num FROM alembic_version)
     FROM (SELECT) one LEFT JOIN LATERAL
@@ -59,7 +63,6 @@ _SINCE = """
     SELECT number, hash, kind, recorded_at, subjects -> 'crossings', clock_timestamp()
     FROM change WHERE number >= %(change)s ORDER BY number
 """
-_OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
 
 _log = logging.getLogger(__name__)
 
@@ -143,11 +146,11 @@ class BoardUpdater:
                     await self._follow(connection)
                 finally:
                     await connection.close()
-            except _OUTAGES as error:
+            except OUTAGES as error:
                 # A connection that was cut is no loss as long as there is a next one.
                 if isinstance(error, TimeoutError) or self._monitor.heard_at == heard_at:
                     await self._lose(error)
-                    await asyncio.sleep(RETRY_SECONDS)
+                    await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _lose(self, error: Exception) -> None:
         if not self._monitor.is_lost:
@@ -159,7 +162,7 @@ class BoardUpdater:
         await answer_within(ANSWER_SECONDS, connection.execute("LISTEN change"))
         while True:
             asked_at = monotonic_seconds()
-            cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST))
+            cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST_CHANGE))
             change, change_hash, clock, self.schema_revision = await cursor.fetchone() or ()
             heard = partial(
                 self._monitor.heard, change, change_hash or b"", clock, asked_at=asked_at
@@ -170,7 +173,7 @@ class BoardUpdater:
             else:
                 self._behind.set()
             await self._at_home(partial(self._stream.compare, change, self._monitor.hash))
-            async for told in connection.notifies(timeout=HEARTBEAT_SECONDS):
+            async for told in connection.notifies(timeout=COMPARE_SECONDS):
                 self._told = max(self._told, int(told.payload))
                 self._behind.set()
                 self._home.call_soon_threadsafe(self._stream.hear)
@@ -186,15 +189,15 @@ class BoardUpdater:
                 async with self._monitor.deadline(limited=False):
                     with _collecting_nothing():
                         await self._load()
-            except _OUTAGES as error:
+            except OUTAGES as error:
                 _log.warning("The board could not be brought up to date: %s", reason(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RECONNECT_SECONDS)
                 self._behind.set()
             except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
                 # Better no board than one that stands still.
                 _log.exception("The board could not be built")
                 await self._at_home(self._board.forget)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RECONNECT_SECONDS)
 
     def _is_level(self) -> bool:
         """Tell whether the board has all that was heard of: a load may have been ahead of it."""
@@ -250,7 +253,10 @@ class BoardUpdater:
     async def _whole(self, session: AsyncSession, snapshot: Snapshot) -> dict[str, PresentData]:
         """Load every crossing, on two connections: while one waits, the other's are worked out."""
         names = await _all_crossings(session)
-        parts = (names[start : start + _SLICE] for start in range(0, len(names), _SLICE))
+        parts = (
+            names[start : start + _CROSSINGS_PER_PART]
+            for start in range(0, len(names), _CROSSINGS_PER_PART)
+        )
         exported = await session.scalar(select(func.pg_export_snapshot()))
 
         async def load(session: AsyncSession) -> dict[str, PresentData]:

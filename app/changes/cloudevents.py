@@ -14,7 +14,7 @@ from pydantic import Field
 from app.changes.schemas import ChangeOut
 from app.http.bodies import Body
 
-MEDIA_TYPE = "application/cloudevents+json"
+CLOUDEVENTS_JSON = "application/cloudevents+json"
 
 _SUBJECTS = ("crossings", "borders", "countries", "incidents", "sources")
 """The narrowest first."""

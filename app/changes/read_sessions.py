@@ -19,7 +19,7 @@ from app.database.monitor import DatabaseMonitor, answer_within, monotonic_secon
 from app.database.sessions import Sessions, transaction
 from app.http.parameters import AsOf
 
-PATIENCE = 1.0
+STANDBY_SECONDS = 1.0
 """Seconds until the primary is asked instead."""
 REST_SECONDS = 5.0
 """For so long a standby that failed is left alone."""
@@ -40,7 +40,7 @@ class Standby:
         if monotonic_seconds() < self._left_alone_until:
             return None
         try:
-            return await answer_within(PATIENCE, self._open(as_of))
+            return await answer_within(STANDBY_SECONDS, self._open(as_of))
         except (SQLAlchemyError, TimeoutError) as error:
             _log.warning("The standby does not answer: %s", reason(error))
             self._left_alone_until = monotonic_seconds() + REST_SECONDS

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 
 from app.changes import service
-from app.changes.cloudevents import MEDIA_TYPE as CLOUDEVENT
+from app.changes.cloudevents import CLOUDEVENTS_JSON as CLOUDEVENT
 from app.changes.cloudevents import CloudEvent, EnvelopeKind
 from app.changes.filters import Filter
 from app.changes.schemas import ChangeOut, ChangePage
-from app.changes.stream.endpoint import ADMIT, MEDIA_TYPE, Admit
+from app.changes.stream.endpoint import ADMIT, EVENT_STREAM, Admit
 from app.changes.stream.stream import StreamQuery
 from app.database.sessions import transaction
 from app.errors import invalid
@@ -28,7 +28,7 @@ _MAX_NAMES = 200
 _STREAM: dict[str, Any] = {
     "description": "A page of changes; as `text/event-stream`, each change when it is committed.",
     "content": {
-        MEDIA_TYPE: {
+        EVENT_STREAM: {
             "itemSchema": {
                 "type": "object",
                 "description": "`event` is the kind of the change, and `id` its number. `dropped`"
@@ -158,7 +158,7 @@ async def list_changes(
         return Response()
     if envelope is not EnvelopeKind.NONE:
         raise invalid(
-            "envelope", f"applies to the event stream only: accept {MEDIA_TYPE}", where="query"
+            "envelope", f"applies to the event stream only: accept {EVENT_STREAM}", where="query"
         )
     async with transaction(request) as session:
         found, reached = await service.matching_changes(

@@ -24,21 +24,21 @@ LOG_LOCK = 0x43524F5353  # any number, as long as every writer takes the same
 GENESIS = bytes(32)
 LOOKED_THROUGH = 5_000
 """Changes at most, for one page."""
-_AT_ONCE = 200
+_CHANGES_PER_READ = 200
 
 _TAKE = f"SELECT pg_advisory_xact_lock({LOG_LOCK})"
 _SHARE = f"SELECT pg_advisory_xact_lock_shared({LOG_LOCK})"
 # Were its clock set back, the database would otherwise stand before what it has recorded.
-_KNOWN = """
+_SNAPSHOT = """
     SELECT coalesce((SELECT max(number) FROM change), 0),
            greatest(clock_timestamp(), (SELECT max(recorded_at) FROM change))
 """
-_KNOWN_AT = """
+_SNAPSHOT_AT = """
     SELECT coalesce((SELECT number FROM change WHERE recorded_at <= %(at)s
                      ORDER BY recorded_at DESC LIMIT 1), 0),
            greatest(clock_timestamp(), (SELECT max(recorded_at) FROM change))
 """
-_NEXT = """
+_NEXT_SLOT = """
     SELECT next.*,
            EXISTS (SELECT FROM compacted_log
                    WHERE due_at <= next.recorded_at
@@ -94,7 +94,7 @@ async def reserve_slot(
         async with connection.pipeline():
             await connection.execute(_TAKE)
             cursor = connection.cursor(row_factory=args_row(_NextRow))
-            await cursor.execute(_NEXT, asked)
+            await cursor.execute(_NEXT_SLOT, asked)
         row = await cursor.fetchone()
     assert row is not None  # it has no condition
     return LogSlot(
@@ -200,7 +200,7 @@ async def take_snapshot(session: AsyncSession, as_of: AsOf) -> Snapshot:
     if as_of.known_at is not None:
         async with driver(session) as connection:
             await connection.execute(_SHARE)
-    statement = _KNOWN if as_of.known_at is None else _KNOWN_AT
+    statement = _SNAPSHOT if as_of.known_at is None else _SNAPSHOT_AT
     [(number, now)] = await fetch(session, Snapshot, statement, {"at": as_of.known_at})
     if as_of.known_at is not None and as_of.known_at > now:
         raise invalid("known_at", "lies in the future", where="query")
@@ -230,7 +230,7 @@ async def matching_changes(
     wanted but none of its lanes.
     """
     newest = await session.scalar(select(func.max(Change.number))) or 0
-    looked_at = max(limit, _AT_ONCE) if wanted.is_of_lanes else limit
+    looked_at = max(limit, _CHANGES_PER_READ) if wanted.is_of_lanes else limit
     rows = (
         select(Change)
         .where(Change.number <= newest, wanted.narrowing())

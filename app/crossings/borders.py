@@ -32,7 +32,7 @@ from app.status.rule.history import LaneAnswer
 from app.status.summaries import Summary
 from app.vocabulary import GapCode, Status
 
-LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
+COUNTRY_NAME_LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
 """In which a country is named: those spoken at these borders, and around them."""
 
 
@@ -124,7 +124,7 @@ async def _countries(session: AsyncSession, codes: Sequence[str]) -> list[Countr
             code=code,
             names={
                 language: name
-                for language in LANGUAGES
+                for language in COUNTRY_NAME_LANGUAGES
                 if (name := Locale(language).territories.get(code))
             },
             borders=[border.id for border in borders if code in border.sides],

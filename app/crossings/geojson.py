@@ -11,7 +11,7 @@ from app.http.bodies import Body, BorderId, CountryCode, CrossingId
 from app.places.schemas import Name
 from app.vocabulary import Mode, Status, Traffic
 
-MEDIA_TYPE = "application/geo+json"
+GEOJSON = "application/geo+json"
 
 
 class PointOut(Body):

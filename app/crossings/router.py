@@ -38,14 +38,14 @@ borders = feature_router(prefix="/v1/borders", tag="borders")
 countries = feature_router(prefix="/v1/countries", tag="countries")
 
 
-AskedTraffic = Annotated[
+AuthorisedTraffic = Annotated[
     Traffic | None,
     Query(
         description="Only crossings authorised for it; the status is that of its lanes.",
         examples=["car"],
     ),
 ]
-AskedTo = Annotated[
+AuthorisedTo = Annotated[
     CountryCode | None,
     Query(
         description="Only crossings into this country; the status is that of its lanes.",
@@ -67,8 +67,8 @@ def _wanted(
     border: Annotated[BorderId | None, Query()] = None,
     country: Annotated[CountryCode | None, Query()] = None,
     mode: Annotated[Mode | None, Query()] = None,
-    traffic: AskedTraffic = None,
-    to: AskedTo = None,
+    traffic: AuthorisedTraffic = None,
+    to: AuthorisedTo = None,
     near: Annotated[
         Near | None,
         Query(
@@ -183,8 +183,8 @@ async def list_alternatives(
     cache_headers: ResponseCacheHeaders,
     pagination: PageQuery,
     crossing_id: Annotated[CrossingId, Path()],
-    traffic: AskedTraffic = None,
-    to: AskedTo = None,
+    traffic: AuthorisedTraffic = None,
+    to: AuthorisedTo = None,
 ) -> Page[NearbyCrossing | CrossingSummary]:
     """List other crossings of either country that are not closed for these lanes.
 

@@ -37,7 +37,7 @@ from app.status.rule.resolution import ResolvedHistory
 from app.status.summaries import Summary
 from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
 
-_BATCH = 100
+_CROSSINGS_PER_READ = 100
 _RESERVE = 100_000
 """Kilometres: more than any two points are apart."""
 
@@ -115,7 +115,7 @@ async def list_crossings(
         ranks = [rank for rank in ranks if after is None or rank > after]
     found: list[tuple[Rank, Summary]] = []
     while ranks and (order is not None or len(found) < limit):
-        batch, ranks = ranks[:_BATCH], ranks[_BATCH:]
+        batch, ranks = ranks[:_CROSSINGS_PER_READ], ranks[_CROSSINGS_PER_READ:]
         found += [
             (rank, one)
             for rank, one in await _summaries(session, batch, wanted, snapshot, at)
@@ -150,9 +150,9 @@ async def list_alternatives(
     ranks = await candidates(session, wanted, known_change=snapshot.change)
     found = [
         (nearness(here, one), one)
-        for start in range(0, len(ranks), _BATCH)
+        for start in range(0, len(ranks), _CROSSINGS_PER_READ)
         for _, one in await _summaries(
-            session, ranks[start : start + _BATCH], wanted, snapshot, None
+            session, ranks[start : start + _CROSSINGS_PER_READ], wanted, snapshot, None
         )
         if one.answer.status is not Status.CLOSED and one.id != crossing_id
     ]

@@ -18,7 +18,7 @@ Row = TypeVar("Row", bound=NamedTuple)
 Parameters = Mapping[str, object] | Sequence[object] | None
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
-_KNOWN = "driver's connection"
+_CONNECTION_KEY = "driver's connection"
 
 
 @asynccontextmanager
@@ -57,12 +57,12 @@ async def _connection(session: AsyncSession) -> tuple[AsyncConnection, Connectio
 
     A savepoint is set only when a session's connection is asked for within it.
     """
-    known = session.info.get(_KNOWN)
+    known = session.info.get(_CONNECTION_KEY)
     if known is None or known[0] is None or known[0] is not _innermost(session):
         connection = await session.connection()
         raw = await connection.get_raw_connection()
         inner = cast("Connection", raw.driver_connection)
-        known = session.info[_KNOWN] = (_innermost(session), connection, inner)
+        known = session.info[_CONNECTION_KEY] = (_innermost(session), connection, inner)
     return known[1], known[2]
 
 

@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
+"""What is raised where the database does not answer, besides what it refuses."""
+RECONNECT_SECONDS = 0.25
+"""Pause before a lost database is asked again."""
+
 _AGAIN_AFTER = 0.1
 """Seconds. The driver takes a first cancellation as leave to ask a silent server to cancel."""
 
-_SLICE = 0.1
+_POLL_SECONDS = 0.1
 
 AnswerT = TypeVar("AnswerT")
 
@@ -116,10 +124,10 @@ async def answer_within(seconds: float, waiting: Coroutine[object, object, Answe
     try:
         while waited < seconds:
             before = monotonic_seconds()
-            done, _ = await asyncio.wait({task}, timeout=_SLICE)
+            done, _ = await asyncio.wait({task}, timeout=_POLL_SECONDS)
             if done:
                 return task.result()
-            waited += _SLICE if monotonic_seconds() - before < 2 * _SLICE else 0
+            waited += _POLL_SECONDS if monotonic_seconds() - before < 2 * _POLL_SECONDS else 0
     finally:
         for _ in range(0 if task.done() else 2):
             task.cancel()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from app.errors import Overloaded
 
-AT_ONCE = 4
+WRITERS_AT_ONCE = 4
 """Writes of a process that are under way at most: one holds the log, others prepare or commit."""
 _SMOOTHING = 0.1
 
@@ -16,7 +16,7 @@ _SMOOTHING = 0.1
 class WriteQueue:
     """Lets a few writers in at a time, and refuses those that could not be served in time."""
 
-    def __init__(self, *, limit: int, deadline: float, at_once: int = AT_ONCE) -> None:
+    def __init__(self, *, limit: int, deadline: float, at_once: int = WRITERS_AT_ONCE) -> None:
         self._limit = limit
         self._deadline = deadline
         self._at_once = at_once

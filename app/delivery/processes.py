@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 END_SECONDS = 10.0
 """For so long a process that is told to end is waited for."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+FIRST_RESTART_PAUSE, LONGEST_RESTART_PAUSE = 0.5, 30.0
 """Seconds before a process that died is started again; each time twice as long."""
 WELL_SECONDS = 60.0
 """Who lived for so long begins with the first pause again."""
@@ -59,7 +59,7 @@ def kept_alive(target: Callable[[], None], *, name: str) -> Iterator[None]:
 
 
 def _keep_alive(target: Callable[[], None], name: str, stop: threading.Event) -> None:
-    pause = FIRST_PAUSE
+    pause = FIRST_RESTART_PAUSE
     while not stop.is_set():
         process = multiprocessing.get_context("spawn").Process(target=target, name=name)
         began = time.monotonic()
@@ -71,10 +71,10 @@ def _keep_alive(target: Callable[[], None], name: str, stop: threading.Event) ->
             _end(process)
             return
         if time.monotonic() - began > WELL_SECONDS:
-            pause = FIRST_PAUSE
+            pause = FIRST_RESTART_PAUSE
         _log.warning("The %s exited with %s and is being restarted.", name, process.exitcode)
         stop.wait(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, LONGEST_RESTART_PAUSE)
 
 
 def _end(process: BaseProcess) -> None:

@@ -18,13 +18,11 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-import psycopg
 import uvloop
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import PgqException, RetryRequested
 from pgqueuer.domain.models import Job
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.cloudevents import enveloped
@@ -32,7 +30,7 @@ from app.changes.models import Change
 from app.changes.service import change_record
 from app.config import Settings
 from app.database.connections import Connector
-from app.database.monitor import reason
+from app.database.monitor import OUTAGES, reason
 from app.database.queue import CHANNEL, Errand, Line, enqueue, queries
 from app.database.sessions import OPTIONS, Sessions, create_engine, create_sessions
 from app.status.due import announce_due, next_due
@@ -60,7 +58,6 @@ SESSIONS = 10
 _BATCH = 50
 _BODIES = 50
 """Kept, as one change mostly goes to many."""
-_OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
 
 Result = TypeVar("Result")
 
@@ -89,7 +86,7 @@ class DeliveryWorker:
             lost = False
             try:
                 await self._work()
-            except* (*_OUTAGES, PgqException) as group:
+            except* (*OUTAGES, PgqException) as group:
                 lost = True
                 _log.warning("The courier lost contact with the database: %s", _reasons(group))
             if lost:
@@ -252,7 +249,7 @@ async def await_due(session: AsyncSession) -> None:
 def _repeated_after_outage() -> Iterator[None]:
     try:
         yield
-    except _OUTAGES as error:
+    except OUTAGES as error:
         _log.warning("A job was interrupted: %s", reason(error))
         raise RetryRequested(timedelta(seconds=1), "the database is unavailable") from error
 

@@ -22,7 +22,7 @@ from app.embedded.server import (
     EmbeddedError,
     Server,
 )
-from app.embedded.supervisor import PATIENCE, PostgresSupervisor
+from app.embedded.supervisor import START_SECONDS, PostgresSupervisor
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def serving(data_dir: Path) -> Iterator[Server]:
 @contextmanager
 def reaching(data_dir: Path) -> Iterator[Server]:
     """Use the server that somebody runs on a directory, or else run one for the time being."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_SECONDS
     with ExitStack() as stack:
         while not (server := _own(stack, data_dir) or _neighbours(stack, data_dir)):
             if time.monotonic() > deadline:

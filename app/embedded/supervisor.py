@@ -17,7 +17,7 @@ from app.embedded.server import PORT, SUPERUSER, EmbeddedError
 
 _log = logging.getLogger(__name__)
 
-PATIENCE = 120.0  # seconds; recovery after a crash may take long
+START_SECONDS = 120.0  # seconds; recovery after a crash may take long
 LOG_LIMIT = 10 * 2**20  # bytes
 _ORPHANS_MAY_STAY = 2.0  # seconds; a backend deep in a computation does not notice by itself
 _STEADY = 60.0  # seconds; a server that lived this long is not in a crash loop
@@ -105,7 +105,7 @@ class PostgresSupervisor:
         began = time.monotonic()
         while pids := self._place.inhabitants():
             waited = time.monotonic() - began
-            if waited > PATIENCE:
+            if waited > START_SECONDS:
                 names = ", ".join(map(str, sorted(pids)))
                 raise EmbeddedError(f"another PostgreSQL still runs there: stop process {names}")
             if waited > _ORPHANS_MAY_STAY and self._place.status()[0] not in pids:
@@ -139,7 +139,7 @@ class PostgresSupervisor:
             )
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             if self._place.status() == (process.pid, "ready") or self._stopping.wait(0.01):
                 return

@@ -13,7 +13,7 @@ from app.changes.service import wire_instant
 from app.feeds.entries import FeedEntry
 from app.feeds.words import writable
 
-MEDIA_TYPE = "application/atom+xml"
+ATOM = "application/atom+xml"
 _NAMESPACE = "http://www.w3.org/2005/Atom"
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """When a feed without entries was updated: it must say something, the same each time."""
@@ -47,11 +47,11 @@ def write(feed: Feed, entries: Sequence[FeedEntry]) -> bytes:
     _text(root, "title", feed.title)
     _text(root, "updated", wire_instant(updated(entries)))
     _text(root, "generator", "Crossing Status")
-    _link(root, "self", feed.address, MEDIA_TYPE)
-    _link(root, "first", feed.here + feed.path, MEDIA_TYPE)
+    _link(root, "self", feed.address, ATOM)
+    _link(root, "first", feed.here + feed.path, ATOM)
     _link(root, "alternate", feed.here + feed.about, "application/json")
     if feed.next is not None:
-        _link(root, "next", feed.next, MEDIA_TYPE)
+        _link(root, "next", feed.next, ATOM)
     for one in entries:
         _entry(root, feed, one)
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -16,7 +16,7 @@ from app.feeds.revisions import Labels, RevisionChain
 from app.sources.schemas import SourceOut
 from app.vocabulary import Certainty, DeclaredStatus
 
-MEDIA_TYPE = "text/calendar"
+CALENDAR = "text/calendar"
 _REFRESH = timedelta(minutes=15)
 _END = b"END:VCALENDAR\r\n"
 _HINDERING = {DeclaredStatus.CLOSED.value, DeclaredStatus.RESTRICTED.value}

@@ -20,10 +20,10 @@ from app.changes.models import Change
 from app.changes.service import Snapshot
 from app.feeds import words
 from app.feeds.revisions import (
+    EntityT,
     Labels,
     Places,
     RevisionChain,
-    Row,
     Step,
     chains_of,
     cited,
@@ -128,7 +128,7 @@ async def _chain_entries(
     return [_chain_entry(one, glossary) for one in chains]
 
 
-def _what_followed(table: type[Row], incident: UUID, *links: str) -> Select[UUID]:
+def _what_followed(table: type[EntityT], incident: UUID, *links: str) -> Select[UUID]:
     """Return what joined an incident and what came after it by ``links``, named so or not."""
     later = aliased(table)
     joined = (

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 from pydantic_core import to_json
 from sqlalchemy import select, tuple_
 
-from app.feeds.revisions import PAGE, START, Opened, Places, Step
+from app.feeds.revisions import CHAINS_PER_READ, FIRST_STEP, Opened, Places, Step
 from app.http.bodies import Body, CrossingId
 from app.places.models import Crossing
 from app.status.histories import CrossingHistory, whole_history
@@ -61,7 +61,7 @@ async def events(
     opened: Opened, places: Places, known_change: int
 ) -> AsyncIterator[list[EventOut]]:
     """Yield all status events of these places as known, the oldest first, in pages."""
-    after: Step | None = START
+    after: Step | None = FIRST_STEP
     while after is not None:
         async with opened() as session:
             rows = (
@@ -72,13 +72,13 @@ async def events(
                     *places.hold(StatusEvent.crossing_id),
                 )
                 .order_by(StatusEvent.change, StatusEvent.id)
-                .limit(PAGE)
+                .limit(CHAINS_PER_READ)
             )
             page = (await session.scalars(rows)).all()
             found = await events_out(session, page, known_change=known_change)
         if found:
             yield found
-        after = (found[-1].change, found[-1].id) if len(found) == PAGE else None
+        after = (found[-1].change, found[-1].id) if len(found) == CHAINS_PER_READ else None
 
 
 async def timelines(

@@ -42,11 +42,11 @@ Opened = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 """Opens a session of its own for each page of what is read bit by bit."""
 Step = tuple[int, UUID]
 """The place of a step: its change and its id."""
-PAGE = 100
+CHAINS_PER_READ = 100
 """Chains, or events, read at a time: the others of this process wait for no more than these."""
-START: Step = (0, UUID(int=0))
+FIRST_STEP: Step = (0, UUID(int=0))
 
-Row = TypeVar("Row", StatusEvent, Notice)
+EntityT = TypeVar("EntityT", StatusEvent, Notice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +151,14 @@ async def all_chains(
     opened: Opened, places: Places, known_change: int
 ) -> AsyncIterator[tuple[list[RevisionChain], Labels]]:
     """Yield every chain of these places, by the place of its last step, bit by bit."""
-    after: Step | None = START
+    after: Step | None = FIRST_STEP
     while after is not None:
         async with opened() as session:
             rows = (
                 last_steps(places, known_change)
                 .where(tuple_(StatusEvent.change, StatusEvent.id) > after)
                 .order_by(StatusEvent.change, StatusEvent.id)
-                .limit(PAGE)
+                .limit(CHAINS_PER_READ)
             )
             steps = (await session.execute(rows)).all()
             chains = await chains_of(session, [step.id for step in steps], known_change)
@@ -166,7 +166,7 @@ async def all_chains(
                 session, [one.newest.crossing for one in chains], cited(chains), known_change
             )
         yield chains, glossary
-        after = chains[-1].step if len(chains) == PAGE else None
+        after = chains[-1].step if len(chains) == CHAINS_PER_READ else None
 
 
 def cited(chains: Iterable[RevisionChain]) -> list[CitationOut]:
@@ -180,8 +180,8 @@ def cited(chains: Iterable[RevisionChain]) -> list[CitationOut]:
 
 
 async def members_of(
-    session: AsyncSession, table: type[Row], ids: Iterable[UUID]
-) -> dict[UUID, list[Row]]:
+    session: AsyncSession, table: type[EntityT], ids: Iterable[UUID]
+) -> dict[UUID, list[EntityT]]:
     """Return each of these with what it corrects, the first word first."""
     older = aliased(table)
     chain = (
@@ -202,7 +202,7 @@ async def members_of(
     pairs = (await session.execute(select(chain.c.last, chain.c.id))).all()
     rows = await session.scalars(select(table).where(table.id.in_({pair.id for pair in pairs})))
     found = {row.id: row for row in rows}
-    members: dict[UUID, list[Row]] = {}
+    members: dict[UUID, list[EntityT]] = {}
     for pair in sorted(pairs, key=lambda pair: found[pair.id].change):
         members.setdefault(pair.last, []).append(found[pair.id])
     return members

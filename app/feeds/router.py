@@ -26,24 +26,25 @@ from app.http.problems import responses
 from app.http.routing import feature_router
 from app.incidents.router import IncidentId
 from app.notices.reading import NoticeFilter
+from app.status.router import CrossingPath
 from app.vocabulary import Status
 
 router = feature_router(prefix="/feeds", tag="feeds")
 
-_ALL = 2**31
+_EVERY_CROSSING = 2**31
 """More crossings than there are."""
 
 
 class Atom(Response):
     """A page of an Atom feed."""
 
-    media_type = atom.MEDIA_TYPE
+    media_type = atom.ATOM
 
 
 class ICalendar(Response):
     """A calendar."""
 
-    media_type = calendars.MEDIA_TYPE
+    media_type = calendars.CALENDAR
 
 
 class Csv(Response):
@@ -61,7 +62,7 @@ class Ndjson(Response):
 class GeoJson(JSONResponse):
     """A collection of features. Takes JSON as it is, and is documented by its schema."""
 
-    media_type = features.MEDIA_TYPE
+    media_type = features.GEOJSON
 
     def render(self, content: bytes) -> bytes:
         return content
@@ -100,7 +101,6 @@ def _places(
 
 
 AskedPlaces = Annotated[Places, Depends(_places)]
-CrossingPath = Annotated[CrossingId, Path()]
 BorderPath = Annotated[BorderId, Path()]
 
 
@@ -185,7 +185,7 @@ class FeedReader:
             chains = all_chains(opened, places, snapshot.change)
             return calendars.write(chains, name=name, here=self.here)
 
-        return await self.stream(places, AsOf(), pieces, calendars.MEDIA_TYPE)
+        return await self.stream(places, AsOf(), pieces, calendars.CALENDAR)
 
 
 CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
@@ -383,7 +383,7 @@ async def get_crossings_geojson(
     """
     wanted = CrossingFilter(border=border, country=country)
     found, asked, validity = await places_service.list_crossings(
-        session, wanted=wanted, status=status, after=None, limit=_ALL
+        session, wanted=wanted, status=status, after=None, limit=_EVERY_CROSSING
     )
     if validity is None:
         reader.envelope.set_change(asked.change)

@@ -10,7 +10,7 @@ from app.board.board import Board
 from app.board.updater import BoardUpdater
 from app.errors import Unavailable
 from app.http.bodies import Body
-from app.http.problems import RETRY_SECONDS
+from app.http.problems import RETRY_AFTER
 
 
 class Ready(Body):
@@ -28,7 +28,7 @@ class Ready(Body):
 def readiness(board: Board, keeper: BoardUpdater) -> Ready:
     """Return how well the service answers. Raises Unavailable while it cannot."""
     revision = keeper.schema_revision
-    later = {"Retry-After": RETRY_SECONDS}
+    later = {"Retry-After": RETRY_AFTER}
     if revision is not None and revision != schema.head():
         raise Unavailable(
             f"The schema is at {revision}, this code needs {schema.head()}.", headers=later

@@ -21,15 +21,15 @@ from app.database.monitor import reason
 from app.errors import FieldError, Problem
 from app.http.bodies import UNTOLD
 
-MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = "2"
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER = "2"
 
 _OUTAGE_CLASSES = ("08", "40", "53", "55", "57", "58")
 """Connections, rollbacks, resources, locks, operators and systems: PostgreSQL, appendix A."""
 _OUTAGE_CODES = {"25006", "25P03", "25P04"}
 """A database that only reads; a transaction that was idle, or took, too long."""
 
-_OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError)
+_UNAVAILABLE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError)
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def render(problem: Problem) -> Response:
     }
     # ensure_ascii: a message may quote what no encoding can carry.
     return Response(
-        json.dumps(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE
+        json.dumps(body), problem.status, headers=problem.headers, media_type=PROBLEM_JSON
     )
 
 
@@ -82,14 +82,14 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
             {
                 "description": HTTPStatus(problem.status).phrase,
                 "content": {
-                    MEDIA_TYPE: {
+                    PROBLEM_JSON: {
                         "schema": {"$ref": "#/components/schemas/ProblemOut"},
                         "examples": {},
                     }
                 },
             },
         )
-        entry["content"][MEDIA_TYPE]["examples"][problem.slug] = {
+        entry["content"][PROBLEM_JSON]["examples"][problem.slug] = {
             "summary": problem.title,
             "value": {
                 "type": f"/problems/{problem.slug}",
@@ -124,7 +124,7 @@ def install(app: FastAPI, tell: Callable[[Request, Problem], Response]) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(DBAPIError, _on_refusal)
-    for outage in _OUTAGES:
+    for outage in _UNAVAILABLE_ERRORS:
         app.add_exception_handler(outage, _on_outage)
     app.add_exception_handler(Exception, _on_fault)
 
@@ -196,10 +196,10 @@ def _on_refusal(request: Request, error: Exception) -> Response:
 def is_outage(error: Exception) -> bool:
     """Tell an outage from a fault of ours: not every one comes as an operational error."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, _OUTAGES)
+        return isinstance(error, _UNAVAILABLE_ERRORS)
     code = getattr(error.orig, "sqlstate", None) or ""
     return (
-        isinstance(error, _OUTAGES)
+        isinstance(error, _UNAVAILABLE_ERRORS)
         or error.connection_invalidated
         or code.startswith(_OUTAGE_CLASSES)
         or code in _OUTAGE_CODES
@@ -224,7 +224,7 @@ def _on_outage(request: Request, error: Exception) -> Response:
         errors.Unavailable(
             "The database did not answer in time. Nothing was changed, or the outcome is"
             " unknown: repeat a write with the same Idempotency-Key.",
-            headers={"Retry-After": RETRY_SECONDS},
+            headers={"Retry-After": RETRY_AFTER},
         ),
     )
 
@@ -280,6 +280,6 @@ class DrainGuard:
                 raise
             problem = errors.Unavailable(
                 "The service is stopping. Repeat a write with the same Idempotency-Key.",
-                headers={"Retry-After": RETRY_SECONDS},
+                headers={"Retry-After": RETRY_AFTER},
             )
             await render(problem)(scope, receive, send)

@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS
-from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import IncidentNotFound, NotRetractable, Superseded
 from app.http.bodies import BorderId, CountryCode, CrossingId
@@ -24,15 +23,13 @@ from app.incidents.schemas import (
     IncidentRecorded,
     StoryItem,
 )
-from app.notices.router import NoticeWriter, QuerySource
+from app.notices.router import SEEDED_INCIDENT, NoticeWriter, QuerySource
 from app.sources.statements import RetractionIn
-
-_INCIDENT = str(seed_id("incident/two-of-six-2023", "incident"))
 
 router = feature_router(prefix="/v1/incidents", tag="incidents")
 
 
-IncidentId = Annotated[UUID, Path(description="An incident's id.", examples=[_INCIDENT])]
+IncidentId = Annotated[UUID, Path(description="An incident's id.", examples=[SEEDED_INCIDENT])]
 
 
 @router.get("", summary="List incidents", responses=responses())

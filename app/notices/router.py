@@ -29,7 +29,7 @@ from app.vocabulary import KeyScope, NoticeKind
 router = feature_router(prefix="/v1/notices", tag="notices")
 
 _NOTICE = str(seed_id("notice/wagner-4500-near-borders", "notice"))
-_INCIDENT = str(seed_id("incident/two-of-six-2023", "incident"))
+SEEDED_INCIDENT = str(seed_id("incident/two-of-six-2023", "incident"))
 _SOURCE = str(seed_id("source/article", "source"))
 NoticeId = Annotated[UUID, Path(description="A notice's id.", examples=[_NOTICE])]
 QuerySource = Annotated[
@@ -52,7 +52,7 @@ def _asked(
         CrossingId | None, Query(description="About the crossing, its border, or either country.")
     ] = None,
     incident: Annotated[
-        UUID | None, Query(description="Only notices of this incident.", examples=[_INCIDENT])
+        UUID | None, Query(description="Only notices of this incident.", examples=[SEEDED_INCIDENT])
     ] = None,
     source: QuerySource = None,
     in_force_at: Annotated[

@@ -14,7 +14,7 @@ from fastapi import Response
 
 from app.pages.rendering import HtmlPage, PageReader
 
-SECONDS = 1.0
+CACHE_SECONDS = 1.0
 MOST = 200
 """Of pages: the oldest go first."""
 
@@ -46,7 +46,7 @@ class PageCache:
         page = self._pages.get(key)
         if page is None or now >= page.until or not _holds(page.made, now):
             self._pages.pop(key, None)
-            page = _CachedPage(asyncio.ensure_future(_made(make)), now + SECONDS)
+            page = _CachedPage(asyncio.ensure_future(_made(make)), now + CACHE_SECONDS)
             self._pages[key] = page
             while len(self._pages) > MOST:
                 del self._pages[next(iter(self._pages))]

@@ -23,7 +23,7 @@ from app.vocabulary import Mode, Traffic
 ASKED = any_(bindparam("crossings", type_=ARRAY(Text)))
 """Any of the ids that a statement is given as ``crossings``."""
 
-_PLACES = (
+_DETAILS = (
     select(Crossing.id, Border)
     .join(Border, Border.id == Crossing.border_id)
     .where(Crossing.id == ASKED)
@@ -33,7 +33,7 @@ _ONE_EACH = (
     .ext(distinct_on(CrossingVersion.crossing_id))
     .where(CrossingVersion.crossing_id == ASKED)
 )
-_NEWEST = _ONE_EACH.where(
+_NEWEST_VERSIONS = _ONE_EACH.where(
     CrossingVersion.change <= bindparam("known_change", type_=BigInteger)
 ).order_by(CrossingVersion.crossing_id, CrossingVersion.change.desc())
 _FIRST = _ONE_EACH.order_by(CrossingVersion.crossing_id, CrossingVersion.change)
@@ -85,8 +85,8 @@ async def details_of(
 ) -> dict[str, Details]:
     """Return the details of those crossings that exist, as known at ``known_change``."""
     asked = {"crossings": list(crossing_ids), "known_change": known_change}
-    places = dict((await session.execute(_PLACES, asked)).all())
-    known = {row.crossing_id: row for row in await session.scalars(_NEWEST, asked)}
+    places = dict((await session.execute(_DETAILS, asked)).all())
+    known = {row.crossing_id: row for row in await session.scalars(_NEWEST_VERSIONS, asked)}
     unknown = list(places.keys() - known.keys())
     first = await session.scalars(_FIRST, {"crossings": unknown}) if unknown else ()
     to_come = {row.crossing_id: row for row in first}

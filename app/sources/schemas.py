@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, JsonValue, Tag
 from app.http.bodies import UNTOLD, Body, DateOrInstant, Line, Text, example
 from app.vocabulary import Basis, SourceKind
 
-Url = Annotated[
+SourceUrl = Annotated[
     str,
     Field(
         pattern="^https?://[!-~]+$",
@@ -41,7 +41,7 @@ class SourceIn(Body):
     publisher: Line | None = Field(None, examples=["State Border Guard Service"])
     published_at: DateOrInstant | None = None
     retrieved_at: DateOrInstant | None = None
-    url: Url | None = Field(None, examples=["https://example.org/notice/17"])
+    url: SourceUrl | None = Field(None, examples=["https://example.org/notice/17"])
     file_name: Line | None = Field(None, description="File name of our copy.")
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="SHA-256 of our copy, in lower-case hex."

@@ -21,7 +21,7 @@ from app.sources.models import Citation, Source
 from app.sources.schemas import CitationIn, CitationOut, SourceIn, SourceOut
 from app.vocabulary import Basis, ChangeKind
 
-_KNOWN = "SELECT id FROM source WHERE id = ANY (%(wanted)s)"
+_EXISTING = "SELECT id FROM source WHERE id = ANY (%(wanted)s)"
 
 
 class _Id(NamedTuple):
@@ -93,7 +93,7 @@ async def require_sources_of(
     wanted = {one.source for one in cited if isinstance(one.source, UUID)}
     if not wanted:
         return
-    found = await fetch(session, _Id, _KNOWN, {"wanted": list(wanted)})
+    found = await fetch(session, _Id, _EXISTING, {"wanted": list(wanted)})
     missing = wanted - {row.id for row in found}
     faults = [
         FieldError("body", f"{field}.{place}.source", f"there is no source {one.source}")

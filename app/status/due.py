@@ -23,7 +23,7 @@ from app.vocabulary import ChangeKind
 RECORDED_BY = "crossing-status"
 """Who records what nobody reported: it follows from the log and the time."""
 
-_AT_ONCE = 100
+_CROSSINGS_PER_CHANGE = 100
 """Crossings in one change."""
 _UNCOMPACTED_AT_ONCE = 10
 """What still matters of each has to be found, while all other writers wait."""
@@ -72,7 +72,10 @@ def answers_record(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonV
 
 async def announce(session: AsyncSession, slot: LogSlot, crossings: Sequence[str] | None) -> bool:
     """Append what came due first, of ``crossings`` or of all; tell whether there was any."""
-    asked = {"crossings": None if crossings is None else list(crossings), "limit": _AT_ONCE}
+    asked = {
+        "crossings": None if crossings is None else list(crossings),
+        "limit": _CROSSINGS_PER_CHANGE,
+    }
     due = await fetch(session, _DueRow, _DUE, asked)
     if not due or due[0].due_at > slot.recorded_at:
         return False

@@ -45,7 +45,7 @@ from app.vocabulary import Basis, EventKind
 
 Result = TypeVar("Result")
 
-_SLICE = 500
+_CROSSINGS_PER_LOAD = 500
 """Crossings that are loaded at once."""
 _REACHES = (4, 32, 256, None)
 """How many declarations of a series are looked back at, the next only if that did not reach."""
@@ -53,7 +53,7 @@ _REACHES = (4, 32, 256, None)
 BEFORE_ALL = datetime(1899, 12, 31, tzinfo=UTC)
 """All instants of the log lie in 1900 or later."""
 
-_PLACES = """
+_CROSSINGS = """
     SELECT crossing.id, border.id, first, second, version.change <= %(known)s,
            version.crossing_id, version.change, recorded_at, recorded_by, mode, traffic, names,
            aliases, lat, lon, precision_km, confirm_within_days,
@@ -321,8 +321,8 @@ async def load_histories(
     events were withdrawn.
     """
     found: dict[str, Result] = {}
-    for start in range(0, len(crossing_ids), _SLICE):
-        batch = crossing_ids[start : start + _SLICE]
+    for start in range(0, len(crossing_ids), _CROSSINGS_PER_LOAD):
+        batch = crossing_ids[start : start + _CROSSINGS_PER_LOAD]
         found |= await _load(session, batch, snapshot, use, at, without)
     return {name: found[name] for name in crossing_ids if name in found}
 
@@ -332,7 +332,7 @@ async def whole_history(
 ) -> CrossingHistory | None:
     """Return all of a crossing's log that can matter to its timeline, and to the answer ``at``."""
     asked = {"crossings": [crossing_id], "known": known_change, "at": at}
-    places = await fetch(session, _PlaceRow, _PLACES, asked)
+    places = await fetch(session, _PlaceRow, _CROSSINGS, asked)
     cuts = await _cut(session, asked | {"without": []}, before=None, after=None)
     return (await _histories(session, places, cuts)).get(crossing_id)
 
@@ -351,7 +351,7 @@ async def _load(
         "at": at or snapshot.now,
         "without": list(without),
     }
-    rows = {row.id: row for row in await fetch(session, _PlaceRow, _PLACES, asked)}
+    rows = {row.id: row for row in await fetch(session, _PlaceRow, _CROSSINGS, asked)}
     places = {name: rows[name] for name in crossing_ids if name in rows}
     found: dict[str, Result] = {}
     compacted = {} if without else _compacted(places.values())

@@ -59,10 +59,10 @@ from app.status.schemas import (
 from app.vocabulary import ChangeKind, EventKind
 
 ONLY_DECLARATIONS = "Only a declaration can be corrected."
-_AT_ONCE = 20
+_CROSSINGS_PER_TURN = 20
 """Crossings whose consequences are worked out before readers have their turn."""
 _AHEAD = "lies in the future"
-_UNDONE = "The event was corrected or retracted already."
+_ALREADY_UNDONE = "The event was corrected or retracted already."
 
 # What the database refuses although the checks above it passed: it is the last word.
 _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
@@ -70,7 +70,7 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
     "uq_status_event_retracts": (Superseded, "The event was retracted already."),
     "ck_status_event_target_standing": (
         Superseded,
-        _UNDONE,
+        _ALREADY_UNDONE,
     ),
     "ck_incident_standing": (Superseded, "The incident was retracted already."),
     "ck_status_event_supersedes_declaration": (NotCorrectable, ONLY_DECLARATIONS),
@@ -429,7 +429,7 @@ async def _require_standing(
     ids = [target.id for target in targets]
     found = select(StatusEvent.id).where(StatusEvent.id.in_(ids), undone(known_change))
     if await session.scalar(found.limit(1)) is not None:
-        raise Superseded(_UNDONE)
+        raise Superseded(_ALREADY_UNDONE)
 
 
 async def _reserve_slot(
@@ -460,7 +460,7 @@ async def _consequences(
     found: dict[str, Consequences] = {}
     for name, events in _events_by_crossing(rows).items():
         found[name] = _consequences_of(before.histories[name], events, now)
-        if len(found) % _AT_ONCE == 0:
+        if len(found) % _CROSSINGS_PER_TURN == 0:
             await asyncio.sleep(0)
     return found
 

@@ -43,10 +43,10 @@ router = feature_router(prefix="/v1", tag="status")
 CrossingPath = Annotated[CrossingId, Path()]
 _CLOSING = str(seed_id("record/two-closed-2023-08-18", "sumskas-losa"))
 EventPath = Annotated[UUID, Path(description="A status event's id.", examples=[_CLOSING])]
-AskedTraffic = Annotated[
+LaneTraffic = Annotated[
     Traffic | None, Query(description="Only lanes of this traffic.", examples=["car"])
 ]
-AskedTo = Annotated[
+LaneTo = Annotated[
     CountryCode | None, Query(description="Only lanes entering this country.", examples=["LT"])
 ]
 EventWriter = Annotated[IdempotentWriter, writes(KeyScope.EVENTS)]
@@ -63,8 +63,8 @@ async def get_status(
     crossing_id: CrossingPath,
     as_of: AsOfQuery,
     at: At = None,
-    traffic: AskedTraffic = None,
-    to: AskedTo = None,
+    traffic: LaneTraffic = None,
+    to: LaneTo = None,
 ) -> StatusOut:
     """Is it open? For whom, since when, until when, why, and who says so.
 
@@ -94,8 +94,8 @@ async def get_timeline(
     pagination: PageQuery,
     crossing_id: CrossingPath,
     as_of: AsOfQuery,
-    traffic: AskedTraffic = None,
-    to: AskedTo = None,
+    traffic: LaneTraffic = None,
+    to: LaneTo = None,
     start: Annotated[
         QueryInstant | None,
         Query(description="Leave out what lies before.", examples=["2023-08-01T00:00:00Z"]),

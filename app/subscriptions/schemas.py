@@ -10,7 +10,7 @@ from app.changes.filters import Filter
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Prose, example
 from app.vocabulary import ChangeKind, DeliveryState, SubscriptionStatus, Traffic
 
-Url = Annotated[
+WebhookUrl = Annotated[
     str,
     Field(
         pattern=r"^https?://[!-~]+$",
@@ -56,7 +56,7 @@ class SubscriptionIn(Body):
         }
     )
 
-    url: Url
+    url: WebhookUrl
     filter: ChangeFilter = Field(default_factory=ChangeFilter)
     description: Prose | None = None
 

@@ -100,7 +100,7 @@ async def test_what_is_no_longer_kept_in_memory_comes_from_the_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In parts of some changes, or of one that is large, without a gap between them."""
-    monkeypatch.setattr(wire, "KEPT", 3)
+    monkeypatch.setattr(wire, "RECENT_CHANGES", 3)
     monkeypatch.setattr(stream_module, "PAGE", 7)
     monkeypatch.setattr(stream_module, "PAGE_BYTES", 5_000)
     last = await world.write(5)  # the rest is forgotten with the next
@@ -260,7 +260,7 @@ async def test_who_falls_too_far_behind_is_cut_off_and_resumes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is kept for anybody beyond the recent changes."""
-    monkeypatch.setattr(wire, "KEPT", 3)
+    monkeypatch.setattr(wire, "RECENT_CHANGES", 3)
     newest = await world.newest()
     async with reading(world.service) as slow, reading(world.service) as other:
         slow.room.clear()

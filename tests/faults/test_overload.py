@@ -13,7 +13,7 @@ import pytest
 
 from app.changes.service import LOG_LOCK
 from app.database import write_queue
-from app.database.write_queue import AT_ONCE, WriteQueue
+from app.database.write_queue import WRITERS_AT_ONCE, WriteQueue
 from app.errors import Overloaded
 from tests.api import SUMSKAS, TVERECIUS, Api, Json, decision, problem
 from tests.conftest import Database
@@ -67,7 +67,7 @@ def numbered(name: str, count: int) -> list[str]:
     return [f"{name}-{number}" for number in range(count)]
 
 
-FIRST = numbered("first", AT_ONCE)
+FIRST = numbered("first", WRITERS_AT_ONCE)
 """As many writers as may be under way."""
 
 
@@ -94,7 +94,7 @@ async def test_who_comes_first_is_served_first() -> None:
     await writers.come(*waiting)
     for place, name in enumerate([*FIRST, *waiting]):
         await writers.end(name)
-        assert writers.entered == [*FIRST, *waiting][: place + 1 + AT_ONCE]
+        assert writers.entered == [*FIRST, *waiting][: place + 1 + WRITERS_AT_ONCE]
 
 
 async def test_nobody_overtakes_the_one_whose_turn_has_just_come() -> None:
@@ -141,7 +141,7 @@ async def test_who_was_refused_at_the_deadline_has_left_the_queue() -> None:
     await writers.come("refused")
     await writers.refusal("refused")
     await writers.end(*FIRST)
-    second = numbered("second", AT_ONCE)
+    second = numbered("second", WRITERS_AT_ONCE)
     await writers.come(*second)
     assert writers.entered == [*FIRST, *second]
     await writers.come("waiting")
@@ -269,7 +269,7 @@ async def test_a_writer_that_fails_gives_its_turn_back() -> None:
 
 async def assert_all_turns_are_free(writers: Writers) -> None:
     """Check that as many may enter as ever, and no more."""
-    again = numbered("again", AT_ONCE)
+    again = numbered("again", WRITERS_AT_ONCE)
     before = len(writers.entered)
     await writers.come(*again, "one-more")
     assert writers.entered[before:] == again
@@ -356,7 +356,7 @@ async def test_of_a_hundred_writers_at_a_short_queue_each_is_served_or_refused(
     async with seeded.api(write_queue=5, write_deadline=LONG) as api:
         before = len(await all_changes(api))
         done = acknowledged(await answered(asked(api, range(WRITERS))))
-        assert AT_ONCE + 5 <= len(done) < WRITERS
+        assert WRITERS_AT_ONCE + 5 <= len(done) < WRITERS
         await assert_written(api, before, done)
 
 
@@ -365,15 +365,15 @@ async def test_who_was_refused_may_repeat_the_write_with_its_key(seeded: Databas
     async with seeded.api(write_queue=5, write_deadline=LONG) as api:
         before = len(await all_changes(api))
         tasks = asked(api, range(WRITERS))
-        await while_the_log_is_held(seeded, tasks, left=AT_ONCE + 5)
+        await while_the_log_is_held(seeded, tasks, left=WRITERS_AT_ONCE + 5)
         first = await answered(tasks)
         done = acknowledged(first)
-        assert len(done) == AT_ONCE + 5
+        assert len(done) == WRITERS_AT_ONCE + 5
         await assert_written(api, before, done)
 
         refused = sorted(first.keys() - set(done))
-        for start in range(0, len(refused), AT_ONCE + 5):
-            again = await answered(asked(api, refused[start : start + AT_ONCE + 5]))
+        for start in range(0, len(refused), WRITERS_AT_ONCE + 5):
+            again = await answered(asked(api, refused[start : start + WRITERS_AT_ONCE + 5]))
             assert len(acknowledged(again)) == len(again)
             assert not any("idempotent-replayed" in one.headers for one in again.values())
         await assert_written(api, before, range(WRITERS))
@@ -391,14 +391,14 @@ async def test_who_has_waited_for_too_long_is_refused_and_nothing_is_written(
     async with seeded.api(write_deadline=0.2) as api:
         before = len(await all_changes(api))
         tasks = asked(api, range(20))
-        await while_the_log_is_held(seeded, tasks, left=AT_ONCE)
+        await while_the_log_is_held(seeded, tasks, left=WRITERS_AT_ONCE)
         done = acknowledged(await answered(tasks))
-        assert len(done) == AT_ONCE
+        assert len(done) == WRITERS_AT_ONCE
         await assert_written(api, before, done)
 
 
 async def test_writers_that_wait_take_no_connections_from_readers(seeded: Database) -> None:
-    async with seeded.api(pool_size=AT_ONCE + 1, write_deadline=LONG) as api:
+    async with seeded.api(pool_size=WRITERS_AT_ONCE + 1, write_deadline=LONG) as api:
         before = len(await all_changes(api))
         tasks = asked(api, range(50))
 
@@ -427,7 +427,7 @@ async def while_the_log_is_held(
         holder = stack.enter_context(seeded.connect())
         watcher = stack.enter_context(seeded.connect())
         holder.execute("SELECT pg_advisory_lock(%s)", [LOG_LOCK])
-        await until(lambda: watcher.execute(WAITING).fetchone() == (AT_ONCE,))
+        await until(lambda: watcher.execute(WAITING).fetchone() == (WRITERS_AT_ONCE,))
         await until(lambda: sum(not task.done() for task in tasks.values()) == left)
         if then is not None:
             await then()

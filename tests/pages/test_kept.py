@@ -10,7 +10,7 @@ from fastapi import Request
 from app.board.board import Board
 from app.database.monitor import DatabaseMonitor
 from app.errors import CrossingNotFound
-from app.pages.page_cache import MOST, SECONDS, PageCache
+from app.pages.page_cache import CACHE_SECONDS, MOST, PageCache
 from app.pages.rendering import HtmlPage, PageReader
 
 
@@ -27,7 +27,7 @@ class Press:
     """Makes pages, and counts them."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = Clock(request_seconds=6)
         self.board = Board(self.clock, max_age=900)
         self.board.change = 7
         self.kept = PageCache()
@@ -80,7 +80,7 @@ async def test_each_answer_has_headers_of_its_own(press: Press) -> None:
 
 async def test_after_a_second_it_is_made_anew(press: Press) -> None:
     await press.ask()
-    press.clock.time += SECONDS
+    press.clock.time += CACHE_SECONDS
 
     assert (await press.ask()).body == b"page 2"
 
@@ -93,8 +93,8 @@ async def test_the_next_change_makes_it_anew(press: Press) -> None:
 
 
 async def test_what_comes_due_makes_it_anew(press: Press) -> None:
-    await press.ask(due=press.clock.time + SECONDS / 2)
-    press.clock.time += SECONDS / 2
+    await press.ask(due=press.clock.time + CACHE_SECONDS / 2)
+    press.clock.time += CACHE_SECONDS / 2
 
     assert (await press.ask()).body == b"page 2"
 

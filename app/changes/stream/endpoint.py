@@ -9,16 +9,17 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.changes.stream.stream import Stream, StreamQuery
-from app.changes.stream.wire import START
+from app.changes.stream.wire import RESPONSE_START
 from app.errors import Problem, Unavailable, invalid
-from app.http.problems import RETRY_SECONDS, render
+from app.http.problems import RETRY_AFTER, render
 
 PATH = "/v1/changes"
-MEDIA_TYPE = "text/event-stream"
+EVENT_STREAM = "text/event-stream"
 ADMIT = "crossing_status.admit"
 """In the scope of a request for the stream: what the route calls with what it read."""
-WAIT_SECONDS = 2.0
-FAR = 10_000
+CHANGE_WAIT_SECONDS = 2.0
+"""How long a request waits for the change that it demands."""
+MAX_CHANGES_AHEAD = 10_000
 """A change so far ahead will not come while one waits for it."""
 
 Admit = Callable[[StreamQuery], None]
@@ -27,7 +28,7 @@ Admit = Callable[[StreamQuery], None]
 def asks_for_stream(scope: Scope) -> bool:
     """Tell whether a GET is of the stream."""
     return scope["path"] == PATH and any(
-        name == b"accept" and MEDIA_TYPE in value.decode("latin-1").lower()
+        name == b"accept" and EVENT_STREAM in value.decode("latin-1").lower()
         for name, value in scope["headers"]
     )
 
@@ -47,7 +48,7 @@ class StreamEndpoint:
         if problem is not None:
             await render(problem)(scope, receive, send)
             return
-        await send(START)
+        await send(RESPONSE_START)
         follower = await self._stream.join(asked, send)
         try:
             while (await receive())["type"] != "http.disconnect":
@@ -68,15 +69,15 @@ class StreamEndpoint:
 
     async def _refusal(self, asked: StreamQuery) -> Problem | None:
         stream, after = self._stream, asked.after
-        headers = {"Retry-After": RETRY_SECONDS}
+        headers = {"Retry-After": RETRY_AFTER}
         if stream.is_draining:
             return Unavailable("The service is stopping.", headers=headers)
         if stream.place < 0:
             return Unavailable("The log is not loaded here yet.", headers=headers)
         if after is None or after <= stream.place:
             return None
-        if after <= stream.place + FAR:
-            if await stream.reached(after, within=WAIT_SECONDS):
+        if after <= stream.place + MAX_CHANGES_AHEAD:
+            if await stream.reached(after, within=CHANGE_WAIT_SECONDS):
                 return None
             if stream.is_lost:
                 return Unavailable(f"Change {after} is not known here yet.", headers=headers)

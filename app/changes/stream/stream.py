@@ -14,7 +14,6 @@ from functools import partial
 from random import randrange, uniform
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message, Send
 
 from app.changes.cloudevents import EnvelopeKind
@@ -23,7 +22,7 @@ from app.changes.models import Change
 from app.changes.service import ChangeRow, matching_changes
 from app.changes.stream.wire import (
     END,
-    KEPT,
+    RECENT_CHANGES,
     EncodedChange,
     RecentChanges,
     dropped,
@@ -31,21 +30,25 @@ from app.changes.stream.wire import (
     opening,
 )
 from app.database.driver import fetch
-from app.database.monitor import DatabaseMonitor, monotonic_seconds, reason
+from app.database.monitor import (
+    OUTAGES,
+    RECONNECT_SECONDS,
+    DatabaseMonitor,
+    monotonic_seconds,
+    reason,
+)
 from app.database.sessions import create_engine, create_sessions
 
 HEARTBEAT_SECONDS = 15
 LIFETIME_SECONDS = 3_600
 """Give or take a tenth: then a follower comes back, perhaps to another worker."""
-RETRY_SECONDS = 0.25
-PAGE = 50
+CHANGES_PER_READ = 50
 PAGE_BYTES = 64 * 2**10
 """Of the log, for one who is brought up; one change at least."""
 
-_AT_ONCE = 250
+_FOLLOWERS_PER_TURN = 250
 """Followers who are sent something before others have their turn."""
-_OUTAGES = (SQLAlchemyError, TimeoutError, OSError)
-_NEXT = f"""
+_NEXT_CHANGES = f"""
     SELECT {", ".join(ChangeRow._fields)} FROM change
     WHERE number >= %(place)s ORDER BY number LIMIT %(limit)s
 """  # noqa: S608  # nothing of it comes from outside
@@ -185,21 +188,21 @@ class Stream:
             await self._news.wait()
             self._news.clear()
             try:
-                async with self._monitor.deadline(None):
+                async with self._monitor.deadline(limited=False):
                     news = await self._read()
                 for told in news:
                     await self._tell(told)
-                if len(news) == PAGE:
+                if len(news) == CHANGES_PER_READ:
                     self._news.set()
-            except _OUTAGES as error:
+            except OUTAGES as error:
                 _log.warning("The stream cannot read the log: %s", reason(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RECONNECT_SECONDS)
                 self._news.set()
             except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
                 # Better no stream than one that stands still.
                 _log.exception("The stream cannot go on")
                 self._end_all()
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RECONNECT_SECONDS)
                 self._news.set()
 
     async def _read(self) -> Sequence[EncodedChange]:
@@ -210,17 +213,17 @@ class Stream:
         async with self._sessions() as session:
             # One statement, without the trips to bound a transaction.
             _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-            asked = {"place": self.place, "limit": PAGE + 1}
-            found = await fetch(session, ChangeRow, _NEXT, asked)
+            asked = {"place": self.place, "limit": CHANGES_PER_READ + 1}
+            found = await fetch(session, ChangeRow, _NEXT_CHANGES, asked)
         if self.place > 0:
             if not found or (found[0].number, found[0].hash) != (self.place, self._hash):
                 await self._go_back()
                 return []
             del found[0]
-        return [EncodedChange(change) for change in found[:PAGE]]
+        return [EncodedChange(change) for change in found[:CHANGES_PER_READ]]
 
     async def _start(self) -> None:
-        rows = select(Change).order_by(Change.number.desc()).limit(KEPT)
+        rows = select(Change).order_by(Change.number.desc()).limit(RECENT_CHANGES)
         async with self._sessions() as session:
             found = list(await session.scalars(rows))
         for change in reversed(found):
@@ -263,7 +266,7 @@ class Stream:
         self._stand_at(told.number, told.hash)
         matching: dict[Filter, bool] = {}
         for turn, follower in enumerate(list(self._followers)):
-            if turn % _AT_ONCE == _AT_ONCE - 1:
+            if turn % _FOLLOWERS_PER_TURN == _FOLLOWERS_PER_TURN - 1:
                 await asyncio.sleep(0)
             if not follower.is_level or follower.place >= told.number:
                 continue
@@ -314,12 +317,16 @@ class Stream:
         """Return the next part of the log for a follower, and the change up to which it is."""
         while True:
             try:
-                async with self._reading, self._monitor.deadline(None), self._sessions() as session:
+                async with (
+                    self._reading,
+                    self._monitor.deadline(limited=False),
+                    self._sessions() as session,
+                ):
                     found, reached = await matching_changes(
-                        session, follower.wanted, after=follower.place, limit=PAGE
+                        session, follower.wanted, after=follower.place, limit=CHANGES_PER_READ
                     )
-            except _OUTAGES:  # told of by the reader of the log, once for all followers
-                await asyncio.sleep(RETRY_SECONDS)
+            except OUTAGES:  # told of by the reader of the log, once for all followers
+                await asyncio.sleep(RECONNECT_SECONDS)
                 continue
             page: list[EncodedChange] = []
             weight = 0

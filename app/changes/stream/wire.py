@@ -11,8 +11,8 @@ from app.changes.cloudevents import EnvelopeKind, enveloped
 from app.changes.models import Change
 from app.changes.service import ChangeRow, change_record
 
-KEPT = 500
-KEPT_BYTES = 8 * 2**20
+RECENT_CHANGES = 500
+RECENT_BYTES = 8 * 2**20
 """Of recent changes, in the plain envelope: the oldest go first, but for the newest one."""
 
 
@@ -51,7 +51,9 @@ class RecentChanges:
     def add(self, told: EncodedChange) -> None:
         self._kept.append(told)
         self._bytes += told.weight
-        while len(self._kept) > KEPT or (self._bytes > KEPT_BYTES and len(self._kept) > 1):
+        while len(self._kept) > RECENT_CHANGES or (
+            self._bytes > RECENT_BYTES and len(self._kept) > 1
+        ):
             self._bytes -= self._kept.popleft().weight
 
     def after(self, number: int) -> EncodedChange | None:
@@ -92,7 +94,7 @@ def part(text: str) -> Message:
     return {"type": "http.response.body", "body": text.encode(), "more_body": True}
 
 
-START: Message = {
+RESPONSE_START: Message = {
     "type": "http.response.start",
     "status": 200,
     "headers": [

@@ -33,8 +33,8 @@ from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out
 from app.vocabulary import Status, Traffic
 
-_EVENTS = 100
-_NOTICES = 20
+_EVENTS_SHOWN = 100
+_NOTICES_SHOWN = 20
 _ALTERNATIVES = 5
 
 
@@ -156,18 +156,19 @@ async def _record(
     instant: datetime,
 ) -> Record:
     newest = await newest_events(
-        session, crossing_id=details.id, known_change=snapshot.change, limit=_EVENTS + 1
+        session, crossing_id=details.id, known_change=snapshot.change, limit=_EVENTS_SHOWN + 1
     )
     # What decides is shown however old it is.
     shown = {
-        event.id: event for event in (*newest[:_EVENTS], *status.decided_by, *status.also_said)
+        event.id: event
+        for event in (*newest[:_EVENTS_SHOWN], *status.decided_by, *status.also_said)
     }
     notices = await notices_in_force(
         session,
         about=NoticeFilter(crossing=details.id),
         at=instant,
         snapshot=snapshot,
-        limit=_NOTICES,
+        limit=_NOTICES_SHOWN,
     )
     cited = [one.source for event in shown.values() for one in event.citations]
     cited += [one.source for notice in notices for one in notice.citations]
@@ -175,7 +176,7 @@ async def _record(
     return Record(
         stretches=list(history.resolved.timeline()),
         events=sorted(shown.values(), key=_begins, reverse=True),
-        is_cut=len(newest) > _EVENTS,
+        is_cut=len(newest) > _EVENTS_SHOWN,
         notices=notices,
         sources=await sources_of(session, cited),
     )

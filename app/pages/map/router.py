@@ -19,7 +19,7 @@ from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
 from app.http.caching import Validity
 from app.http.docs import POLICY
 from app.http.parameters import AsOf
-from app.http.problems import RETRY_SECONDS
+from app.http.problems import RETRY_AFTER
 from app.pages.map import rows as shown
 from app.pages.map.outlines import ZONES
 from app.pages.map.rows import MapRow
@@ -34,7 +34,7 @@ LISTED = 300
 """Crossings on a page of the list; the map shows all."""
 SLIDE = timedelta(days=6 * 365)
 """How far back the slider reaches."""
-WAIT_SECONDS = 5.0
+BOARD_WAIT_SECONDS = 5.0
 """For a board that is just being loaded."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
@@ -181,9 +181,9 @@ async def _rows(
 ) -> tuple[list[MapRow], Validity | None]:
     """Return what is asked for; of the present, how long it is good."""
     if not asked.is_past:
-        if not await reader.board.reached(0, within=WAIT_SECONDS):
+        if not await reader.board.reached(0, within=BOARD_WAIT_SECONDS):
             raise Unavailable(
-                "The data is still being loaded.", headers={"Retry-After": RETRY_SECONDS}
+                "The data is still being loaded.", headers={"Retry-After": RETRY_AFTER}
             )
         return await shown.present(reader.board, asked.wanted, asked.status, reader.language)
     as_of = AsOf(asked.known_at)

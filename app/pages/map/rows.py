@@ -30,7 +30,7 @@ from app.status.schemas import EventOut
 from app.status.summaries import Summary
 from app.vocabulary import Precision, Status
 
-_BATCH = 500
+_ROWS_PER_READ = 500
 _BREATH = 50
 
 
@@ -148,8 +148,8 @@ async def past(
         summary = Summary.of(history, at or snapshot.now, lanes).settled()
         return summary, history.events
 
-    for start in range(0, len(ranks), _BATCH):
-        ids = [rank.id for rank in ranks[start : start + _BATCH]]
+    for start in range(0, len(ranks), _ROWS_PER_READ):
+        ids = [rank.id for rank in ranks[start : start + _ROWS_PER_READ]]
         answers = await load_histories(session, ids, snapshot, answer, at=at)
         told = [
             (summary, events)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.errors import Unavailable
-from app.http.problems import RETRY_SECONDS
+from app.http.problems import RETRY_AFTER
 from app.pages.rendering import CurrentReader, page
 from app.pages.words import N_, Words
 from app.pages.zones import zone_of
@@ -51,7 +51,7 @@ _MESSAGES: Mapping[str, str] = {
     "end": N_("Until"),
 }
 """What the script says."""
-_ALL = 1_000_000
+_EVERY_CROSSING = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,9 @@ async def report(
 ) -> Response:
     """Give the form; some crossings may be chosen in it already."""
     if not reader.board.is_loaded:
-        raise Unavailable(
-            "The board is still being loaded.", headers={"Retry-After": RETRY_SECONDS}
-        )
+        raise Unavailable("The board is still being loaded.", headers={"Retry-After": RETRY_AFTER})
     borders: dict[str, list[CrossingRecord]] = {}
-    for border in reader.board.borders(after=None, limit=_ALL):
+    for border in reader.board.borders(after=None, limit=_EVERY_CROSSING):
         views = reader.board.views_of(border, reader.moment)
         borders[border] = [view.present.told for view in views]
     chosen = crossing or []

@@ -9,17 +9,15 @@ from importlib.metadata import version
 from typing import Literal
 
 from sqlalchemy import select, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
 from app.board.updater import BoardUpdater
 from app.changes.models import Change
-from app.database.monitor import reason
+from app.database.monitor import OUTAGES, reason
 from app.errors import Unavailable
 from app.health.readiness import readiness
 
-_OUTAGES = (SQLAlchemyError, TimeoutError, OSError)
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +72,6 @@ async def _database(opening: AbstractAsyncContextManager[AsyncSession]) -> Datab
         async with opening as session:
             told = str(await session.scalar(text("SHOW server_version")))
             return DatabaseStatus(told, await session.scalar(newest))
-    except _OUTAGES as error:
+    except OUTAGES as error:
         _log.warning("The service status page is shown without the database: %s", reason(error))
         return None
