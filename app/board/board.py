@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from app.board.views import BoardEntry, Moment, View
 from app.database.monitor import DatabaseMonitor, monotonic_seconds
+from app.http.bodies import sides_of
 
 
 class Board:
@@ -124,7 +125,7 @@ class Board:
         return [
             view
             for border in sorted(self._by_border)
-            if not set(codes).isdisjoint(border.split("-"))
+            if not set(codes).isdisjoint(sides_of(border))
             for view in self.views_of(border, moment)
         ]
 

@@ -15,15 +15,15 @@ from pydantic_core import to_json
 from app.board.board import Board
 from app.board.views import Moment, View
 from app.crossings.borders import border_summary
-from app.crossings.candidates import Rank
+from app.crossings.candidates import Rank, rank_cursor
 from app.crossings.geojson import GEOJSON, collection
 from app.errors import Invalid
+from app.http.bodies import sides_of, sorted_border
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.paging import MAX_LIMIT, border_code, decode_cursor, encode_cursor
 from app.vocabulary import Status, Traffic
 
-_SLUG = "[a-z0-9]+(?:-[a-z0-9]+)*"
-_ADDRESS = re.compile(f"/v1/(?:(borders)|crossings(?:/({_SLUG})(/status)?)?)")
+_ADDRESS = re.compile("/v1/(?:(borders)|crossings(?:/([a-z0-9-]+)(/status)?)?)")
 _FEATURES = "/feeds/crossings.geojson"
 _DEFAULT_LIMIT = 50
 
@@ -103,7 +103,7 @@ class BordersQuery:
         validity = ALWAYS_VALID
         for border in shown:
             views = board.views_of(border, moment)
-            listed = border_summary(border, border.split("-"), [view.summary for view in views])
+            listed = border_summary(border, sides_of(border), [view.summary for view in views])
             bodies.append(listed.model_dump_json(by_alias=True).encode())
             validity = validity.also(_validity(views))
         return BoardAnswer(b",".join(bodies), validity, True, cursor)
@@ -172,7 +172,7 @@ def _crossings(asked: dict[str, str]) -> Question | None:
         return None
     after = None
     if cursor is not None:
-        rank = decode_cursor(cursor, Rank.parse)
+        rank = decode_cursor(cursor, rank_cursor)
         if rank.figure:
             return None
         after = rank.id
@@ -197,7 +197,7 @@ def _features(asked: dict[str, str]) -> Question | None:
 
 
 def _border(given: str | None) -> str | None:
-    return None if given is None else "-".join(sorted(border_code([given]).split("-")))
+    return None if given is None else sorted_border(border_code.validate_python(given))
 
 
 def _limit(given: str | None) -> int:

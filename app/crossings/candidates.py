@@ -4,22 +4,21 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
+from pydantic import BeforeValidator, Field, TypeAdapter
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.models import Change
 from app.errors import invalid
-from app.http.paging import slug
+from app.http.bodies import SLUG
 from app.places.details import Details, details_of, newest_versions
 from app.places.geography import Box, Point
 from app.places.models import Border, Crossing, CrossingVersion
 from app.places.spelling import Index
 from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
-
-_RANK = "rank"
-"""Marks the cursors of this list among those of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +82,25 @@ class Rank:
     @property
     def cursor(self) -> tuple[str, str, str]:
         """The parts of the cursor that begins a page after it, marked as of this list."""
-        return _RANK, repr(self.figure), self.id
+        return "rank", repr(self.figure), self.id
 
-    @classmethod
-    def parse(cls, parts: list[str]) -> "Rank":
-        """Read the parts of a cursor. Raises ValueError."""
-        mark, figure, name = parts
-        if mark != _RANK or math.isnan(float(figure)):
-            raise ValueError(parts)
-        return cls(float(figure), slug([name]))
+
+_parts: TypeAdapter[tuple[str, float, str]] = TypeAdapter(
+    tuple[Literal["rank"], float, Annotated[str, Field(pattern=SLUG)]]
+)
+
+
+def _rank(parts: object) -> Rank:
+    _, figure, crossing_id = _parts.validate_python(parts)
+    if math.isnan(figure):
+        raise ValueError(figure)
+    return Rank(figure, crossing_id)
+
+
+rank_cursor: TypeAdapter[Rank] = TypeAdapter(
+    Annotated[Rank, BeforeValidator(_rank)],
+)
+"""A rank, marked as of this list."""
 
 
 async def candidates(

@@ -20,11 +20,11 @@ from app.crossings.answers import (
     CrossingSummary,
     NearbyCrossing,
 )
-from app.crossings.candidates import CrossingFilter, Rank
+from app.crossings.candidates import CrossingFilter, Rank, rank_cursor
 from app.database.sessions import Session
 from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
 from app.http.bodies import BorderId, CountryCode, CrossingId
-from app.http.caching import CacheHeaders, ResponseCacheHeaders
+from app.http.caching import ResponseCacheHeaders
 from app.http.paging import Page, PageQuery, Pagination, border_code, country_code
 from app.http.parameters import AsOf, AsOfQuery, At
 from app.http.problems import preview, responses
@@ -140,9 +140,9 @@ async def list_crossings(
     Or the best match first: `order` goes before `near`, `near` before `q`. Names are found as
     they are spelt now, whatever instant is asked about.
     """
-    after = pagination.start(Rank.parse)
+    after = pagination.start(rank_cursor)
     async with read_sessions.for_question(at, as_of) as session:
-        found, asked, validity = await service.list_crossings(
+        found, snapshot, validity = await service.list_crossings(
             session,
             wanted=wanted,
             at=at,
@@ -152,11 +152,14 @@ async def list_crossings(
             after=after,
             limit=pagination.limit + 1,
         )
-    if at is None and as_of == AsOf() and validity is not None:
-        cache_headers.tell_present(asked.change, asked.now, validity)
-    else:
-        _tell_past(cache_headers, asked, at, as_of, is_found_by_name=wanted.q is not None)
-    return _listed(pagination, found, **_pinned(at, as_of, asked))
+    cache_headers.tell(
+        at=at,
+        as_of=as_of,
+        **snapshot._asdict(),
+        validity=validity,
+        is_repeatable=wanted.q is None,  # names are found as they are spelt now
+    )
+    return _listed(pagination, found, **_pinned(at, as_of, snapshot))
 
 
 @router.get(
@@ -195,7 +198,7 @@ async def list_alternatives(
         crossing_id=crossing_id,
         traffic=traffic,
         to=to,
-        after=pagination.start(Rank.parse),
+        after=pagination.start(rank_cursor),
         limit=pagination.limit + 1,
     )
     cache_headers.set_change(asked.change)
@@ -251,7 +254,7 @@ async def list_borders(
     """List borders and how many crossings are of each status, now or at an instant, by id."""
     after = pagination.start(border_code)
     async with read_sessions.for_question(at, as_of) as session:
-        found, asked, validity = await reading.list_borders(
+        found, snapshot, validity = await reading.list_borders(
             session,
             at=at,
             as_of=as_of,
@@ -259,11 +262,8 @@ async def list_borders(
             after=after,
             limit=pagination.limit + 1,
         )
-    if at is None and as_of == AsOf():
-        cache_headers.tell_present(asked.change, asked.now, validity)
-    else:
-        _tell_past(cache_headers, asked, at, as_of)
-    return pagination.page(found, lambda one: (one.id,), **_pinned(at, as_of, asked))
+    cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict(), validity=validity)
+    return pagination.page(found, lambda one: (one.id,), **_pinned(at, as_of, snapshot))
 
 
 @borders.get("/{border_id}", summary="Get a border", responses=responses(BorderNotFound))
@@ -279,10 +279,10 @@ async def get_border(
     And what is not covered, plainly.
     """
     async with read_sessions.for_question(at, as_of) as session:
-        body, asked = await reading.get_border_status(
+        body, snapshot = await reading.get_border_status(
             session, border_id=border_id, at=at, as_of=as_of
         )
-    _tell_past(cache_headers, asked, at, as_of)
+    cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict())
     return body
 
 
@@ -310,24 +310,6 @@ def _listed(
 
 def _pinned(at: datetime | None, as_of: AsOf, snapshot: Snapshot) -> dict[str, str]:
     """Return what makes the next page tell of the same: of the past, knowledge stands still."""
-    if at is None or as_of != AsOf():
+    if at is None or not as_of.is_newest:
         return {}
     return {"known_change": str(snapshot.change)}
-
-
-def _tell_past(
-    cache_headers: CacheHeaders,
-    snapshot: Snapshot,
-    at: datetime | None,
-    as_of: AsOf,
-    *,
-    is_found_by_name: bool = False,
-) -> None:
-    """Tell how long an answer is good: it never differs if it names the instant and knowledge.
-
-    Unless it depends on spellings, which are those of now.
-    """
-    if at is not None and as_of != AsOf() and not is_found_by_name:
-        cache_headers.tell_immutable(snapshot.change)
-    else:
-        cache_headers.set_change(snapshot.change)

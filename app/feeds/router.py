@@ -131,7 +131,7 @@ class FeedReader:
         async with self.opening.for_question(None, as_of) as session:
             pinned = await pin(session, places, as_of)
         asked = pinned.known
-        if as_of == AsOf():
+        if as_of.is_newest:
             validity = Validity(pinned.recorded_at, None)
             self.envelope.tell_present(asked.change, asked.now, validity)
         else:

@@ -14,6 +14,9 @@ from pydantic_core import PydanticCustomError
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+SLUG = "^[a-z0-9]+(-[a-z0-9]+)*$"
+COUNTRY_CODE = "^[A-Z]{2}$"
+BORDER_CODE = "^[A-Z]{2}-[A-Z]{2}$"
 UNTOLD = "#"
 """Begins the tags by which a union tells its members apart: no caller wrote them."""
 
@@ -151,7 +154,7 @@ CountryCode = Annotated[
     str,
     AfterValidator(_iso_country),
     Field(
-        pattern="^[A-Z]{2}$",
+        pattern=COUNTRY_CODE,
         json_schema_extra={"enum": sorted(iso3166.countries_by_alpha2)},
         examples=["LT"],
     ),
@@ -159,7 +162,7 @@ CountryCode = Annotated[
 CrossingId = Annotated[
     str,
     Field(
-        pattern="^[a-z0-9]+(-[a-z0-9]+)*$",
+        pattern=SLUG,
         min_length=2,
         max_length=80,
         examples=["sumskas-losa"],
@@ -168,15 +171,22 @@ CrossingId = Annotated[
 ]
 
 
-def _sort_border(value: str) -> str:
-    return "-".join(sorted(value.split("-")))
+def sides_of(border: str) -> tuple[str, str]:
+    """Return the codes of a border's two countries."""
+    first, second = border.split("-")
+    return first, second
+
+
+def sorted_border(value: str) -> str:
+    """Return a border's id, its countries in alphabetical order."""
+    return "-".join(sorted(sides_of(value)))
 
 
 BorderId = Annotated[
     str,
-    AfterValidator(_sort_border),
+    AfterValidator(sorted_border),
     Field(
-        pattern="^[A-Z]{2}-[A-Z]{2}$",
+        pattern=BORDER_CODE,
         examples=["BY-LT"],
         description="The two countries in alphabetical order; the other order is accepted.",
     ),

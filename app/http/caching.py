@@ -23,6 +23,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.database.monitor import DatabaseMonitor
+from app.http.parameters import AsOf
 
 FRESH_SECONDS = 2
 REVALIDATE_SECONDS = 3
@@ -127,6 +128,28 @@ class CacheHeaders:
         self._headers["Knowledge-Age"] = "0"
         if validity.modified is not None:
             self._headers["Last-Modified"] = http_date(validity.modified)
+
+    def tell(
+        self,
+        *,
+        at: datetime | None,
+        as_of: AsOf,
+        change: int,
+        now: datetime,
+        validity: Validity | None = None,
+        is_repeatable: bool = True,
+    ) -> None:
+        """Say what an answer reflects, and how long it is good.
+
+        One about the present is good for as long as its ``validity`` says. One that names its
+        instant and its knowledge never differs, if it ``is_repeatable``.
+        """
+        if at is None and as_of.is_newest and validity is not None:
+            self.tell_present(change, now, validity)
+        elif at is not None and not as_of.is_newest and is_repeatable:
+            self.tell_immutable(change)
+        else:
+            self.set_change(change)
 
     def tell_immutable(self, change: int) -> None:
         """Say that an answer about an instant, as known then, never differs."""

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +10,10 @@ from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import Field
+from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 
 from app.errors import invalid
-from app.http.bodies import Body
+from app.http.bodies import BORDER_CODE, COUNTRY_CODE, SLUG, Body
 
 MAX_LIMIT = 200
 Item = TypeVar("Item")
@@ -35,13 +34,13 @@ def encode_cursor(*parts: str) -> str:
     return base64.urlsafe_b64encode("\n".join(parts).encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, read: Callable[[list[str]], Key]) -> Key:
-    """Return what ``read`` makes of a cursor's parts. Raises Invalid for one not of ours."""
+def decode_cursor(cursor: str, shape: TypeAdapter[Key]) -> Key:
+    """Return what a cursor names: an item of ``shape``. Raises Invalid for one not of ours."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         parts = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split("\n")
-        return read(parts)
-    except (binascii.Error, ValueError, OverflowError) as error:
+        return shape.validate_python(parts[0] if len(parts) == 1 else parts)
+    except (binascii.Error, ValueError) as error:
         raise invalid(
             "cursor", "is not a valid cursor; use the value from `next`", where="query"
         ) from error
@@ -60,59 +59,22 @@ def within(rows: Sequence[Item], weigh: Callable[[Item], int], *, limit: int) ->
     ]
 
 
-def change_and_id(parts: list[str]) -> tuple[int, UUID]:
-    """Read the place of a row of the log: its change and its id."""
-    change, row_id = parts
-    if not 0 <= int(change) < 2**62:
-        raise ValueError(change)
-    return int(change), UUID(row_id)
+_Number = Annotated[int, Field(ge=0, lt=2**62)]
+_Instant = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
 
-
-def row_id(parts: list[str]) -> UUID:
-    """Read the place of a row by its id."""
-    (found,) = parts
-    return UUID(found)
-
-
-def number(parts: list[str]) -> int:
-    """Read the place of a row by its number."""
-    (found,) = parts
-    if not 0 <= int(found) < 2**62:
-        raise ValueError(found)
-    return int(found)
-
-
-def slug(parts: list[str]) -> str:
-    """Read the place of a crossing: its id."""
-    (found,) = parts
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", found):
-        raise ValueError(found)
-    return found
-
-
-def border_code(parts: list[str]) -> str:
-    """Read the place of a border: its id."""
-    (found,) = parts
-    if not re.fullmatch("[A-Z]{2}-[A-Z]{2}", found):
-        raise ValueError(found)
-    return found
-
-
-def country_code(parts: list[str]) -> str:
-    """Read the place of a country: its code."""
-    (found,) = parts
-    if not re.fullmatch("[A-Z]{2}", found):
-        raise ValueError(found)
-    return found
-
-
-def instant(parts: list[str]) -> datetime:
-    """Read the place of a period: the instant at which the next one begins."""
-    (found,) = parts
-    parsed = datetime.fromisoformat(found)
-    if parsed.tzinfo is None:
-        raise ValueError(found)
-    return parsed.astimezone(UTC)
+change_and_id: TypeAdapter[tuple[int, UUID]] = TypeAdapter(tuple[_Number, UUID])
+"""The place of a row of the log."""
+instant_change_and_id: TypeAdapter[tuple[datetime, int, UUID]] = TypeAdapter(
+    tuple[_Instant, _Number, UUID]
+)
+"""The place of an item of a story."""
+row_id: TypeAdapter[UUID] = TypeAdapter(UUID)
+number: TypeAdapter[int] = TypeAdapter(_Number)
+slug: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=SLUG)])
+border_code: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=BORDER_CODE)])
+country_code: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=COUNTRY_CODE)])
+instant: TypeAdapter[datetime] = TypeAdapter(_Instant)
+"""The place of a period: the instant at which the next one begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +86,9 @@ class Pagination:
     limit: int
     cursor: str | None
 
-    def start(self, read: Callable[[list[str]], Key]) -> Key | None:
+    def start(self, shape: TypeAdapter[Key]) -> Key | None:
         """Return what names the item before this page; None on the first page."""
-        return None if self.cursor is None else decode_cursor(self.cursor, read)
+        return None if self.cursor is None else decode_cursor(self.cursor, shape)
 
     def page(
         self,

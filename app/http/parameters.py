@@ -82,9 +82,13 @@ class AsOf:
     known_at: datetime | None = None
     known_change: int | None = None
 
+    @property
+    def is_newest(self) -> bool:
+        return self.known_at is None and self.known_change is None
 
-def _knowledge(known_at: KnownAt = None, known_change: KnownChange = None) -> AsOf:
+
+def _as_of(known_at: KnownAt = None, known_change: KnownChange = None) -> AsOf:
     return AsOf(known_at, known_change)
 
 
-AsOfQuery = Annotated[AsOf, Depends(_knowledge)]
+AsOfQuery = Annotated[AsOf, Depends(_as_of)]

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -23,7 +22,7 @@ from sqlalchemy.orm import aliased
 from app.changes.service import Snapshot, take_snapshot
 from app.errors import IncidentNotFound
 from app.http.bodies import utc
-from app.http.paging import change_and_id, instant, within
+from app.http.paging import within
 from app.http.parameters import AsOf
 from app.incidents.schemas import IncidentOut, StoryItem
 from app.notices.models import Incident, Notice, RecordRetraction
@@ -39,21 +38,8 @@ from app.status.log import events_out
 from app.status.models import StatusEvent
 from app.status.schemas import EventOut
 
-
-@dataclass(frozen=True, slots=True)
-class StoryPosition:
-    """Where an item stands in a story: its instant, its change, its id."""
-
-    at: datetime
-    change: int
-    id: UUID
-
-
-def story_position(parts: list[str]) -> StoryPosition:
-    """Read an item's place from a cursor."""
-    at, change_number, item_id = parts
-    change, found = change_and_id([change_number, item_id])
-    return StoryPosition(instant([at]), change, found)
+StoryPosition = tuple[datetime, int, UUID]
+"""Where an item stands in a story: its instant, its change, its id."""
 
 
 async def get_incident(session: AsyncSession, incident_id: UUID) -> tuple[IncidentOut, Snapshot]:
@@ -111,7 +97,7 @@ async def story_of(
     rows = select(items).order_by(items.c.at, items.c.change, items.c.id).limit(limit + 1)
     if after is not None:
         here = tuple_(items.c.at, items.c.change, items.c.id)
-        rows = rows.where(here > (after.at, after.change, after.id))
+        rows = rows.where(here > after)
     candidates = (await session.execute(rows)).all()
     found = within(candidates, lambda row: row.weight, limit=limit)
     decisions = await standing_decisions(

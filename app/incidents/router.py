@@ -11,7 +11,7 @@ from app.database.sessions import Session
 from app.errors import IncidentNotFound, NotRetractable, Superseded
 from app.http.bodies import BorderId, CountryCode, CrossingId
 from app.http.caching import ResponseCacheHeaders
-from app.http.paging import LongPageQuery, Page, PageQuery, change_and_id
+from app.http.paging import LongPageQuery, Page, PageQuery, change_and_id, instant_change_and_id
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.incidents import reading, recording
@@ -73,7 +73,7 @@ async def get_incident(
         session,
         incident_id,
         snapshot=knowledge,
-        after=pagination.start(reading.story_position),
+        after=pagination.start(instant_change_and_id),
         limit=pagination.limit,
     )
     cache_headers.set_change(knowledge.change)

@@ -27,7 +27,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.changes.service import Snapshot, take_snapshot
 from app.errors import NoticeNotFound
-from app.http.bodies import utc
+from app.http.bodies import sides_of, utc
 from app.http.parameters import AsOf
 from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.schemas import STALE_AFTER_DAYS, NoticeOut, RetractionOut
@@ -310,7 +310,7 @@ def _about_country(code: str) -> ColumnElement[bool]:
 def _about_border(border: str) -> ColumnElement[bool]:
     """Ask whether it names the border, a crossing there, or one of the two countries."""
     return or_(
-        Notice.countries.overlap(border.split("-")),
+        Notice.countries.overlap(sides_of(border)),
         Notice.borders.contains([border]),
         _overlaps(Notice.crossings, select(Crossing.id).where(Crossing.border_id == border)),
     )

@@ -23,6 +23,7 @@ from app.errors import (
     invalid,
     raising,
 )
+from app.http.bodies import sides_of
 from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.reading import notice_out, notices_out
 from app.notices.records import notice_record, retraction_record
@@ -292,7 +293,7 @@ async def _upwards(
         select(Crossing.border_id).where(Crossing.id.in_(crossings)).distinct()
     )
     all_borders = sorted({*borders, *rows})
-    sides = {side for border in all_borders for side in border.split("-")}
+    sides = {side for border in all_borders for side in sides_of(border)}
     return {
         "crossings": sorted(set(crossings)),
         "borders": all_borders,

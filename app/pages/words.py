@@ -13,6 +13,7 @@ from babel.lists import format_list
 from babel.numbers import format_decimal
 from markupsafe import Markup
 
+from app.http.bodies import sides_of
 from app.pages.languages import ENGLISH, Language
 from app.places.schemas import Name
 from app.vocabulary import (
@@ -195,7 +196,7 @@ class Words:
 
     def border(self, border_id: str) -> str:
         """Name a border by its two countries."""
-        return " – ".join(self.country(code) for code in border_id.split("-"))
+        return " – ".join(self.country(code) for code in sides_of(border_id))
 
     def crossing(self, names: Iterable[Name]) -> str:
         """Name a crossing by its two checkpoints, each as the language calls it, if it does."""

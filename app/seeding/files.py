@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from app.changes.ids import seed_id
 from app.config import PROJECT
-from app.http.bodies import Body, CrossingId, Line
+from app.http.bodies import SLUG, Body, CrossingId, Line
 from app.incidents.schemas import IncidentIn
 from app.notices.schemas import NoticeIn
 from app.places.schemas import CrossingIn
@@ -23,7 +23,7 @@ from app.status.schemas import ConfirmationIn, DecisionIn
 
 SEEDS = PROJECT / "seeds"
 
-_Id = Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")
+_Id = Field(pattern=SLUG)
 
 
 class SeedError(Exception):

@@ -32,7 +32,7 @@ async def get_status(
     """Answer for one crossing, or for those of its lanes that ``traffic`` and ``to`` name."""
     snapshot = await take_snapshot(session, as_of)
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
-    is_present = at is None and as_of == AsOf()
+    is_present = at is None and as_of.is_newest
 
     def answer(history: CrossingHistory) -> tuple[Summary, StatusOut]:
         lanes = _lanes(history.details, traffic, to)

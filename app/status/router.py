@@ -21,7 +21,7 @@ from app.errors import (
 from app.http.bodies import CountryCode, CrossingId, QueryInstant
 from app.http.caching import ResponseCacheHeaders
 from app.http.paging import Page, PageQuery, change_and_id, instant
-from app.http.parameters import AsOf, AsOfQuery, At
+from app.http.parameters import AsOfQuery, At
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.sources.statements import RetractionIn
@@ -71,15 +71,10 @@ async def get_status(
     Asks about now, or about any instant, from all that is known or from what was known.
     """
     async with read_sessions.for_question(at, as_of) as session:
-        body, asked, validity = await reading.get_status(
+        body, snapshot, validity = await reading.get_status(
             session, crossing_id=crossing_id, at=at, as_of=as_of, traffic=traffic, to=to
         )
-    if at is None and as_of == AsOf():
-        cache_headers.tell_present(asked.change, asked.now, validity)
-    elif at is not None and as_of != AsOf():
-        cache_headers.tell_immutable(asked.change)
-    else:
-        cache_headers.set_change(asked.change)
+    cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict(), validity=validity)
     return body
 
 

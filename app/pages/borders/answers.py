@@ -11,6 +11,7 @@ from app.board.board import Board
 from app.crossings.answers import BorderOut
 from app.crossings.borders import border_summary, gaps, get_border_status
 from app.crossings.summaries import crossing_summary
+from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
 from app.pages.zones import Clocks
@@ -44,7 +45,7 @@ def present(board: Board, border_id: str) -> BorderAnswer | None:
     views = board.views_of(border_id, board.moment()) if board.is_loaded else []
     if not views:
         return None
-    sides = border_id.split("-")
+    sides = sides_of(border_id)
     summaries = [view.summary for view in views]
     crossings = [crossing_summary(view.summary, view.present.told) for view in views]
     validity = ALWAYS_VALID

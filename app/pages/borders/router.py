@@ -26,7 +26,7 @@ async def border(
     at: At = None,
 ) -> Response:
     """Show a border's crossings with their statuses, what else holds, what is not covered."""
-    is_present = at is None and as_of == AsOf()
+    is_present = at is None and as_of.is_newest
     answer = present(reader.board, border_id) if is_present else None
     looking = _look_up(read_sessions, border_id, at, as_of)
     if answer is None:

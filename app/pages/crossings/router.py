@@ -39,7 +39,7 @@ async def crossing(
 
     Without the database, the present still comes from the board.
     """
-    is_present = at is None and as_of == AsOf()
+    is_present = at is None and as_of.is_newest
     answer = present(reader.board, crossing_id) if is_present else None
     record: Record | None
     if answer is None:

@@ -15,7 +15,7 @@ from app.changes.read_sessions import AnyReadSessions
 from app.changes.service import wire_instant
 from app.crossings.candidates import CrossingFilter
 from app.errors import CrossingNotFound, Unavailable
-from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
+from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant, sides_of
 from app.http.caching import Validity
 from app.http.docs import POLICY
 from app.http.parameters import AsOf
@@ -203,7 +203,7 @@ def _choices(reader: PageReader) -> dict[str, list[tuple[str, str]]]:
     """Return what the form offers for each field: values, and how they are called."""
     words = reader.words
     borders = reader.board.borders(after=None, limit=sys.maxsize)
-    countries = sorted({code for border in borders for code in border.split("-")})
+    countries = sorted({code for border in borders for code in sides_of(border)})
     return {
         "status": [(one, words.word(one)) for one in Status],
         "traffic": [(one, words.word(one)) for one in Traffic],

@@ -16,6 +16,7 @@ from app.board.board import Board
 from app.board.views import BoardEntry, View
 from app.changes.service import take_snapshot
 from app.crossings.candidates import CrossingFilter, candidates, spellings
+from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
 from app.pages.languages import Language
@@ -185,7 +186,7 @@ def _entries(board: Board, wanted: CrossingFilter) -> list[BoardEntry]:
     return [
         entry
         for border in borders
-        if wanted.border in {None, border} and wanted.country in {None, *border.split("-")}
+        if wanted.border in {None, border} and wanted.country in {None, *sides_of(border)}
         for entry in board.entries(border)
         if not wanted.ids or entry.present.details.id in wanted.ids
     ]

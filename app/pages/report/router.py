@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.errors import Unavailable
+from app.http.bodies import sides_of
 from app.http.problems import RETRY_AFTER
 from app.pages.rendering import CurrentReader, page
 from app.pages.words import N_, Words
@@ -76,7 +77,7 @@ async def report(
         views = reader.board.views_of(border, reader.moment)
         borders[border] = [view.present.told for view in views]
     chosen = crossing or []
-    countries = sorted({code for border in borders for code in border.split("-")})
+    countries = sorted({code for border in borders for code in sides_of(border)})
     return page(
         reader,
         "report.html",

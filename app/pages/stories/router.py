@@ -9,8 +9,15 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Path, Response
 
 from app.database.sessions import Session
-from app.http.paging import LongPageQuery, PageQuery, change_and_id, encode_cursor, number
-from app.incidents.reading import story_position
+from app.http.bodies import sides_of
+from app.http.paging import (
+    LongPageQuery,
+    PageQuery,
+    change_and_id,
+    encode_cursor,
+    instant_change_and_id,
+    number,
+)
 from app.incidents.schemas import StoryItem
 from app.notices.schemas import NoticeOut
 from app.pages.rendering import CurrentReader, PageReader, page
@@ -56,7 +63,10 @@ class StoryLabels:
         subjects = fact.subjects
         crossings = [self._reader.board.entry(one) for one in subjects.crossings]
         borders = [one.present.details.border for one in crossings if one]
-        codes = [*subjects.countries, *"-".join([*subjects.borders, *borders]).split("-")]
+        codes = [
+            *subjects.countries,
+            *(c for border in (*subjects.borders, *borders) for c in sides_of(border)),
+        ]
         return [zone_of(code) for code in dict.fromkeys(filter(None, codes))] or [zone_of("")]
 
     def said(self, notice: NoticeOut) -> datetime:
@@ -82,7 +92,7 @@ async def incident(
 ) -> Response:
     """Tell a story in the order of time, each sentence with its source and basis."""
     story = await reading.read_story(
-        session, incident_id, after=pagination.start(story_position), limit=pagination.limit
+        session, incident_id, after=pagination.start(instant_change_and_id), limit=pagination.limit
     )
     following = reader.here(cursor=encode_cursor(*_name(story.items))) if story.more else None
     return page(
