@@ -198,7 +198,7 @@ def short_memory() -> Iterator[None]:
     To encode all that they would keep takes longer than the rest of their start.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "KEPT", 10)
+        patch.setattr(stream, "RECENT_CHANGES", 10)
         yield
 
 

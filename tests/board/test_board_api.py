@@ -295,7 +295,7 @@ async def test_a_board_that_is_loaded_in_many_slices_is_the_same(
     seeded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On both connections: each has several of them."""
-    monkeypatch.setattr(histories, "_SLICE", 3)
+    monkeypatch.setattr(histories, "_CROSSINGS_PER_LOAD", 3)
     async with sides_of(seeded) as sides:
         for address in ("/v1/crossings?limit=999", "/v1/borders"):
             by_board, by_routes = await sides.both(address)

@@ -101,7 +101,7 @@ async def test_what_is_no_longer_kept_in_memory_comes_from_the_log(
 ) -> None:
     """In parts of some changes, or of one that is large, without a gap between them."""
     monkeypatch.setattr(wire, "RECENT_CHANGES", 3)
-    monkeypatch.setattr(stream_module, "PAGE", 7)
+    monkeypatch.setattr(stream_module, "CHANGES_PER_READ", 7)
     monkeypatch.setattr(stream_module, "PAGE_BYTES", 5_000)
     last = await world.write(5)  # the rest is forgotten with the next
     async with reading(world.service, "after=0") as reader:
@@ -215,7 +215,7 @@ async def test_a_change_that_is_not_in_the_log_is_waited_for_and_then_refused(
     """Another worker may have told of it a moment ago; it may also have been lost."""
     newest = await world.newest()
     header = {"Accept": EVENT_STREAM, "Last-Event-ID": str(newest + 1)}
-    monkeypatch.setattr("app.changes.stream.endpoint.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("app.changes.stream.endpoint.CHANGE_WAIT_SECONDS", 0.1)
     response = await world.api.client.get(CHANGES, headers=header)
     assert fields_of(problem(response, 422, "invalid")) == ["Last-Event-ID"]
 
