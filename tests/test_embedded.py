@@ -45,6 +45,7 @@ NOBODY = 65534
 # No fsync, here and below: the end of a process, unlike that of a machine, loses no written page.
 # Serves until its standard input ends, or until Ctrl-C, after which it asks one thing more.
 CHILD = """
+import select
 import sys
 from pathlib import Path
 from app.embedded import supervisor as keeper
@@ -55,7 +56,9 @@ keeper.SETTINGS["fsync"] = "off"
 with serving(Path(sys.argv[1])) as server:
     try:
         print(server.socket_dir, flush=True)
-        sys.stdin.read()
+        # Not read at once: a signal that comes just before that would go unnoticed.
+        while not select.select([sys.stdin], [], [], 0.1)[0]:
+            pass
     except KeyboardInterrupt:
         with server.connect(OWNER, DATABASE) as connection:
             print(*connection.execute("SELECT 'drained'").fetchone(), flush=True)

@@ -40,7 +40,7 @@ def decode_cursor(cursor: str, shape: TypeAdapter[Key]) -> Key:
         padded = cursor + "=" * (-len(cursor) % 4)
         parts = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split("\n")
         return shape.validate_python(parts[0] if len(parts) == 1 else parts)
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, OverflowError) as error:
         raise invalid(
             "cursor", "is not a valid cursor; use the value from `next`", where="query"
         ) from error

@@ -67,8 +67,8 @@ async def items(api: Api, path: str) -> list[Body]:
 def small_pages() -> Iterator[None]:
     """Pages of three, so that there are some."""
     with (
-        patch.object(exports, "PAGE", 3),
-        patch.object(chains, "PAGE", 3),
+        patch.object(exports, "CHAINS_PER_READ", 3),
+        patch.object(chains, "CHAINS_PER_READ", 3),
     ):
         yield
 

@@ -163,7 +163,7 @@ async def test_a_box_holds_what_lies_in_it(
         ({"near": "nan,25"}, "near", "lat,lon"),
         ({"near": "1e1,25"}, "near", "lat,lon"),
         ({"near": ""}, "near", "lat,lon"),
-        ({"radius_km": "10"}, "radius_km", "needs near"),
+        ({"radius_km": "10"}, "radius_km", "requires near"),
         ({"near": "54,25", "radius_km": "0"}, "radius_km", "greater than 0"),
         ({"near": "54,25", "radius_km": "-1"}, "radius_km", "greater than 0"),
         ({"near": "54,25", "radius_km": "inf"}, "radius_km", "finite"),
