@@ -191,7 +191,7 @@ async def _summaries(
         )
         _ = summary.period
         if is_timed:
-            _ = summary.next_change_at, summary.last_change_at
+            _ = summary.due_at, summary.last_change_at
         return summary
 
     found = await load_histories(session, names, snapshot, answer, at=at)

@@ -291,6 +291,8 @@ def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Labels) ->
         f"Changed by time alone, without a new statement. From {words.instant(at)}.",
         *map(_lane_line, turn.lanes),
     ]
+    if now.expires_at is not None:
+        lines.append(f"Unknown from {words.instant(now.expires_at)} unless confirmed.")
     return FeedEntry(
         id=entry_id,
         step=(change.number, entry_id),

@@ -18,6 +18,7 @@ class AnswerOut(Body):
     last_known: Status | None
     since: datetime | None
     until: datetime | None
+    expires_at: datetime | None = None  # missing in changes that were recorded without it
     expected_until: datetime | None
     overdue: bool
     stale: bool
@@ -89,8 +90,9 @@ def _answer_out(present: Present) -> AnswerOut:
     return AnswerOut(
         status=answer.status,
         last_known=answer.last_known,
-        since=present.since,
-        until=present.until,
+        since=present.period.since,
+        until=present.period.until,
+        expires_at=present.period.expires_at,
         expected_until=answer.expected_until,
         overdue=answer.overdue,
         stale=answer.stale,

@@ -38,7 +38,7 @@ async def get_status(
         lanes = _lanes(history.details, traffic, to)
         summary = Summary.of(history, at or snapshot.now, lanes, noticed=noticed.get(crossing_id))
         if is_present:
-            _ = summary.last_change_at
+            _ = summary.due_at, summary.last_change_at
         return summary, status_out(summary, history.events, at=at, known_at=as_of.known_at)
 
     found = await load_histories(session, [crossing_id], snapshot, answer, at=at)

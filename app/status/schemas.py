@@ -208,13 +208,19 @@ class LaneId(Body):
 
 
 class EffectOut(Body):
-    """A stretch of time for which the write changes what some lanes answer."""
+    """A period in which the write changes the answer for some lanes.
+
+    `before` and `after` are the statuses at its start, without and with the write.
+    """
 
     crossing: CrossingId
     before: Status
     after: Status
     from_: datetime = Field(alias="from")
-    until: datetime | None
+    until: datetime | None = Field(
+        description="When a declared status ends; null means until further notice."
+        " That an open or restricted status expires is not an end."
+    )
     lanes: list[LaneId]
 
 
@@ -264,14 +270,22 @@ class StatusOut(Body):
         description="Since when the status has been the same; null means always."
     )
     until: datetime | None = Field(
-        description="Until when, as far as is known; null means until further notice."
+        description="When the declared status ends; null means until further notice."
+        " An open or restricted status that expires does not end: see `expires_at`."
+    )
+    expires_at: datetime | None = Field(
+        description="When an open or restricted status will be answered as unknown"
+        " unless it is confirmed; null if it cannot expire, or already has."
     )
     expected_until: datetime | None
     overdue: bool = Field(description="The announced end has passed, but nobody has reopened it.")
     next_change_at: datetime | None = Field(
         description="When this answer will next change even if nothing new is recorded."
     )
-    last_confirmed_at: datetime | None
+    last_confirmed_at: datetime | None = Field(
+        description="When the lane that has gone unconfirmed for longest was last heard of."
+        " Announced starts and ends count only once they have come."
+    )
     stale: bool = Field(description="Closed, but not confirmed recently.")
     sides: dict[str, Status]
     lanes: list[LaneOut]

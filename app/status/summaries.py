@@ -10,7 +10,7 @@ from app.http.caching import ALWAYS_VALID, Validity
 from app.places.details import Details
 from app.status.histories import CrossingHistory
 from app.status.rule.history import Answer, Lane, LaneAnswer, LaneState
-from app.status.rule.resolution import ResolvedHistory, withheld
+from app.status.rule.resolution import Period, ResolvedHistory, withheld
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.vocabulary import Mode
 
@@ -49,7 +49,7 @@ class Summary:
 
     def settled(self) -> "Summary":
         """Return this with all that `status_out` asks for. Raises OutOfReach."""
-        _ = self.period, self.next_change_at
+        _ = self.period, self.next_change_at, self.due_at
         return self
 
     def forget(self) -> None:
@@ -72,21 +72,27 @@ class Summary:
         return Mode(self.details.version.mode)
 
     @cached_property
-    def period(self) -> tuple[datetime | None, datetime | None]:
-        """Since when and until when the status holds; None is ever."""
+    def period(self) -> Period:
         if self.withheld_since is not None:
-            return self.withheld_since, None
+            return Period(since=self.withheld_since, until=None, expires_at=None)
         return self.resolved.period(self.instant)
 
     @property
     def since(self) -> datetime | None:
-        return self.period[0]
+        return self.period.since
 
     @cached_property
     def next_change_at(self) -> datetime | None:
         if self.withheld_since is not None:
             return None
         return self.resolved.next_change(self.instant)
+
+    @cached_property
+    def due_at(self) -> datetime | None:
+        """When a body made of this next differs: a border's shows what a status does not."""
+        if self.withheld_since is not None:
+            return None
+        return self.resolved.next_difference(self.instant)
 
     @cached_property
     def last_change_at(self) -> datetime | None:
@@ -103,15 +109,16 @@ def status_out(
 ) -> StatusOut:
     """Return the whole answer as a body, from bodies of the events that it shows."""
     answer = summary.answer
-    since, until = summary.period
+    period = summary.period
     return StatusOut(
         crossing=summary.id,
         status=answer.status,
         last_known=answer.last_known,
         at=at,
         known_at=known_at,
-        since=since,
-        until=until,
+        since=period.since,
+        until=period.until,
+        expires_at=period.expires_at,
         expected_until=answer.expected_until,
         overdue=answer.overdue,
         next_change_at=summary.next_change_at,
@@ -130,7 +137,7 @@ def valid(summaries: Iterable[tuple[Summary, datetime | None]]) -> Validity:
     found = ALWAYS_VALID
     for one, recorded_at in summaries:
         found = found.also(Validity(recorded_at, None))
-        found = found.also(Validity(one.last_change_at, one.next_change_at))
+        found = found.also(Validity(one.last_change_at, one.due_at))
     return found
 
 

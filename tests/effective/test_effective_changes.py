@@ -82,7 +82,7 @@ async def test_a_decision_carries_the_answer_before_and_after(api: Api) -> None:
     told = set(answer["after"])
     assert answer["before"] == {name: before[name] for name in told}
     assert answer["after"] == {name: after[name] for name in told}
-    assert {"status", "since", "until", "next_change_at", "sides"} <= told
+    assert {"status", "since", "until", "expires_at", "next_change_at", "sides"} <= told
     opened = {("closed", "open")}
     assert {(lane["before"], lane["after"]) for lane in answer["lanes"]} == opened
     assert len(answer["lanes"]) == len(after["lanes"])  # type: ignore[arg-type]

@@ -283,6 +283,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
                 "at": None,
                 "known_at": None,
                 "until": None,
+                "expires_at": None,
                 "expected_until": None,
                 "next_change_at": None,
                 "sides": {"BY": "unknown", "PL": "unknown"},

@@ -364,19 +364,40 @@ def shown(answer: Answer | TimelinePeriod) -> tuple[object, ...]:
 
 
 def next_change(told: list[Step], now: Answer, at: datetime) -> datetime | None:
-    """Find the first step after ``at`` that is not what ``now`` is."""
+    """Find the first step after ``at`` at which the body is not what it is ``now``."""
     for instant, answer in told:
-        if instant is not None and instant > at and answer != now:
+        if instant is not None and instant > at and body(answer) != body(now):
             return instant
     return None
 
 
-def present_period(told: list[Step], at: datetime) -> tuple[datetime | None, datetime | None]:
-    """Walk from the first to after the last of the steps around ``at`` with one status."""
+def body(answer: Answer) -> tuple[object, ...]:
+    """Keep what the body of a status shows: of the lanes, not when they were confirmed."""
+    return (
+        shown(answer),
+        answer.expected_until,
+        answer.last_confirmed_at,
+        answer.sides,
+        answer.also_said,
+    )
+
+
+def before_expiry(answer: Answer) -> Status:
+    """Say what the lanes were declared to be, whether that still holds or not."""
+    return summary([x.last_known or x.status for x in answer.lanes])
+
+
+def present_period(
+    told: list[Step], at: datetime
+) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """Walk from the steps around ``at`` to where the status began, is to end, and would expire."""
     position = max(i for i, (start, _) in enumerate(told) if start is None or start <= at)
+    now = told[position][1]
     first = last = position
-    while first > 0 and told[first - 1][1].status == told[position][1].status:
+    while first > 0 and told[first - 1][1].status == now.status:
         first -= 1
-    while last + 1 < len(told) and told[last + 1][1].status == told[position][1].status:
+    while last + 1 < len(told) and before_expiry(told[last + 1][1]) == before_expiry(now):
         last += 1
-    return told[first][0], told[last + 1][0] if last + 1 < len(told) else None
+    unknown = [start for start, x in told[position : last + 1] if x.status == Status.UNKNOWN]
+    expires_at = unknown[0] if unknown and now.status != Status.UNKNOWN else None
+    return told[first][0], told[last + 1][0] if last + 1 < len(told) else None, expires_at

@@ -219,10 +219,11 @@ async def test_the_effect_is_told_for_each_crossing(here: Api) -> None:
             "before": "unknown",
             "after": "open",
             "from": later(days(-10)),
-            "until": later(recorded_at),
+            "until": None,
             "lanes": LANES,
         }
     ]
+    assert (await here.status(THERE))["expires_at"] == later(recorded_at)
 
 
 async def test_one_crossing_may_be_confirmed_for_several_sides_and_scopes(here: Api) -> None:

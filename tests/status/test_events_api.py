@@ -348,23 +348,16 @@ async def test_a_confirmation_is_of_the_recorded_instant_unless_it_says_otherwis
 # Effects
 
 
-async def test_closing_an_open_crossing_now_tells_what_it_replaces_and_for_how_long(
-    here: Api,
-) -> None:
+async def test_closing_an_open_crossing_now_tells_what_it_replaces(here: Api) -> None:
+    """That the open would have expired does not divide it."""
     await declare(here, "open", -1)
     told = await declare(here, "closed")
-    assert effect(told) == [
-        ("open", "closed", event(told)["recorded_at"], later(days(-1))),
-        ("unknown", "closed", later(days(-1)), None),
-    ]
+    assert effect(told) == [("open", "closed", event(told)["recorded_at"], None)]
 
 
 async def test_a_planned_closure_takes_effect_when_it_starts(here: Api) -> None:
     await declare(here, "open", -1)
-    assert effect(await declare(here, "closed", 10)) == [
-        ("open", "closed", days(10), later(days(-1))),
-        ("unknown", "closed", later(days(-1)), None),
-    ]
+    assert effect(await declare(here, "closed", 10)) == [("open", "closed", days(10), None)]
 
 
 async def test_a_bounded_closure_takes_effect_within_its_bounds_and_is_evidence_beyond(
@@ -375,7 +368,7 @@ async def test_a_bounded_closure_takes_effect_within_its_bounds_and_is_evidence_
     told = await declare(here, "closed", 1, until=days(2))
     assert effect(told) == [
         ("open", "closed", days(1), days(2)),
-        ("unknown", "open", later(days(-1)), later(event(told)["recorded_at"])),
+        ("unknown", "open", later(days(-1)), None),
     ]
 
 
@@ -412,14 +405,13 @@ async def test_an_entry_that_does_nothing_has_an_empty_effect(
     assert (after["status"], after["decided_by"]) == (before["status"], before["decided_by"])
 
 
-async def test_an_open_that_lifts_a_closure_is_good_for_thirty_days(here: Api) -> None:
+async def test_an_open_that_lifts_a_closure_has_no_end_though_it_expires(here: Api) -> None:
     await declare(here, "closed", -1)
     told = await declare(here, "open")
     recorded_at = event(told)["recorded_at"]
-    assert effect(told) == [
-        ("closed", "open", recorded_at, later(recorded_at)),
-        ("closed", "unknown", later(recorded_at), None),
-    ]
+    assert effect(told) == [("closed", "open", recorded_at, None)]
+    status = await here.status(HERE)
+    assert (status["until"], status["expires_at"]) == (None, later(recorded_at))
 
 
 async def test_the_same_status_decided_anew_is_an_effect_too(here: Api) -> None:
@@ -433,7 +425,6 @@ async def test_a_decision_on_one_direction_takes_effect_on_its_lane_alone(here: 
     told = await declare(here, "restricted", traffic=["car"], to="LT")
     assert [(one["before"], one["after"], one["lanes"]) for one in told["effect"]] == [
         ("closed", "restricted", [{"traffic": "car", "to": "LT"}]),
-        ("closed", "unknown", [{"traffic": "car", "to": "LT"}]),
     ]
 
 
@@ -449,19 +440,15 @@ async def test_lanes_that_change_differently_are_told_apart(here: Api) -> None:
 async def test_a_confirmation_prolongs_an_open(here: Api) -> None:
     await declare(here, "open", -10)
     told = await confirm(here)
-    assert effect(told) == [
-        ("unknown", "open", later(days(-10)), later(event(told)["recorded_at"]))
-    ]
+    assert effect(told) == [("unknown", "open", later(days(-10)), None)]
+    assert (await here.status(HERE))["expires_at"] == later(event(told)["recorded_at"])
 
 
 async def test_a_retraction_gives_back_what_was_replaced(here: Api) -> None:
     await declare(here, "open", -1)
     closed = event(await declare(here, "closed"))
     told = await retract(here, closed["id"])
-    assert effect(told) == [
-        ("closed", "open", event(told)["recorded_at"], later(days(-1))),
-        ("closed", "unknown", later(days(-1)), None),
-    ]
+    assert effect(told) == [("closed", "open", event(told)["recorded_at"], None)]
 
 
 async def test_the_effect_on_several_crossings_is_told_for_each(here: Api) -> None:
@@ -853,7 +840,7 @@ async def test_validate_only_tells_what_a_decision_would_do_and_writes_nothing(
     assert (await here.get("/v1/changes")).content == before
     told = await write(here, EVENTS, body)
     assert preview.json() == as_preview(told)
-    assert len(told["effect"]) == 2
+    assert len(told["effect"]) == 1
 
 
 async def test_validate_only_has_null_for_the_ids_of_new_sources(here: Api) -> None:

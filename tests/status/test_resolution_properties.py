@@ -52,6 +52,7 @@ ANY_INSTANT = st.datetimes(
     min_value=datetime(1970, 1, 1),  # noqa: DTZ001
     max_value=datetime(2100, 1, 1),  # noqa: DTZ001
 ).map(lambda x: x.replace(tzinfo=day(1).tzinfo))
+DISTANT = day(100_000)
 NEARBY = st.timedeltas(min_value=-2 * DAY, max_value=14 * DAY).map(lambda x: day(1) + x)
 
 EVERY_MICROSECOND = [day(1) + i * MICROSECOND for i in range(-2, MICROSECONDS.ticks + 22)]
@@ -191,7 +192,7 @@ def test_the_timeline_from_an_instant_on_is_the_whole_one_cut_there(
 
 @thorough
 @given(histories(), st.data())
-def test_since_and_until_bound_the_summary_status_alone(
+def test_since_until_and_expires_at_are_the_naive_ones(
     history: History, data: st.DataObject
 ) -> None:
     known_at = data.draw(st.sampled_from(knowledge(history)), label="known_at")
@@ -203,16 +204,36 @@ def test_since_and_until_bound_the_summary_status_alone(
 @thorough
 @given(histories(MICROSECONDS))
 def test_since_and_until_are_found_by_going_microsecond_by_microsecond(history: History) -> None:
-    statuses = [oracle.resolve(history, at).status for at in EVERY_MICROSECOND]
+    answers = [oracle.resolve(history, at) for at in EVERY_MICROSECOND]
+    statuses = [answer.status for answer in answers]
+    declared = [oracle.before_expiry(answer) for answer in answers]
     for i, at in enumerate(EVERY_MICROSECOND):
-        since = until = None
+        since = until = expires_at = None
         for j in range(1, i + 1):
             if statuses[j - 1] != statuses[j]:
                 since = EVERY_MICROSECOND[j]
         for j in range(len(statuses) - 1, i, -1):
-            if statuses[j - 1] != statuses[j]:
-                until = EVERY_MICROSECOND[j]
-        assert present_period(history, at) == (since, until), at
+            if declared[j] != declared[i]:
+                until, expires_at = EVERY_MICROSECOND[j], None
+            elif statuses[j] == Status.UNKNOWN != statuses[i]:
+                expires_at = EVERY_MICROSECOND[j]
+        assert present_period(history, at) == (since, until, expires_at), at
+
+
+@thorough
+@given(histories(), st.data())
+def test_a_status_that_expires_is_unknown_at_that_instant_and_not_before(
+    history: History, data: st.DataObject
+) -> None:
+    """What was declared has not ended by then: it is the last known status."""
+    at = data.draw(st.sampled_from(around(oracle.boundaries(history))) | NEARBY, label="at")
+    _, until, expires_at = present_period(history, at)
+    if expires_at is not None:
+        assert at < expires_at < (until or DISTANT)
+        now, expired = resolve(history, at), resolve(history, expires_at)
+        assert now.status in {Status.OPEN, Status.RESTRICTED}
+        assert (expired.status, expired.last_known) == (Status.UNKNOWN, oracle.before_expiry(now))
+        assert resolve(history, expires_at - MICROSECOND).status != Status.UNKNOWN
 
 
 @thorough
@@ -223,14 +244,14 @@ def test_nothing_changes_before_the_next_change(history: History, data: st.DataO
     instants = around(oracle.boundaries(history))
     at = data.draw(st.sampled_from(instants) | NEARBY, label="at")
     change = next_change(history, at, known_at)
-    now = oracle.resolve(history, at, known_at)
+    now = oracle.body(oracle.resolve(history, at, known_at))
     for instant in instants:
         if at <= instant and (change is None or instant < change):
-            assert oracle.resolve(history, instant, known_at) == now, instant
+            assert oracle.body(oracle.resolve(history, instant, known_at)) == now, instant
     if change is not None:
         assert change > at
-        assert oracle.resolve(history, change, known_at) != now
-        assert oracle.resolve(history, change - MICROSECOND, known_at) == now
+        assert oracle.body(oracle.resolve(history, change, known_at)) != now
+        assert oracle.body(oracle.resolve(history, change - MICROSECOND, known_at)) == now
 
 
 @thorough
@@ -246,7 +267,7 @@ def test_the_next_change_is_the_naive_one(history: History, data: st.DataObject)
 @thorough
 @given(histories(MICROSECONDS))
 def test_the_next_change_is_found_by_going_microsecond_by_microsecond(history: History) -> None:
-    answers = [oracle.resolve(history, at) for at in EVERY_MICROSECOND]
+    answers = [oracle.body(oracle.resolve(history, at)) for at in EVERY_MICROSECOND]
     for i, at in enumerate(EVERY_MICROSECOND):
         later = zip(EVERY_MICROSECOND[i:], answers[i:], strict=True)
         change = next((x for x, answer in later if answer != answers[i]), None)

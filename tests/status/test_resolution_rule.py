@@ -260,6 +260,7 @@ def test_it_is_only_after_the_last_word_that_an_open_runs_out() -> None:
     assert next_change(crossing(opening, last_word), year(2018)) == year(2025)
     assert present_period(crossing(opening, last_word), year(2018)) == (
         year(2010),
+        None,
         runs_out,
     )
 
@@ -1127,17 +1128,61 @@ def test_the_present_period_is_bounded_by_the_summary_status_alone() -> None:
     history = crossing(opened(day(1)), *events)
 
     for at in (day(2), day(4), day(6), day(40), just_before(day(50))):
-        assert present_period(history, at) == (day(2), day(50))
-    assert present_period(history, just_before(day(1))) == (None, day(1))
-    assert present_period(history, day(50)) == (day(50), day(80))
-    assert present_period(history, day(80)) == (day(80), None)
+        assert present_period(history, at) == (day(2), day(50), None)
+    assert present_period(history, just_before(day(1))) == (None, day(1), None)
+    assert present_period(history, day(50)) == (day(50), None, day(80))
+    assert present_period(history, day(80)) == (day(80), None, None)
 
 
 def test_the_present_period_does_not_reach_over_another_status() -> None:
     history = crossing(opened(day(1)), closed(day(5), day(6)))
 
-    assert present_period(history, day(2)) == (day(1), day(5))
-    assert present_period(history, day(7)) == (day(6), day(35))
+    assert present_period(history, day(2)) == (day(1), day(5), None)
+    assert present_period(history, day(7)) == (day(6), None, day(35))
+
+
+def test_an_open_without_an_end_has_none_though_it_expires() -> None:
+    history = crossing(opened(day(1)))
+
+    assert present_period(history, day(1)) == (day(1), None, day(31))
+    assert present_period(history, day(31)) == (day(31), None, None)
+
+
+def test_a_declared_end_is_told_whether_the_open_expires_before_it_or_not() -> None:
+    for said, expires_at in ((day(1), day(31)), (day(40), None)):
+        history = crossing(opened(day(1), day(50), said=day(1)), confirmation(said))
+        assert present_period(history, said) == (day(1), day(50), expires_at)
+    assert present_period(crossing(opened(day(1), day(50))), day(31)) == (day(31), day(50), None)
+
+
+def test_a_closed_never_expires() -> None:
+    assert present_period(crossing(closed(day(1))), day(2)) == (day(1), None, None)
+
+
+def test_a_crossing_expires_with_the_last_of_its_open_lanes() -> None:
+    """Its status is `restricted` while only some have expired."""
+    history = crossing(
+        opened(day(1)),
+        confirmation(day(11), traffic=Traffic.TRUCK),
+        lanes=TWO_LANES,
+    )
+
+    assert present_period(history, day(12)) == (day(1), None, day(41))
+    assert resolve(history, day(31)).status == RESTRICTED
+    assert present_period(history, day(31)) == (day(31), None, day(41))
+
+
+def test_an_instant_at_which_no_field_of_the_answer_differs_is_not_the_next_change() -> None:
+    """The end on day 11 confirms only the lane into Belarus, not the one unheard for longest."""
+    history = crossing(
+        opened(day(5), day(11), side=BOTH, to="BY", said=day(10)),
+        opened(day(6), side=BOTH, said=day(10), recorded=day(10) + MICROSECOND),
+        lanes=(CAR_TO_BY, CAR_TO_LT),
+    )
+
+    assert resolve(history, day(11)).lanes != resolve(history, day(10) + MICROSECOND).lanes
+    assert next_change(history, day(10) + MICROSECOND) == day(36)
+    assert resolve(history, day(36)).status == RESTRICTED
 
 
 def test_the_next_change_is_the_next_instant_at_which_any_field_differs() -> None:

@@ -30,8 +30,8 @@ HERE = "new-crossing"
 PATH = f"/v1/crossings/{HERE}/status"
 NOON = "2024-01-05T12:00:00Z"
 STATUS_FIELDS = """
-    crossing status last_known at known_at since until expected_until overdue next_change_at
-    last_confirmed_at stale sides lanes decided_by also_said change
+    crossing status last_known at known_at since until expires_at expected_until overdue
+    next_change_at last_confirmed_at stale sides lanes decided_by also_said change
 """
 EVENT_FIELDS = """
     id kind crossing decision change sides status effective expected_until traffic to reason
@@ -116,6 +116,7 @@ async def test_an_answer_has_exactly_these_fields_in_this_order(here: Api) -> No
         "known_at": None,
         "since": "2023-08-17T21:00:00Z",
         "until": None,
+        "expires_at": None,
         "expected_until": "2023-10-01T00:00:00Z",
         "overdue": False,
         "next_change_at": "2023-09-16T21:00:00Z",
@@ -185,6 +186,7 @@ async def test_sumskas_is_closed_for_years_and_nobody_confirmed_it_lately(
         "known_at": None,
         "since": "2023-08-17T21:00:00Z",
         "until": None,
+        "expires_at": None,
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,
@@ -216,6 +218,7 @@ async def test_a_crossing_of_which_nothing_was_said_is_unknown(here: Api) -> Non
         "known_at": None,
         "since": None,
         "until": None,
+        "expires_at": None,
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,
@@ -239,14 +242,14 @@ async def test_a_crossing_of_which_nothing_was_said_is_unknown(here: Api) -> Non
         ("2024-01-01T00:00:00Z", ("open", None, "2024-01-01", "2024-01-10", "2024-01-10", 1)),
         ("2024-01-09T23:59:59Z", ("open", None, "2024-01-01", "2024-01-10", "2024-01-10", 1)),
         ("2024-01-10T00:00:00Z", ("closed", None, "2024-01-10", "2024-01-12", "2024-01-12", 10)),
-        ("2024-01-12T00:00:00Z", ("open", None, "2024-01-12", "2024-02-11", "2024-02-11", 12)),
+        ("2024-01-12T00:00:00Z", ("open", None, "2024-01-12", None, "2024-02-11", 12)),
         ("2024-02-11T00:00:00Z", ("unknown", "open", "2024-02-11", None, None, 12)),
     ],
 )
 async def test_since_until_and_next_change_bound_the_period(
     here: Api, at: str, expected: tuple[str, str | None, str | None, str | None, str | None, int]
 ) -> None:
-    """Open, shut for two days, open again until the evidence is thirty days old."""
+    """Open, shut for two days, open again until further notice; it expires after thirty days."""
     await declare(here, "open", "2024-01-01T00:00:00Z")
     await declare(here, "closed", "2024-01-10T00:00:00Z", until="2024-01-12T00:00:00Z")
     body = await ask(here, at=at)
@@ -259,6 +262,28 @@ async def test_since_until_and_next_change_bound_the_period(
         "until": until and f"{until}T00:00:00Z",
         "next_change_at": next_change_at and f"{next_change_at}T00:00:00Z",
         "last_confirmed_at": confirmed and f"2024-01-{confirmed:02}T00:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("at", "status", "until", "expires_at"),
+    [
+        ("2024-01-02T00:00:00Z", "open", "2024-01-10T00:00:00Z", None),
+        ("2024-01-11T00:00:00Z", "closed", "2024-01-12T00:00:00Z", None),
+        ("2024-01-13T00:00:00Z", "open", None, "2024-02-11T00:00:00Z"),
+        ("2024-02-12T00:00:00Z", "unknown", None, None),
+    ],
+)
+async def test_an_open_without_an_end_has_no_until_but_tells_when_it_expires(
+    here: Api, at: str, status: str, until: str | None, expires_at: str | None
+) -> None:
+    await declare(here, "open", "2024-01-01T00:00:00Z")
+    await declare(here, "closed", "2024-01-10T00:00:00Z", until="2024-01-12T00:00:00Z")
+
+    assert picked(await ask(here, at=at), "status until expires_at") == {
+        "status": status,
+        "until": until,
+        "expires_at": expires_at,
     }
 
 
@@ -444,10 +469,11 @@ async def test_an_answer_for_lanes_is_about_those_lanes_only(here: Api) -> None:
         "sides": {"BY": "unknown", "LT": "restricted"},
     }
     assert len(whole["also_said"]) == 1
-    assert picked(lane, "status since until sides decided_by also_said lanes") == {
+    assert picked(lane, "status since until expires_at sides decided_by also_said lanes") == {
         "status": "open",
         "since": "2024-01-01T00:00:00Z",
-        "until": "2024-01-31T00:00:00Z",
+        "until": None,
+        "expires_at": "2024-01-31T00:00:00Z",
         "sides": {"BY": "unknown", "LT": "open"},
         "decided_by": [opened],
         "also_said": [],
@@ -502,6 +528,7 @@ async def test_before_its_first_version_a_crossing_has_that_versions_lanes_all_u
         "known_at": None,
         "since": None,
         "until": None,
+        "expires_at": None,
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,

@@ -108,6 +108,26 @@ class Record:
     notices: Sequence[NoticeOut]
     sources: Mapping[UUID, SourceOut]
 
+    def expires_at(self, group: LaneRows, at: datetime) -> datetime | None:
+        """Return when a group that is open or restricted at ``at`` will be unknown.
+
+        None if what was declared ends before that.
+        """
+        lane = group.lanes[0]
+        for one in self.stretches:
+            if one.start is None or one.start <= at:
+                continue
+            state = next(
+                state
+                for state in one.lanes
+                if (state.lane.traffic, state.lane.to) == (lane.traffic, lane.to)
+            )
+            if (state.last_known or state.status) is not lane.status:
+                return None
+            if state.last_known:
+                return one.start
+        return None
+
 
 def present(board: Board, crossing_id: str) -> CrossingAnswer | None:
     """Return the board's answer, None if it knows no such crossing, or not yet."""

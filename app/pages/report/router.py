@@ -33,6 +33,7 @@ _MESSAGES: Mapping[str, str] = {
         "{crossing}: {lanes} would stay {status}, because another statement still applies."
     ),
     "contradicts": N_("{crossing}: this contradicts what {side} said: {status} since {from}."),
+    "replaces": N_("{crossing}: this replaces what {side} said: {status} since {from}."),
     "until": N_("until further notice"),
     "missing": N_("give the date and the time"),
     "lost": N_(

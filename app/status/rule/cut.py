@@ -43,7 +43,7 @@ def held_at(resolved: ResolvedHistory, at: datetime) -> Held:
 
     Raises OutOfReach if that is not known of all lanes together.
     """
-    since, _ = resolved.period(at)
+    since = resolved.period(at).since
     held = resolved.history.held
     if len(resolved.groups) == 1 and (held is None or not (held.others or held.unknown)):
         return Held(since)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from app.status.rule.history import History, Lane, LaneState, TimelinePeriod
 from app.status.rule.resolution import ResolvedHistory
@@ -12,10 +13,14 @@ from app.vocabulary import Status
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A maximal period in which ``lanes`` answer otherwise than they would without the write."""
+    """A maximal period in which ``lanes`` answer otherwise than they would without the write.
+
+    It ends where a declared status does: that an open expires unless it is confirmed is not an end.
+    """
 
     before: Status
     after: Status
+    """Both as they are at the start."""
     start: datetime
     end: datetime | None
     lanes: tuple[Lane, ...]
@@ -25,7 +30,10 @@ _Difference = tuple[LaneState, LaneState]
 
 
 def effects(without: History, with_it: History, *, since: datetime) -> list[Effect]:
-    """Return where a lane's status, ``last_known`` or deciding event differs from ``since`` on."""
+    """Return where a lane's status, ``last_known`` or deciding event differs from ``since`` on.
+
+    What expires meanwhile neither ends a difference nor begins another.
+    """
     return effects_of(ResolvedHistory(without), ResolvedHistory(with_it), since=since)
 
 
@@ -69,24 +77,42 @@ def _pairs(
 def _runs(
     pairs: Sequence[tuple[datetime, datetime | None, TimelinePeriod, TimelinePeriod]], place: int
 ) -> Iterator[tuple[datetime, datetime | None, _Difference]]:
-    """Yield one lane's differences, joined while the statuses on both sides stay the same."""
+    """Yield one lane's differences, joined while the declared statuses stay the same."""
     run: tuple[datetime, datetime | None, _Difference] | None = None
+    last: _Difference | None = None
     for start, end, old, new in pairs:
-        before, after = old.lanes[place], new.lanes[place]
-        differs = _told(before) != _told(after)
-        if run and differs and run[1] == start and _statuses(run[2]) == _statuses((before, after)):
+        part = old.lanes[place], new.lanes[place]
+        if run and last and _goes_on(last, part):
             run = (run[0], end, run[2])
-            continue
-        if run:
-            yield run
-        run = (start, end, (before, after)) if differs else None
+        else:
+            if run:
+                yield run
+            run = (start, end, part) if _differs(part) else None
+        last = part
     if run:
         yield run
 
 
-def _told(state: LaneState) -> tuple[object, ...]:
-    return state.status, state.last_known, state.decided_by and state.decided_by.id
+def _goes_on(last: _Difference, part: _Difference) -> bool:
+    """Tell whether a difference goes on: where both have expired, it does until one ends."""
+    if _differs(part):
+        return [_declared(one) for one in last] == [_declared(one) for one in part]
+    is_expired = part[1].last_known is not None
+    return is_expired and [_decider(one) for one in last] == [_decider(one) for one in part]
 
 
-def _statuses(difference: _Difference) -> tuple[Status, Status]:
-    return difference[0].status, difference[1].status
+def _differs(part: _Difference) -> bool:
+    before, after = part
+    return (before.status, before.last_known, _decider(before)) != (
+        after.status,
+        after.last_known,
+        _decider(after),
+    )
+
+
+def _declared(state: LaneState) -> Status:
+    return state.last_known or state.status
+
+
+def _decider(state: LaneState) -> UUID | None:
+    return state.decided_by.id if state.decided_by else None

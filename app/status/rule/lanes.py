@@ -52,6 +52,11 @@ class GroupState:
         return self.decider is not None and self.decider.event.status is Status.CLOSED
 
     @property
+    def declared(self) -> Status:
+        """The status before expiry."""
+        return self.decider.event.status if self.decider else Status.UNKNOWN
+
+    @property
     def event(self) -> Declaration | None:
         return self.decider.event if self.decider else None
 

@@ -10,10 +10,12 @@ are those of docs/rule.md; a declaration is
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, pairwise, takewhile
+from operator import eq
+from typing import NamedTuple
 
 from app.status.rule.force import (
     FIRMNESS,
@@ -44,14 +46,27 @@ _PASSABLE = {Status.OPEN, Status.RESTRICTED}
 _MONTH = timedelta(days=30)
 
 
+class Period(NamedTuple):
+    """How long a summary status has held and will hold without a break."""
+
+    since: datetime | None
+    """None is always."""
+    until: datetime | None
+    """When the declared status ends; None is until further notice. Expiry is not an end."""
+    expires_at: datetime | None
+    """When an open or restricted will be answered as unknown unless it is confirmed.
+
+    None if its declared end comes first, and of any other status.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Present:
-    """An answer with since when and until when its status holds, and when it next differs."""
+    """An answer with the period of its status, and when it next differs."""
 
     at: datetime
     answer: Answer
-    since: datetime | None
-    until: datetime | None
+    period: Period
     next_change: datetime | None
 
     def holds(self, at: datetime) -> bool:
@@ -148,27 +163,24 @@ class ResolvedHistory:
     def present(self, at: datetime) -> Present:
         """Return the whole answer at ``at``; it is worked out once until it next differs."""
         if self._present is None or not self._present.holds(at):
-            since, until = self.period(at)
-            self._present = Present(at, self.answer(at), since, until, self.next_change(at))
+            self._present = Present(at, self.answer(at), self.period(at), self.next_change(at))
         return self._present
 
-    def period(self, at: datetime) -> tuple[datetime | None, datetime | None]:
-        """Return since when and until when the summary status at ``at`` holds without a break."""
+    def period(self, at: datetime) -> Period:
+        """Return the period of the summary status at ``at``."""
         known_from = self.history.known_from
         # Mostly it began with what decides: a long log is looked at only as far back as need be.
         decided = (at - one.start for one in self.answer(at).decided_by)
         reach = max(decided, default=at - ALWAYS) + TICK
         while True:
             begin = max(known_from, at - min(reach, at - ALWAYS))
-            start, end = _period(self.groups, at, begin)
-            if end is not None and end > self.history.known_until:
+            period = _period(self.groups, at, begin)
+            if (period.until or NEVER) > self.history.known_until:
                 raise OutOfReach
-            if end is None and self.history.known_until < NEVER:
-                raise OutOfReach
-            if start != begin:
-                return _bound(start), end
+            if period.since != begin:
+                return period
             if begin == known_from:
-                return self.history.since(self.history.lanes), end
+                return period._replace(since=self.history.since(self.history.lanes))
             reach = max(reach * 4, _MONTH)
 
     def since_of(
@@ -198,11 +210,21 @@ class ResolvedHistory:
             yield lanes, found
 
     def next_change(self, at: datetime) -> datetime | None:
-        """Return when the answer next differs though nothing new is recorded; None is never."""
+        """Return when the body next differs though nothing new is recorded; None is never.
+
+        When each lane was last confirmed is not in it.
+        """
+        return self._next(at, lambda one, other: _body(one) == _body(other))
+
+    def next_difference(self, at: datetime) -> datetime | None:
+        """Return when anything of the answer next differs, in a body or not; None is never."""
+        return self._next(at, eq)
+
+    def _next(self, at: datetime, alike: Callable[[Answer, Answer], bool]) -> datetime | None:
         present = self.answer(at)
         boundaries = self.boundaries()
         for instant in boundaries[bisect_right(boundaries, at) :]:
-            if self.answer(instant) != present:
+            if not alike(self.answer(instant), present):
                 return instant
         if self.history.known_until < NEVER:
             raise OutOfReach
@@ -273,17 +295,15 @@ def timeline(
     return tuple(ResolvedHistory(history, known_at).timeline(since))
 
 
-def present_period(
-    history: History, at: datetime, known_at: datetime | None = None
-) -> tuple[datetime | None, datetime | None]:
-    """Return since when and until when the summary status at ``at`` holds without a break."""
+def present_period(history: History, at: datetime, known_at: datetime | None = None) -> Period:
+    """Return the period of the summary status at ``at``."""
     return ResolvedHistory(history, known_at).period(at)
 
 
 def next_change(
     history: History, at: datetime, known_at: datetime | None = None
 ) -> datetime | None:
-    """Return when the answer next differs though nothing new is recorded; None is never."""
+    """Return when the body next differs though nothing new is recorded; None is never."""
     return ResolvedHistory(history, known_at).next_change(at)
 
 
@@ -303,18 +323,21 @@ def _since(sweep: Sequence[tuple[datetime, Sequence[Status]]], asked: Iterable[i
     return start
 
 
-def _period(
-    groups: Sequence[LaneGroup], at: datetime, since: datetime
-) -> tuple[datetime, datetime | None]:
+def _period(groups: Sequence[LaneGroup], at: datetime, since: datetime) -> Period:
     """Return the period of the summary status at ``at``, which begins at ``since`` or later."""
-    held, start = None, since
+    held, declared, start = None, None, since
+    expires_at: datetime | None = None
     for begin, _, states in _sweep(groups, since):
         status = summary(state.status for state in states)
-        if status is not held:
-            if begin > at:
-                return start, begin
-            held, start = status, begin
-    return start, None
+        if begin <= at:
+            declared = summary(state.declared for state in states)
+            if status is not held:
+                held, start = status, begin
+        elif summary(state.declared for state in states) is not declared:
+            return Period(start, begin, expires_at)
+        elif expires_at is None and held in _PASSABLE and status is Status.UNKNOWN:
+            expires_at = begin
+    return Period(start, None, expires_at)
 
 
 def _sweep(
@@ -380,6 +403,13 @@ def _lane_answer(group: LaneGroup, lane: Lane, state: GroupState, at: datetime) 
         overdue=state.overdue,
         decided_by=event,
         last_confirmed_at=group.evidence(event.sides).newest(event.start, at) if event else None,
+    )
+
+
+def _body(answer: Answer) -> Answer:
+    """Return an answer without what its body does not show."""
+    return replace(
+        answer, lanes=tuple(replace(lane, last_confirmed_at=None) for lane in answer.lanes)
     )
 
 

@@ -1,6 +1,8 @@
 """`/crossings/{id}`: the answer in one glance, and how it came about."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Request
@@ -229,6 +231,21 @@ def test_an_end_that_passed_is_told_as_no_end(get: Get, post: Post) -> None:
     body = get(f"/crossings/{LAVORISKES}", At_Least_Change=str(change)).text
 
     assert "The announced end has passed, but nobody has confirmed that it is over:" in body
+
+
+def test_an_open_without_an_end_is_not_told_to_end_where_it_expires(get: Get, post: Post) -> None:
+    """Neither on its page nor in the list and the map's cards, which are made of the list."""
+    change = post("/v1/events", decision(crossings=[RAIGARDAS], status="open"))["change"]
+    page, home = (
+        re.sub("<[^>]*>", "", get(path, At_Least_Change=str(change)).text)
+        for path in (f"/crossings/{RAIGARDAS}?lang=en", f"/?lang=en&q={RAIGARDAS}")
+    )
+    expires = get(f"/v1/crossings/{RAIGARDAS}/status").json()["expires_at"]
+    day = datetime.fromisoformat(expires).astimezone(ZoneInfo("Europe/Vilnius"))
+    words = f"unknown from {day.day} {day:%b %Y} unless confirmed"
+
+    assert f"Untilfurther notice{words}" in page.replace("\n", "")
+    assert words in home
 
 
 @full

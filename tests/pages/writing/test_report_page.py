@@ -161,6 +161,26 @@ def test_a_report_that_the_other_side_holds_down_is_warned_of(form: Open, post: 
 
 
 @full
+def test_only_the_lanes_reported_are_compared_and_ones_own_statement_is_replaced(
+    form: Open, post: Post
+) -> None:
+    """A closure of pedestrians is no matter for trucks, whose opening Lithuania said itself."""
+    both = {"crossings": [MEDININKAI], "sides": ["BY", "LT"]}
+    post("/v1/events", decision(**both, status="closed", traffic=["pedestrian"]))
+    post("/v1/events", decision(**both, status="open", traffic=["truck"]))
+    own = {"crossings": [MEDININKAI], "sides": ["LT"]}
+    post("/v1/events", decision(**own, status="open", traffic=["truck"]))
+    page = form(MEDININKAI)
+    page.locator("[name=status][value=restricted]").check()
+    page.locator("[name=traffic][value=truck]").check()
+    text = preview(page)
+
+    assert re.search(r"this replaces what Lithuania said:\s+open", text)
+    assert "this contradicts" not in text
+    assert page.locator("#preview .warning").count() == 0
+
+
+@full
 def test_what_was_previewed_is_what_is_recorded(form: Open) -> None:
     page = form()
     preview(page)

@@ -103,25 +103,31 @@ function against(told, body, preview, standing) {
   const { messages } = told;
   const { crossing } = standing;
   const found = [];
+  const covered = standing.lanes.filter(
+    (lane) => (!body.traffic || body.traffic.includes(lane.traffic)) && (!body.to || body.to === lane.to),
+  );
+  const altered = preview.effect.filter((one) => one.crossing === crossing);
+  const effectsOn = (lane) => altered.filter(
+    (one) => one.lanes.some(({ traffic, to }) => traffic === lane.traffic && to === lane.to),
+  );
   for (const event of standing.decided_by) {
-    if (event.status === body.status) continue;
+    const decided = covered.filter((lane) => lane.decided_by === event.id);
+    if (event.status === body.status || !decided.length) continue;
+    // A later statement of the same side replaces its earlier one, where it takes effect. Who speaks
+    // for one side contradicts what both said.
+    const replaces = event.sides.every((side) => body.sides.includes(side))
+      && decided.some((lane) => effectsOn(lane).length);
     const clock = clockOf(crossing);
     const since = time(event.effective.from, clock);
     const sides = event.sides.map((one) => told.countries[one] ?? one).join(", ");
     found.push(paragraph(
-      filledIn(messages.contradicts, {
+      filledIn(replaces ? messages.replaces : messages.contradicts, {
         crossing: nameOf(crossing), side: sides, status: status(told, event.status), from: since,
       }),
-      "warning",
+      replaces ? "" : "warning",
     ));
   }
-  const altered = preview.effect.filter((one) => one.crossing === crossing);
-  const later = (lane) => altered
-    .filter((one) => one.lanes.some(({ traffic, to }) => traffic === lane.traffic && to === lane.to))
-    .map((one) => one.after)[0] ?? lane.status;
-  const covered = standing.lanes.filter(
-    (lane) => (!body.traffic || body.traffic.includes(lane.traffic)) && (!body.to || body.to === lane.to),
-  );
+  const later = (lane) => effectsOn(lane)[0]?.after ?? lane.status;
   const staying = covered.filter((lane) => later(lane) !== body.status);
   if (staying.length && body.certainty !== "unconfirmed") {
     const byStatus = new Map();
