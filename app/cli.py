@@ -35,6 +35,7 @@ from app.embedded.server import OWNER, SERVICE, EmbeddedError
 from app.errors import Problem
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
+from app.validation import message_of
 from app.vocabulary import KeyScope
 
 STALLED_SECONDS = 20
@@ -246,7 +247,7 @@ def main() -> None:
     except (EmbeddedError, SeedError, Problem) as error:
         _fail(str(error))
     except ValidationError as error:
-        _fail("\n".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()))
+        _fail("\n".join(f"{fault['loc'][0]}: {message_of(fault)}" for fault in error.errors()))
     except sqlalchemy.exc.OperationalError as error:
         # An answer has a code, a failed connection has none.
         answered = getattr(error.orig, "sqlstate", None)

@@ -16,6 +16,7 @@ from psycopg import sql
 from app.changes.ids import seed_id
 from app.embedded.server import SERVICE, SUPERUSER
 from app.http.problems import catalogue
+from app.validation import PATTERNS
 from app.vocabulary import KeyScope
 from tests.api import SUMSKAS, Api, citation, crossing, decision, fields_of, problem
 from tests.conftest import Database, started
@@ -571,3 +572,66 @@ async def pointed_at(url: str) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of the real application on the database at ``url``, be there one or not."""
     async with started(url) as (_, client):
         yield client
+
+
+PLAIN = re.compile(r"should|validation|pattern|Input|parsing|\^")
+"""Of the validator's own words."""
+
+
+@pytest.mark.usefixtures("nothing_written")
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"citations": []}, "citations: must have at least 1 item"),
+        ({"sides": ["LT", "BY", "PL"]}, "sides: must have at most 2 items"),
+        ({"sides": ["lt"]}, "sides.0: must be an ISO 3166-1 alpha-2 code, such as LT"),
+        ({"crossings": ["No Slug"]}, "crossings.0: must consist of lower-case letters, digits"),
+        ({"status": "shut"}, "status: must be one of: open, restricted, closed"),
+        ({"status": None}, "status: must be one of: open, restricted, closed"),
+        ({"certainty": 7}, "certainty: must be one of: confirmed, reported, unconfirmed"),
+        ({"reason": None}, "reason: must be an object"),
+        ({"reason": {}}, "reason.code: is required"),
+        ({"colour": "red"}, "colour: is not a known field"),
+        ({"supersedes": ["7"]}, "supersedes.0: must be a UUID"),
+        ({"crossings": "all"}, "crossings: must be a list"),
+        ({"effective": {"from": "2026-02-30T00:00:00Z"}}, "effective.from: is not a date and time"),
+        ({"citations": [{"source": {"title": "x" * 301}}]}, "must have at most 300 characters"),
+        ({"citations": [{"source": {"title": ""}}]}, "must have at least 1 character"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_plain_words(
+    seeded_api: Api, fields: Body, told: str
+) -> None:
+    body = problem(await seeded_api.post(EVENTS, decision(**fields)), 422, "invalid")
+
+    assert told in str(body["detail"])
+    assert not PLAIN.search(str(body["detail"]))
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("limit=0", "limit: must be at least 1"),
+        ("limit=some", "limit: must be a whole number"),
+        ("border=BYLT", "border: must be two country codes, such as BY-LT"),
+        ("traffic=tram", "traffic: must be one of: pedestrian, bicycle, motorcycle, car"),
+    ],
+)
+async def test_what_is_wrong_with_a_question_is_said_in_plain_words(
+    seeded_api: Api, query: str, told: str
+) -> None:
+    body = problem(await seeded_api.get(f"/v1/crossings?{query}"), 422, "invalid")
+
+    assert told in str(body["detail"])
+    assert not PLAIN.search(str(body["detail"]))
+
+
+async def test_every_pattern_of_the_api_has_a_sentence(seeded_api: Api) -> None:
+    """A regular expression tells a person nothing."""
+    document = (await seeded_api.get("/openapi.json")).text
+    patterns = set(re.findall(r'"pattern":\s*"(\^[^"]*)"', document))
+    told = {json.loads(f'"{one}"') for one in patterns}
+
+    # Of what only we write, and of texts, which have a sentence of their own.
+    told -= {"^[0-9]{19}$", "^[0-9]+$"}
+    assert {one for one in told if not one.startswith("^[^")} <= PATTERNS.keys()

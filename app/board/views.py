@@ -14,6 +14,7 @@ from app.places.schemas import CrossingRecord
 from app.status.histories import CrossingHistory
 from app.status.rule.history import Lane, OutOfReach
 from app.status.rule.resolution import ResolvedHistory
+from app.status.rule.upcoming import Upcoming, upcoming
 from app.status.schemas import EventOut
 from app.status.summaries import Summary, status_out, valid
 from app.vocabulary import Traffic
@@ -60,6 +61,7 @@ class View:
     moment: Moment
     summary: Summary
     validity: Validity
+    upcoming: Sequence[Upcoming]
 
     @classmethod
     def of(
@@ -78,7 +80,7 @@ class View:
             summary = summary.withhold(moment.withheld_since)
         validity = valid([(summary.settled(), present.recorded_at)])
         summary.forget()
-        return cls(present, moment, summary, validity)
+        return cls(present, moment, summary, validity, upcoming(resolved, now))
 
     def holds(self, moment: Moment) -> bool:
         """Tell whether it is still the answer."""

@@ -30,20 +30,29 @@ from app.status.histories import CrossingHistory, load_histories
 from app.status.reading import validity_of
 from app.status.rule.history import LaneAnswer
 from app.status.summaries import Summary
-from app.vocabulary import GapCode, Status
+from app.vocabulary import GapCode, Status, Traffic
 
 COUNTRY_NAME_LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
 """In which a country is named: those spoken at these borders, and around them."""
 
 
 async def get_border_status(
-    session: AsyncSession, *, border_id: str, at: datetime | None, as_of: AsOf
+    session: AsyncSession,
+    *,
+    border_id: str,
+    at: datetime | None,
+    as_of: AsOf,
+    traffic: Traffic | None = None,
+    to: str | None = None,
 ) -> tuple[BorderOut, Snapshot]:
-    """Return a border as it is, or was at ``at``, as known. Raises BorderNotFound."""
+    """Return a border as it is, or was at ``at``, as known. Raises BorderNotFound.
+
+    With ``traffic`` or ``to`` for those lanes alone, without the crossings that have none of them.
+    """
     border = await get_border(session, border_id)
     snapshot = await take_snapshot(session, as_of)
     instant = at or snapshot.now
-    summaries = (await _summaries(session, [border], snapshot, at))[border.id]
+    summaries = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
     details = await crossing_details(session, [one.details for one in summaries])
     crossings = [crossing_summary(one, details[one.id]) for one in summaries]
     notices = await notices_in_force(
@@ -134,7 +143,12 @@ async def _countries(session: AsyncSession, codes: Sequence[str]) -> list[Countr
 
 
 async def _summaries(
-    session: AsyncSession, borders: Sequence[Border], snapshot: Snapshot, at: datetime | None
+    session: AsyncSession,
+    borders: Sequence[Border],
+    snapshot: Snapshot,
+    at: datetime | None,
+    traffic: Traffic | None = None,
+    to: str | None = None,
 ) -> dict[str, list[Summary]]:
     """Return the summaries of each border's crossings, those added later left out."""
     found: dict[str, list[Summary]] = {border.id: [] for border in borders}
@@ -143,13 +157,15 @@ async def _summaries(
     noticed = await last_noticed(session, ids, snapshot.change)
 
     def answer(history: CrossingHistory) -> Summary:
-        summary = Summary.of(history, at or snapshot.now, noticed=noticed.get(history.details.id))
+        lanes = history.details.lanes_for(traffic, to)
+        changed = noticed.get(history.details.id)
+        summary = Summary.of(history, at or snapshot.now, lanes, noticed=changed)
         if at is None:
             _ = summary.last_change_at
         return summary.settled()
 
     for summary in (await load_histories(session, ids, snapshot, answer, at=at)).values():
-        if summary.details.known:
+        if summary.details.known and summary.answer.lanes:
             found[summary.details.border].append(summary)
     return found
 

@@ -20,6 +20,7 @@ from app import errors
 from app.database.monitor import reason
 from app.errors import FieldError, Problem
 from app.http.bodies import UNTOLD
+from app.validation import message_of
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER = "2"
@@ -144,15 +145,13 @@ def _on_invalid(request: Request, error: Exception) -> Response:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return _told(request, errors.Malformed("The body cannot be read as JSON."))
-    found = errors.Invalid([_field_error(fault["loc"], fault["msg"]) for fault in faults])
+    found = errors.Invalid([_field_error(fault["loc"], message_of(fault)) for fault in faults])
     return _told(request, found)
 
 
 def _field_error(location: tuple[int | str, ...], message: str) -> FieldError:
     where, *path = location
     told = [str(part) for part in path if not str(part).startswith(UNTOLD)]
-    if message[1:2].islower():
-        message = message[0].lower() + message[1:]
     return FieldError(str(where), ".".join(told) or str(where), message)
 
 

@@ -88,13 +88,16 @@ async def story_of(
     snapshot: Snapshot,
     after: StoryPosition | None,
     limit: int,
+    only_decisions: bool = False,
 ) -> tuple[list[StoryItem], bool]:
     """Return the standing decisions and notices of an incident, the oldest first.
 
-    And whether there are more of them.
+    And whether there are more of them; with ``only_decisions`` without the notices.
     """
     items = _members(incident_id, snapshot.change).subquery()
     rows = select(items).order_by(items.c.at, items.c.change, items.c.id).limit(limit + 1)
+    if only_decisions:
+        rows = rows.where(items.c.decides)
     if after is not None:
         here = tuple_(items.c.at, items.c.change, items.c.id)
         rows = rows.where(here > after)

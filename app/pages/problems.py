@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from fastapi import Request, Response
 
-from app.errors import Problem
+from app.errors import Invalid, Problem
 from app.http.problems import render
 from app.pages.rendering import PageReader, page
 from app.pages.words import N_
@@ -22,17 +22,62 @@ _FOR_PROGRAMS = (
 )
 """Where addresses begin that are no pages."""
 
-_TITLES: Mapping[str, str] = {
-    "not-found": N_("Page not found"),
-    "crossing-not-found": N_("Crossing not found"),
-    "border-not-found": N_("Border not found"),
-    "source-not-found": N_("Source not found"),
-    "incident-not-found": N_("Incident not found"),
-    "method-not-allowed": N_("This page cannot be used that way"),
-    "invalid": N_("This address asks for something impossible"),
-    "unavailable": N_("We cannot answer this right now"),
-    "internal": N_("Something went wrong on our side"),
+_OTHERWISE = (N_("This page cannot be shown"), N_("Go to the list of all crossings, or try again."))
+
+_SENTENCES: Mapping[str, tuple[str, str]] = {
+    "not-found": (
+        N_("Page not found"),
+        N_("There is nothing at this address. It may be mistyped, or out of date."),
+    ),
+    "crossing-not-found": (
+        N_("Crossing not found"),
+        N_("We know no crossing with this address. The list has all that we know."),
+    ),
+    "border-not-found": (
+        N_("Border not found"),
+        N_("We cover no border with this address. The list has all that we cover."),
+    ),
+    "source-not-found": (
+        N_("Source not found"),
+        N_("There is nothing at this address. It may be mistyped, or out of date."),
+    ),
+    "incident-not-found": (
+        N_("Incident not found"),
+        N_("There is nothing at this address. It may be mistyped, or out of date."),
+    ),
+    "method-not-allowed": (
+        N_("This page cannot be used that way"),
+        N_("It can be read, and nothing can be sent to it."),
+    ),
+    "invalid": (
+        N_("This address asks for something impossible"),
+        N_("These parts of it cannot be used:"),
+    ),
+    "unavailable": (
+        N_("We cannot answer this right now"),
+        N_("Our database does not answer. Try again in a few seconds."),
+    ),
+    "internal": (
+        N_("Something went wrong on our side"),
+        N_("The error has been logged. Try again later."),
+    ),
 }
+"""What each problem is called on a page, and what to tell about it."""
+
+_INSTANT = N_("give a date and time with an offset, such as 2023-09-01T00:00:00Z")
+_COUNTRY = N_("give the two-letter code of a country, such as LT")
+_HINTS: Mapping[str, str] = {
+    "at": _INSTANT,
+    "known_at": N_("give a date and time that has passed, such as 2023-09-01T00:00:00Z"),
+    "known_change": N_("give the number of a change that exists, and not known_at as well"),
+    "border": N_("give the codes of two countries, such as BY-LT"),
+    "border_id": N_("give the codes of two countries, such as BY-LT"),
+    "country": _COUNTRY,
+    "to": _COUNTRY,
+    "crossing_id": N_("give the address of a crossing as the list has it"),
+    "cursor": N_("follow the links from page to page"),
+}
+"""How to mend each part of an address."""
 
 
 def tell(request: Request, problem: Problem) -> Response:
@@ -43,8 +88,23 @@ def tell(request: Request, problem: Problem) -> Response:
     ):
         return render(problem)
     reader = PageReader(request)
-    title = reader.words.say(_TITLES.get(problem.slug, problem.title))
-    response = page(reader, "problem.html", status=problem.status, problem=problem, title=title)
+    title, detail = (reader.words.say(one) for one in _SENTENCES.get(problem.slug, _OTHERWISE))
+    response = page(
+        reader,
+        "problem.html",
+        status=problem.status,
+        problem=problem,
+        title=title,
+        detail=detail,
+        hints=_hints(reader, problem),
+    )
     response.headers.update(problem.headers)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _hints(reader: PageReader, problem: Problem) -> dict[str, str]:
+    """Return how to mend each part of the address that has a fault, in the reader's language."""
+    faults = problem.errors if isinstance(problem, Invalid) else ()
+    unknown = N_("leave it out, or choose it from the lists on the pages")
+    return {fault.field: reader.words.say(_HINTS.get(fault.field, unknown)) for fault in faults}

@@ -4,21 +4,43 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
 
-from fastapi import Depends, Request, Response
+import iso3166
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import BeforeValidator
 
 from app.board.board import Board
 from app.board.views import Moment
+from app.http.bodies import CountryCode
 from app.http.caching import Validity, cache_control, http_date
 from app.http.docs import POLICY
 from app.pages.assets import static
+from app.pages.lanes.vehicle import Vehicle
 from app.pages.languages import LANGUAGES, Language, negotiated
 from app.pages.words import Words
 from app.pages.zones import zone_of
-from app.vocabulary import ChangeKind, Status
+from app.vocabulary import ChangeKind, Status, Traffic
+
+Given = TypeVar("Given")
+
+
+def _given(value: object) -> object:
+    """Read a field that a form sends empty as one that was not filled in."""
+    return value or None
+
+
+Maybe = Annotated[Given | None, BeforeValidator(_given), Query()]
+
+
+def _vehicle(traffic: Maybe[Traffic] = None, to: Maybe[CountryCode] = None) -> Vehicle:
+    return Vehicle(traffic, to)
+
+
+AskedVehicle = Annotated[Vehicle, Depends(_vehicle)]
 
 OLD_SECONDS = 30
 """Knowledge that is older is told to be so on the page."""
@@ -70,13 +92,26 @@ class PageReader:
         heard = self.board.as_of + self.board.monitor.offset
         return datetime.fromtimestamp(int(heard), UTC)
 
+    @property
+    def vehicle(self) -> Vehicle:
+        """Return what the address asks to answer for; what makes no sense is left out."""
+        asked = self.request.query_params
+        traffic, to = asked.get("traffic"), asked.get("to")
+        return Vehicle(
+            Traffic(traffic) if traffic in list(Traffic) else None,
+            to if to in iso3166.countries_by_alpha2 else None,
+        )
+
     def link(self, path: str, **query: str | None) -> str:
-        """Return an address of ours, in the language if the reader chose one."""
-        lang = self.language.code if self.chose else None
-        url = self.request.url.replace(scheme="", netloc="", path=path, query="", fragment="")
-        given = {
-            name: value for name, value in {"lang": lang, **query}.items() if value is not None
+        """Return an address of ours: in the language, and for the vehicle, that were chosen."""
+        vehicle = self.vehicle
+        chosen = {
+            "lang": self.language.code if self.chose else None,
+            "traffic": vehicle.traffic,
+            "to": vehicle.to,
         }
+        url = self.request.url.replace(scheme="", netloc="", path=path, query="", fragment="")
+        given = {name: value for name, value in {**chosen, **query}.items() if value is not None}
         return str(url.include_query_params(**given))
 
     def here(self, **query: str | None) -> str:
@@ -135,6 +170,11 @@ def tell_present(response: Response, board: Board, validity: Validity) -> float:
     return due
 
 
+def _host(url: str) -> str:
+    """Return whose site an address leads to."""
+    return (urlsplit(url).hostname or url).removeprefix("www.")
+
+
 @cache
 def _environment(language: Language) -> Environment:
     words = Words(language)
@@ -153,6 +193,7 @@ def _environment(language: Language) -> Environment:
     )
     environment.policies["ext.i18n.trimmed"] = True
     environment.filters["country_name"] = words.country
+    environment.filters["host"] = _host
     environment.globals |= {
         "CHANGE_KINDS": " ".join(ChangeKind),
         "LANGUAGES": LANGUAGES,

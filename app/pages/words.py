@@ -1,8 +1,8 @@
 """How the pages say things: the vocabulary in a reader's language, instants in local time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import assert_never
 from zoneinfo import ZoneInfo
@@ -156,6 +156,26 @@ DIRECTIONS: Mapping[str, str] = {
 """Whole phrases: a country's name has cases, which no data has. The others get an arrow."""
 
 
+_SHORT_MODES: Mapping[Mode, str] = {
+    Mode.RAIL: N_("rail"),
+    Mode.WATER: N_("water"),
+    Mode.AIR: N_("air"),
+}
+
+_FOR_WHOM: Mapping[Traffic, str] = {
+    Traffic.PEDESTRIAN: N_("for pedestrians"),
+    Traffic.BICYCLE: N_("for bicycles"),
+    Traffic.MOTORCYCLE: N_("for motorcycles"),
+    Traffic.CAR: N_("for cars"),
+    Traffic.BUS: N_("for buses"),
+    Traffic.TRUCK: N_("for trucks"),
+    Traffic.TRAIN: N_("for trains"),
+}
+"""Whole phrases, since after a status the names have another case."""
+
+_EVENING = 18
+"""The hour from which a day's rest is called tonight."""
+
 _KIN: Mapping[str, tuple[str, ...]] = {"be": ("ru",), "ru": ("be",), "uk": ("ru",)}
 """Whose readers read which other languages rather than English."""
 
@@ -205,6 +225,21 @@ class Words:
             sides.setdefault(one.side, {}).setdefault(one.lang, one.name)
         return " – ".join(dict.fromkeys(self.text(found) for found in sides.values()))
 
+    def crossing_of(self, names: Iterable[Name], mode: Mode) -> str:
+        """Name a crossing that is not a road's with its mode: it may share its name with one."""
+        name = self.crossing(names)
+        return f"{name} ({self.say(_SHORT_MODES[mode])})" if mode in _SHORT_MODES else name
+
+    def for_whom(self, traffic: Sequence[Traffic], to: Sequence[str]) -> str:
+        """Say for which traffic something is, and into which country if that is only one."""
+        phrases = [self.say(_FOR_WHOM[one]) for one in traffic]
+        first = phrases[0].partition(" ")[0] if phrases else ""
+        # "for cars, buses and trucks": in other languages each word has the right case already.
+        if first and all(one.startswith(f"{first} ") for one in phrases):
+            phrases[1:] = [one.removeprefix(f"{first} ") for one in phrases[1:]]
+        directions = [self.direction(code) for code in to] if len(to) == 1 else []
+        return " ".join(filter(None, [self.listed(phrases), *directions]))
+
     def text(self, by_language: Mapping[str, str]) -> str:
         """Choose the text in the language, or in the next that its readers know."""
         return by_language[self.lang(by_language)]
@@ -236,7 +271,7 @@ class Words:
     def year(self, at: datetime) -> str:
         return format_skeleton("y", at, locale=self.language.locale)
 
-    def month(self, at: datetime) -> str:
+    def month(self, at: date) -> str:
         """Name a month and its year, in short."""
         return format_skeleton("yMMM", at, locale=self.language.locale)
 
@@ -249,10 +284,12 @@ class Words:
         at: datetime,
         zones: Iterable[ZoneInfo],
         precision: Precision = Precision.MINUTE,
+        now: datetime | None = None,
     ) -> Markup:
         """Return an instant by the clocks of ``zones``, each named; in UTC as its title.
 
-        What is known to a day or a month only is told no finer, by the first zone.
+        What is known to a day or a month only is told no finer, by the first zone. Days that are
+        near ``now`` are called today and tomorrow.
         """
         locale = self.language.locale
         zones = list(zones)
@@ -260,9 +297,9 @@ class Words:
         text: str | Markup
         match precision:
             case Precision.MINUTE | Precision.HOUR:
-                text = self._by_clocks(at, zones)
+                text = self._by_clocks(at, zones, now)
             case Precision.DAY:
-                text = format_date(local, "medium", locale=locale)
+                text = self._near_day(local, now) or format_date(local, "medium", locale=locale)
             case Precision.MONTH:
                 text = format_skeleton("yMMMM", local, locale=locale)
             case Precision.UNKNOWN:
@@ -274,7 +311,18 @@ class Words:
             utc.isoformat().replace("+00:00", "Z"), f"{utc:%Y-%m-%d %H:%M} UTC", text
         )
 
-    def _by_clocks(self, at: datetime, zones: list[ZoneInfo]) -> Markup:
+    def _near_day(self, local: datetime, now: datetime | None, clock: str = "") -> str | None:
+        """Name a local day that is today or tomorrow, with the time; None if it is neither."""
+        days = None if now is None else (local.date() - now.astimezone(local.tzinfo).date()).days
+        if days == 0 and clock and local.hour >= _EVENING:
+            return self.say(N_("tonight %(time)s"), time=clock)
+        if days == 0:
+            return self.say(N_("today %(time)s"), time=clock).strip()
+        if days == 1:
+            return self.say(N_("tomorrow %(time)s"), time=clock).strip()
+        return None
+
+    def _by_clocks(self, at: datetime, zones: list[ZoneInfo], now: datetime | None) -> Markup:
         locale = self.language.locale
         clocks: dict[datetime, list[str]] = {}
         for zone in zones:
@@ -287,7 +335,10 @@ class Words:
         told: list[Markup] = []
         for number, (local, places) in enumerate(clocks.items()):
             clock = format_time(local, "short", locale=locale)
-            if number == 0 or len(days) > 1:
+            near = self._near_day(at.astimezone(zones[0]), now, clock) if len(days) == 1 else None
+            if number == 0 and near:
+                clock = near
+            elif number == 0 or len(days) > 1:
                 clock = f"{format_date(local, 'medium', locale=locale)}, {clock}"
             told.append(
                 Markup('{} <span class="zone">({})</span>').format(clock, ", ".join(places))

@@ -20,6 +20,7 @@ from app.notices.schemas import NoticeIn
 from app.places.schemas import CrossingIn
 from app.sources.schemas import SourceIn
 from app.status.schemas import ConfirmationIn, DecisionIn
+from app.validation import faults_of
 
 SEEDS = PROJECT / "seeds"
 
@@ -143,7 +144,7 @@ class Seeds:
         try:
             return [Fact.model_validate(fact) for fact in self.files.fact]
         except ValidationError as error:
-            raise SeedError(f"The list of facts: {error}") from error
+            raise SeedError(f"The list of facts: {faults_of(error)}") from error
 
     def _check_facts(self, names: set[str]) -> None:
         for fact in self.facts():
@@ -157,7 +158,7 @@ class Seeds:
             try:
                 body = (schema or _schema_of(record)).model_validate(self._linked(record, name))
             except ValidationError as error:
-                raise SeedError(f"{name}: {error}") from error
+                raise SeedError(f"{name}: {faults_of(error)}") from error
             yield Seed(name, body, hashlib.sha256(told.encode()).digest())
 
     def _linked(self, record: dict[str, object], name: str) -> dict[str, object]:
@@ -203,6 +204,8 @@ def _read(folder: Path) -> Files:
             found = tomllib.loads(path.read_text(encoding="utf-8"))
             for kind, records in Files.model_validate(found):
                 tables.setdefault(kind, []).extend(records)
-        except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        except ValidationError as error:
+            raise SeedError(f"{path.relative_to(folder)}: {faults_of(error)}") from error
+        except (OSError, tomllib.TOMLDecodeError) as error:
             raise SeedError(f"{path.relative_to(folder)}: {error}") from error
     return Files.model_validate(tables)

@@ -34,7 +34,13 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1280, 800), "wall": (1920, 1080)}
+SIZES = {
+    "narrow": (320, 568),
+    "phone": (390, 844),
+    "tablet": (768, 1024),
+    "desk": (1280, 800),
+    "wall": (1920, 1080),
+}
 SCHEMES = ("light", "dark")
 PATIENCE_MILLISECONDS = 1_000 * PATIENCE
 QUIET_MILLISECONDS = 500

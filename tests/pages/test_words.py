@@ -1,6 +1,6 @@
 """How things are said: places, instants by the clocks of both sides, kinds that share words."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,7 +9,7 @@ from app.pages.words import Words
 from app.pages.zones import Clocks, zone_of
 from app.places.geography import Point
 from app.places.schemas import Name
-from app.vocabulary import ExceptionCode, Precision, ReasonCode, Status
+from app.vocabulary import ExceptionCode, Mode, Precision, ReasonCode, Status, Traffic
 
 SUMMER = datetime(2023, 8, 17, 21, tzinfo=UTC)
 WINTER = datetime(2025, 10, 28, 22, tzinfo=UTC)
@@ -48,6 +48,48 @@ def test_an_instant_is_told_by_the_clocks_there_and_no_finer_than_it_is_known(
     at: datetime, clocks: Clocks, precision: Precision, told: str
 ) -> None:
     assert words().instant(at, clocks.zones, precision).striptags() == told
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (datetime(2025, 10, 27, 21, tzinfo=UTC), "29 Oct 2025, 00:00 (Vilnius)"),
+        (datetime(2025, 10, 28, 21, tzinfo=UTC), "tomorrow 00:00 (Vilnius)"),
+        (datetime(2025, 10, 28, 22, tzinfo=UTC), "today 00:00 (Vilnius)"),
+    ],
+)
+def test_a_day_that_is_near_is_called_so_by_the_clock_there(now: datetime, told: str) -> None:
+    assert words().instant(WINTER, BORDER.zones[:1], now=now).striptags() == told
+
+
+def test_an_evening_is_tonight() -> None:
+    evening = datetime(2025, 10, 28, 20, tzinfo=UTC)
+
+    near = words().instant(evening, BORDER.zones[:1], now=evening - timedelta(hours=5))
+    assert near.striptags() == "tonight 22:00 (Vilnius)"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("en", "for cars, buses and trucks to Belarus"),
+        (
+            "lt",
+            "lengviesiems automobiliams, autobusams ir krovininiams automobiliams į Baltarusiją",
+        ),
+        ("pl", "dla samochodów osobowych, autobusów i ciężarówek do Białorusi"),
+        ("ru", "для легковых автомобилей, автобусов и грузовых автомобилей в Беларусь"),
+        ("be", "для легкавых аўтамабіляў, аўтобусаў і грузавых аўтамабіляў у Беларусь"),
+    ],
+)
+def test_for_whom_is_said_in_the_case_that_a_status_takes(code: str, told: str) -> None:
+    assert words(code).for_whom([Traffic.CAR, Traffic.BUS, Traffic.TRUCK], ["BY"]) == told
+
+
+def test_a_railway_does_not_pass_for_the_road_of_its_name() -> None:
+    """Terespol – Brest is both."""
+    assert words().crossing_of(NAMES, Mode.ROAD) == "Shumskas – Losha"
+    assert words().crossing_of(NAMES, Mode.RAIL) == "Shumskas – Losha (rail)"
 
 
 def test_an_instant_tells_utc_as_its_title() -> None:

@@ -1,6 +1,6 @@
 """What a page about a border is made of, and where from: the board, else the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -14,6 +14,8 @@ from app.crossings.summaries import crossing_summary
 from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
+from app.pages.lanes.plans import Plan, plans_of_view
+from app.pages.lanes.vehicle import Vehicle
 from app.pages.zones import Clocks
 from app.sources.schemas import SourceOut
 from app.sources.service import sources_of
@@ -25,6 +27,8 @@ class BorderAnswer:
 
     border: BorderOut
     validity: Validity
+    plans: Mapping[str, Sequence[Plan]]
+    """What is to come of each crossing; only of the present."""
     sources: Mapping[UUID, SourceOut] | None = None
     """Those of the notices; None where the database, which has both, was not there."""
 
@@ -40,11 +44,14 @@ class BorderAnswer:
         return replace(self, border=border, sources=other.sources)
 
 
-def present(board: Board, border_id: str) -> BorderAnswer | None:
+def present(board: Board, border_id: str, vehicle: Vehicle) -> BorderAnswer | None:
     """Return what the board knows, None if it knows no such border, or not yet."""
-    views = board.views_of(border_id, board.moment()) if board.is_loaded else []
-    if not views:
+    entries = board.entries(border_id) if board.is_loaded else []
+    if not entries:
         return None
+    moment = board.moment()
+    asked = [entry.view(moment, vehicle.traffic, vehicle.to) for entry in entries]
+    views = [view for view in asked if view is not None]
     sides = sides_of(border_id)
     summaries = [view.summary for view in views]
     crossings = [crossing_summary(view.summary, view.present.told) for view in views]
@@ -59,13 +66,25 @@ def present(board: Board, border_id: str) -> BorderAnswer | None:
         notices=[],
         not_covered=gaps(sides, summaries, crossings),
     )
-    return BorderAnswer(border, validity)
+    return BorderAnswer(border, validity, {view.summary.id: plans_of_view(view) for view in views})
 
 
 async def look_up(
-    session: AsyncSession, *, border_id: str, at: datetime | None, as_of: AsOf
+    session: AsyncSession,
+    *,
+    border_id: str,
+    at: datetime | None,
+    as_of: AsOf,
+    vehicle: Vehicle,
 ) -> BorderAnswer:
     """Return a border at an instant, as known, from the database. Raises BorderNotFound."""
-    border, _ = await get_border_status(session, border_id=border_id, at=at, as_of=as_of)
+    border, _ = await get_border_status(
+        session,
+        border_id=border_id,
+        at=at,
+        as_of=as_of,
+        traffic=vehicle.traffic,
+        to=vehicle.to,
+    )
     cited = [one.source for notice in border.notices for one in notice.citations]
-    return BorderAnswer(border, ALWAYS_VALID, await sources_of(session, cited))
+    return BorderAnswer(border, ALWAYS_VALID, {}, await sources_of(session, cited))

@@ -10,8 +10,10 @@ from app.http.bodies import BorderId
 from app.http.parameters import AsOf, AsOfQuery, At
 from app.http.problems import unless_out
 from app.pages.borders.answers import BorderAnswer, look_up, present
+from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import kept
-from app.pages.rendering import CurrentReader, page
+from app.pages.rendering import AskedVehicle, CurrentReader, page
+from app.vocabulary import Traffic
 
 router = APIRouter()
 
@@ -23,12 +25,13 @@ async def border(
     read_sessions: AnyReadSessions,
     border_id: Annotated[BorderId, Path()],
     as_of: AsOfQuery,
+    vehicle: AskedVehicle,
     at: At = None,
 ) -> Response:
     """Show a border's crossings with their statuses, what else holds, what is not covered."""
     is_present = at is None and as_of.is_newest
-    answer = present(reader.board, border_id) if is_present else None
-    looking = _look_up(read_sessions, border_id, at, as_of)
+    answer = present(reader.board, border_id, vehicle) if is_present else None
+    looking = _look_up(read_sessions, border_id, at, as_of, vehicle)
     if answer is None:
         answer = await looking
     else:
@@ -39,6 +42,10 @@ async def border(
         validity=answer.validity if is_present else None,
         border=answer.border,
         clocks=answer.clocks,
+        vehicle=vehicle,
+        traffic=list(Traffic),
+        plans=answer.plans,
+        now=reader.moment.now if is_present else None,
         sources=answer.sources,
         is_present=is_present,
         at=at,
@@ -47,7 +54,11 @@ async def border(
 
 
 async def _look_up(
-    read_sessions: ReadSessions, border_id: str, at: datetime | None, as_of: AsOf
+    read_sessions: ReadSessions,
+    border_id: str,
+    at: datetime | None,
+    as_of: AsOf,
+    vehicle: Vehicle,
 ) -> BorderAnswer:
     async with read_sessions.for_question(at, as_of) as session:
-        return await look_up(session, border_id=border_id, at=at, as_of=as_of)
+        return await look_up(session, border_id=border_id, at=at, as_of=as_of, vehicle=vehicle)

@@ -19,6 +19,8 @@ from app.http.caching import Validity
 from app.http.parameters import AsOf
 from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
 from app.notices.schemas import NoticeOut
+from app.pages.lanes.plans import Plan, Scopes, plans_of, plans_of_view, scopes_of
+from app.pages.lanes.vehicle import Vehicle
 from app.pages.zones import Clocks
 from app.places.details import Details, crossing_details
 from app.places.geography import Point
@@ -29,9 +31,12 @@ from app.status.histories import CrossingHistory, whole_history
 from app.status.log import newest_events
 from app.status.reading import validity_of
 from app.status.rule.history import TimelinePeriod
+from app.status.rule.upcoming import upcoming
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out
-from app.vocabulary import Status, Traffic
+from app.vocabulary import Status
+
+ANY = Vehicle()
 
 _EVENTS_SHOWN = 100
 _NOTICES_SHOWN = 20
@@ -44,9 +49,17 @@ class CrossingAnswer:
 
     details: CrossingRecord
     status: StatusOut
+    """For the vehicle."""
+    whole: StatusOut
+    """For all that may cross here."""
+    vehicle: Vehicle
+    """Of what was asked about, if the crossing has it."""
     instant: datetime
     """The one asked about."""
     validity: Validity
+    plans: Sequence[Plan] = ()
+    """What is to come for the vehicle; only of the present."""
+    all_plans: Sequence[Plan] = ()
 
     @property
     def clocks(self) -> Clocks:
@@ -85,15 +98,8 @@ class LaneRows:
         return self.lanes[0].last_known
 
     @property
-    def scopes(self) -> list[tuple[list[Traffic], list[str]]]:
-        """Traffic with the countries that it enters, as few of them as say it all."""
-        directions: dict[Traffic, list[str]] = {}
-        for lane in self.lanes:
-            directions.setdefault(lane.traffic, []).append(lane.to)
-        found: dict[tuple[str, ...], list[Traffic]] = {}
-        for traffic, to in directions.items():
-            found.setdefault(tuple(to), []).append(traffic)
-        return [(traffic, list(to)) for to, traffic in found.items()]
+    def scopes(self) -> Scopes:
+        return scopes_of(self.lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +135,40 @@ class Record:
         return None
 
 
-def present(board: Board, crossing_id: str) -> CrossingAnswer | None:
+def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAnswer | None:
     """Return the board's answer, None if it knows no such crossing, or not yet."""
     entry = board.entry(crossing_id) if board.is_loaded else None
-    view = None if entry is None else entry.view(board.moment())
-    if view is None:
+    if entry is None:
         return None
-    status = status_out(view.summary, view.present.events)
-    return CrossingAnswer(view.present.told, status, view.moment.now, view.validity)
+    moment = board.moment()
+    vehicle = _usable(asked, entry.present.details)
+    whole, view = entry.view(moment), entry.view(moment, vehicle.traffic, vehicle.to)
+    if whole is None or view is None:
+        return None
+    return CrossingAnswer(
+        details=view.present.told,
+        status=status_out(view.summary, view.present.events),
+        whole=status_out(whole.summary, whole.present.events),
+        vehicle=vehicle,
+        instant=view.moment.now,
+        validity=whole.validity.also(view.validity),
+        plans=plans_of_view(view),
+        all_plans=plans_of_view(whole),
+    )
+
+
+def _usable(vehicle: Vehicle, details: Details) -> Vehicle:
+    """Return what is asked about; anything, where the crossing has no such lane."""
+    return vehicle if details.lanes_for(vehicle.traffic, vehicle.to) else ANY
 
 
 async def look_up(
-    session: AsyncSession, *, crossing_id: str, at: datetime | None, as_of: AsOf
+    session: AsyncSession,
+    *,
+    crossing_id: str,
+    at: datetime | None,
+    as_of: AsOf,
+    asked_for: Vehicle = ANY,
 ) -> tuple[CrossingAnswer, Record]:
     """Return the answer for an instant, as known, and its record. Raises CrossingNotFound."""
     snapshot = await take_snapshot(session, as_of)
@@ -148,12 +176,24 @@ async def look_up(
     history = await whole_history(session, crossing_id, known_change=snapshot.change, at=instant)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    noticed = await last_noticed(session, [crossing_id], snapshot.change)
-    summary = Summary.of(history, instant, noticed=noticed.get(crossing_id))
-    status = status_out(summary, history.events, at=at, known_at=as_of.known_at)
+    noticed = (await last_noticed(session, [crossing_id], snapshot.change)).get(crossing_id)
+    vehicle = _usable(asked_for, history.details)
+    lanes = history.details.lanes_for(vehicle.traffic, vehicle.to)
+    summaries = [Summary.of(history, instant, one, noticed=noticed) for one in (lanes, None)]
+    status, whole = (
+        status_out(one, history.events, at=at, known_at=as_of.known_at) for one in summaries
+    )
     details = (await crossing_details(session, [history.details]))[crossing_id]
-    record = await _record(session, history, status, details, snapshot, instant)
-    return CrossingAnswer(details, status, instant, await validity_of(session, [summary])), record
+    record = await _record(session, history, whole, details, snapshot, instant)
+    validity = await validity_of(session, summaries)
+    is_present = at is None and as_of == AsOf()
+    plans, all_plans = (
+        plans_of(upcoming(one.resolved, instant), one.details, history.events) if is_present else []
+        for one in summaries
+    )
+    return CrossingAnswer(
+        details, status, whole, vehicle, instant, validity, plans, all_plans
+    ), record
 
 
 async def look_up_record(
@@ -164,7 +204,7 @@ async def look_up_record(
     history = await whole_history(session, crossing_id, known_change=snapshot.change)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return await _record(session, history, answer.status, answer.details, snapshot, answer.instant)
+    return await _record(session, history, answer.whole, answer.details, snapshot, answer.instant)
 
 
 async def _record(

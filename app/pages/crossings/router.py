@@ -1,7 +1,7 @@
 """HTTP of the pages about one crossing."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
@@ -19,8 +19,9 @@ from app.pages.crossings.answers import (
 )
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
+from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import kept
-from app.pages.rendering import CurrentReader, page
+from app.pages.rendering import AskedVehicle, CurrentReader, page
 
 router = APIRouter()
 
@@ -32,18 +33,20 @@ async def crossing(
     read_sessions: AnyReadSessions,
     crossing_id: Annotated[CrossingId, Path()],
     as_of: AsOfQuery,
+    vehicle: AskedVehicle,
     at: At = None,
     zoom: Annotated[Zoom, Query()] = Zoom.ALL,
+    printed: Annotated[Literal["all"] | None, Query(alias="print")] = None,
 ) -> Response:
     """Answer in one glance whether it is open, and show how that came about.
 
     Without the database, the present still comes from the board.
     """
     is_present = at is None and as_of.is_newest
-    answer = present(reader.board, crossing_id) if is_present else None
+    answer = present(reader.board, crossing_id, vehicle) if is_present else None
     record: Record | None
     if answer is None:
-        answer, record = await _look_up(read_sessions, crossing_id, at, as_of)
+        answer, record = await _look_up(read_sessions, crossing_id, at, as_of, vehicle)
     else:
         record = await unless_out(_look_up_record(read_sessions, crossing_id, answer))
     return page(
@@ -52,9 +55,12 @@ async def crossing(
         validity=answer.validity if is_present else None,
         answer=answer,
         clocks=answer.clocks,
+        asked=vehicle,
+        now=answer.instant if is_present else None,
         record=record,
         band=None if record is None else _drawn(record, answer, zoom),
         zoom=zoom,
+        is_brief=printed is None,
         is_present=is_present,
         at=at,
         knowledge=as_of,
@@ -72,7 +78,7 @@ async def badge(
     """Give the present status as an image for other sites: kept for as long as a status is."""
     answer = present(reader.board, crossing_id)
     if answer is None:
-        answer, _ = await _look_up(read_sessions, crossing_id, None, AsOf())
+        answer, _ = await _look_up(read_sessions, crossing_id, None, AsOf(), Vehicle())
     status = answer.status.status
     name = reader.words.crossing(answer.details.names)
     shown = Badge(name, status, reader.words.word(status))
@@ -83,10 +89,16 @@ async def badge(
 
 
 async def _look_up(
-    read_sessions: ReadSessions, crossing_id: str, at: datetime | None, as_of: AsOf
+    read_sessions: ReadSessions,
+    crossing_id: str,
+    at: datetime | None,
+    as_of: AsOf,
+    vehicle: Vehicle,
 ) -> tuple[CrossingAnswer, Record]:
     async with read_sessions.for_question(at, as_of) as session:
-        return await look_up(session, crossing_id=crossing_id, at=at, as_of=as_of)
+        return await look_up(
+            session, crossing_id=crossing_id, at=at, as_of=as_of, asked_for=vehicle
+        )
 
 
 async def _look_up_record(

@@ -5,7 +5,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -24,7 +24,16 @@ from app.pages.map import rows as shown
 from app.pages.map.outlines import ZONES
 from app.pages.map.rows import MapRow
 from app.pages.page_cache import kept
-from app.pages.rendering import HEADERS, CurrentReader, HtmlPage, PageReader, page, tell_present
+from app.pages.rendering import (
+    HEADERS,
+    AskedVehicle,
+    CurrentReader,
+    HtmlPage,
+    Maybe,
+    PageReader,
+    page,
+    tell_present,
+)
 from app.places.schemas import SearchText
 from app.vocabulary import Status, Traffic
 
@@ -39,13 +48,6 @@ BOARD_WAIT_SECONDS = 5.0
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 
-Given = TypeVar("Given")
-
-
-def _given(value: object) -> object:
-    """Read a field that a form sends empty as one that was not filled in."""
-    return value or None
-
 
 def _completed(value: object) -> object:
     """Read what a field for dates gives as UTC, to the second."""
@@ -58,7 +60,6 @@ def _completed(value: object) -> object:
     return value or None
 
 
-Maybe = Annotated[Given | None, BeforeValidator(_given), Query()]
 MaybeInstant = Annotated[QueryInstant | None, BeforeValidator(_completed), Query()]
 
 
@@ -85,16 +86,17 @@ class MapQuery:
 
 
 def _asked(
+    vehicle: AskedVehicle,
     border: Maybe[BorderId] = None,
     country: Maybe[CountryCode] = None,
     status: Maybe[Status] = None,
-    traffic: Maybe[Traffic] = None,
-    to: Maybe[CountryCode] = None,
     q: Maybe[SearchText] = None,
     at: MaybeInstant = None,
     known_at: MaybeInstant = None,
 ) -> MapQuery:
-    wanted = CrossingFilter(border=border, country=country, traffic=traffic, to=to, q=q)
+    wanted = CrossingFilter(
+        border=border, country=country, traffic=vehicle.traffic, to=vehicle.to, q=q
+    )
     return MapQuery(wanted, status, at, known_at)
 
 
@@ -121,6 +123,7 @@ async def show_map(
         asked=asked,
         groups=shown.by_border(rows[start : start + LISTED]),
         count=len(rows),
+        coming=shown.coming(rows),
         counts={one: sum(row.status is one for row in rows) for one in Status},
         part=part,
         parts=-(-len(rows) // LISTED),
@@ -164,7 +167,9 @@ async def give_line(
     rows, validity = await _rows(reader, read_sessions, one)
     if not rows:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return _part(reader, HtmlPage(rows[0].line, headers=HEADERS), validity)
+    row = rows[0]
+    line = row.line + row.next_line(reader.moment.now)
+    return _part(reader, HtmlPage(line, headers=HEADERS), validity)
 
 
 def _part(reader: PageReader, response: HtmlPage, validity: Validity | None) -> Response:

@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from heapq import nsmallest
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -19,10 +20,11 @@ from app.crossings.candidates import CrossingFilter, candidates, spellings
 from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
+from app.pages.lanes.plans import Plan, plans_of_view
 from app.pages.languages import Language
 from app.pages.rendering import render
 from app.pages.words import Words
-from app.pages.zones import zone_of
+from app.pages.zones import Clocks
 from app.places.details import crossing_details
 from app.places.schemas import CrossingRecord, Location
 from app.places.spelling import Index
@@ -33,6 +35,7 @@ from app.vocabulary import Precision, Status
 
 _ROWS_PER_READ = 500
 _BREATH = 50
+_COMING = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class RowData:
     summary: Summary
     details: CrossingRecord
     events: Mapping[UUID, EventOut]
+    plans: Sequence[Plan] = ()
+    """What is to come; only of the present."""
 
     @property
     def deciding(self) -> list[EventOut]:
@@ -81,16 +86,27 @@ class MapRow:
 
     @cached_property
     def name(self) -> str:
-        return Words(self.language).crossing(self.shown.details.names)
+        details = self.shown.details
+        return Words(self.language).crossing_of(details.names, details.mode)
 
     @cached_property
     def line(self) -> Markup:
         """What there is to say besides: since when, what was last known, on what basis."""
-        point = self.shown.summary.details.point
-        sides = dict.fromkeys(name.side for name in self.shown.details.names)
-        zones = [zone_of(side, point) for side in sides]
-        line = render(self.language, "line.html", shown=self.shown, zones=zones)
+        line = render(self.language, "line.html", shown=self.shown, clocks=self.clocks)
         return Markup(line.strip())  # noqa: S704  # of a template, which escapes
+
+    def next_line(self, now: datetime) -> Markup:
+        """Tell what comes next, if anything does; not kept, for tomorrow is soon today."""
+        if not self.shown.plans:
+            return Markup()
+        plans, clocks = self.shown.plans, self.clocks
+        line = render(self.language, "plans.html", plans=plans, clocks=clocks, now=now)
+        return Markup(line.strip())  # noqa: S704  # of a template, which escapes
+
+    @property
+    def clocks(self) -> Clocks:
+        sides = dict.fromkeys(name.side for name in self.shown.details.names)
+        return Clocks(list(sides), self.shown.summary.details.point)
 
     @property
     def mark(self) -> list[object]:
@@ -172,11 +188,18 @@ def by_border(rows: Iterable[MapRow]) -> dict[str, list[MapRow]]:
     return found
 
 
+def coming(rows: Iterable[MapRow]) -> list[tuple[Plan, MapRow]]:
+    """Return what is to come of the crossings shown, the next few, the earliest first."""
+    found = ((plan, row) for row in rows for plan in row.shown.plans)
+    return nsmallest(_COMING, found, key=lambda one: one[0].start)
+
+
 def _row_of(view: View, language: Language) -> MapRow:
     rows = _rows.setdefault(view, {})
     if language.code not in rows:
         present = view.present
-        rows[language.code] = MapRow(RowData(view.summary, present.told, present.events), language)
+        shown = RowData(view.summary, present.told, present.events, plans_of_view(view))
+        rows[language.code] = MapRow(shown, language)
     return rows[language.code]
 
 

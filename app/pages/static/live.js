@@ -10,6 +10,7 @@ const GRACE = 5_000; // a server that restarts is back sooner
 const AGAIN = 15_000;
 const SPREAD = 1_000; // not all readers at once
 const NOTICE = 8_000;
+const SAID = 4; // changes that are said one by one
 
 const main = document.querySelector("main");
 const box = document.querySelector("#live");
@@ -31,6 +32,16 @@ function ago() {
   const seconds = Math.round((asOf - Date.now()) / 1_000);
   const words = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
   return seconds > -60 ? words.format(seconds, "second") : words.format(Math.round(seconds / 60), "minute");
+}
+
+// What the page says of each thing in words: `data-said` of its elements.
+const said = () => new Set([...main.querySelectorAll("[data-said]")].map((one) => one.dataset.said));
+
+/** Say what is new, in a few words: who cannot see the page hears only this. */
+function sayUpdated(news) {
+  const told = news.slice(0, SAID);
+  if (news.length > SAID) told.push(box.dataset.more.replace("{count}", news.length - SAID));
+  say([...told, box.dataset.updated.replace("{time}", clock())].join(". "));
 }
 
 function say(text, { unseen = false } = {}) {
@@ -72,6 +83,7 @@ async function renew({ quietly = false } = {}) {
   if (!response.ok) return lose();
   const next = new DOMParser().parseFromString(await response.text(), "text/html");
   const before = main.textContent;
+  const known = said();
   morph(main, next.querySelector("main"));
   document.title = next.title;
   document.querySelector("link[rel=icon]").href = next.querySelector("link[rel=icon]").href;
@@ -87,7 +99,8 @@ async function renew({ quietly = false } = {}) {
   if (stream?.readyState === EventSource.OPEN) tellCurrent();
   if (main.textContent !== before) {
     document.dispatchEvent(new Event("renewed"));
-    if (!quietly) say(box.dataset.updated.replace("{time}", clock()));
+    const news = [...said()].filter((one) => !known.has(one));
+    if (news.length || !quietly) sayUpdated(news);
   }
 }
 

@@ -75,13 +75,13 @@ async function tellLine(line, id) {
 function addressOf(id) {
   const kept = new URLSearchParams();
   for (const [name, value] of new URLSearchParams(location.search)) {
-    if (["lang", "at", "known_at"].includes(name) && value) kept.set(name, instantOf(name, value));
+    if (["lang", "traffic", "to", "at", "known_at"].includes(name) && value) kept.set(name, instantOf(name, value));
   }
   return `/crossings/${id}${kept.size ? `?${kept}` : ""}`;
 }
 
 function instantOf(name, value) {
-  if (name === "lang" || value.length > 19) return value;
+  if (!["at", "known_at"].includes(name) || value.length > 19) return value;
   return `${value.length > 10 ? value : `${value}T00:00`}${value.length > 16 ? "" : ":00"}Z`;
 }
 

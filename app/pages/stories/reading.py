@@ -53,11 +53,23 @@ class SourceStory:
 
 
 async def read_story(
-    session: AsyncSession, incident_id: UUID, *, after: StoryPosition | None, limit: int
+    session: AsyncSession,
+    incident_id: UUID,
+    *,
+    after: StoryPosition | None,
+    limit: int,
+    only_decisions: bool = False,
 ) -> Story:
     """Return an incident's story after a place in it. Raises IncidentNotFound."""
     incident, asked = await get_incident(session, incident_id)
-    items, more = await story_of(session, incident_id, snapshot=asked, after=after, limit=limit)
+    items, more = await story_of(
+        session,
+        incident_id,
+        snapshot=asked,
+        after=after,
+        limit=limit,
+        only_decisions=only_decisions,
+    )
     notices = [item.notice for item in items if item.notice]
     events = [event for item in items for event in item.decision or ()]
     named = await _named(session, asked, notices, [incident, *events])

@@ -1,12 +1,13 @@
 """HTTP of the pages that tell what was said, and by whom."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Protocol, TypeVar
+from datetime import date, datetime
+from itertools import groupby
+from typing import Annotated, Literal, Protocol, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from app.database.sessions import Session
 from app.http.bodies import sides_of
@@ -52,7 +53,8 @@ class StoryLabels:
         entry = self._reader.board.entry(crossing_id)
         if entry is None:
             return crossing_id
-        return self._reader.words.crossing(entry.present.told.names)
+        details = entry.present.told
+        return self._reader.words.crossing_of(details.names, details.mode)
 
     def zones(self, fact: EventOut | NoticeOut) -> list[ZoneInfo]:
         """Return the zones in which a fact's instants are told: its author's, else its places'."""
@@ -68,6 +70,14 @@ class StoryLabels:
             *(c for border in (*subjects.borders, *borders) for c in sides_of(border)),
         ]
         return [zone_of(code) for code in dict.fromkeys(filter(None, codes))] or [zone_of("")]
+
+    def month(self, item: StoryItem) -> date:
+        """Return the first day of the month, by the clocks there, in which an item stands."""
+        fact: EventOut | NoticeOut | None = item.notice
+        if fact is None:
+            assert item.decision  # it is one or the other
+            fact = item.decision[0]
+        return item.at.astimezone(self.zones(fact)[0]).date().replace(day=1)
 
     def said(self, notice: NoticeOut) -> datetime:
         """Return when a notice's issuer said it, as far as is known."""
@@ -89,14 +99,26 @@ async def incident(
     session: Session,
     pagination: LongPageQuery,
     incident_id: Annotated[UUID, Path()],
+    only: Annotated[Literal["decisions"] | None, Query()] = None,
 ) -> Response:
     """Tell a story in the order of time, each sentence with its source and basis."""
     story = await reading.read_story(
-        session, incident_id, after=pagination.start(instant_change_and_id), limit=pagination.limit
+        session,
+        incident_id,
+        after=pagination.start(instant_change_and_id),
+        limit=pagination.limit,
+        only_decisions=only is not None,
     )
     following = reader.here(cursor=encode_cursor(*_name(story.items))) if story.more else None
+    teller = StoryLabels(reader)
     return page(
-        reader, "incident.html", story=story, following=following, teller=StoryLabels(reader)
+        reader,
+        "incident.html",
+        story=story,
+        months=[(month, list(items)) for month, items in groupby(story.items, teller.month)],
+        only=only,
+        following=following,
+        teller=teller,
     )
 
 

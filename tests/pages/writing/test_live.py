@@ -66,6 +66,19 @@ def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
     assert window.complaints == []
 
 
+def test_a_screen_reader_hears_what_changed(look: LookAt, post: Post) -> None:
+    """Not only that something did."""
+    declare(post, "open")
+    crossing, listing = look(), look()
+    page, home = following(crossing, f"/crossings/{SUMSKAS}"), following(listing, "/")
+    expect(page.locator(".verdict")).to_contain_text("Open")
+
+    declare(post, "closed")
+
+    for one in (page, home):
+        expect(one.locator(NOTICE)).to_contain_text("Šumskas – Losha: Closed. Updated at")
+
+
 @full
 def test_a_map_of_the_past_stands_still_until_one_is_back(look: LookAt, post: Post) -> None:
     declare(post, "open")

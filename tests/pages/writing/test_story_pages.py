@@ -29,9 +29,47 @@ def test_every_sentence_has_its_source_and_its_basis(look: LookAt) -> None:
         assert citations.count() > 0
         assert citations.count() == citations.locator(".basis").count()
         assert citations.count() == citations.locator("a[href*='/sources/']").count()
-    stated = page.locator(".story .basis-stated").first
-    assert stated.inner_text() == "stated by the source"
-    assert "paragraph" in stated.locator("..").inner_text()
+    folded = page.locator(".story details").filter(has=page.locator(".basis-stated")).first
+    assert "stated by the source" in folded.locator("summary").inner_text()
+    folded.locator("summary").click()
+    stated = folded.locator("li").filter(has_text="stated by the source").first
+    assert "paragraph" in stated.inner_text()
+
+
+def test_the_sources_of_a_story_are_folded(look: LookAt) -> None:
+    """Unfolded, the story of August 2023 was 36,000 pixels long on a phone."""
+    page = look("phone").open(STORY)
+
+    assert page.locator(".story .citations > li").first.is_hidden()
+    assert page.evaluate("document.documentElement.scrollHeight") < 25_000
+
+
+def test_one_jumps_to_a_month_of_a_long_story(look: LookAt) -> None:
+    page = look(script=False).open(f"{STORY}?lang=en")
+    page.get_by_role("navigation", name="Months").get_by_role("link", name="Aug 2023").click()
+
+    assert page.url.endswith("#m-2023-08")
+    days = page.locator("#m-2023-08 + .story > li > .when time").evaluate_all(
+        "all => all.map(one => one.dateTime)"
+    )
+    assert all(day.startswith(("2023-07-31", "2023-08")) for day in days)
+
+
+def test_a_story_can_be_read_by_its_decisions_alone(look: LookAt) -> None:
+    page = look(script=False).open(f"{STORY}?lang=en")
+    page.get_by_role("link", name="Decisions only").click()
+
+    assert page.locator(".story > li").count() == page.locator(".story > li .decided").count()
+    assert page.locator(".story .decided .status-closed").count() > 0
+
+
+def test_the_original_is_one_click_away(look: LookAt) -> None:
+    """Beside the citation, by the name of its site."""
+    page = look(script=False).open(STORY)
+    original = page.locator(".citations .original").first
+
+    assert (original.get_attribute("href") or "").startswith("https://")
+    assert (original.text_content() or "") in (original.get_attribute("href") or "")
 
 
 @full

@@ -1,0 +1,83 @@
+"""What is announced to come, as pages tell it: for whom, from when, until when, and why."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from app.board.views import View
+from app.places.details import Details
+from app.status.rule.history import Lane
+from app.status.rule.upcoming import Upcoming
+from app.status.schemas import EventOut
+from app.vocabulary import Certainty, Precision, Status, Traffic
+
+Scopes = Sequence[tuple[list[Traffic], list[str]]]
+
+
+class LaneLike(Protocol):
+    """Whatever names a lane."""
+
+    @property
+    def traffic(self) -> Traffic: ...
+    @property
+    def to(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A status to come of some lanes of a crossing."""
+
+    start: datetime
+    end: datetime | None
+    status: Status
+    lanes: Sequence[Lane]
+    scopes: Scopes
+    """Of these lanes; none where it is all that the crossing has."""
+    sides: Sequence[str]
+    """Whose decision it is."""
+    precision: Precision
+    certainty: Certainty
+    event: EventOut | None
+
+    def covers(self, traffic: Traffic, to: str) -> bool:
+        return Lane(traffic, to) in self.lanes
+
+
+def plans_of(
+    found: Iterable[Upcoming], details: Details, events: Mapping[UUID, EventOut]
+) -> list[Plan]:
+    """Return what is to come of a crossing, or of some of its lanes, for pages."""
+    every = set(details.lanes)
+    return [_plan(one, events.get(one.event.id), every=every) for one in found]
+
+
+def plans_of_view(view: View) -> list[Plan]:
+    """Return what is to come of the lanes that a view answers for."""
+    return plans_of(view.upcoming, view.present.details, view.present.events)
+
+
+def _plan(one: Upcoming, event: EventOut | None, *, every: set[Lane]) -> Plan:
+    return Plan(
+        start=one.start,
+        end=one.end,
+        status=one.status,
+        lanes=one.lanes,
+        scopes=[] if set(one.lanes) == every else scopes_of(one.lanes),
+        sides=event.sides if event else sorted(one.event.sides),
+        precision=(event.precision if event else None) or Precision.MINUTE,
+        certainty=one.event.certainty,
+        event=event,
+    )
+
+
+def scopes_of(lanes: Iterable[LaneLike]) -> Scopes:
+    """Return traffic with the countries that it enters, as few of them as say it all."""
+    directions: dict[Traffic, list[str]] = {}
+    for lane in lanes:
+        directions.setdefault(lane.traffic, []).append(lane.to)
+    found: dict[tuple[str, ...], list[Traffic]] = {}
+    for traffic, to in directions.items():
+        found.setdefault(tuple(to), []).append(traffic)
+    return [(traffic, list(to)) for to, traffic in found.items()]
