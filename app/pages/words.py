@@ -99,6 +99,13 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         Certainty.REPORTED: N_("reported"),
         Certainty.UNCONFIRMED: N_("unconfirmed"),
     },
+    Precision: {
+        Precision.MINUTE: N_("to the minute"),
+        Precision.HOUR: N_("to the hour"),
+        Precision.DAY: N_("to the day"),
+        Precision.MONTH: N_("to the month"),
+        Precision.UNKNOWN: N_("not known"),
+    },
     Basis: {
         Basis.STATED: N_("stated by the source"),
         Basis.INFERRED: N_("our inference"),

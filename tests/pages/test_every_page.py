@@ -23,7 +23,11 @@ PRESENT = (
     "/status",
 )
 """They follow the changes."""
-TIMELESS = ("/about", f"/report?crossing={SUMSKAS}")
+TIMELESS = (
+    "/about",
+    f"/report?crossing={SUMSKAS}",
+    f"/report?action=confirm&crossing={SUMSKAS}",
+)
 PAST = (
     "/?at=2023-09-01",
     f"/crossings/{SUMSKAS}?at=2023-09-01T00:00:00Z",

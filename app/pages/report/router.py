@@ -2,21 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 
-from app.errors import Unavailable
+from app.errors import Unavailable, invalid
 from app.http.bodies import sides_of
 from app.http.problems import RETRY_AFTER
 from app.pages.rendering import CurrentReader, page
 from app.pages.words import N_, Words
-from app.pages.zones import zone_of
+from app.pages.zones import Clocks
+from app.places.geography import Point
 from app.places.schemas import CrossingRecord
 from app.vocabulary import (
     Certainty,
     DeclaredStatus,
     ExceptionCode,
+    Precision,
     ReasonCode,
     SourceKind,
     Status,
@@ -36,10 +41,20 @@ _MESSAGES: Mapping[str, str] = {
     "replaces": N_("{crossing}: this replaces what {side} said: {status} since {from}."),
     "until": N_("until further notice"),
     "missing": N_("give the date and the time"),
-    "lost": N_(
-        "No answer arrived. The report may or may not have been published; it is safe to send it"
-        " again."
+    "skipped": N_("does not exist in {place}: the clocks are put forward then"),
+    "none": N_("choose at least one"),
+    "which": N_("choose which of the two is meant"),
+    "unanswered": N_("No answer arrived"),
+    "lost": N_("The report may or may not have been published; it is safe to send it again."),
+    "confirms": N_("{crossing}: {status} since {from}, {lanes}. Declared by {side}."),
+    "confirmsNothing": N_(
+        "{crossing}: the sides you chose declared nothing that applies there at that time, so this"
+        " would confirm nothing."
     ),
+    "corrected": N_("This entry was corrected already. Below is the correction."),
+    "undeclared": N_("This entry declares no status, so it can only be withdrawn."),
+    "withdrawn": N_("This entry was withdrawn already."),
+    "confirmed": N_("Confirmed again"),
     "recorded": N_("Recorded as change {change}."),
     "retracted": N_("Withdrawn with change {change}."),
     "faulty": N_("This report cannot be published yet"),
@@ -56,9 +71,49 @@ _MESSAGES: Mapping[str, str] = {
 _EVERY_CROSSING = 1_000_000
 
 
+class Action(StrEnum):
+    """What a reporter does: declares something, or something about what is recorded already."""
+
+    DECLARE = "declare"
+    CORRECT = "correct"
+    END = "end"
+    WITHDRAW = "withdraw"
+    CONFIRM = "confirm"
+
+
+_TITLES: Mapping[Action, str] = {
+    Action.DECLARE: N_("Report a change"),
+    Action.CORRECT: N_("Correct an entry"),
+    Action.END: N_("End an entry"),
+    Action.WITHDRAW: N_("Withdraw an entry"),
+    Action.CONFIRM: N_("Confirm that it still applies"),
+}
+_LEADS: Mapping[Action, str] = {
+    Action.DECLARE: N_(
+        "For reporters with a key. You see exactly what your report would change before you"
+        " publish it, and you can withdraw it."
+    ),
+    Action.CORRECT: N_(
+        "For reporters with a key. The correction replaces the entry, which stays in the log."
+    ),
+    Action.END: N_(
+        "For reporters with a key. After the end, whatever applied before applies again. If the"
+        " crossing reopens, report that as a change instead."
+    ),
+    Action.WITHDRAW: N_(
+        "For reporters with a key. Withdraw what should not have been recorded. It stays in the"
+        " log, but applies no longer."
+    ),
+    Action.CONFIRM: N_(
+        "For reporters with a key. Confirm that you checked the source again, and what it says"
+        " is still true. You can confirm several crossings at once."
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A side's zone, to tell instants in."""
+    """A zone of a country, to tell instants in."""
 
     country: str
     zone: str
@@ -69,47 +124,64 @@ class Clock:
 async def report(
     reader: CurrentReader,
     crossing: Annotated[list[str] | None, Query()] = None,
+    action: Annotated[Action, Query()] = Action.DECLARE,
+    event: Annotated[UUID | None, Query()] = None,
 ) -> Response:
-    """Give the form; some crossings may be chosen in it already."""
+    """Give the form; some crossings may be chosen in it already, or the event that it is about."""
+    if event is None and action not in {Action.DECLARE, Action.CONFIRM}:
+        raise invalid("event", f"is required to {action}", where="query")
     if not reader.board.is_loaded:
         raise Unavailable("The board is still being loaded.", headers={"Retry-After": RETRY_AFTER})
-    borders: dict[str, list[CrossingRecord]] = {}
-    for border in reader.board.borders(after=None, limit=_EVERY_CROSSING):
-        views = reader.board.views_of(border, reader.moment)
-        borders[border] = [view.present.told for view in views]
+    views = {
+        border: reader.board.views_of(border, reader.moment)
+        for border in reader.board.borders(after=None, limit=_EVERY_CROSSING)
+    }
     chosen = crossing or []
-    countries = sorted({code for border in borders for code in sides_of(border)})
+    countries = sorted({code for border in views for code in sides_of(border)})
+    known = [view.present.told for listed in views.values() for view in listed]
+    clocks = _clocks(reader.words, known)
     return page(
         reader,
         "report.html",
-        borders=borders,
-        clocks=[_clock(reader.words, code) for code in countries],
-        example=_example(borders, chosen),
+        action=action,
+        title=reader.words.say(_TITLES[action]),
+        lead=reader.words.say(_LEADS[action]),
+        event=event,
+        borders=views,
+        countries=countries,
+        zones={one.id: _zones(one) for one in known},
+        clocks=clocks,
+        example=next((one for one in known if one.id in chosen), next(iter(known), None)),
         chosen=chosen,
-        told=_told(reader.words, countries),
+        told=_told(reader.words, countries, clocks),
         Certainty=Certainty,
         DeclaredStatus=DeclaredStatus,
         ExceptionCode=ExceptionCode,
+        Precision=Precision,
         ReasonCode=ReasonCode,
         SourceKind=SourceKind,
         Traffic=Traffic,
     )
 
 
-def _example(
-    borders: Mapping[str, Sequence[CrossingRecord]], chosen: Sequence[str]
-) -> CrossingRecord | None:
-    """Return the first that is chosen, else any crossing; None where there is none yet."""
-    known = [one for crossings in borders.values() for one in crossings]
-    return next((one for one in known if one.id in chosen), next(iter(known), None))
+def _zones(details: CrossingRecord) -> list[ZoneInfo]:
+    """Return the zone of each side there: a country may have several."""
+    place = details.location
+    near = None if place is None else Point(place.lat, place.lon)
+    return Clocks(details.sides, near).zones
 
 
-def _clock(words: Words, country: str) -> Clock:
-    zone = zone_of(country)
-    return Clock(country, str(zone), words.place(zone))
+def _clocks(words: Words, crossings: Sequence[CrossingRecord]) -> list[Clock]:
+    """Return every zone that the crossings are in, by country."""
+    found = {
+        (side, str(zone)): Clock(side, str(zone), words.place(zone))
+        for details in crossings
+        for side, zone in zip(details.sides, _zones(details), strict=True)
+    }
+    return [found[key] for key in sorted(found)]
 
 
-def _told(words: Words, countries: list[str]) -> dict[str, dict[str, str]]:
+def _told(words: Words, countries: list[str], clocks: Sequence[Clock]) -> dict[str, dict[str, str]]:
     """Return the words that the script needs, in the reader's language."""
     return {
         "messages": {name: words.say(message) for name, message in _MESSAGES.items()},
@@ -117,4 +189,5 @@ def _told(words: Words, countries: list[str]) -> dict[str, dict[str, str]]:
         "traffic": {one.value: words.word(one) for one in Traffic},
         "directions": {code: words.direction(code) for code in countries},
         "countries": {code: words.country(code) for code in countries},
+        "places": {clock.zone: clock.place for clock in clocks},
     }

@@ -33,10 +33,11 @@ def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def key(database: Database) -> str:
-    """A key that may report."""
+    """A key that may report, and record crossings."""
     # In another thread: in this one a browser may have its own event loop going.
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, database.new_key(KeyScope.EVENTS)).result()
+        made = database.new_key(KeyScope.EVENTS, KeyScope.ADMIN)
+        return thread.submit(asyncio.run, made).result()
 
 
 @pytest.fixture(scope="module")

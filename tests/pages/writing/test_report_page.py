@@ -3,14 +3,15 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests import clients
-from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, decision
-from tests.marks import full
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, crossing, decision
+from tests.marks import full, in_full
 from tests.pages.conftest import Look, LookAt
 from tests.pages.writing.conftest import Post
 
@@ -36,6 +37,21 @@ def newest(page: Page) -> int:
     address = page.url.partition("/report")[0] + "/health/ready"
     response = clients.get(address)
     return int(response.json()["change"])
+
+
+def previewed(page: Page) -> dict[str, Any]:
+    """Look at the preview, and return the body that was sent for it."""
+    with page.expect_request("**/v1/*?validate_only=true") as asked:
+        page.get_by_role("button", name=PREVIEW).click()
+    expect(page.locator("#preview")).to_be_visible()
+    body: dict[str, Any] = json.loads(asked.value.post_data or "")
+    return body
+
+
+def next_autumn() -> date:
+    """Return the last Sunday of October of next year, when the clocks are put back."""
+    last = date(datetime.now(UTC).year + 1, 10, 31)
+    return last - timedelta(days=last.isoweekday() % 7)
 
 
 def preview(page: Page) -> str:
@@ -72,9 +88,7 @@ def test_it_is_recorded_with_its_number_and_taken_back(form: Open, post: Post) -
 
     page.locator("#undo-reason").fill("Posted by mistake")
     page.get_by_role("button", name="Withdraw").click()
-    expect(
-        page.get_by_role("heading", name=f"Taken back with change {before + 2}.")
-    ).to_be_focused()
+    expect(page.get_by_role("heading", name=f"Withdrawn with change {before + 2}.")).to_be_focused()
 
 
 def test_what_is_wrong_is_told_at_its_field_and_at_the_top(look: LookAt, key: str) -> None:
@@ -121,7 +135,7 @@ def test_an_end_before_the_start_is_the_services_own_message(form: Open) -> None
 @full
 def test_an_end_that_is_not_given_is_asked_for(form: Open) -> None:
     page = form()
-    page.get_by_label("an end is expected").check()
+    page.get_by_label("an expected end does not reopen it by itself").check()
     page.get_by_role("button", name=PREVIEW).click()
 
     expect(page.locator("#until-error")).to_have_text("give the date and the time")
@@ -133,12 +147,105 @@ def test_times_are_by_the_clocks_that_are_chosen(form: Open) -> None:
     page = form()
     page.locator("#from").fill("2026-07-01T12:00")
     page.locator("#announced").fill("2026-01-15T12:00")
-    with page.expect_request("**/v1/events?validate_only=true") as asked:
-        page.get_by_role("button", name=PREVIEW).click()
 
-    body = json.loads(asked.value.post_data or "")
+    body = previewed(page)
     assert body["effective"]["from"] == "2026-07-01T09:00:00.000Z"
     assert body["announced_at"] == "2026-01-15T10:00:00.000Z"
+
+
+def test_the_clock_is_that_of_the_side_that_is_chosen(look: LookAt, key: str) -> None:
+    """23:00 of a Lithuanian decision was recorded as 22:00, since the form stayed with Minsk."""
+    page = look().open("/report")
+    page.locator("#key").fill(key)
+    page.locator("#title").fill("Told by phone")
+    page.locator(f"[name=crossing][value={SUMSKAS}]").check()
+    page.get_by_label("Belarus", exact=True).check()
+    expect(page.locator("#from-zone")).to_have_text("Minsk")
+    page.get_by_label("Belarus", exact=True).uncheck()
+    page.get_by_label("Lithuania", exact=True).check()
+    for time in ("from", "announced"):
+        expect(page.locator(f"#{time}-zone")).to_have_text("Vilnius")
+    page.locator("#from").fill("2026-11-20T23:00")
+
+    assert previewed(page)["effective"]["from"] == "2026-11-20T21:00:00.000Z"
+
+
+@full
+def test_the_clock_that_a_person_picks_stays(form: Open) -> None:
+    page = form()
+    page.locator("#zone").select_option("UTC")
+    page.get_by_label("Belarus", exact=True).check()
+    page.get_by_label("Lithuania", exact=True).uncheck()
+    expect(page.locator("#from-zone")).to_have_text("UTC")
+    page.locator("#from").fill("2026-11-20T23:00")
+
+    assert previewed(page)["effective"]["from"] == "2026-11-20T23:00:00.000Z"
+
+
+@full
+def test_the_clock_is_that_of_the_place_where_a_country_has_several(
+    look: LookAt, post: Post
+) -> None:
+    """Kaliningrad is an hour behind Moscow."""
+    place = {"lat": 55.08, "lon": 21.88, "precision_km": 1}
+    fields = {"sides": ["LT", "RU"], "location": place}
+    post("/v1/crossings", crossing("panemune-sovetsk", **fields))
+    page = look().open("/report?crossing=panemune-sovetsk")
+    page.get_by_label("Russia", exact=True).check()
+
+    expect(page.locator("#from-zone")).to_have_text("Kaliningrad")
+
+
+@pytest.mark.parametrize(
+    ("which", "hour", "offset"), [("the earlier", 0, "UTC+3"), *in_full(("the later", 1, "UTC+2"))]
+)
+def test_an_hour_that_occurs_twice_is_asked_about(
+    form: Open, which: str, hour: int, offset: str
+) -> None:
+    """03:30 in Vilnius was taken for the later one, so that a closure began an hour late."""
+    page = form()
+    question = page.locator("#from-which")
+    expect(question).to_be_hidden()
+    day = next_autumn()
+    page.locator("#from").fill(f"{day}T03:30")
+    page.get_by_role("button", name=PREVIEW).click()
+    expect(question).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("alert")).to_contain_text("choose which of the two is meant")
+
+    question.get_by_label(which).check()
+    body = previewed(page)
+    assert body["effective"]["from"] == f"{day}T0{hour}:30:00.000Z"
+    expect(page.locator("#preview")).to_contain_text(f"{day:%Y}, 03:30 (Vilnius, {offset})")
+
+
+@full
+def test_the_question_which_hour_is_meant_is_of_that_time_alone(form: Open, look: LookAt) -> None:
+    window = look()
+    page = form(window=window)
+    page.locator("#from").fill("2026-10-25T03:30")
+    page.locator("#from-which").get_by_label("the earlier").check()
+    assert window.violations() == []
+    page.locator("#from").fill("2026-10-25T03:45")
+    assert page.locator("#from-which :checked").count() == 0
+    page.locator("#zone").select_option("UTC")
+    expect(page.locator("#from-which")).to_be_hidden()
+
+    assert previewed(page)["effective"]["from"] == "2026-10-25T03:45:00.000Z"
+
+
+@full
+def test_an_hour_that_does_not_exist_is_not_moved(form: Open, look: LookAt) -> None:
+    window = look()
+    page = form(window=window)
+    page.locator("#from").fill("2026-03-29T03:30")
+    expect(page.locator("#from-missing")).to_be_visible()
+    page.get_by_role("button", name=PREVIEW).click()
+
+    expect(page.locator("#from-error")).to_have_text(
+        "does not exist in Vilnius: the clocks are put forward then"
+    )
+    assert window.violations() == []
+    assert not any("/v1/events" in one for one in window.requests)
 
 
 @full
@@ -207,7 +314,7 @@ def test_a_write_whose_answer_was_lost_is_repeated_safely(form: Open, look: Look
 
     page.route("**/v1/events", deliver_and_lose)
     page.get_by_role("button", name="Publish").click()
-    expect(page.get_by_role("alert")).to_contain_text("sending it again is safe")
+    expect(page.get_by_role("alert")).to_contain_text("it is safe to send it again")
     page.get_by_role("button", name="Publish").click()
 
     expect(page.get_by_role("heading", name=f"Recorded as change {before + 1}.")).to_be_visible()

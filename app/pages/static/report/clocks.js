@@ -1,5 +1,8 @@
 // Between the clocks of a zone and instants.
 
+const DAY = 86_400_000;
+
+// What the clocks of a zone show at an instant, as milliseconds as if they showed UTC.
 function shown(instant, zone) {
   const parts = new Intl.DateTimeFormat("en-US", {
     timeZone: zone, hourCycle: "h23", era: "short",
@@ -10,16 +13,32 @@ function shown(instant, zone) {
   return Date.UTC(of.year, of.month - 1, of.day, of.hour, of.minute, of.second);
 }
 
-// Return the instant at which the clocks of a zone show `local`, such as 2026-11-24T12:00.
-export function instantOf(local, zone) {
+// Return the instants at which the clocks of a zone show `local`, such as 2026-11-24T12:00,
+// the earlier first: two where the clocks are put back, none where they are put forward.
+export function instantsOf(local, zone) {
   const wanted = Date.parse(`${local}Z`);
-  let found = wanted;
-  // The second time corrects for a change of the clocks in between.
-  for (let turn = 0; turn < 2; turn++) found += wanted - shown(found, zone);
-  return new Date(found).toISOString();
+  const offsets = [wanted - DAY, wanted + DAY].map((near) => shown(near, zone) - near);
+  return [...new Set(offsets)]
+    .map((offset) => wanted - offset)
+    .filter((instant) => shown(instant, zone) === wanted)
+    .sort((one, other) => one - other)
+    .map((instant) => new Date(instant).toISOString());
 }
 
-// Tell an instant by a zone's clocks, which are named; in UTC as its title.
+// Return what the clocks of a zone show at an instant, to the minute: 2026-11-24T12:00.
+export const localOf = (instant, zone) =>
+  new Date(shown(Date.parse(instant), zone)).toISOString().slice(0, 16);
+
+// Name how far the clocks of a zone are ahead of UTC at an instant: UTC+3, UTC-3:30.
+export function offsetOf(instant, zone) {
+  const second = Math.floor(Date.parse(instant) / 1_000) * 1_000;
+  const minutes = (shown(second, zone) - second) / 60_000;
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  return `UTC${minutes < 0 ? "-" : "+"}${hours}${rest ? `:${String(rest).padStart(2, "0")}` : ""}`;
+}
+
+// Tell an instant by a zone's clocks, which are named; in UTC as its title. Where the clocks
+// show the same twice, their offset tells which it is.
 export function time(instant, { zone, place }) {
   const element = document.createElement("time");
   element.dateTime = instant;
@@ -29,6 +48,8 @@ export function time(instant, { zone, place }) {
   const words = new Intl.DateTimeFormat(lang === "en" ? "en-GB" : lang, {
     timeZone: zone, dateStyle: "medium", timeStyle: "short",
   });
-  element.textContent = `${words.format(new Date(instant))} (${place})`;
+  const isTwice = instantsOf(localOf(instant, zone), zone).length > 1;
+  const clock = isTwice ? `${place}, ${offsetOf(instant, zone)}` : place;
+  element.textContent = `${words.format(new Date(instant))} (${clock})`;
   return element;
 }

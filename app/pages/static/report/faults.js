@@ -2,6 +2,14 @@
 
 const summary = document.querySelector("#errors");
 
+// What is wrong with a field, found before anything is sent.
+export class Fault extends Error {
+  constructor(field, message) {
+    super(message);
+    this.field = field;
+  }
+}
+
 export function clearFaults() {
   summary.replaceChildren();
   for (const one of document.querySelectorAll(".error")) one.remove();
@@ -15,8 +23,9 @@ export function clearFaults() {
 
 // The field itself, or the nearest that holds it: `citations.0.source.url` is one of its own,
 // `crossings.3` is of all crossings.
+// What is wrong with a row of many, as `confirmations.3.sides`, is shown at the field of all.
 function fieldOf(name) {
-  for (let part = name; part; part = part.slice(0, Math.max(part.lastIndexOf("."), 0))) {
+  for (let part = name.replace(/^confirmations\.\d+\.?/, "") || name; part; part = part.slice(0, Math.max(part.lastIndexOf("."), 0))) {
     const found = [...document.querySelectorAll("[data-field]")].find(
       (one) => one.dataset.field.split(" ").includes(part) && !one.closest("[hidden]"),
     );
@@ -83,9 +92,13 @@ function tell(title, detail, faults) {
   box.focus();
 }
 
-// A fault that was found before anything was sent.
-export function showFault(told, field, message) {
-  tell(told.messages.faulty, "", [{ field, message }]);
+export function showFault(told, fault) {
+  tell(told.messages.faulty, "", [fault]);
+}
+
+// No answer came: what was sent may have been recorded.
+export function showLost(told, detail = told.messages.lost) {
+  tell(told.messages.unanswered, detail, []);
 }
 
 // An RFC 9457 problem of the service.

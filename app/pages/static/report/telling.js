@@ -14,16 +14,18 @@ export function paragraph(text, className = "") {
 }
 
 const box = (crossing) => document.querySelector(`[name=crossing][value="${CSS.escape(crossing)}"]`);
-const nameOf = (crossing) => box(crossing)?.closest("label").textContent.trim() ?? crossing;
+const nameOf = (crossing) => box(crossing)?.dataset.name ?? crossing;
 
-function clockOf(crossing) {
-  const side = box(crossing)?.dataset.sides.split(" ").at(-1);
-  const option = document.querySelector(`#zone option[data-country="${side}"]`);
-  return option ? { zone: option.value, place: option.dataset.place } : { zone: "UTC", place: "UTC" };
+// The clock of one of the sides at a crossing, else of the one named last.
+function clockOf(told, crossing, chosen = []) {
+  const { sides = "", zones = "" } = box(crossing)?.dataset ?? {};
+  const side = sides.split(" ").findIndex((one) => chosen.includes(one));
+  const zone = zones.split(" ").at(side);
+  return zone ? { zone, place: told.places[zone] } : { zone: "UTC", place: "UTC" };
 }
 
 function status(told, value) {
-  const pattern = document.querySelector(`#status input[value=${value}] ~ .status .mark`);
+  const pattern = document.querySelector("#badges").content.querySelector(`.mark-${value}`);
   const found = document.createElement("span");
   found.className = `status status-${value}`;
   if (pattern) found.append(pattern.cloneNode(true));
@@ -56,6 +58,46 @@ function row(cells, kind = "td") {
   return found;
 }
 
+function linkTo(crossing) {
+  const link = document.createElement("a");
+  link.href = `/crossings/${crossing}`;
+  link.textContent = nameOf(crossing);
+  return link;
+}
+
+export function linksTo(crossings) {
+  const list = document.createElement("ul");
+  for (const crossing of crossings) {
+    const item = document.createElement("li");
+    item.append(linkTo(crossing));
+    list.append(item);
+  }
+  return list;
+}
+
+const sidesOf = (told, event) => event.sides.map((one) => told.countries[one] ?? one).join(", ");
+
+// An entry in a few words: who, what, since when, for whom.
+export function described(told, { event, isCorrected }) {
+  const { messages } = told;
+  const clock = clockOf(told, event.crossing, event.sides);
+  const { effective, expected_until: expected } = event;
+  const parts = [linkTo(event.crossing), sidesOf(told, event)];
+  if (effective) {
+    parts.push(status(told, event.status), time(effective.from, clock));
+    parts.push(effective.until || expected ? time(effective.until ?? expected, clock) : messages.until);
+  } else if (event.confirmed_at) {
+    parts.push(messages.confirmed, time(event.confirmed_at, clock));
+  }
+  const traffic = event.traffic?.map((one) => told.traffic[one] ?? one).join(", ") ?? messages.all;
+  parts.push(event.to ? `${traffic} ${told.directions[event.to] ?? event.to}` : traffic);
+  if (event.reason?.text) parts.push(event.reason.text);
+  const found = [paragraph(parts.flatMap((part, number) => (number ? [" · ", part] : [part])))];
+  if (isCorrected) found.unshift(paragraph(messages.corrected, "warning"));
+  if (event.retracted_by) found.unshift(paragraph(messages.withdrawn, "warning"));
+  return found;
+}
+
 export function effectTable(told, effect) {
   const { messages } = told;
   const table = document.createElement("table");
@@ -64,12 +106,9 @@ export function effectTable(told, effect) {
   );
   const body = table.createTBody();
   for (const one of effect) {
-    const link = document.createElement("a");
-    link.href = `/crossings/${one.crossing}`;
-    link.textContent = nameOf(one.crossing);
-    const clock = clockOf(one.crossing);
+    const clock = clockOf(told, one.crossing);
     body.append(row([
-      link,
+      linkTo(one.crossing),
       lanesOf(told, one.crossing, one.lanes),
       status(told, one.before),
       one.after === one.before ? messages.same : status(told, one.after),
@@ -83,6 +122,39 @@ export function effectTable(told, effect) {
   scroll.append(table);
   return scroll;
 }
+
+// What rows of confirmations say is still so, at the crossings that are looked at.
+export async function confirmations(told, rows) {
+  const found = [];
+  for (const row of rows.slice(0, LOOKED_AT)) {
+    const at = row.confirmed_at ? `?at=${encodeURIComponent(row.confirmed_at)}` : "";
+    const response = await fetch(`/v1/crossings/${row.crossing}/status${at}`, { cache: "no-store" });
+    if (response.ok) found.push(...confirmed(told, row, await response.json()));
+  }
+  return found;
+}
+
+function confirmed(told, row, standing) {
+  const { messages } = told;
+  const crossing = nameOf(row.crossing);
+  const covered = standing.lanes.filter((lane) => covers(row, lane));
+  const found = [];
+  for (const event of standing.decided_by) {
+    const lanes = covered.filter((lane) => lane.decided_by === event.id);
+    if (!lanes.length || !event.sides.some((side) => row.sides.includes(side))) continue;
+    found.push(paragraph(filledIn(messages.confirms, {
+      crossing,
+      status: status(told, event.status),
+      from: time(event.effective.from, clockOf(told, row.crossing, event.sides)),
+      lanes: lanesOf(told, row.crossing, lanes),
+      side: sidesOf(told, event),
+    })));
+  }
+  return found.length ? found : [paragraph(filledIn(messages.confirmsNothing, { crossing }), "warning")];
+}
+
+const covers = ({ traffic, to }, lane) =>
+  (!traffic || traffic.includes(lane.traffic)) && (!to || to === lane.to);
 
 // What somebody who reports should know before it is recorded.
 export async function warnings(told, body, preview) {
@@ -103,26 +175,23 @@ function against(told, body, preview, standing) {
   const { messages } = told;
   const { crossing } = standing;
   const found = [];
-  const covered = standing.lanes.filter(
-    (lane) => (!body.traffic || body.traffic.includes(lane.traffic)) && (!body.to || body.to === lane.to),
-  );
+  const covered = standing.lanes.filter((lane) => covers(body, lane));
   const altered = preview.effect.filter((one) => one.crossing === crossing);
   const effectsOn = (lane) => altered.filter(
     (one) => one.lanes.some(({ traffic, to }) => traffic === lane.traffic && to === lane.to),
   );
   for (const event of standing.decided_by) {
     const decided = covered.filter((lane) => lane.decided_by === event.id);
-    if (event.status === body.status || !decided.length) continue;
+    if (event.status === body.status || !decided.length || body.supersedes?.includes(event.id)) continue;
     // A later statement of the same side replaces its earlier one, where it takes effect. Who speaks
     // for one side contradicts what both said.
     const replaces = event.sides.every((side) => body.sides.includes(side))
       && decided.some((lane) => effectsOn(lane).length);
-    const clock = clockOf(crossing);
+    const clock = clockOf(told, crossing);
     const since = time(event.effective.from, clock);
-    const sides = event.sides.map((one) => told.countries[one] ?? one).join(", ");
     found.push(paragraph(
       filledIn(replaces ? messages.replaces : messages.contradicts, {
-        crossing: nameOf(crossing), side: sides, status: status(told, event.status), from: since,
+        crossing: nameOf(crossing), side: sidesOf(told, event), status: status(told, event.status), from: since,
       }),
       replaces ? "" : "warning",
     ));

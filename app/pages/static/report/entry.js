@@ -1,0 +1,97 @@
+// The entry of the log that is corrected, ended, withdrawn or confirmed again.
+
+import { setInstant } from "./times.js";
+
+const form = document.querySelector("#report");
+const all = (selector) => [...form.querySelectorAll(selector)];
+
+async function read(address) {
+  const response = await fetch(address, { cache: "no-store" });
+  const body = await response.json();
+  return response.ok ? body : Promise.reject(Object.assign(new Error("refused"), { problem: body }));
+}
+
+// Return the entry as it is now, after any corrections, with the others of its decision that
+// apply, by crossing, and its sources. Throws an error with the service's `problem`.
+export async function load(id) {
+  let event = await read(`/v1/events/${id}`);
+  const isCorrected = event.superseded_by !== null;
+  while (event.superseded_by) event = await read(`/v1/events/${event.superseded_by}`);
+  const events = new Map();
+  for (let next = `/v1/events?decision=${event.decision}&limit=200`; next; ) {
+    const page = await read(next);
+    for (const one of page.items) {
+      if (one.superseded_by || one.retracted_by || one.kind !== event.kind) continue;
+      events.set(one.crossing, [...(events.get(one.crossing) ?? []), one]);
+    }
+    next = page.next && new URL(page.next).pathname + new URL(page.next).search;
+  }
+  // Of several about one crossing, the one that was chosen.
+  if (!event.retracted_by) events.set(event.crossing, [event]);
+  const sources = await Promise.all(
+    [...new Set(event.citations.map((one) => one.source))].map((one) => read(`/v1/sources/${one}`)),
+  );
+  return { event, events, sources, isCorrected };
+}
+
+// Fill the form in with what the entry says.
+export function fillIn({ event, events, sources }, action) {
+  for (const input of all("[name=crossing]")) {
+    const isOurs = action === "confirm" || events.has(input.value);
+    input.checked = input.value === event.crossing;
+    input.disabled = !isOurs;
+    input.closest("label").hidden = !isOurs;
+  }
+  for (const border of all("#crossings fieldset")) {
+    border.hidden = !border.querySelector("input:not(:disabled)");
+  }
+  check("side", event.sides);
+  check("traffic", event.traffic ?? []);
+  set("to", event.to ?? "");
+  keepSources(sources);
+  if (action === "correct") fillInDeclaration(event);
+}
+
+function fillInDeclaration(event) {
+  check("status", [event.status]);
+  check("exception", event.exceptions.map((one) => one.code));
+  check("ends", [event.effective.until ? "until" : event.expected_until ? "expected" : "open"]);
+  set("reason", event.reason.code);
+  set("reason-text", event.reason.text ?? "");
+  set("precision", event.precision);
+  set("certainty", event.certainty);
+}
+
+// Fill in the times, once the zone is that of the entry's side.
+export function fillInTimes({ event }, action) {
+  if (action === "end") setInstant("until", event.effective.until);
+  if (action !== "correct") return;
+  setInstant("from", event.effective.from);
+  setInstant("until", event.effective.until ?? event.expected_until);
+  setInstant("announced", event.announced_at);
+}
+
+function set(id, value) {
+  const field = form.querySelector(`#${id}`);
+  if (field) field.value = value;
+}
+
+function check(name, values) {
+  for (const input of all(`[name=${name}]`)) input.checked = values.includes(input.value);
+}
+
+function keepSources(sources) {
+  const kept = form.querySelector("#kept .choices");
+  if (!kept) return;
+  kept.replaceChildren(...sources.map((source) => {
+    const label = document.createElement("label");
+    const box = Object.assign(document.createElement("input"), {
+      type: "checkbox", name: "kept", value: source.id, checked: true,
+    });
+    const title = document.createElement("span");
+    if (source.language) title.lang = source.language;
+    title.textContent = [source.title, source.publisher, source.published_at].filter(Boolean).join(", ");
+    label.append(box, title);
+    return label;
+  }));
+}
