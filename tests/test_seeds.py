@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from app.changes.ids import seed_id
+from app.pages.languages import LANGUAGES
+from app.pages.words import Words
+from app.places.schemas import CrossingIn
 from app.seeding.files import (
     SEEDS,
     SeedConfirmation,
@@ -102,6 +105,45 @@ def test_every_record_is_what_its_schema_says_and_cites_a_source_there_is() -> N
         citations = getattr(seed.body, "citations", [])
         assert {citation.source for citation in citations} <= sources
         assert citations or seed.name.startswith("source/")
+
+
+@pytest.mark.parametrize("lang", ["be", "pl", "ru"])
+def test_every_crossing_has_a_name_of_both_sides_in_the_languages_of_the_border(lang: str) -> None:
+    """Or a page in Belarusian would show it in Russian, and one in Polish in English."""
+    for body in (seed.body for seed in Seeds(SEEDS).checked()):
+        if isinstance(body, CrossingIn):
+            named = {name.side for name in body.names if name.lang == lang}
+            assert named == set(body.sides), body.id
+
+
+@pytest.mark.parametrize(
+    ("crossing", "lang", "name"),
+    [
+        ("lavoriskes-katlouka", "be", "Лаварышкі – Катлоўка"),
+        ("kukuryki-kazlovicy", "be", "Кукурыкі – Казловічы"),
+        ("kuznica-bruzhi", "be", "Кузніца – Брузгі"),
+        ("polowce-piascatka", "be", "Палоўцы – Пяшчатка"),
+        ("siemianowka-svislac-rail", "be", "Сямяноўка – Свіслач"),
+        ("slawatycze-damacava", "be", "Славатычы – Дамачава"),
+        ("terespol-brest", "be", "Тэрэспаль – Брэст"),
+        ("medininkai-kamienny-loh", "pl", "Miedniki – Kamienny Łog"),
+        ("salcininkai-bieniakoni", "pl", "Soleczniki – Bieniakonie"),
+        ("lavoriskes-katlouka", "pl", "Ławaryszki – Kotłówka"),
+        ("raigardas-pryvalka", "pl", "Rajgród – Przywałka"),
+        (SUMSKAS, "pl", "Szumsk – Łosza"),
+        ("tverecius-vidzy", "pl", "Twerecz – Widze"),
+        ("paternieki-hryharauscyna", "pl", "Pāternieki – Hryhorowszczyzna"),
+        ("paternieki-hryharauscyna", "en", "Pāternieki – Grigorovshchina"),
+        ("kuznica-hrodna-rail", "en", "Kuźnica Białostocka – Grodno"),
+        (SUMSKAS, "lt", "Šumskas – Loša"),
+        ("kena-hudahaj-rail", "lt", "Kena – Gudagojis"),
+    ],
+)
+def test_a_crossing_is_named_in_the_readers_language(crossing: str, lang: str, name: str) -> None:
+    (body,) = (seed.body for seed in Seeds(SEEDS).checked() if seed.name == f"crossing/{crossing}")
+
+    assert isinstance(body, CrossingIn)
+    assert Words(LANGUAGES[lang]).crossing(body.names) == name
 
 
 def test_every_source_is_cited() -> None:

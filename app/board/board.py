@@ -110,6 +110,9 @@ class Board:
         start = 0 if after is None else bisect_right(ids, after)
         return [self._view(name, moment) for name in ids[start : start + limit]]
 
+    def has_border(self, border: str) -> bool:
+        return border in self._by_border
+
     def borders(self, *, after: str | None, limit: int) -> list[str]:
         """Return borders by id, from the one after ``after``."""
         found = sorted(self._by_border)

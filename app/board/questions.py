@@ -80,6 +80,8 @@ class CrossingsQuery:
     after: str | None
 
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
+        if self.border is not None and not board.has_border(self.border):
+            return None
         found = board.views(moment, self.border, after=self.after, limit=self.limit + 1)
         shown = found[: self.limit]
         cursor = None
@@ -118,11 +120,15 @@ class FeaturesQuery:
     status: Status | None
 
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
+        if self.border is not None and not board.has_border(self.border):
+            return None
         found = [
             view
             for view in board.views(moment, self.border, after=None, limit=sys.maxsize)
             if self.country is None or self.country in view.present.details.sides
         ]
+        if self.country is not None and not found:
+            return None
         shown = (one for one in found if self.status in {None, one.summary.answer.status})
         body = collection(one.feature for one in shown)
         # Which of them are shown differs when any of them does.

@@ -1,11 +1,12 @@
 """Which changes concern a follower: one rule for pages, streams and webhooks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, or_, true
 
 from app.changes.models import Change
+from app.http.parameters import Kind
 from app.vocabulary import ChangeKind, Traffic
 
 Json = Mapping[str, object]
@@ -47,6 +48,15 @@ class Filter:
         if self.kinds:
             conditions.append(Change.kind.in_(sorted(self.kinds)))
         return and_(true(), *conditions)
+
+    def named(self) -> dict[str, tuple[Kind, Collection[str | None]]]:
+        """Return what it names by id, under the names of the query's parameters."""
+        return {
+            "crossing": (Kind.CROSSING, sorted(self.crossings)),
+            "border": (Kind.BORDER, sorted(self.borders)),
+            "country": (Kind.COUNTRY, sorted(self.countries)),
+            "to": (Kind.COUNTRY, [self.to]),
+        }
 
     @property
     def is_of_lanes(self) -> bool:

@@ -15,6 +15,7 @@ from app.database.sessions import transaction
 from app.errors import invalid
 from app.http.bodies import BorderId, CountryCode, CrossingId
 from app.http.paging import MAX_LIMIT
+from app.http.parameters import require_existing
 from app.http.problems import responses
 from app.http.routing import feature_router
 from app.vocabulary import ChangeKind, Traffic
@@ -161,6 +162,7 @@ async def list_changes(
             "envelope", f"applies to the event stream only: accept {EVENT_STREAM}", where="query"
         )
     async with transaction(request) as session:
+        await require_existing(session, wanted.named())
         found, reached = await service.matching_changes(
             session, wanted, after=after or 0, limit=min(limit, MAX_LIMIT)
         )

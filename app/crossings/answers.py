@@ -9,7 +9,7 @@ from app.notices.schemas import NoticeOut
 from app.places.schemas import CrossingRecord
 from app.sources.schemas import CitationPreview
 from app.status.schemas import StatusOut, StatusPreview
-from app.vocabulary import GapCode, Mode, Status
+from app.vocabulary import GapCode, Mode, Status, Traffic
 
 NOTICES_SHOWN = 50
 """How many notices a border is shown with."""
@@ -53,7 +53,19 @@ class CrossingSummary(CrossingRecord):
 class NearbyCrossing(CrossingSummary):
     """A crossing in a list by distance."""
 
-    distance_km: float = Field(description="From the point in `near`, along the ellipsoid.")
+    distance_km: float = Field(description="From the point in `near`.")
+
+
+class Alternative(CrossingSummary):
+    """Another crossing that can be used instead of one, with the status for that traffic."""
+
+    usable_for: list[Traffic] = Field(
+        description="The traffic for which it is not closed: of the traffic asked about, or of that"
+        " which both crossings are authorised for."
+    )
+    distance_km: float | None = Field(
+        description="From the other crossing. Null if one of the two locations is unknown."
+    )
 
 
 class CrossingDetail(CrossingSummary):

@@ -22,7 +22,7 @@ from app.crossings.answers import (
 from app.crossings.summaries import crossing_summary
 from app.errors import CountryNotFound
 from app.http.caching import ALWAYS_VALID, Validity
-from app.http.parameters import AsOf
+from app.http.parameters import AsOf, Kind, require_existing
 from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
 from app.places.details import crossing_details, get_border
 from app.places.models import Border, Country, Crossing, CrossingVersion
@@ -84,8 +84,10 @@ async def list_borders(
 ) -> tuple[list[BorderSummary], Snapshot, Validity]:
     """Return borders with their counts by status, by id, from the one after ``after``.
 
-    Now, or as they were ``at``. The validity is of all but the last of ``limit``.
+    Now, or as they were ``at``. The validity is of all but the last of ``limit``. Raises Invalid
+    for a country that does not exist here.
     """
+    await require_existing(session, {"country": (Kind.COUNTRY, [country])})
     snapshot = await take_snapshot(session, as_of)
     placed = select(Crossing.border_id).join(
         CrossingVersion, CrossingVersion.crossing_id == Crossing.id

@@ -16,7 +16,7 @@ from app.http.bodies import SLUG
 from app.places.details import Details, details_of, newest_versions
 from app.places.geography import Box, Point
 from app.places.models import Border, Crossing, CrossingVersion
-from app.places.spelling import Index
+from app.places.spelling import Description, Index
 from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
 
@@ -32,6 +32,8 @@ class CrossingFilter:
     """Of a border with one of these countries."""
     mode: Mode | None = None
     traffic: Traffic | None = None
+    any_traffic: Sequence[Traffic] = field(default_factory=tuple)
+    """Authorised for at least one of these."""
     to: str | None = None
     near: Point | None = None
     radius_km: float | None = None
@@ -40,11 +42,12 @@ class CrossingFilter:
 
     @property
     def of_lanes(self) -> bool:
-        return self.traffic is not None or self.to is not None
+        return self.traffic is not None or bool(self.any_traffic) or self.to is not None
 
     def lanes_of(self, details: Details) -> list[Lane]:
         """Return those of its lanes that are asked about."""
-        return details.lanes_for(self.traffic, self.to)
+        lanes = details.lanes_for(self.traffic, self.to)
+        return [one for one in lanes if not self.any_traffic or one.traffic in self.any_traffic]
 
     def takes(self, details: Details) -> bool:
         """Tell whether the details are as asked; a crossing without a location is nowhere."""
@@ -154,6 +157,10 @@ def _ids(wanted: CrossingFilter) -> Select[str]:
     return rows
 
 
+Named = Mapping[str, tuple[CrossingVersion, Sequence[str]]]
+"""Of each crossing, the details and the two sides."""
+
+
 class _Spellings:
     """The spellings of all crossings, folded once for each change of any details.
 
@@ -177,9 +184,10 @@ async def _index(session: AsyncSession) -> Index:
         return _Spellings.index
     if not _is_being_made(found):
         rows = await session.scalars(newest_versions())
-        by_crossing = {row.crossing_id: spellings(row) for row in rows}
+        borders = dict((await session.execute(select(Crossing.id, Crossing.border_id))).all())
+        named = {row.crossing_id: (row, borders[row.crossing_id].split("-")) for row in rows}
         if not _is_being_made(found):  # nobody else began meanwhile
-            _Spellings.being_made = found, asyncio.create_task(_make(found, by_crossing))
+            _Spellings.being_made = found, asyncio.create_task(_make(found, named))
     assert _Spellings.being_made is not None
     return await asyncio.shield(_Spellings.being_made[1])
 
@@ -192,12 +200,21 @@ def _is_being_made(wanted: bytes | None) -> bool:
     return made == wanted and not failed and task.get_loop() is asyncio.get_running_loop()
 
 
-async def _make(wanted: bytes | None, by_crossing: Mapping[str, Sequence[str]]) -> Index:
-    index = await asyncio.to_thread(Index.of, by_crossing)
+async def _make(wanted: bytes | None, named: Named) -> Index:
+    index = await asyncio.to_thread(index_of, named)
     _Spellings.hash, _Spellings.index = wanted, index
     return index
 
 
-def spellings(row: CrossingVersion) -> list[str]:
-    """Return everything that a crossing is found by."""
-    return [row.crossing_id, *(str(name["name"]) for name in row.names), *row.aliases]
+def index_of(named: Named) -> Index:
+    """Return the index of crossings by everything that they are found by."""
+    return Index.of(
+        {
+            name: [name, *(str(one["name"]) for one in row.names), *row.aliases]
+            for name, (row, _) in named.items()
+        },
+        {
+            name: Description(frozenset(sides), Mode(row.mode))
+            for name, (row, sides) in named.items()
+        },
+    )

@@ -12,6 +12,7 @@ from app.changes.service import Snapshot
 from app.crossings import borders as reading
 from app.crossings import service
 from app.crossings.answers import (
+    Alternative,
     BorderOut,
     BorderSummary,
     CountryOut,
@@ -96,7 +97,9 @@ def _wanted(
     q: Annotated[
         SearchText | None,
         Query(
-            description="A name in any spelling, script or word order; the best match comes first.",
+            description="A name in any spelling, script or word order; the best match comes first."
+            " It may say the country too, and `road` or `rail`; words such as `border crossing` are"
+            " ignored.",
             examples=["Шумскас"],
         ),
     ] = None,
@@ -188,10 +191,12 @@ async def list_alternatives(
     crossing_id: Annotated[CrossingId, Path()],
     traffic: AuthorisedTraffic = None,
     to: AuthorisedTo = None,
-) -> Page[NearbyCrossing | CrossingSummary]:
+) -> Page[Alternative]:
     """List other crossings of either country that are not closed for these lanes.
 
-    First those known to be open or restricted, then the unknown; the nearest first.
+    Without `traffic`, only crossings that share a category of traffic with this one, each with
+    the status of the lanes of that traffic; `usable_for` says which of it can cross there. First
+    those known to be open or restricted, then the unknown; the nearest first.
     """
     found, asked = await service.list_alternatives(
         session,
@@ -202,7 +207,8 @@ async def list_alternatives(
         limit=pagination.limit + 1,
     )
     cache_headers.set_change(asked.change)
-    return _listed(pagination, found)
+    page = pagination.page(found, lambda pair: pair[0].cursor)
+    return Page(items=[one for _, one in page.items], next=page.next)
 
 
 @router.post(

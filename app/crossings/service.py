@@ -1,5 +1,6 @@
 """Add and revise crossings, look at one, list them with their present status."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
@@ -10,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.service import Reporter
 from app.access.writing import WriteResult
 from app.changes.service import LogSlot, Snapshot, append_change, reserve_slot, take_snapshot
-from app.crossings.answers import CrossingDetail, CrossingSummary, NearbyCrossing
+from app.crossings.answers import Alternative, CrossingDetail, CrossingSummary, NearbyCrossing
 from app.crossings.candidates import CrossingFilter, Rank, candidates
-from app.crossings.summaries import crossing_detail, crossing_summary
+from app.crossings.summaries import alternative, crossing_detail, crossing_summary
 from app.database.sessions import append
 from app.errors import CrossingExists, CrossingNotFound, invalid, raising
 from app.http.caching import Validity
-from app.http.parameters import AsOf
+from app.http.parameters import AsOf, Kind, require_existing
 from app.notices.reading import last_noticed
 from app.places.details import (
     Details,
@@ -26,7 +27,13 @@ from app.places.details import (
     details_record,
 )
 from app.places.models import Border, Country, Crossing, CrossingVersion
-from app.places.schemas import NAMES_OF_SIDES, CrossingIn, CrossingPatch
+from app.places.schemas import (
+    NAMES_OF_SIDES,
+    CrossingIn,
+    CrossingPatch,
+    check_location,
+    check_traffic,
+)
 from app.sources.service import cite, require_sources
 from app.status.consequences import Consequences, consequences
 from app.status.due import announce, answers_record, subjects_of
@@ -73,7 +80,20 @@ async def patch_crossing(
     given = {name: getattr(patch, name) for name in patch.model_fields_set}
     # What is kept was checked when it came in.
     crossing = CrossingIn.model_construct(**kept | given)
+    _check_together(crossing, given)
     return await _record(session, reporter, place, crossing, new=False)
+
+
+def _check_together(crossing: CrossingIn, given: Collection[str]) -> None:
+    """Raise Invalid where what is given does not go with what is kept."""
+    field = "traffic" if "traffic" in given else "mode"
+    try:
+        check_traffic(crossing.mode, crossing.traffic)
+        if "location" in given and crossing.location is not None:
+            field = "location"
+            check_location(crossing.sides, crossing.location)
+    except ValueError as error:
+        raise invalid(field, str(error)) from error
 
 
 async def _reserve_slot(session: AsyncSession, crossing_ids: list[str]) -> LogSlot:
@@ -108,7 +128,17 @@ async def list_crossings(
 
     Where traffic or direction is asked for, the status is of those lanes. The validity is of
     all but the last of ``limit``, and only of lists whose members do not depend on the time.
+    Raises Invalid for a place that does not exist.
     """
+    await require_existing(
+        session,
+        {
+            "id": (Kind.CROSSING, wanted.ids),
+            "border": (Kind.BORDER, [wanted.border]),
+            "country": (Kind.COUNTRY, [wanted.country]),
+            "to": (Kind.COUNTRY, [wanted.to]),
+        },
+    )
     snapshot = await take_snapshot(session, as_of)
     ranks = await candidates(session, wanted, known_change=snapshot.change)
     if order is None:
@@ -138,18 +168,22 @@ async def list_alternatives(
     to: str | None,
     after: Rank | None,
     limit: int,
-) -> tuple[list[tuple[Rank, CrossingSummary]], Snapshot]:
-    """Return the other crossings of either country whose lanes, as asked for, are not closed.
+) -> tuple[list[tuple[Rank, Alternative]], Snapshot]:
+    """Return the other crossings of either country that are not closed for the traffic asked for.
 
-    Those known to let somebody pass come before the unknown, each by distance; by id where
-    nobody knows where the crossing is. Raises CrossingNotFound.
+    Without ``traffic``, for at least one category that this crossing is authorised for too: a
+    railway is no alternative to a road. Those known to let somebody pass come before the unknown,
+    each by distance; by id where nobody knows where the crossing is. Raises CrossingNotFound, and
+    Invalid for a country that does not exist here.
     """
+    await require_existing(session, {"to": (Kind.COUNTRY, [to])})
     snapshot = await take_snapshot(session, AsOf())
     here = await details_of_one(session, crossing_id, known_change=snapshot.change)
-    wanted = CrossingFilter(traffic=traffic, to=to, of_sides=here.sides)
+    categories = here.traffic if traffic is None else [traffic]
+    wanted = CrossingFilter(any_traffic=categories, to=to, of_sides=here.sides)
     ranks = await candidates(session, wanted, known_change=snapshot.change)
     found = [
-        (nearness(here, one), one)
+        (nearness(here, one.details, one.answer.status), one)
         for start in range(0, len(ranks), _CROSSINGS_PER_READ)
         for _, one in await _summaries(
             session, ranks[start : start + _CROSSINGS_PER_READ], wanted, snapshot, None
@@ -158,17 +192,16 @@ async def list_alternatives(
     ]
     found.sort(key=itemgetter(0))
     page = [pair for pair in found if after is None or pair[0] > after][:limit]
-    near = replace(wanted, near=here.point)
-    return await _shown(session, page, near), snapshot
+    details = await crossing_details(session, [one.details for _, one in page])
+    return [(rank, alternative(here, one, details[one.id])) for rank, one in page], snapshot
 
 
-def nearness(here: Details, one: Summary) -> Rank:
+def nearness(here: Details, there: Details, status: Status) -> Rank:
     """Rank the unknown behind those that let somebody pass, in each the nowhere last."""
-    there = one.details.point
     distance = float(_RESERVE)
-    if here.point is not None and there is not None:
-        distance = here.point.distance_km(there)
-    return Rank(distance + 2 * _RESERVE * (one.answer.status is Status.UNKNOWN), one.id)
+    if here.point is not None and there.point is not None:
+        distance = here.point.distance_km(there.point)
+    return Rank(distance + 2 * _RESERVE * (status is Status.UNKNOWN), there.id)
 
 
 async def _summaries(

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from app.crossings.answers import CrossingDetail, CrossingSummary, Links
+from app.crossings.answers import Alternative, CrossingDetail, CrossingSummary, Links
+from app.places.details import Details
 from app.places.schemas import CrossingRecord
 from app.status.schemas import EventOut
 from app.status.summaries import Summary, status_out
+from app.vocabulary import Status
 
 
 def crossing_summary(summary: Summary, details: CrossingRecord) -> CrossingSummary:
@@ -21,6 +23,22 @@ def crossing_summary(summary: Summary, details: CrossingRecord) -> CrossingSumma
         overdue=answer.overdue,
         last_confirmed_at=answer.last_confirmed_at,
         links=Links.of(details.id, details.border),
+    )
+
+
+def alternative(here: Details, summary: Summary, details: CrossingRecord) -> Alternative:
+    """Return a crossing as one to use instead of ``here``."""
+    there = summary.details.point
+    distance = None
+    if here.point is not None and there is not None:
+        distance = here.point.distance_km(there)
+    usable_for = dict.fromkeys(
+        lane.lane.traffic for lane in summary.answer.lanes if lane.status is not Status.CLOSED
+    )
+    return Alternative(
+        **dict(crossing_summary(summary, details)),
+        usable_for=list(usable_for),
+        distance_km=distance,
     )
 
 

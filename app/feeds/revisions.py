@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.changes.service import Snapshot, recorded_at, take_snapshot
-from app.http.parameters import AsOf
+from app.http.parameters import AsOf, Kind, require_existing
 from app.notices.models import Notice
 from app.places.details import Details, details_of
 from app.places.models import Border, Crossing, CrossingVersion
@@ -230,7 +230,18 @@ class ExportSnapshot:
 
 
 async def pin(session: AsyncSession, places: Places, as_of: AsOf) -> ExportSnapshot:
-    """Return what an export is to tell. Raises Invalid for knowledge to come."""
+    """Return what an export is to tell.
+
+    Raises Invalid for knowledge to come, and for places that do not exist.
+    """
+    await require_existing(
+        session,
+        {
+            "crossing": (Kind.CROSSING, places.crossings),
+            "border": (Kind.BORDER, places.borders),
+            "country": (Kind.COUNTRY, places.countries),
+        },
+    )
     snapshot = await take_snapshot(session, as_of)
     newest = [
         select(func.max(table.change))

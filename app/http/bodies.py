@@ -1,6 +1,7 @@
 """The types that bodies and parameters are made of."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Annotated
@@ -81,6 +82,49 @@ Instant = Annotated[
     ),
 ]
 QueryInstant = Annotated[Instant, BeforeValidator(_unfold_plus)]
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
+
+
+def _completed(value: object) -> object:
+    """Read what a field for dates gives as UTC, to the second; nothing is None."""
+    if not isinstance(value, str):
+        return value
+    if _DAY.fullmatch(value):
+        return f"{value}T00:00:00Z"
+    if match := _LOCAL.fullmatch(value):
+        return f"{value}{'' if match[1] else ':00'}Z"
+    return value or None
+
+
+def _plain(value: object) -> object:
+    """Refuse, in words for people, what is no instant."""
+    instant = None
+    if isinstance(value, str) and _RFC3339.fullmatch(value):
+        with suppress(ValueError):
+            instant = datetime.fromisoformat(value.upper())
+    if value is not None and instant is None:
+        raise PydanticCustomError(
+            "instant",
+            "must be a date, or a date and a time in UTC, such as 2023-08-17 or 2023-08-17T20:00",
+        )
+    if instant is not None and not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise PydanticCustomError(
+            "instant_range", f"must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}"
+        )
+    return value
+
+
+# Validators run from the last to the first.
+FormInstant = Annotated[
+    QueryInstant | None,
+    BeforeValidator(_plain),
+    BeforeValidator(_completed),
+    BeforeValidator(_unfold_plus),
+]
+"""An instant as people write it in an address, and as a form gives it: in UTC if it says no zone.
+"""
 
 
 def _printable(value: str) -> str:

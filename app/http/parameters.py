@@ -1,16 +1,20 @@
-"""What questions have in common: refused unknown parameters, and the knowledge asked for."""
+"""What questions have in common: refused unknown parameters and ids, the knowledge asked for."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, NamedTuple
+from uuid import UUID
 
 from fastapi import Depends, Query, Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query as QueryInfo
 from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database.driver import fetch
 from app.errors import FieldError, Invalid, UnsupportedMediaType
 from app.http.bodies import QueryInstant
 
@@ -42,6 +46,59 @@ def _fault(name: str, known: Mapping[str, bool]) -> str:
         return "must be given once"
     names = ", ".join(sorted(known)) or "none"
     return f"is not a parameter of this operation; it has: {names}"
+
+
+class Kind(StrEnum):
+    """What a filter can name by its id."""
+
+    CROSSING = "crossing"
+    BORDER = "border"
+    COUNTRY = "country"
+    SOURCE = "source"
+    INCIDENT = "incident"
+    DECISION = "decision"
+
+
+class _Existing(NamedTuple):
+    kind: str
+    id: str
+
+
+_EXISTING = """
+    SELECT 'crossing', id FROM crossing WHERE id = ANY (%(crossing)s::text[])
+    UNION ALL SELECT 'border', id FROM border WHERE id = ANY (%(border)s::text[])
+    UNION ALL SELECT 'country', code FROM country WHERE code = ANY (%(country)s::text[])
+    UNION ALL SELECT 'source', id::text FROM source WHERE id = ANY (%(source)s::uuid[])
+    UNION ALL SELECT 'incident', id::text FROM incident WHERE id = ANY (%(incident)s::uuid[])
+    UNION ALL SELECT 'decision', decision::text FROM status_event
+              WHERE decision = ANY (%(decision)s::uuid[])
+"""
+
+
+async def require_existing(
+    session: AsyncSession,
+    filters: Mapping[str, tuple[Kind, Collection[str | UUID | None]]],
+    *,
+    where: str = "query",
+) -> None:
+    """Raise Invalid for each id in a filter that nothing has: an empty answer would mislead.
+
+    ``filters`` has the kind and the ids by the name of the field; None is no id.
+    """
+    wanted: dict[str, list[str]] = {kind.value: [] for kind in Kind}
+    for kind, ids in filters.values():
+        wanted[kind] += [str(one) for one in ids if one is not None]
+    if not any(wanted.values()):
+        return
+    existing = set(await fetch(session, _Existing, _EXISTING, wanted))
+    faults = [
+        FieldError(where, field, f"there is no {kind.value} {one}")
+        for field, (kind, ids) in filters.items()
+        for one in ids
+        if one is not None and (kind.value, str(one)) not in existing
+    ]
+    if faults:
+        raise Invalid(faults)
 
 
 def require_json(request: Request) -> None:

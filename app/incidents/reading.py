@@ -23,7 +23,7 @@ from app.changes.service import Snapshot, take_snapshot
 from app.errors import IncidentNotFound
 from app.http.bodies import utc
 from app.http.paging import within
-from app.http.parameters import AsOf
+from app.http.parameters import AsOf, Kind, require_existing
 from app.incidents.schemas import IncidentOut, StoryItem
 from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.reading import NoticeFilter, lineage, notices_out, retractions_of, wanted
@@ -61,7 +61,19 @@ async def list_incidents(
     after: tuple[int, UUID] | None,
     limit: int,
 ) -> tuple[list[IncidentOut], Snapshot]:
-    """Return incidents, the newest first, from the one after ``after``: its change and id."""
+    """Return incidents, the newest first, from the one after ``after``: its change and id.
+
+    Raises Invalid for a place or a source that does not exist.
+    """
+    await require_existing(
+        session,
+        {
+            "country": (Kind.COUNTRY, [country]),
+            "border": (Kind.BORDER, [border]),
+            "crossing": (Kind.CROSSING, [crossing]),
+            "source": (Kind.SOURCE, [source]),
+        },
+    )
     snapshot = await take_snapshot(session, AsOf())
     rows = (
         select(Incident)

@@ -28,7 +28,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from app.changes.service import Snapshot, take_snapshot
 from app.errors import NoticeNotFound
 from app.http.bodies import sides_of, utc
-from app.http.parameters import AsOf
+from app.http.parameters import AsOf, Kind, require_existing
 from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.schemas import STALE_AFTER_DAYS, NoticeOut, RetractionOut
 from app.places.models import Border, Crossing
@@ -122,7 +122,20 @@ async def get_notice(session: AsyncSession, notice_id: UUID) -> tuple[NoticeOut,
 async def list_notices(
     session: AsyncSession, *, asked: NoticeFilter, after: tuple[int, UUID] | None, limit: int
 ) -> tuple[list[NoticeOut], Snapshot]:
-    """Return notices, the newest first, from the one after ``after``: its change and id."""
+    """Return notices, the newest first, from the one after ``after``: its change and id.
+
+    Raises Invalid for a place, an incident or a source that does not exist.
+    """
+    await require_existing(
+        session,
+        {
+            "country": (Kind.COUNTRY, [asked.country]),
+            "border": (Kind.BORDER, [asked.border]),
+            "crossing": (Kind.CROSSING, [asked.crossing]),
+            "incident": (Kind.INCIDENT, [asked.incident]),
+            "source": (Kind.SOURCE, [asked.source]),
+        },
+    )
     snapshot = await take_snapshot(session, AsOf())
     rows = _newest(asked, snapshot.change).limit(limit)
     if after is not None:

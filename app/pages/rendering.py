@@ -15,9 +15,10 @@ from pydantic import BeforeValidator
 
 from app.board.board import Board
 from app.board.views import Moment
-from app.http.bodies import CountryCode
+from app.http.bodies import CountryCode, FormInstant
 from app.http.caching import Validity, cache_control, http_date
 from app.http.docs import POLICY
+from app.http.parameters import AsOf, KnownChange
 from app.pages.assets import static
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.languages import LANGUAGES, Language, negotiated
@@ -123,6 +124,15 @@ class PageReader:
 
 
 CurrentReader = Annotated[PageReader, Depends(PageReader)]
+PageInstant = Annotated[FormInstant, Query()]
+
+
+def _knowledge(known_at: PageInstant = None, known_change: KnownChange = None) -> AsOf:
+    return AsOf(known_at, known_change)
+
+
+PageKnowledge = Annotated[AsOf, Depends(_knowledge)]
+"""Which state of the log a page is to be made from."""
 
 
 class HtmlPage(HTMLResponse):

@@ -1,19 +1,29 @@
 """Bodies of crossings, without what the status adds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, LiteralString
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example, known_language
-from app.places.geography import Box, Point
-from app.places.spelling import fold
+from app.places.finding.phrases import fold
+from app.places.geography import Box, Point, lies_around
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
 from app.vocabulary import Mode, Traffic
 
 DEFAULT_CONFIRM_WITHIN_DAYS = 30
 NAMES_OF_SIDES: LiteralString = "every name must belong to one of the two sides"
+
+
+@contextmanager
+def as_fault(kind: LiteralString) -> Iterator[None]:
+    """Turn a ValueError into a fault of the field, in the same words."""
+    try:
+        yield
+    except ValueError as error:
+        raise PydanticCustomError(kind, "{fault}", {"fault": str(error)}) from error
 
 
 def _distinct(values: list[str]) -> list[str]:
@@ -47,6 +57,28 @@ def _in_known_languages(names: list[Name]) -> list[Name]:
     for name in names:
         known_language(name.lang)
     return names
+
+
+def check_traffic(mode: Mode, traffic: Sequence[Traffic]) -> None:
+    """Raise ValueError for traffic that does not cross by this mode.
+
+    A railway carries trains alone; trains cross by rail, or by water on a ferry.
+    """
+    others = [one.value for one in traffic if one is not Traffic.TRAIN]
+    if mode is Mode.RAIL and others:
+        raise ValueError(f"a rail crossing is for trains only, not for {', '.join(others)}")
+    if mode in {Mode.ROAD, Mode.AIR} and Traffic.TRAIN in traffic:
+        raise ValueError(f"trains cannot use a crossing of mode {mode.value}")
+
+
+def check_location(sides: Sequence[str], location: Location) -> None:
+    """Raise ValueError for a location that lies around neither of the two countries."""
+    point = Point(location.lat, location.lon)
+    if not any(lies_around(side, point) for side in sides):
+        raise ValueError(
+            f"lies in neither {' nor '.join(sides)}, nor within 100 km of them:"
+            " make sure that lat and lon are not swapped"
+        )
 
 
 Names = Annotated[
@@ -96,6 +128,26 @@ class CrossingIn(Body):
     confirm_within_days: ConfirmWithinDays = DEFAULT_CONFIRM_WITHIN_DAYS
     citations: Citations
 
+    @field_validator("traffic")
+    @classmethod
+    def _traffic_is_of_its_mode(cls, value: list[Traffic], others: ValidationInfo) -> list[Traffic]:
+        mode = others.data.get("mode")
+        if mode is not None:
+            with as_fault("traffic_of_mode"):
+                check_traffic(mode, value)
+        return value
+
+    @field_validator("location")
+    @classmethod
+    def _location_is_around_its_sides(
+        cls, value: Location | None, others: ValidationInfo
+    ) -> Location | None:
+        sides = others.data.get("sides")
+        if value is not None and sides is not None:
+            with as_fault("geography"):
+                check_location(sides, value)
+        return value
+
     @field_validator("names")
     @classmethod
     def _names_are_of_its_sides(cls, value: list[Name], others: ValidationInfo) -> list[Name]:
@@ -129,10 +181,8 @@ class CrossingPatch(Body):
 
 def _read_by(parse: Callable[[str], object]) -> AfterValidator:
     def check(value: str) -> str:
-        try:
+        with as_fault("geography"):
             parse(value)
-        except ValueError as error:
-            raise PydanticCustomError("geography", "{fault}", {"fault": str(error)}) from error
         return value
 
     return AfterValidator(check)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 
 from app.errors import CrossingNotFound, EventNotFound
 from app.http.bodies import utc
+from app.http.parameters import Kind, require_existing
 from app.places.models import Crossing
 from app.sources.models import Citation
 from app.sources.schemas import CitationOut
@@ -49,7 +50,7 @@ async def list_crossing_events(
     """Return a crossing's log, the newest first. Raises CrossingNotFound."""
     if await session.get(Crossing, crossing_id) is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return await list_events(session, crossing=crossing_id, after=after, limit=limit)
+    return await _events(session, crossing=crossing_id, after=after, limit=limit)
 
 
 async def newest_events(
@@ -78,7 +79,28 @@ async def list_events(
     after: tuple[int, UUID] | None,
     limit: int,
 ) -> list[EventOut]:
-    """Return events, the newest first, from the one after ``after``: its change and id."""
+    """Return events, the newest first, from the one after ``after``: its change and id.
+
+    Raises Invalid for a crossing or a decision that does not exist.
+    """
+    await require_existing(
+        session,
+        {"crossing": (Kind.CROSSING, [crossing]), "decision": (Kind.DECISION, [decision])},
+    )
+    return await _events(
+        session, crossing=crossing, decision=decision, kind=kind, after=after, limit=limit
+    )
+
+
+async def _events(
+    session: AsyncSession,
+    *,
+    crossing: str | None,
+    decision: UUID | None = None,
+    kind: EventKind | None = None,
+    after: tuple[int, UUID] | None,
+    limit: int,
+) -> list[EventOut]:
     rows = (
         select(StatusEvent).order_by(StatusEvent.change.desc(), StatusEvent.id.desc()).limit(limit)
     )

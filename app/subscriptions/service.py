@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, text
@@ -14,6 +14,7 @@ from app.changes.models import Change
 from app.database.sessions import append
 from app.errors import DeliveryNotFound, SubscriptionNotFound, invalid
 from app.http.bodies import utc
+from app.http.parameters import Kind, require_existing
 from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.deliveries import wake
 from app.subscriptions.models import Attempt, Delivery, FanOut, Subscription
@@ -55,8 +56,10 @@ async def subscribe(
 ) -> WriteResult:
     """Make a subscription to the changes from now on.
 
-    Raises Invalid for a URL that webhooks may not go to.
+    Raises Invalid for a URL that webhooks may not go to, and for a filter that names what does
+    not exist.
     """
+    await _require_existing(session, wanted.filter)
     try:
         await reach.require(wanted.url)
     except ValueError as error:
@@ -163,6 +166,16 @@ async def list_deliveries(
         rows = rows.where(Delivery.id < after)
     found = (await session.scalars(rows.order_by(Delivery.id.desc()).limit(limit))).all()
     return await _deliveries_out(session, found)
+
+
+async def _require_existing(session: AsyncSession, wanted: ChangeFilter) -> None:
+    named: dict[str, tuple[Kind, Collection[str | None]]] = {
+        "filter.crossings": (Kind.CROSSING, wanted.crossings),
+        "filter.borders": (Kind.BORDER, wanted.borders),
+        "filter.countries": (Kind.COUNTRY, wanted.countries),
+        "filter.to": (Kind.COUNTRY, [wanted.to]),
+    }
+    await require_existing(session, named, where="body")
 
 
 def _visible(reporter: Reporter) -> Select[Subscription]:

@@ -29,7 +29,6 @@ ADDRESSES = [
     "/v1/crossings?limit=999",
     "/v1/crossings?border=BY-LT",
     "/v1/crossings?border=LT-BY&limit=2",
-    "/v1/crossings?border=AD-FR",
     "/v1/borders",
     "/v1/borders?limit=1",
 ]

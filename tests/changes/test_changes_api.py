@@ -190,7 +190,10 @@ async def test_anyone_can_recompute_the_chain_over_every_kind_of_change(here: Ap
 async def test_the_chain_holds_over_numbers_that_are_written_in_many_ways(
     here: Api, location: Body
 ) -> None:
-    response = await here.post("/v1/crossings", crossing("third-crossing", location=location))
+    # Of two countries whose extent is not known here.
+    between = {"sides": ["AD", "FR"], "names": [{"lang": "fr", "side": "FR", "name": "Ici"}]}
+    third = crossing("third-crossing", location=location, **between)
+    response = await here.post("/v1/crossings", third)
     assert response.status_code == 201, response.text
     assert response.json()["location"] == location
     assert await check_chain(here) == 3

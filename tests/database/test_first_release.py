@@ -188,6 +188,20 @@ def test_a_declaration_whose_seed_changed_is_corrected(
         assert newer[name] > NEWEST
 
 
+def test_a_crossing_whose_seed_got_better_names_has_them(
+    migrated: Database, loaded: Database
+) -> None:
+    """Also in a database of the first release, whose own version of it stays in the log."""
+    query = "SELECT names::text FROM crossing_version WHERE crossing_id = %s ORDER BY change"
+    (before,) = found_in(migrated, query, "lavoriskes-katlouka")
+    versions = found_in(loaded, query, "lavoriskes-katlouka")
+
+    assert versions[0] == before
+    assert "Лаварышкі" not in str(before)
+    assert "Лаварышкі" in str(versions[-1])
+    assert "Kotłówka" in str(versions[-1])
+
+
 async def test_loading_again_writes_nothing_and_the_audit_finds_nothing(loaded: Database) -> None:
     assert await load(loaded) == 0
     assert await faults(loaded) == []

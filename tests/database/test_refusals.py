@@ -662,6 +662,10 @@ def test_a_crossings_id_is_a_slug(log: Log, crossing: str) -> None:
     ("fields", "constraint"),
     [
         ({"traffic": []}, "ck_crossing_version_has_traffic"),
+        ({"mode": "rail"}, "ck_crossing_version_traffic_of_mode"),
+        ({"mode": "rail", "traffic": ["train", "car"]}, "ck_crossing_version_traffic_of_mode"),
+        ({"traffic": ["car", "train"]}, "ck_crossing_version_traffic_of_mode"),
+        ({"mode": "air", "traffic": ["train"]}, "ck_crossing_version_traffic_of_mode"),
         ({"confirm_within_days": 0}, "ck_crossing_version_confirm_within_positive"),
         ({"lat": 54.5}, "ck_crossing_version_location_whole"),
         ({"lat": 90.5, "lon": 25, "precision_km": 1}, "ck_crossing_version_lat_in_range"),

@@ -25,7 +25,7 @@ async def newest_change(api: Api) -> int:
 
 
 NEW: dict[str, object] = {
-    "mode": "rail",
+    "mode": "water",
     "traffic": ["car", "bicycle", "truck"],
     "names": [{"lang": "lt", "side": "LT", "name": "Kitas"}],
     "aliases": [],
@@ -63,6 +63,15 @@ async def test_null_takes_the_location_away_and_nothing_else(api: Api) -> None:
     for field in NEW.keys() - {"location"}:
         response = await api.patch(HERE, {field: None, "citations": [citation()]})
         assert fields_of(problem(response, 422, "invalid")) == [field]
+
+
+async def test_a_road_becomes_a_railway_with_its_traffic(api: Api) -> None:
+    body = {"mode": "rail", "traffic": ["train"], "citations": [citation()]}
+
+    response = await api.patch(HERE, body)
+
+    assert response.status_code == 200, response.text
+    assert (response.json()["mode"], response.json()["traffic"]) == ("rail", ["train"])
 
 
 async def test_past_answers_do_not_change(api: Api) -> None:
@@ -153,6 +162,9 @@ async def test_only_an_admin_for_both_sides_revises(api: Api, seeded: Database) 
         ({"sides": ["BY", "LT"]}, "sides"),
         ({"version": 3}, "version"),
         ({"mode": "tunnel"}, "mode"),
+        ({"mode": "rail"}, "mode"),  # of cars and trucks, which it keeps
+        ({"traffic": ["train"]}, "traffic"),  # of a road, which it stays
+        ({"mode": "rail", "traffic": ["train", "car"]}, "traffic"),
         ({"traffic": []}, "traffic"),
         ({"traffic": ["car", "car"]}, "traffic"),
         ({"names": []}, "names"),
@@ -162,6 +174,7 @@ async def test_only_an_admin_for_both_sides_revises(api: Api, seeded: Database) 
         ({"location": {"lat": 90.1, "lon": 0, "precision_km": 1}}, "location.lat"),
         ({"location": {"lat": 0, "lon": 180.1, "precision_km": 1}}, "location.lon"),
         ({"location": {"lat": 0, "lon": 0}}, "location.precision_km"),
+        ({"location": {"lat": 25.7557, "lon": 54.6063, "precision_km": 1}}, "location"),
         ({"confirm_within_days": 0}, "confirm_within_days"),
         ({"confirm_within_days": True}, "confirm_within_days"),
         ({"confirm_within_days": "31"}, "confirm_within_days"),

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.places.spelling import EXACT, Index, fold, sound
+from app.places.finding.phrases import fold
+from app.places.spelling import EXACT, Description, Index, sound
+from app.vocabulary import Mode
 
 SPELLINGS = {
     "medininkai-kamienny-loh": [
@@ -118,6 +120,90 @@ def test_nothing_to_look_for_finds_nothing(q: str) -> None:
     assert fold(q) == ""
     assert INDEX.find(q) == {}
     assert score(q, [q, "Losha"]) is None
+
+
+DESCRIPTIONS = {
+    crossing: Description(
+        frozenset(["BY", "PL" if crossing[:2] in {"ku", "te"} else "LT"]),
+        Mode.RAIL if crossing.endswith("-rail") else Mode.ROAD,
+    )
+    for crossing in SPELLINGS
+}
+DESCRIBED = Index.of({one: [one, *texts] for one, texts in SPELLINGS.items()}, DESCRIPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("Šumskas", "Šumskas Lithuania"),
+        ("Šumskas", "Lietuva, Šumskas"),
+        ("Šumskas", "border crossing Šumskas"),
+        ("Šumskas", "Šumskas checkpoint, Lithuania"),
+        ("Šumskas", "Šumskas pasienio kontrolės punktas"),
+        ("Шумскас", "пункт пропуска Шумскас"),
+        ("Шумскас", "пункт пропуску Шумскас, Літва"),
+        ("Шумскас", "Шумскас на границе Литвы"),
+        ("Brest", "Brest, Belarus"),
+        ("Брест", "Брест, Белоруссия"),
+        ("Terespol", "przejście graniczne Terespol"),
+        ("Terespol", "Terespol Polska"),
+        ("Terespol", "granica Terespol"),
+    ],
+)
+def test_words_for_the_country_or_for_any_crossing_find_no_fewer(name: str, more: str) -> None:
+    assert DESCRIBED.find(more) == DESCRIBED.find(name) != {}
+
+
+@pytest.mark.parametrize(
+    ("q", "first"),
+    [
+        ("Terespol rail", "terespol-brest-rail"),
+        ("Terespol road", "terespol-brest"),
+        ("Terespol kolejowe przejście graniczne", "terespol-brest-rail"),
+        ("железнодорожный пункт пропуска Брест", "terespol-brest-rail"),
+        ("автомобильный пункт пропуска Брест", "terespol-brest"),
+    ],
+)
+def test_a_word_for_the_mode_puts_the_others_last_and_drops_none(q: str, first: str) -> None:
+    found = DESCRIBED.find(q)
+
+    assert found.keys() == {"terespol-brest", "terespol-brest-rail"}
+    assert max(found, key=lambda one: found[one]) == first
+    assert DESCRIBED.find("Šumskas railway").keys() == {"sumskas-losa"}
+
+
+def test_a_place_that_is_spelt_almost_like_a_country_is_found_where_it_lies() -> None:
+    described = {"polana-rona": Description(frozenset(["RO", "UA"]), Mode.ROAD), **DESCRIPTIONS}
+    index = Index.of({"polana-rona": ["Polana"], **SPELLINGS}, described)
+
+    assert "polana-rona" in index.find("Polana")
+    assert "polana-rona" not in index.find("Polsce")
+
+
+def test_another_country_than_its_own_finds_nothing() -> None:
+    assert DESCRIBED.find("Šumskas Poland") == {}
+
+
+def test_a_country_alone_finds_its_crossings_and_what_any_crossing_is_finds_none() -> None:
+    assert DESCRIBED.find("Poland").keys() == {
+        one for one, described in DESCRIPTIONS.items() if "PL" in described.countries
+    }
+    assert DESCRIBED.find("railway border crossing Lithuania").keys() == {"kena-hudahaj-rail"}
+    assert DESCRIBED.find("border crossing") == {}
+
+
+@pytest.mark.parametrize(
+    ("q", "spelling"),
+    [
+        ("Riga", "Rygards"),
+        ("Riga", "Righards"),
+        ("Kraków", "Krakovets"),
+        ("Roma", "Loma"),
+        ("Siena", "Kiena"),
+    ],
+)
+def test_another_place_that_only_sounds_alike_is_not_found(q: str, spelling: str) -> None:
+    assert score(q, [spelling]) is None
 
 
 def test_every_word_has_to_match() -> None:

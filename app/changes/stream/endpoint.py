@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.changes.stream.stream import Stream, StreamQuery
 from app.changes.stream.wire import RESPONSE_START
-from app.errors import Problem, Unavailable, invalid
+from app.errors import Invalid, Problem, Unavailable, invalid
 from app.http.problems import RETRY_AFTER, render
 
 PATH = "/v1/changes"
@@ -44,7 +44,7 @@ class StreamEndpoint:
         asked = await self._read(scope, receive, send)
         if asked is None:
             return
-        problem = await self._refusal(asked)
+        problem = await self._refusal(asked) or await self._unknown(asked)
         if problem is not None:
             await render(problem)(scope, receive, send)
             return
@@ -66,6 +66,13 @@ class StreamEndpoint:
 
         await self._application({**scope, ADMIT: found.append}, receive, answer)
         return found[0] if found else None
+
+    async def _unknown(self, asked: StreamQuery) -> Problem | None:
+        try:
+            await self._stream.require_existing(asked.wanted)
+        except Invalid as problem:
+            return problem
+        return None
 
     async def _refusal(self, asked: StreamQuery) -> Problem | None:
         stream, after = self._stream, asked.after

@@ -38,10 +38,13 @@ from app.database.monitor import (
     reason,
 )
 from app.database.sessions import create_engine, create_sessions
+from app.http.parameters import require_existing
 
 HEARTBEAT_SECONDS = 15
 LIFETIME_SECONDS = 3_600
 """Give or take a tenth: then a follower comes back, perhaps to another worker."""
+LOOKED_UP = 10_000
+"""Filters at most that are remembered."""
 CHANGES_PER_READ = 50
 PAGE_BYTES = 64 * 2**10
 """Of the log, for one who is brought up; one change at least."""
@@ -104,6 +107,8 @@ class Stream:
         self._recent = RecentChanges()
         self._followers: dict[Follower, None] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._looked_up: set[Filter] = set()
+        """Filters all of whose names exist."""
         self._reading = asyncio.Lock()
         """Of the log, for those who are brought up: one at a time."""
         self._news = asyncio.Event()
@@ -155,6 +160,26 @@ class Stream:
         except TimeoutError:
             return False
         return True
+
+    async def require_existing(self, wanted: Filter) -> None:
+        """Raise Invalid if a filter names what does not exist; while the log is away, let it be.
+
+        What exists does not go: a crowd that asks the same is looked up once.
+        """
+        if not any((wanted.crossings, wanted.borders, wanted.countries, wanted.to)):
+            return
+        try:
+            async with self._reading, self._monitor.deadline(limited=False):
+                if wanted in self._looked_up:
+                    return
+                async with self._sessions() as session:
+                    await require_existing(session, wanted.named())
+        except OUTAGES as error:
+            _log.warning("A filter cannot be checked: %s", reason(error))
+            return
+        if len(self._looked_up) >= LOOKED_UP:
+            self._looked_up.clear()
+        self._looked_up.add(wanted)
 
     async def join(self, asked: StreamQuery, send: Send) -> Follower:
         """Begin to send what is asked for; it must `leave` when its reader is gone."""

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path, Response
 
 from app.changes.read_sessions import AnyReadSessions, ReadSessions
 from app.http.bodies import BorderId
-from app.http.parameters import AsOf, AsOfQuery, At
+from app.http.parameters import AsOf
 from app.http.problems import unless_out
 from app.pages.borders.answers import BorderAnswer, look_up, present
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import kept
-from app.pages.rendering import AskedVehicle, CurrentReader, page
+from app.pages.rendering import AskedVehicle, CurrentReader, PageInstant, PageKnowledge, page
 from app.vocabulary import Traffic
 
 router = APIRouter()
@@ -24,9 +24,9 @@ async def border(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
     border_id: Annotated[BorderId, Path()],
-    as_of: AsOfQuery,
+    as_of: PageKnowledge,
     vehicle: AskedVehicle,
-    at: At = None,
+    at: PageInstant = None,
 ) -> Response:
     """Show a border's crossings with their statuses, what else holds, what is not covered."""
     is_present = at is None and as_of.is_newest

@@ -1,7 +1,6 @@
 """What a page about a crossing is made of, and where from: the board, else the database."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nsmallest
@@ -10,10 +9,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
+from app.board.views import View
 from app.changes.service import Snapshot, take_snapshot
-from app.crossings.answers import CrossingSummary, NearbyCrossing
+from app.crossings.answers import Alternative
+from app.crossings.candidates import Rank
 from app.crossings.service import nearness
-from app.crossings.summaries import crossing_summary
+from app.crossings.summaries import alternative
 from app.errors import CrossingNotFound
 from app.http.caching import Validity
 from app.http.parameters import AsOf
@@ -30,17 +31,19 @@ from app.sources.service import sources_of
 from app.status.histories import CrossingHistory, whole_history
 from app.status.log import newest_events
 from app.status.reading import validity_of
+from app.status.rule import resolution
 from app.status.rule.history import TimelinePeriod
 from app.status.rule.upcoming import upcoming
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out
-from app.vocabulary import Status
+from app.vocabulary import Status, Traffic
 
 ANY = Vehicle()
 
 _EVENTS_SHOWN = 100
 _NOTICES_SHOWN = 20
-_ALTERNATIVES = 5
+_ALTERNATIVES = 3
+"""For each category of traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,14 @@ class Record:
             if state.last_known:
                 return one.start
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Other crossings that some traffic can use, the nearest first, as they are for it."""
+
+    traffic: list[Traffic]
+    crossings: Sequence[Alternative]
 
 
 def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAnswer | None:
@@ -242,43 +253,43 @@ async def _record(
     )
 
 
-def alternatives(board: Board, crossing_id: str) -> list[CrossingSummary]:
-    """Return the nearest other crossings of either country that are not closed, known ones first.
+def alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
+    """Return, for each traffic of a crossing, the nearest others that are not closed for it.
 
-    The distance is given where both places are known.
+    Of either country, known ones first. Traffic with the same others of the same statuses is
+    together.
     """
     entry = board.entry(crossing_id)
     if entry is None:
         return []
-    here = entry.present.details
-    others = (
-        view
-        for view in board.views_of_countries(here.sides, board.moment())
-        if view.summary.answer.status is not Status.CLOSED and view.summary.id != here.id
-    )
-    # Exact distances take too long for thousands of crossings.
-    near = nsmallest(4 * _ALTERNATIVES, others, key=lambda view: _roughly(here, view.summary))
-    near.sort(key=lambda view: nearness(here, view.summary))
-    found: list[CrossingSummary] = []
-    for view in near[:_ALTERNATIVES]:
-        listed = crossing_summary(view.summary, view.present.told)
-        there = view.present.details.point
-        if here.point is not None and there is not None:
-            distance = here.point.distance_km(there)
-            listed = NearbyCrossing(**dict(listed), distance_km=distance)
-        found.append(listed)
-    return found
+    here, moment = entry.present.details, board.moment()
+    others = [
+        view for view in board.views_of_countries(here.sides, moment) if view.summary.id != here.id
+    ]
+    found: dict[tuple[object, ...], Alternatives] = {}
+    for traffic in here.traffic:
+        near = nsmallest(_ALTERNATIVES, _ranked(here, others, traffic))
+        views = [
+            view
+            for rank in near
+            if (other := board.entry(rank.id)) and (view := other.view(moment, traffic))
+        ]
+        alike = tuple((one.summary.id, one.summary.answer.status) for one in views)
+        if alike in found:
+            found[alike].traffic.append(traffic)
+        elif views:
+            told = [alternative(here, one.summary, one.present.told) for one in views]
+            found[alike] = Alternatives([traffic], told)
+    return list(found.values())
 
 
-def _roughly(here: Details, one: Summary) -> tuple[bool, float, str]:
-    """Rank as `nearness` does, but by distances on a flat earth."""
-    there = one.details.point
-    distance = math.inf
-    if here.point is not None and there is not None:
-        east = (there.lon - here.point.lon + 180) % 360 - 180
-        east *= math.cos(math.radians(here.point.lat))
-        distance = math.hypot(east, there.lat - here.point.lat)
-    return one.answer.status is Status.UNKNOWN, distance, one.id
+def _ranked(here: Details, others: Iterable[View], traffic: Traffic) -> Iterator[Rank]:
+    """Yield the rank of each of the others that is not closed for the traffic."""
+    for one in others:
+        lanes = [lane for lane in one.summary.answer.lanes if lane.lane.traffic is traffic]
+        if any(lane.status is not Status.CLOSED for lane in lanes):
+            status = resolution.summary(lane.status for lane in lanes)
+            yield nearness(here, one.present.details, status)
 
 
 def _begins(event: EventOut) -> datetime:

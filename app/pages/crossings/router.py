@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from app.changes.read_sessions import AnyReadSessions, ReadSessions
 from app.http.bodies import CrossingId
-from app.http.parameters import AsOf, AsOfQuery, At
+from app.http.parameters import AsOf
 from app.http.problems import unless_out
 from app.pages.crossings.answers import (
     CrossingAnswer,
@@ -21,7 +21,7 @@ from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import kept
-from app.pages.rendering import AskedVehicle, CurrentReader, page
+from app.pages.rendering import AskedVehicle, CurrentReader, PageInstant, PageKnowledge, page
 
 router = APIRouter()
 
@@ -32,9 +32,9 @@ async def crossing(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
     crossing_id: Annotated[CrossingId, Path()],
-    as_of: AsOfQuery,
+    as_of: PageKnowledge,
     vehicle: AskedVehicle,
-    at: At = None,
+    at: PageInstant = None,
     zoom: Annotated[Zoom, Query()] = Zoom.ALL,
     printed: Annotated[Literal["all"] | None, Query(alias="print")] = None,
 ) -> Response:

@@ -1,7 +1,6 @@
 """HTTP of the map and of what it shows."""
 
 import json
-import re
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -9,13 +8,13 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BeforeValidator
 
+from app.board.board import Board
 from app.changes.read_sessions import AnyReadSessions
 from app.changes.service import wire_instant
 from app.crossings.candidates import CrossingFilter
-from app.errors import CrossingNotFound, Unavailable
-from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant, sides_of
+from app.errors import CrossingNotFound, FieldError, Invalid, Unavailable
+from app.http.bodies import BorderId, CountryCode, CrossingId, sides_of
 from app.http.caching import Validity
 from app.http.docs import POLICY
 from app.http.parameters import AsOf
@@ -30,6 +29,7 @@ from app.pages.rendering import (
     CurrentReader,
     HtmlPage,
     Maybe,
+    PageInstant,
     PageReader,
     page,
     tell_present,
@@ -45,22 +45,6 @@ SLIDE = timedelta(days=6 * 365)
 """How far back the slider reaches."""
 BOARD_WAIT_SECONDS = 5.0
 """For a board that is just being loaded."""
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
-
-
-def _completed(value: object) -> object:
-    """Read what a field for dates gives as UTC, to the second."""
-    if not isinstance(value, str):
-        return value
-    if _DAY.fullmatch(value):
-        return f"{value}T00:00:00Z"
-    if match := _MINUTE.fullmatch(value):
-        return f"{value}{'' if match[1] else ':00'}Z"
-    return value or None
-
-
-MaybeInstant = Annotated[QueryInstant | None, BeforeValidator(_completed), Query()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +75,8 @@ def _asked(
     country: Maybe[CountryCode] = None,
     status: Maybe[Status] = None,
     q: Maybe[SearchText] = None,
-    at: MaybeInstant = None,
-    known_at: MaybeInstant = None,
+    at: PageInstant = None,
+    known_at: PageInstant = None,
 ) -> MapQuery:
     wanted = CrossingFilter(
         border=border, country=country, traffic=vehicle.traffic, to=vehicle.to, q=q
@@ -184,7 +168,8 @@ def _part(reader: PageReader, response: HtmlPage, validity: Validity | None) -> 
 async def _rows(
     reader: PageReader, read_sessions: AnyReadSessions, asked: MapQuery
 ) -> tuple[list[MapRow], Validity | None]:
-    """Return what is asked for; of the present, how long it is good."""
+    """Return what is asked for; of the present, how long it is good. Raises Invalid."""
+    _require_existing(reader.board, asked.wanted)
     if not asked.is_past:
         if not await reader.board.reached(0, within=BOARD_WAIT_SECONDS):
             raise Unavailable(
@@ -202,6 +187,25 @@ async def _rows(
             as_of=as_of,
         )
     return found, None
+
+
+def _require_existing(board: Board, wanted: CrossingFilter) -> None:
+    """Raise Invalid for a border or a country without a crossing: an empty list would mislead."""
+    if not board.is_loaded:
+        return
+    borders = board.borders(after=None, limit=sys.maxsize)
+    countries = {code for border in borders for code in border.split("-")}
+    faults = [
+        FieldError("query", field, f"there is no crossing of {one}")
+        for field, one, existing in (
+            ("border", wanted.border, borders),
+            ("country", wanted.country, countries),
+            ("to", wanted.to, countries),
+        )
+        if one is not None and one not in existing
+    ]
+    if faults:
+        raise Invalid(faults)
 
 
 def _choices(reader: PageReader) -> dict[str, list[tuple[str, str]]]:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.board.board import Board
 from app.board.views import BoardEntry, View
 from app.changes.service import take_snapshot
-from app.crossings.candidates import CrossingFilter, candidates, spellings
+from app.crossings.candidates import CrossingFilter, candidates, index_of
 from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
@@ -220,12 +220,12 @@ _spellings: WeakKeyDictionary[Board, tuple[int, Index]] = WeakKeyDictionary()
 
 
 async def _spelt(board: Board) -> Index:
-    versions = [entry.present.details.version for entry in board.entries()]
-    newest = max((version.change for version in versions), default=-1)
+    details = [entry.present.details for entry in board.entries()]
+    newest = max((one.version.change for one in details), default=-1)
     change, index = _spellings.get(board, (None, None))
     if index is None or change != newest:
-        told = {version.crossing_id: spellings(version) for version in versions}
+        named = {one.id: (one.version, one.sides) for one in details}
         # Of thousands, it takes seconds.
-        index = await asyncio.to_thread(Index.of, told)
+        index = await asyncio.to_thread(index_of, named)
         _spellings[board] = newest, index
     return index

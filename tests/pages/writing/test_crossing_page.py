@@ -131,15 +131,29 @@ def test_less_of_the_timeline_can_be_looked_at_by_links_alone(look: LookAt) -> N
 
 
 @full
-def test_it_says_where_else_one_might_cross(look: LookAt, get: Get) -> None:
+def test_it_says_for_each_vehicle_where_else_one_might_cross(look: LookAt, get: Get) -> None:
     """As the API says it: none that is closed, those known to be passable first."""
     page = look().open(f"/crossings/{SUMSKAS}")
-    links = page.locator("section:has(#alternatives) li a")
-    offered = [link.get_attribute("href") for link in links.all()]
-    found = get(f"/v1/crossings/{SUMSKAS}/alternatives?limit=5").json()["items"]
+    section = page.locator("section:has(#alternatives)")
+    headings = section.locator("h3").all_inner_texts()
 
-    assert offered == [f"/crossings/{one['id']}" for one in found]
-    assert page.locator("section:has(#alternatives) .mark-closed").count() == 0
+    offered: dict[str, list[str | None]] = {}
+    for number, heading in enumerate(headings):
+        links = section.locator("ul").nth(number).locator("a").all()
+        for vehicle in heading.lower().split(" and "):
+            offered[vehicle] = [link.get_attribute("href") for link in links]
+    for vehicle, traffic in (("cars", "car"), ("trucks", "truck")):
+        path = f"/v1/crossings/{SUMSKAS}/alternatives?traffic={traffic}&limit=3"
+        found = get(path).json()["items"]
+        assert offered.pop(vehicle) == [f"/crossings/{one['id']}" for one in found]
+    assert offered == {}
+    assert section.locator(".mark-closed").count() == 0
+
+
+def test_a_closed_road_offers_no_railway(get: Get) -> None:
+    for closed in (SUMSKAS, "slawatycze-damacava"):
+        _, _, offered = get(f"/crossings/{closed}").text.partition('id="alternatives"')
+        assert "-rail" not in offered.partition("</section>")[0]
 
 
 def test_the_past_is_plainly_marked(look: LookAt) -> None:

@@ -1,0 +1,1 @@
+"""Finding crossings: by spelling, by place, by what passes there."""
