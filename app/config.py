@@ -7,7 +7,13 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
-"""The directory with `seeds/` and `migrations/` in it."""
+"""The repository, unless the package is installed elsewhere."""
+
+
+def data_folder(name: str) -> Path:
+    """Return where ``migrations`` or ``seeds`` are: in an installed package within it."""
+    packed = Path(__file__).resolve().parent / "_data" / name
+    return packed if packed.exists() else PROJECT / name
 
 
 class Settings(BaseSettings):

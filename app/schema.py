@@ -17,9 +17,8 @@ import app.seeding.models
 import app.sources.models
 import app.status.models
 import app.subscriptions.models  # noqa: F401
-from app.config import PROJECT
+from app.config import data_folder
 from app.database.connections import conninfo, create_sync_engine
-from app.database.queue import SCHEMA as QUEUE
 from app.database.tables import Base
 
 MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the same
@@ -53,10 +52,6 @@ def grant(connection: Connection, service_role: str) -> None:
     present = inspect(connection).get_table_names()
     for table in MUTABLE.keys() & present:
         connection.execute(text(f"GRANT {MUTABLE[table]} ON {table} TO {role}"))
-    if QUEUE in inspect(connection).get_schema_names():
-        connection.execute(text(f"GRANT USAGE ON SCHEMA {QUEUE} TO {role}"))
-        for kind, rights in (("TABLES", "SELECT, INSERT, UPDATE, DELETE"), ("SEQUENCES", "USAGE")):
-            connection.execute(text(f"GRANT {rights} ON ALL {kind} IN SCHEMA {QUEUE} TO {role}"))
 
 
 def service_role(database_url: str, owner_url: str) -> str | None:
@@ -80,6 +75,7 @@ def current(connection: Connection) -> str | None:
 
 
 def _config(connection: Connection | None = None) -> Config:
-    config = Config(toml_file=PROJECT / "pyproject.toml")
+    config = Config()
+    config.set_main_option("script_location", str(data_folder("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

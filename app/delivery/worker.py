@@ -10,18 +10,16 @@ import json
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
 import uvloop
-from pgqueuer.core.qm import QueueManager
-from pgqueuer.domain.errors import PgqException, RetryRequested
-from pgqueuer.domain.models import Job
+from psycopg import sql
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,32 +28,39 @@ from app.changes.models import Change
 from app.changes.service import change_record
 from app.config import Settings
 from app.database.connections import Connector
-from app.database.monitor import OUTAGES, reason
-from app.database.queue import CHANNEL, Errand, Line, enqueue, queries
+from app.database.monitor import OUTAGES, DatabaseMonitor, answer_within, reason
 from app.database.sessions import OPTIONS, Sessions, create_engine, create_sessions
 from app.status.due import announce_due, next_due
 from app.subscriptions.addresses import AddressPolicy
-from app.subscriptions.deliveries import ENTRYPOINT, Outcome, advance, revive, tidy, turn_of
+from app.subscriptions.deliveries import (
+    CHANNEL,
+    LEASE,
+    Outcome,
+    Turn,
+    advance,
+    renew,
+    take_turns,
+    tidy,
+)
 from app.subscriptions.fanout import BATCH, fan_out
 from app.subscriptions.sending import AT_ONCE, Message, Sender
 
-COME_DUE = "come_due"
-HEARTBEAT = timedelta(seconds=6)
-"""A job of a courier that was not heard of for so long is another's."""
 POLL_SECONDS = 1.0
 BREATH_SECONDS = 0.05
-"""While changes come faster than that, one look is for several."""
+"""While changes come or turns end faster than that, one look is for several."""
 TURN_SECONDS = 20.0
 """After so long a turn begins nothing new: it queues up again."""
-REVIVE_SECONDS = 60.0
 TIDY_SECONDS = 3_600.0
+ANSWER_SECONDS = 10.0
+"""After so long without an answer the database counts as lost."""
 LONGEST_PAUSE = 10.0
 """Seconds between attempts to reach a lost database."""
 
 SESSIONS = 10
-"""Database connections, besides the two of the queue."""
+"""Database connections, besides the one that listens."""
 
-_BATCH = 50
+_BATCH = 20
+"""Turns taken at once: all of them begin before the first one's outcome is written down."""
 _BODIES = 50
 """Kept, as one change mostly goes to many."""
 
@@ -71,11 +76,18 @@ class DeliveryWorker:
         if settings.database_url is None:
             raise ValueError("DATABASE_URL is not set.")
         self._url = settings.database_url
+        self._request_seconds = settings.request_deadline
         self._connect = Connector(settings.database_url)
         self._reach = AddressPolicy(settings.webhook_networks)
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
+        """Set when there may be changes that nobody made deliveries of."""
+        self._due = asyncio.Event()
+        """Set when there may be turns to take."""
+        self._turns: dict[asyncio.Task[None], Turn] = {}
         self._bodies: dict[int, str] = {}
+        self._room = asyncio.Semaphore(SESSIONS)
+        self._monitor: DatabaseMonitor
         self._sessions: Sessions
         self._sender: Sender
 
@@ -86,87 +98,106 @@ class DeliveryWorker:
             lost = False
             try:
                 await self._work()
-            except* (*OUTAGES, PgqException) as group:
+            except* OUTAGES as group:
                 lost = True
                 _log.warning("The courier lost contact with the database: %s", _reasons(group))
             if lost:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause)
+                await _wait(self._stopping, pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def stop(self) -> None:
         """Begin nothing new, and end when what is under way has ended."""
         self._stopping.set()
-        self._news.set()
+        self._due.set()
 
     async def _work(self) -> None:
         async with AsyncExitStack() as stack:
-            line = await stack.enter_async_context(self._line())
             engine = create_engine(self._url, pool_size=SESSIONS, pre_ping=False)
             stack.push_async_callback(engine.dispose)
+            self._monitor = DatabaseMonitor(self._request_seconds)
             self._sessions = create_sessions(engine)
             self._sender = await stack.enter_async_context(Sender(self._reach))
-            manager = QueueManager(queries(line), channel=CHANNEL)
-            manager.entrypoint(ENTRYPOINT)(self._deliver)
-            manager.entrypoint(COME_DUE)(self._announce)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow())
-                tasks.create_task(self._every(REVIVE_SECONDS, revive))
-                tasks.create_task(self._every(TIDY_SECONDS, tidy))
-                tasks.create_task(self._end(manager))
-                await manager.run(
-                    dequeue_timeout=timedelta(seconds=POLL_SECONDS),
-                    batch_size=_BATCH,
-                    max_concurrent_tasks=AT_ONCE,
-                    shutdown_on_listener_failure=True,
-                    heartbeat_timeout=HEARTBEAT,
-                )
+                besides = [
+                    tasks.create_task(one)
+                    for one in (self._listen(), self._follow(), self._renew(), self._tidy())
+                ]
+                await self._take_turns(tasks)
+                for task in besides:
+                    task.cancel()
 
-    @asynccontextmanager
-    async def _line(self) -> AsyncIterator[Line]:
-        async with AsyncExitStack() as stack:
-            pair = []
-            for _ in ("asking", "hearing"):
-                connection = await self._connect(options=OPTIONS, autocommit=True)
-                stack.push_async_callback(connection.close)
-                pair.append(connection)
-            yield Line(*pair, also={"change": lambda _: self._news.set()})
-
-    async def _end(self, manager: QueueManager) -> None:
-        await self._stopping.wait()
-        manager.shutdown.set()
-
-    async def _every(
-        self, seconds: float, work: Callable[[AsyncSession], Awaitable[object]]
-    ) -> None:
-        while not self._stopping.is_set():
-            await self._transact(work)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), seconds)
+    async def _listen(self) -> None:
+        """Hear of what there is to do, and find out when nobody answers."""
+        try:
+            async with await self._connect(options=OPTIONS, autocommit=True) as connection:
+                for channel in ("change", CHANNEL):
+                    listen = sql.SQL("LISTEN {}").format(sql.Identifier(channel))
+                    await connection.execute(listen)
+                while True:
+                    await answer_within(ANSWER_SECONDS, connection.execute("SELECT"))
+                    async for told in connection.notifies(timeout=POLL_SECONDS):
+                        (self._due if told.channel == CHANNEL else self._news).set()
+        except OUTAGES:
+            self._monitor.lost()
+            raise
 
     async def _follow(self) -> None:
-        """Make deliveries of every change soon after it is told of, and plan for what it plans."""
-        while not self._stopping.is_set():
+        """Make deliveries of every change soon after it is told of; announce what comes due."""
+        while True:
             self._news.clear()
             while await self._transact(fan_out) == BATCH:
                 pass
-            await self._transact(await_due)
+            wait = await self._transact(until_due)
+            if wait is not None and wait <= timedelta():
+                while await self._transact(announce_due):
+                    pass
             await asyncio.sleep(BREATH_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
+            await _wait(self._news, _soonest(wait))
 
-    async def _announce(self, _: Job) -> None:
-        with _repeated_after_outage():
-            while await self._transact(announce_due):
-                pass
-            await self._transact(await_due)
+    async def _tidy(self) -> None:
+        while True:
+            await self._transact(tidy)
+            await asyncio.sleep(TIDY_SECONDS)
 
-    async def _deliver(self, job: Job) -> None:
-        assert job.payload is not None
-        with _repeated_after_outage():
-            await self._take_turn(*turn_of(job.payload))
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 4)
+            if self._turns:
+                await self._transact(partial(renew, turns=list(self._turns.values())))
 
-    async def _take_turn(self, subscription_id: UUID, turn: int) -> None:
+    async def _take_turns(self, tasks: asyncio.TaskGroup) -> None:
+        """Send what is due, until told to stop; then wait for what is under way."""
+        while not self._stopping.is_set():
+            self._due.clear()
+            wait = None
+            if room := min(AT_ONCE - len(self._turns), _BATCH):
+                turns, wait = await self._transact(partial(take_turns, room=room))
+                for turn in turns:
+                    task = tasks.create_task(self._take_turn(turn))
+                    self._turns[task] = turn
+                    task.add_done_callback(self._turn_ended)
+                if len(turns) == room:
+                    self._due.set()
+                await asyncio.sleep(BREATH_SECONDS)
+            await _wait(self._due, _soonest(wait))
+        if self._turns:
+            await asyncio.wait(self._turns)
+
+    def _turn_ended(self, task: asyncio.Task[None]) -> None:
+        del self._turns[task]
+        self._due.set()
+
+    async def _take_turn(self, turn: Turn) -> None:
+        """Take a turn. When something goes wrong, it is taken again once its lease is over."""
+        try:
+            await self._deliver(turn)
+        except OUTAGES as error:
+            if not self._monitor.is_lost:
+                _log.warning("A delivery was interrupted: %s", reason(error))
+        except Exception:  # noqa: BLE001  # logged, and no fault of the other subscriptions
+            _log.exception("Subscription %s could not be delivered to", turn.subscription_id)
+
+    async def _deliver(self, turn: Turn) -> None:
         """Send what is due to a subscription until nothing is, or the turn has been long."""
         clock = asyncio.get_running_loop().time
         ends_at = clock() + TURN_SECONDS
@@ -177,7 +208,6 @@ class DeliveryWorker:
                 messages = await self._transact(
                     partial(
                         self._step,
-                        subscription_id=subscription_id,
                         turn=turn,
                         outcomes=outcomes,
                         under_way=set(under_way.values()),
@@ -198,24 +228,18 @@ class DeliveryWorker:
         self,
         session: AsyncSession,
         *,
-        subscription_id: UUID,
-        turn: int,
+        turn: Turn,
         outcomes: Mapping[UUID, Outcome],
         under_way: AbstractSet[UUID],
         open_ended: bool,
     ) -> list[Message]:
         step = await advance(
-            session,
-            subscription_id,
-            turn,
-            outcomes=outcomes,
-            under_way=under_way,
-            open_ended=open_ended,
+            session, turn, outcomes=outcomes, under_way=under_way, open_ended=open_ended
         )
         if step is None:
             return []
         if step.disabled:
-            _log.warning("Subscription %s is disabled: %s.", subscription_id, step.disabled)
+            _log.warning("Subscription %s is disabled: %s.", turn.subscription_id, step.disabled)
         return [
             Message(one, step.url, step.secrets, await self._body(session, one, change))
             for one, change in step.due.items()
@@ -233,25 +257,29 @@ class DeliveryWorker:
         return self._bodies[number]
 
     async def _transact(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
-        async with self._sessions() as session, session.begin():
+        async with (
+            self._room,
+            self._monitor.deadline(limited=False),
+            self._sessions() as session,
+            session.begin(),
+        ):
             return await work(session)
 
 
-async def await_due(session: AsyncSession) -> None:
-    """See that what comes due next is announced when it does, by whichever courier."""
+async def until_due(session: AsyncSession) -> timedelta | None:
+    """Return how long until something comes due that is to be announced; None if nothing will."""
     due, now = await next_due(session), await session.scalar(select(func.now()))
-    if due is not None and now is not None:
-        wait = max(due - now, timedelta())
-        await enqueue(session, [Errand(COME_DUE, b"", f"{COME_DUE} {due.isoformat()}", wait)])
+    return None if due is None or now is None else due - now
 
 
-@contextmanager
-def _repeated_after_outage() -> Iterator[None]:
-    try:
-        yield
-    except OUTAGES as error:
-        _log.warning("A job was interrupted: %s", reason(error))
-        raise RetryRequested(timedelta(seconds=1), "the database is unavailable") from error
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+def _soonest(wait: timedelta | None) -> float:
+    """Return the seconds until the next look: what nobody is notified of is found by looking."""
+    return POLL_SECONDS if wait is None else min(wait.total_seconds(), POLL_SECONDS)
 
 
 def main(settings: Settings) -> None:
@@ -262,8 +290,7 @@ def main(settings: Settings) -> None:
 
         def stop() -> None:
             courier.stop()
-            # Not cancelled: the queue would take the jobs for done, and what was not ended in
-            # time is the next courier's.
+            # What has not ended in time is another courier's once its lease is over.
             loop.call_later(settings.drain_seconds, os._exit, 0)
 
         for one in (signal.SIGTERM, signal.SIGINT):
@@ -290,7 +317,12 @@ def _json(event: Mapping[str, object]) -> str:
 
 
 def _reasons(group: BaseExceptionGroup[Exception]) -> str:
+    """Return what went wrong, each once: the first is the cause of the others."""
     return "; ".join(
-        _reasons(one) if isinstance(one, BaseExceptionGroup) else reason(one) or type(one).__name__
-        for one in group.exceptions
+        dict.fromkeys(
+            _reasons(one)
+            if isinstance(one, BaseExceptionGroup)
+            else reason(one) or type(one).__name__
+            for one in group.exceptions
+        )
     )

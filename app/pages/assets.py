@@ -6,22 +6,12 @@ and modules may import each other by relative addresses.
 
 import gzip
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-
-from app.pages.map import outlines
-
-PACKAGED: Mapping[str, tuple[str, str]] = {
-    "leaflet/leaflet.css": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.css"),
-    "leaflet/leaflet.js": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.js"),
-}
-"""Files of installed packages: the package and the path in it, by the name they get here."""
-
-OUTLINES = "outlines.json"
-"""Made of another package at set-up."""
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -29,6 +19,7 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "png": "image/png",
+    "txt": "text/plain; charset=utf-8",
 }
 
 
@@ -53,12 +44,9 @@ def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
 
 
 def _load() -> dict[str, Asset]:
-    found = dict(_walk(files("app.pages").joinpath("static")))
-    found[OUTLINES] = outlines.load()
-    for name, (package, path) in PACKAGED.items():
-        found[name] = files(package).joinpath(path).read_bytes()
     return {
-        name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in sorted(found.items())
+        name: Asset(body, _TYPES[name.rpartition(".")[2]])
+        for name, body in sorted(_walk(files("app.pages").joinpath("static")))
     }
 
 
@@ -71,6 +59,8 @@ def _version(assets: Mapping[str, Asset]) -> str:
 
 ASSETS: Mapping[str, Asset] = _load()
 VERSION = _version(ASSETS)
+OUTLINED: Sequence[str] = tuple(json.loads(ASSETS["outlines.json"].body)["countries"])
+"""The countries whose outlines are on the map."""
 
 
 def static(name: str) -> str:

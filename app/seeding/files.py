@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.changes.ids import seed_id
-from app.config import PROJECT
+from app.config import data_folder
 from app.http.bodies import SLUG, Body, CrossingId, Line
 from app.incidents.schemas import IncidentIn
 from app.notices.schemas import NoticeIn
@@ -22,7 +22,7 @@ from app.sources.schemas import SourceIn
 from app.status.schemas import ConfirmationIn, DecisionIn
 from app.validation import faults_of
 
-SEEDS = PROJECT / "seeds"
+SEEDS = data_folder("seeds")
 
 _Id = Field(pattern=SLUG)
 

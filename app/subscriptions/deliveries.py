@@ -4,7 +4,8 @@ Changes of one crossing reach a receiver in order: a delivery waits for the earl
 share a crossing with it, and one that touches no crossing for the earlier ones of its kind. The
 others go by, so that nothing waits for what it has nothing to do with.
 
-A *turn* of a subscription is a job that sends all that is due; there is one at a time.
+A *turn* of a subscription sends all that is due to it; there is one at a time. A worker takes it
+for as long as its lease lasts, and renews that; should the worker die, another takes it up.
 """
 
 import random
@@ -13,14 +14,16 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database.queue import Errand, enqueue
-
-ENTRYPOINT = "deliver"
+CHANNEL = "delivery"
+"""Notified when something has become due at once."""
+LEASE = timedelta(seconds=12)
+"""A turn whose worker was not heard of for so long is taken by another."""
 DELAYS = tuple(
     timedelta(seconds=one)
     for one in (5, 30, 120, 600, 1_800, *(hours * 3_600 for hours in (1, 2, 4, 8, *[12] * 5)))
@@ -87,26 +90,48 @@ _DISABLE = text("""
     UPDATE subscription SET status = 'disabled', disabled_reason = :reason
     WHERE id = :id AND status = 'active'
 """)
-_TAKE_TURN = text("""
-    UPDATE subscription SET turn = turn + 1, turn_at = now() + CAST(:delay AS interval)
-    WHERE id = :id AND turn = :turn RETURNING turn
+_END_TURN = text("""
+    UPDATE subscription SET turn_at = now() + CAST(:delay AS interval), lease_until = NULL
+    WHERE id = :id AND turn = :turn
 """)
-_WAKE = text("""
-    UPDATE subscription SET turn = turn + 1, turn_at = now()
-    WHERE id = ANY (:ids) AND status = 'active' AND (turn_at IS NULL OR turn_at > clock_timestamp())
-    RETURNING id, turn, failing_since IS NOT NULL
+_WAKE = text(f"""
+    WITH woken AS (
+        UPDATE subscription SET turn_at = now()
+        WHERE id = ANY (:ids) AND status = 'active'
+          AND (turn_at IS NULL OR turn_at > clock_timestamp())
+        RETURNING id
+    )
+    SELECT pg_notify('{CHANNEL}', '') WHERE EXISTS (SELECT FROM woken)
+""")  # noqa: S608  # the channel is a constant
+# Receivers that fail come after all others.
+_TAKE_TURNS = text("""
+    WITH due AS (
+        SELECT id FROM subscription
+        WHERE turn_at <= now() AND (lease_until IS NULL OR lease_until <= now())
+        ORDER BY failing_since IS NOT NULL, turn_at LIMIT :room FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE subscription SET turn = turn + 1, lease_until = now() + :lease
+    FROM due WHERE subscription.id = due.id RETURNING subscription.id, turn
 """)
-_REVIVE = text("""
-    UPDATE subscription SET turn = turn + 1, turn_at = now()
-    WHERE turn_at IS NOT NULL
-      AND NOT EXISTS (SELECT FROM queue.pgqueuer WHERE dedupe_key = subscription.id || '/' || turn)
-    RETURNING id, turn, true
+_RENEW = text("""
+    WITH held AS (
+        SELECT id FROM subscription
+        JOIN unnest(CAST(:ids AS uuid[]), CAST(:turns AS bigint[])) taken (id, turn)
+            USING (id, turn)
+        WHERE lease_until IS NOT NULL FOR NO KEY UPDATE OF subscription SKIP LOCKED
+    )
+    UPDATE subscription SET lease_until = now() + :lease
+    FROM held WHERE subscription.id = held.id
 """)
-_TIDY = (
-    text("DELETE FROM delivery WHERE ended_at < now() - CAST(:kept AS interval)"),
-    text("DELETE FROM queue.pgqueuer_log WHERE created < now() - interval '1 day'"),
-    text("DELETE FROM queue.pgqueuer_statistics WHERE created < now() - interval '30 days'"),
-)
+_NEXT_TURN = text("SELECT min(turn_at) - clock_timestamp() FROM subscription WHERE turn_at > now()")
+_TIDY = text("DELETE FROM delivery WHERE ended_at < now() - CAST(:kept AS interval)")
+
+
+class Turn(NamedTuple):
+    """One that a worker took: it counts as long as its subscription has no newer one."""
+
+    subscription_id: UUID
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +157,27 @@ class Step:
     """Why nothing more is sent, if that came about just now."""
 
 
+async def take_turns(
+    session: AsyncSession, *, room: int
+) -> tuple[Sequence[Turn], timedelta | None]:
+    """Take what has been due for longest, so many at most, for as long as the lease lasts.
+
+    Return also how long until something else is due; None if nothing is planned.
+    """
+    taken = await session.execute(_TAKE_TURNS, {"room": room, "lease": LEASE})
+    return [Turn(*row) for row in taken], await session.scalar(_NEXT_TURN)
+
+
+async def renew(session: AsyncSession, turns: Sequence[Turn]) -> None:
+    """Begin the lease of turns that are under way anew."""
+    ids, numbers = zip(*turns, strict=True)
+    asked = {"ids": list(ids), "turns": list(numbers), "lease": LEASE}
+    await session.execute(_RENEW, asked)
+
+
 async def advance(
     session: AsyncSession,
-    subscription_id: UUID,
-    turn: int,
+    turn: Turn,
     *,
     outcomes: Mapping[UUID, Outcome],
     under_way: AbstractSet[UUID],
@@ -143,15 +185,16 @@ async def advance(
 ) -> Step | None:
     """Record ``outcomes`` and return what to send now besides what is ``under_way``.
 
-    Where nothing is under way then, the turn has ended; the next one is in the queue, if there
-    is to be one. Without ``open_ended`` nothing new is begun. None if there is no subscription.
+    Where nothing is under way then, the turn has ended. Without ``open_ended`` nothing new is
+    begun. None if there is no subscription.
     """
+    subscription_id = turn.subscription_id
     found = (await session.execute(_LOCK, {"id": subscription_id})).one_or_none()
     if found is None:
         return None
     disabled = await _record(session, subscription_id, outcomes)
     due: dict[UUID, int | None] = {}
-    if found.turn == turn:
+    if found.turn == turn.number:
         is_active = found.status == "active" and disabled is None
         failing = found.failing and all(one.error for one in outcomes.values())
         room = (1 if failing else AT_ONCE) - len(under_way)
@@ -163,28 +206,20 @@ async def advance(
             if open_ended:
                 due = {one.id: one.change for one in found_first if not one.wait}
         if not due and not under_way:
-            await _end_turn(session, subscription_id, turn, wait=wait, failing=failing)
+            ended = {"id": subscription_id, "turn": turn.number, "delay": wait}
+            await session.execute(_END_TURN, ended)
     secrets = [one for one in (found.secret, found.old_secret) if one is not None]
     return Step(found.url, secrets, due, disabled)
 
 
 async def wake(session: AsyncSession, ids: Sequence[UUID]) -> None:
     """See that what is due to active subscriptions is sent now; their rows must be locked."""
-    woken = await session.execute(_WAKE, {"ids": list(ids)})
-    await enqueue(session, [_errand(one, turn, failing=failing) for one, turn, failing in woken])
-
-
-async def revive(session: AsyncSession) -> int:
-    """Queue the turns that lost their job; return how many."""
-    revived = (await session.execute(_REVIVE)).all()
-    await enqueue(session, [_errand(one, turn, failing=failing) for one, turn, failing in revived])
-    return len(revived)
+    await session.execute(_WAKE, {"ids": list(ids)})
 
 
 async def tidy(session: AsyncSession) -> None:
-    """Let go of deliveries that ended long ago, and of what the queue remembers."""
-    for statement in _TIDY:
-        await session.execute(statement, {"kept": KEPT} if "kept" in statement.text else {})
+    """Let go of deliveries that ended long ago."""
+    await session.execute(_TIDY, {"kept": KEPT})
 
 
 def delay_after(tries: int, asked: timedelta | None) -> timedelta | None:
@@ -223,32 +258,3 @@ async def _record(
     if reason is not None:
         await session.execute(_DISABLE, {"id": subscription_id, "reason": reason})
     return reason
-
-
-async def _end_turn(
-    session: AsyncSession,
-    subscription_id: UUID,
-    turn: int,
-    *,
-    wait: timedelta | None,
-    failing: bool,
-) -> None:
-    """Queue the next turn for when something is due; not at all if nothing will be."""
-    asked = {"id": subscription_id, "turn": turn, "delay": wait}
-    following = await session.scalar(_TAKE_TURN, asked)
-    if wait is not None and following is not None:
-        await enqueue(session, [_errand(subscription_id, following, failing=failing, delay=wait)])
-
-
-def _errand(
-    subscription_id: UUID, turn: int, *, failing: bool, delay: timedelta = timedelta()
-) -> Errand:
-    """Return the job of a turn; those of receivers that fail come after all others."""
-    name = f"{subscription_id}/{turn}"
-    return Errand(ENTRYPOINT, name.encode(), name, delay, priority=-1 if failing else 0)
-
-
-def turn_of(payload: bytes) -> tuple[UUID, int]:
-    """Return the subscription and the turn that a job is about."""
-    name, _, turn = payload.decode().partition("/")
-    return UUID(name), int(turn)

@@ -23,9 +23,9 @@ from app.database.tables import Base
 class Subscription(Base):
     """A receiver of the changes after ``after`` that match ``filter``.
 
-    ``turn`` numbers the jobs that send what is due to it: only the newest counts, it is due at
-    ``turn_at``, and without one there is nothing to send. Whoever adds, ends or postpones a
-    delivery, or changes the turn, holds the lock of this row.
+    Something is due to it at ``turn_at``; without that there is nothing to send. ``turn`` numbers
+    the times that a worker took it, of which only the newest counts, until ``lease_until``. Whoever
+    adds, ends or postpones a delivery, or changes the turn, holds the lock of this row.
     """
 
     __tablename__ = "subscription"
@@ -43,7 +43,9 @@ class Subscription(Base):
         CheckConstraint(
             "secret LIKE 'whsec\\_%' AND old_secret LIKE 'whsec\\_%'", name="secrets_marked"
         ),
+        CheckConstraint("lease_until IS NULL OR turn_at IS NOT NULL", name="leased_when_due"),
         Index(None, "owner", "id"),
+        Index(None, "turn_at", postgresql_where=text("turn_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
@@ -62,6 +64,7 @@ class Subscription(Base):
     old_secret_until: Mapped[datetime | None]
     turn: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     turn_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
 
 
 class Delivery(Base):

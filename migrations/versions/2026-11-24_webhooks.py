@@ -1,22 +1,20 @@
 """Webhooks: who is to be told of changes, what each is told, and the queue behind it.
 
-The queue's tables are pgqueuer's own, in the schema ``queue``, as the installed version declares
-them. A later version that declares others comes with a migration which executes the statements
-of ``pgqueuer.adapters.persistence.schema_plan.plan(live, target, settings)``; they are none on a
-database that was made by that version.
+The queue's tables, in the schema ``queue``, are those of pgqueuer 1.6; a later revision drops them.
 """
+
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql as pg
-
-from app.database.queue import SCHEMA, installation
 
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+QUEUE = Path(__file__).with_name("pgqueuer.sql")
 INSTANT = pg.TIMESTAMP(timezone=True)
 
 
@@ -32,12 +30,14 @@ def upgrade() -> None:
         sa.CheckConstraint("change >= 0", name=op.f("ck_fan_out_change_numbered")),
     )
     op.execute("INSERT INTO fan_out (change) SELECT coalesce(max(number), 0) FROM change")
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(installation())
+    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(
+        QUEUE.read_text(encoding="utf-8")
+    )
 
 
 def downgrade() -> None:
     """Go back. Subscriptions and what is due to them are gone: they are no part of the log."""
-    op.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+    op.execute("DROP SCHEMA queue CASCADE")
     for table in ("fan_out", "attempt", "delivery", "subscription"):
         op.drop_table(table)
 

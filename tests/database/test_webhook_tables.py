@@ -25,6 +25,7 @@ REFUSED = [
     ("subscription", "url = 'ftp://example.com/'", "ck_subscription_url_of_the_web"),
     ("subscription", "filter = '[]'", "ck_subscription_filter_object"),
     ("subscription", '"after" = -1', "ck_subscription_after_numbered"),
+    ("subscription", "lease_until = now()", "ck_subscription_leased_when_due"),
     (
         "delivery",
         "state = 'lost', next_attempt_at = NULL, ended_at = now()",
@@ -76,7 +77,6 @@ def test_a_subscription_takes_all_that_is_its_own_along(service: Connection) -> 
 def test_down_and_up_again_with_rows_in_place(database: Database) -> None:
     """Subscriptions are gone then: they are no part of the log. Changes so far are not told."""
     with database.connect() as owner:
-        owner.execute("SELECT FROM queue.pgqueuer")
         engine = create_engine(database.owner_url)
         with engine.begin() as connection:
             command.downgrade(schema._config(connection), "0004")
@@ -93,4 +93,26 @@ def test_down_and_up_again_with_rows_in_place(database: Database) -> None:
         )
     with database.connect(SERVICE) as service:
         service.execute(SUBSCRIBE)
-        service.execute("DELETE FROM queue.pgqueuer")
+
+
+def test_what_is_due_stays_due_when_the_queue_of_pgqueuer_comes_and_goes(
+    service: Connection, database: Database
+) -> None:
+    service.execute("UPDATE subscription SET turn = 3, turn_at = now(), lease_until = now()")
+    due = service.execute("SELECT id, turn, turn_at FROM subscription").fetchall()
+    with database.connect() as owner:
+        engine = create_engine(database.owner_url)
+        with engine.begin() as connection:
+            command.downgrade(schema._config(connection), "0007")
+        engine.dispose()
+        assert owner.execute("SELECT id, turn, turn_at FROM subscription").fetchall() == due
+        enqueue = (
+            "INSERT INTO queue.pgqueuer (priority, status, entrypoint, dedupe_key)"
+            " SELECT 0, 'queued', 'deliver', id || '/' || turn FROM subscription"
+        )
+        owner.execute(enqueue)
+
+        schema.migrate(database.owner_url, service_role=SERVICE)
+
+        assert owner.execute("SELECT to_regnamespace('queue')").fetchone() == (None,)
+    assert service.execute("SELECT id, turn, turn_at FROM subscription").fetchall() == due

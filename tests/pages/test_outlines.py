@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from app.config import PROJECT
-from app.pages.map import outlines
+from app.pages.assets import ASSETS
 from tests.marks import full
+from tools.make_outlines import make, simplified
 
 Point = tuple[float, float]
 """Kilometres east and north, near the crossings."""
 
 KM = 111.2
+OUTLINES = ASSETS["outlines.json"].body
 AROUND_KM = 0.2
 """Farther than a line may lie off."""
 
@@ -97,22 +99,26 @@ def _off(point: Point, a: Point, b: Point) -> tuple[float, Point]:
 
 
 @pytest.fixture(scope="module")
-def made() -> bytes:
-    return outlines.make()
+def drawn() -> Drawn:
+    return Drawn(OUTLINES)
 
 
-@pytest.fixture(scope="module")
-def drawn(made: bytes) -> Drawn:
-    return Drawn(made)
-
-
-def test_set_up_made_what_this_code_makes(made: bytes) -> None:
-    assert outlines.load() == made
-
-
-def test_they_are_small(made: bytes) -> None:
+def test_they_are_small() -> None:
     """A phone at the roadside fetches them once."""
-    assert len(gzip.compress(made)) < 100_000
+    assert len(gzip.compress(OUTLINES)) < 100_000
+
+
+def test_two_countries_with_a_border_and_an_island_are_lines_and_rings() -> None:
+    """Made of small shapes: the border is one line of both, and a hole is a ring like others."""
+    west = [(0, 0), (1_000_000, 0), (1_000_000, 1_000_000), (0, 1_000_000)]
+    east = [(1_000_000, 0), (2_000_000, 0), (2_000_000, 1_000_000), (1_000_000, 1_000_000)]
+    island = [(0, 3_000_000), (500_000, 3_000_000), (500_000, 3_500_000)]
+
+    made = json.loads(make({"LT": [west, island], "BY": [east]}))
+
+    (border,) = made["borders"]["BY-LT"]
+    assert made["lines"][border] in ([10_000, 0, 0, 10_000], [10_000, 10_000, 0, -10_000])
+    assert [len(rings) for rings in made["countries"].values()] == [2, 1]
 
 
 def test_the_crossings_have_locations() -> None:
@@ -173,12 +179,19 @@ def test_simplifying_keeps_the_ends_and_what_lies_farther_off() -> None:
     bump = 9_000  # millionths of a degree: a kilometre
     line = [(0, 0), (50_000, 50), (100_000, bump), (150_000, 50), (200_000, 0)]
 
-    assert outlines.simplified(line, 0.1) == [
+    assert simplified(line, 0.1) == [
         (0, 0),
         (50_000, 50),
         (100_000, bump),
         (150_000, 50),
         (200_000, 0),
     ]
-    assert outlines.simplified([(0, 0), (50_000, 50), (100_000, 0)], 0.1) == [(0, 0), (100_000, 0)]
-    assert outlines.simplified([(0, 0), (50_000, 0), (0, 0)], 0.1) == [(0, 0), (50_000, 0), (0, 0)]
+    assert simplified([(0, 0), (50_000, 50), (100_000, 0)], 0.1) == [
+        (0, 0),
+        (100_000, 0),
+    ]
+    assert simplified([(0, 0), (50_000, 0), (0, 0)], 0.1) == [
+        (0, 0),
+        (50_000, 0),
+        (0, 0),
+    ]

@@ -1,11 +1,13 @@
 """Changes reach whoever subscribed: signed, in order, again until they are taken."""
 
+import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from anyio import to_thread
 
+from app.embedded.server import SUPERUSER
 from app.subscriptions import deliveries, sending
 from app.subscriptions.deliveries import AT_ONCE, DELAYS, LONGEST_WAIT, delay_after
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
@@ -25,6 +27,7 @@ from tests.subscriptions.receivers import (
     receiving,
     status,
 )
+from tests.waiting import eventually, until
 
 
 async def test_a_change_arrives_as_a_signed_cloudevent(hooks: Hooks, receiver: Receiver) -> None:
@@ -311,16 +314,98 @@ async def test_a_test_message_is_signed_and_tells_of_nothing(
 # Mishaps of the courier's own
 
 
-async def test_a_turn_that_lost_its_job_is_found_again(quiet: Hooks, receiver: Receiver) -> None:
+async def test_a_turn_of_a_worker_that_died_is_taken_up_again_once_its_lease_is_over(
+    quiet: Hooks, receiver: Receiver
+) -> None:
     subscription = await quiet.subscribe(receiver)
     await quiet.act(subscription, "ping", status=201)
-    with quiet.database.connect() as connection:
-        connection.execute("DELETE FROM queue.pgqueuer")
+    async with quiet.database.session() as session:
+        (turn,), _ = await deliveries.take_turns(session, room=10)
+    async with quiet.database.session() as session:
+        assert await deliveries.take_turns(session, room=10) == ([], None)
+        await deliveries.renew(session, [turn, turn._replace(number=7)])
 
     async with couriered(quiet.database):
+        await to_thread.run_sync(expire_leases, quiet.database)
         (delivery,) = await quiet.settled(subscription)
 
     assert delivery["state"] == "delivered"
+    async with quiet.database.session() as session:
+        late = await deliveries.advance(session, turn, outcomes={}, under_way=set())
+    assert late is not None
+    assert late.due == {}
+
+
+def expire_leases(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute("UPDATE subscription SET lease_until = now()")
+
+
+async def test_a_worker_renews_the_lease_of_an_attempt_that_takes_long(
+    quiet: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker would send the same again."""
+    monkeypatch.setattr("app.delivery.worker.LEASE", timedelta(seconds=1))
+    receiver.answer = hang
+    subscription = await quiet.subscribe(receiver)
+    async with couriered(quiet.database):
+        await quiet.act(subscription, "ping", status=201)
+        await receiver.got(1)
+        first = await to_thread.run_sync(lease_of_the_one, quiet.database)
+
+        await until(lambda: lease_of_the_one(quiet.database) > first)
+
+        receiver.is_cutting = True
+        receiver.closing.set()
+    assert len(receiver.arrived) == 1
+
+
+def lease_of_the_one(database: Database) -> datetime:
+    with database.connect() as connection:
+        (until,) = connection.execute("SELECT lease_until FROM subscription").fetchone() or (None,)
+    assert isinstance(until, datetime)
+    return until
+
+
+async def test_a_courier_says_why_it_lost_its_database_and_delivers_after_it(
+    hooks: Hooks, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    subscription = await hooks.subscribe(receiver)
+    await to_thread.run_sync(end_the_listener, hooks.database)
+    await until(lambda: "lost contact" in caplog.text)
+
+    await hooks.act(subscription, "ping", status=201)
+
+    (delivery,) = await hooks.settled(subscription)
+    assert delivery["state"] == "delivered"
+    assert "server closed the connection unexpectedly" in caplog.text
+
+
+def end_the_listener(database: Database) -> None:
+    listening = "datname = current_database() AND query IN ('SELECT', 'LISTEN \"delivery\"')"
+    ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listening}"  # noqa: S608
+    with database.server.connect(SUPERUSER, database.name) as connection:
+        eventually(lambda: connection.execute(ended.encode()).fetchall())
+
+
+async def test_a_slow_machine_is_no_lost_database(
+    quiet: Hooks,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For longer than the database has to answer, this process does nothing."""
+    monkeypatch.setattr("app.delivery.worker.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("app.delivery.worker.POLL_SECONDS", 0.01)
+    subscription = await quiet.subscribe(receiver)
+    async with couriered(quiet.database):
+        for _ in range(3):
+            time.sleep(0.8)  # noqa: ASYNC251  # that is the point
+            await quiet.act(subscription, "ping", status=201)
+        found = await quiet.settled(subscription, 3)
+
+    assert {one["state"] for one in found} == {"delivered"}
+    assert "lost contact" not in caplog.text
 
 
 async def test_what_ended_long_ago_is_forgotten(quiet: Hooks, receiver: Receiver) -> None:
@@ -330,12 +415,10 @@ async def test_what_ended_long_ago_is_forgotten(quiet: Hooks, receiver: Receiver
         await quiet.settled(subscription)
     with quiet.database.connect() as connection:
         connection.execute("UPDATE delivery SET ended_at = now() - interval '31 days'")
-        connection.execute("UPDATE queue.pgqueuer_log SET created = now() - interval '2 days'")
         async with quiet.database.session() as session:
             await deliveries.tidy(session)
 
         assert await quiet.deliveries(subscription) == []
-        assert connection.execute("SELECT FROM queue.pgqueuer_log").fetchall() == []
 
 
 async def test_what_comes_due_is_announced_and_told(hooks: Hooks, receiver: Receiver) -> None:

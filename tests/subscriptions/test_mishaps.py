@@ -142,4 +142,4 @@ def test_serve_has_a_courier_that_is_started_again_and_ends_with_it(
         server.kill()
 
         eventually(lambda: not is_alive(second))
-    assert "The courier ended with -9" in (tmp_path / "serve.log").read_text(encoding="utf-8")
+    assert "The courier exited with -9" in (tmp_path / "serve.log").read_text(encoding="utf-8")

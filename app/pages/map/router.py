@@ -19,8 +19,8 @@ from app.http.caching import Validity
 from app.http.docs import POLICY
 from app.http.parameters import AsOf
 from app.http.problems import RETRY_AFTER
+from app.pages.assets import OUTLINED
 from app.pages.map import rows as shown
-from app.pages.map.outlines import ZONES
 from app.pages.map.rows import MapRow
 from app.pages.page_cache import kept
 from app.pages.rendering import (
@@ -113,7 +113,7 @@ async def show_map(
         parts=-(-len(rows) // LISTED),
         choices=_choices(reader),
         markers=_markers(reader.request),
-        countries={code: reader.words.country(code) for code in ZONES},
+        countries={code: reader.words.country(code) for code in OUTLINED},
         times={name: instant and wire_instant(instant) for name, instant in asked.times.items()},
         tiles=tiles,
         now=now,

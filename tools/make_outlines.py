@@ -1,24 +1,19 @@
-"""Outlines of the countries around the crossings, for the map: made once, at set-up.
+"""Make the outlines that the map is drawn on, anew: needed only when a border has moved.
 
-Of the time zones in `timezonefinder-data`, which end at the borders as OpenStreetMap has them,
-and at sea where territorial waters do. A line between two zones is simplified once, for both,
-so that no gap opens and a crossing stays at the border that is drawn.
+    pip install timezonefinder && python tools/make_outlines.py
+
+Of the time zones of OpenStreetMap, as the package `timezonefinder` has them, which end at the
+borders, and at sea where territorial waters do. A line between two zones is simplified once, for
+both, so that no gap opens and a crossing stays at the border that is drawn.
 """
 
 import json
 import math
-import struct
-from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 
-from timezonefinder_data import DATA_DIR  # type: ignore[import-untyped]  # has no types
-
-FILE = Path(str(files("app.pages"))) / "static" / "outlines.json"
-"""Where set-up puts them, for every process."""
+FILE = Path(__file__).parents[1] / "app" / "pages" / "static" / "outlines.json"
 
 FINE_KM, COARSE_KM = 0.05, 1.5
 """How far a line may lie off: around the countries of the crossings, and elsewhere."""
@@ -46,84 +41,12 @@ ZONES: Mapping[str, Sequence[str]] = {
 _STEPS = 10_000
 """Of a degree, in what is written."""
 _KM = 111.2 / 1_000_000
-"""Of a step of the zones' own, north and south."""
+"""Of a millionth of a degree, north and south."""
 _NARROWING = math.cos(math.radians(54.5))
 """Of a degree of longitude against one of latitude, where the crossings are."""
 
-_BLOCK = 128
-_FORMAT = b"TZFP"
-_LAYOUT = 3
-_KINDS = {"<i4": "i", "<u4": "I", "|u1": "B", "<u2": "H"}
-
 Vertex = tuple[int, int]
 """Longitude and latitude, in millionths of a degree."""
-
-
-class _Zones:
-    """The files of the package, format generation 3: each ring of vertices in blocks of 128.
-
-    A block holds the longitudes, then the latitudes as steps above its lowest, each number in
-    as few bits as the largest needs, padded to whole words; and the first vertex of the next.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._data = (folder / "boundaries" / "coordinates.bin").read_bytes()
-        names = (folder / "timezone_names.txt").read_text(encoding="utf-8").split()
-        self.zones = [names[number] for number in self._array("zone_ids")]
-        table = self._uint(0)
-        if self._data[4:8] != _FORMAT or self._field(table, 1, "<H") != _LAYOUT:
-            raise ValueError("The time zones are written in a format that is not known here.")
-        self._rings = self._referred(table, 0)
-
-    @cached_property
-    def _frames(self) -> tuple[Sequence[int], ...]:
-        names = ("nr_vertices", "block_offsets", "block_bases", "block_ranges", "block_widths")
-        return tuple(self._array(f"boundaries/{name}") for name in names)
-
-    def ring(self, number: int) -> list[Vertex]:
-        lengths, offsets, bases, ranges, widths = self._frames
-        entry = self._rings + 4 + 4 * number
-        place = self._referred(entry + self._uint(entry), 0) + 4
-        left = lengths[number]
-        ring: list[Vertex] = []
-        for block in range(offsets[number], offsets[number + 1]):
-            count = min(_BLOCK, left)
-            left -= count
-            axes: list[list[int]] = []
-            for axis, base in enumerate((bases[block], ranges[2 * block])):
-                width = widths[2 * block + axis]
-                size = -(-(count + 1) * width // 32) * 4
-                bits = int.from_bytes(self._data[place : place + size], "little")
-                mask = (1 << width) - 1
-                place += size
-                axes.append([base // 10 + (bits >> (one * width) & mask) for one in range(count)])
-            ring += zip(*axes, strict=True)
-        return ring
-
-    # The container is a FlatBuffer: a table lists where its fields are in front of it.
-
-    def _uint(self, place: int) -> int:
-        return int.from_bytes(self._data[place : place + 4], "little")
-
-    def _place(self, table: int, slot: int) -> int:
-        (back,) = struct.unpack_from("<i", self._data, table)
-        (offset,) = struct.unpack_from("<H", self._data, table - back + 4 + 2 * slot)
-        return table + int(offset)
-
-    def _field(self, table: int, slot: int, kind: str) -> int:
-        return int(struct.unpack_from(kind, self._data, self._place(table, slot))[0])
-
-    def _referred(self, table: int, slot: int) -> int:
-        place = self._place(table, slot)
-        return place + self._uint(place)
-
-    def _array(self, name: str) -> Sequence[int]:
-        """Read a file of numbers as NumPy writes them."""
-        content = (self._folder / f"{name}.npy").read_bytes()
-        start = 10 + int.from_bytes(content[8:10], "little")
-        kind = content[10:start].decode().split("'descr': '")[1].partition("'")[0]
-        return array(_KINDS[kind], content[start:])
 
 
 class _Lines:
@@ -230,14 +153,24 @@ def _written(line: list[Vertex]) -> list[int]:
     return found
 
 
-def make(folder: Path = DATA_DIR) -> bytes:
+def zone_rings() -> dict[str, list[list[Vertex]]]:
+    """Return the rings of each country's zones."""
+    from timezonefinder import TimezoneFinder  # noqa: PLC0415  # tests need only what follows
+
+    finder = TimezoneFinder()
+    return {
+        country: [
+            [(round(lon * 1e6), round(lat * 1e6)) for lon, lat in ring]
+            for zone in zones
+            for polygon in finder.get_geometry(tz_name=zone, coords_as_pairs=True)
+            for ring in polygon
+        ]
+        for country, zones in ZONES.items()
+    }
+
+
+def make(rings: Mapping[str, list[list[Vertex]]]) -> bytes:
     """Return the outlines as JSON: lines, the rings of each country, the lines of each border."""
-    zones = _Zones(folder)
-    country_of = {zone: country for country, those in ZONES.items() for zone in those}
-    rings: dict[str, list[list[Vertex]]] = {country: [] for country in ZONES}
-    for number, zone in enumerate(zones.zones):
-        if zone in country_of:
-            rings[country_of[zone]].append(zones.ring(number))
     lines = _Lines(rings)
     told = [
         _written(simplified(line, FINE_KM if countries & set(FINE) else COARSE_KM))
@@ -257,10 +190,5 @@ def make(folder: Path = DATA_DIR) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def load() -> bytes:
-    """Return what set-up made; without one, make it, which takes some seconds."""
-    return FILE.read_bytes() if FILE.exists() else make()
-
-
 if __name__ == "__main__":
-    FILE.write_bytes(make())
+    FILE.write_bytes(make(zone_rings()))

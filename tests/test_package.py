@@ -1,0 +1,75 @@
+"""The package as a wheel, installed apart from the repository."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.config import PROJECT
+from app.embedded.server import Server
+from tests.commands import environment
+from tests.conftest import Database, clone
+from tests.marks import full
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel and install it into a folder, without fetching anything."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    offline = ["--no-deps", "--no-index"]
+    into = ["--no-build-isolation", "--wheel-dir", str(folder), str(PROJECT)]
+    subprocess.run([*pip, "wheel", *offline, *into], check=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([*pip, "install", *offline, "--target", folder / "site", wheel], check=True)
+    return folder / "site"
+
+
+def crossings(installed: Path, folder: Path, database: Database, *arguments: str) -> str:
+    """Run the installed command in ``folder``; return what it prints."""
+    # Before the repository, which an editable installation puts on the path.
+    env = environment(database, PYTHONPATH=str(installed))
+    command = (
+        "import sys, app; assert sys.argv.pop(1) in app.__file__; from app.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command, str(installed), *arguments],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def bare(postgres: Server) -> Iterator[Database]:
+    """A database without a schema."""
+    with clone(postgres, "template1") as found:
+        yield found
+
+
+@full
+def test_an_installed_wheel_migrates_seeds_and_checks_from_an_empty_directory(
+    installed: Path, tmp_path: Path, bare: Database
+) -> None:
+    assert "The schema is at" in crossings(installed, tmp_path, bare, "migrate")
+    crossings(installed, tmp_path, bare, "seed")
+    crossings(installed, tmp_path, bare, "check")
+
+    with bare.connect() as connection:
+        asked = "SELECT count(*) FROM seed_record"
+        (count,) = connection.execute(asked).fetchone() or (0,)
+    assert count > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@full
+def test_the_wheel_has_the_licence_and_what_the_pages_load(installed: Path) -> None:
+    for name in ("leaflet/LICENSE.txt", "leaflet/leaflet.js", "outlines.json", "outlines.txt"):
+        assert (installed / "app" / "pages" / "static" / name).stat().st_size > 0
+    assert [*installed.glob("crossing_status-*.dist-info/licenses/LICENSE")]
