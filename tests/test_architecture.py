@@ -15,7 +15,7 @@ STAIR = (
     "main", "cli", "audit", "pages", "feeds", "health", "schema", "seeding", "board", "delivery",
     "facts", "incidents", "crossings", "status", "notices", "places", "sources", "subscriptions",
     "changes", "access", "status.rule", "http", "database", "embedded", "config", "errors",
-    "vocabulary",
+    "validation", "vocabulary",
 )  # fmt: skip
 """Packages and modules of `app`, from the top down: each imports only what stands after it."""
 

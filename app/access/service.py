@@ -14,6 +14,7 @@ from app.access.keys import Key, new_key, parse_key
 from app.access.models import ApiKey, KeyRevocation
 from app.database.driver import fetch
 from app.errors import Forbidden, Unauthorized, invalid
+from app.http.bodies import BLANK, is_blank
 from app.vocabulary import KeyScope
 
 _VALID = """
@@ -62,8 +63,10 @@ async def create_key(
 ) -> Key:
     """Store a new key and return it: its secret is shown this once and never again.
 
-    Raises Invalid for a side that is no country, and for an expiry that has passed.
+    Raises Invalid for a blank name, a side that is no country, and an expiry that has passed.
     """
+    if is_blank(name):
+        raise invalid("name", BLANK)
     for side in sides or ():
         if side not in iso3166.countries_by_alpha2:
             raise invalid("side", f"{side!r} is not an ISO 3166-1 alpha-2 code, such as LT")

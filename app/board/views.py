@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.crossings.geojson import feature_of, json_of
 from app.crossings.summaries import crossing_detail, crossing_summary
+from app.http.bodies import STORED
 from app.http.caching import Validity
 from app.places.details import Details
 from app.places.schemas import CrossingRecord
@@ -42,7 +43,7 @@ class PresentData:
 
     @property
     def told(self) -> CrossingRecord:
-        return CrossingRecord.model_validate_json(self.told_json)
+        return CrossingRecord.model_validate_json(self.told_json, context=STORED)
 
     @property
     def details(self) -> Details:

@@ -145,7 +145,8 @@ async def list_changes(
     """Return every committed change in order: whoever goes by number misses none.
 
     As JSON, a page; `next` goes on from where it looked to, also if nothing matched. The end of
-    the log is reached when `next` is the page's own address. With `Accept: text/event-stream`,
+    the log is reached when `next` is the page's own address. An `after` beyond the newest change
+    is a 422, as after a restore. With `Accept: text/event-stream`,
     a stream that goes on: its ids are change numbers, and `Last-Event-ID` resumes it.
     """
     if ADMIT in request.scope:
@@ -163,6 +164,7 @@ async def list_changes(
         )
     async with transaction(request) as session:
         await require_existing(session, wanted.named())
+        await service.require_recorded(session, after or 0)
         found, reached = await service.matching_changes(
             session, wanted, after=after or 0, limit=min(limit, MAX_LIMIT)
         )

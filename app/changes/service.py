@@ -221,6 +221,13 @@ async def changes_after(session: AsyncSession, after: int, limit: int) -> Sequen
     return (await session.scalars(rows)).all()
 
 
+async def require_recorded(session: AsyncSession, after: int) -> None:
+    """Raise Invalid if ``after`` is beyond the newest change: as of another log, or a restore."""
+    newest = await session.scalar(select(func.max(Change.number))) or 0
+    if after > newest:
+        raise invalid("after", f"is later than the newest change, {newest}", where="query")
+
+
 async def matching_changes(
     session: AsyncSession, wanted: Filter, *, after: int, limit: int
 ) -> tuple[list[Change], int]:

@@ -12,6 +12,7 @@ from app.database.sessions import Session
 from app.errors import SourceNotFound
 from app.facts import reading as facts
 from app.facts.schemas import FactOut, SourceDetail
+from app.http.bodies import STORED
 from app.http.caching import ResponseCacheHeaders
 from app.http.paging import LongPageQuery, Page, PageQuery, change_and_id, number
 from app.http.problems import preview, responses
@@ -51,7 +52,7 @@ async def get_source(
     cache_headers.set_change(asked.change)
     page = pagination.part(drawn, lambda fact: (str(fact[0]),), more=more)
     shown: Page[FactOut] = Page(items=[fact for _, fact in page.items], next=page.next)
-    return SourceDetail(**dict(source), facts=shown)
+    return SourceDetail.model_validate({**dict(source), "facts": shown}, context=STORED)
 
 
 @router.post(

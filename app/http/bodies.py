@@ -1,14 +1,23 @@
 """The types that bodies and parameters are made of."""
 
 import re
+import unicodedata
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Annotated
+from typing import Annotated, LiteralString
 
 import iso3166
 from babel import Locale
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+)
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -135,21 +144,37 @@ def _printable(value: str) -> str:
     return value
 
 
+STORED = {"is_stored": True}
+"""The context in which rows of the log become bodies: older ones may hold blank texts."""
+_VISIBLE = "LNPS"
+"""Letters, numbers, punctuation and symbols, by the first letter of their Unicode category."""
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
+"""They count as letters or symbols, although nothing is seen of them."""
+BLANK: LiteralString = "must contain at least one visible character"
+
+
+def is_blank(value: str) -> bool:
+    """Tell whether a reader would see nothing of it."""
+    return all(unicodedata.category(char)[0] not in _VISIBLE or char in _FILLERS for char in value)
+
+
+def _visible(value: str, info: ValidationInfo) -> str:
+    if info.context != STORED and is_blank(value):
+        raise PydanticCustomError("blank", BLANK)
+    return value
+
+
 Text = Annotated[
     str,
     AfterValidator(_printable),
-    Field(max_length=2000, json_schema_extra={"pattern": "^[^\\u0000\\ud800-\\udfff]*$"}),
-]
-Prose = Annotated[Text, Field(min_length=1)]
-Line = Annotated[
-    str,
-    AfterValidator(_printable),
+    AfterValidator(_visible),
     Field(
-        min_length=1,
-        max_length=300,
-        json_schema_extra={"pattern": "^[^\\u0000\\ud800-\\udfff]*$"},
+        max_length=2000,
+        json_schema_extra={"minLength": 1, "pattern": "^[^\\u0000\\ud800-\\udfff]*$"},
     ),
 ]
+"""Text that people read: whoever has nothing to say leaves it out."""
+Line = Annotated[Text, Field(max_length=300)]
 
 
 @cache
@@ -177,7 +202,7 @@ def _in_languages(value: dict[str, str]) -> dict[str, str]:
 
 
 Texts = Annotated[
-    dict[Annotated[str, Field(pattern=LANGUAGE_TAG, max_length=35)], Prose],
+    dict[Annotated[str, Field(pattern=LANGUAGE_TAG, max_length=35)], Text],
     AfterValidator(_in_languages),
     Field(
         min_length=1,

@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 
 from app.changes.service import Snapshot, take_snapshot
 from app.errors import IncidentNotFound
-from app.http.bodies import utc
+from app.http.bodies import STORED, utc
 from app.http.paging import within
 from app.http.parameters import AsOf, Kind, require_existing
 from app.incidents.schemas import IncidentOut, StoryItem
@@ -174,7 +174,8 @@ def incident_out(
             "citations": list(citations),
             "superseded_by": superseded_by,
             "retraction": retraction,
-        }
+        },
+        context=STORED,
     )
 
 

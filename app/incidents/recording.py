@@ -9,6 +9,7 @@ from app.access.writing import WriteResult
 from app.changes.ids import new_ids
 from app.changes.service import Snapshot, append_change, reserve_slot
 from app.errors import Forbidden, IncidentNotFound
+from app.http.bodies import STORED
 from app.incidents.reading import incident_out, incidents_out
 from app.incidents.records import incident_record
 from app.incidents.schemas import IncidentIn, IncidentRecorded
@@ -59,7 +60,9 @@ async def record_incident(
     )
     await append_cited(session, row, cited)
     here = f"/v1/incidents/{row.id}"
-    recorded = IncidentRecorded(**dict(body), undo=undo_of(here, row))
+    recorded = IncidentRecorded.model_validate(
+        {**dict(body), "undo": undo_of(here, row)}, context=STORED
+    )
     return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
 
 
@@ -83,7 +86,7 @@ async def retract_incident(
     )
     snapshot = Snapshot(slot.number, slot.recorded_at)
     body = (await incidents_out(session, [target], snapshot=snapshot))[0]
-    recorded = IncidentRecorded(**dict(body), undo=[])
+    recorded = IncidentRecorded.model_validate({**dict(body), "undo": []}, context=STORED)
     return WriteResult(recorded, f"/v1/incidents/{incident_id}", slot.number, row)
 
 

@@ -8,8 +8,8 @@ from fastapi import Path, Query, Response
 
 from app.access.writing import WRITE_PROBLEMS
 from app.database.sessions import Session
-from app.errors import IncidentNotFound, NotRetractable, Superseded
-from app.http.bodies import BorderId, CountryCode, CrossingId
+from app.errors import IncidentNotFound, Superseded
+from app.http.bodies import STORED, BorderId, CountryCode, CrossingId
 from app.http.caching import ResponseCacheHeaders
 from app.http.paging import LongPageQuery, Page, PageQuery, change_and_id, instant_change_and_id
 from app.http.problems import preview, responses
@@ -77,7 +77,9 @@ async def get_incident(
         limit=pagination.limit,
     )
     cache_headers.set_change(knowledge.change)
-    return IncidentDetail(**dict(body), timeline=pagination.part(story, _name, more=more))
+    return IncidentDetail.model_validate(
+        {**dict(body), "timeline": pagination.part(story, _name, more=more)}, context=STORED
+    )
 
 
 @router.post(
@@ -97,13 +99,15 @@ async def post_incident(incident: IncidentIn, writer: NoticeWriter) -> Response:
     summary="Withdraw an incident",
     status_code=201,
     response_model=IncidentRecorded,
-    responses=responses(*WRITE_PROBLEMS, IncidentNotFound, Superseded, NotRetractable)
-    | preview(IncidentPreview),
+    responses=responses(*WRITE_PROBLEMS, IncidentNotFound, Superseded) | preview(IncidentPreview),
 )
 async def post_incident_retraction(
     incident_id: IncidentId, retraction: RetractionIn, writer: NoticeWriter
 ) -> Response:
-    """Withdraw an incident. It stays in the log, retracted; what had joined it stays too."""
+    """Withdraw an incident. It stays in the log, retracted; what had joined it stays too.
+
+    Retracting a correction withdraws the incident with all its versions.
+    """
     return await writer.run(
         retraction,
         partial(recording.retract_incident, incident_id=incident_id, retraction=retraction),

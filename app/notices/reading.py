@@ -27,7 +27,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.changes.service import Snapshot, take_snapshot
 from app.errors import NoticeNotFound
-from app.http.bodies import sides_of, utc
+from app.http.bodies import STORED, sides_of, utc
 from app.http.parameters import AsOf, Kind, require_existing
 from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.schemas import STALE_AFTER_DAYS, NoticeOut, RetractionOut
@@ -218,7 +218,8 @@ def notice_out(
             "superseded_by": superseded_by,
             "retraction": retraction,
             "stale": row.effective.upper is None and old,
-        }
+        },
+        context=STORED,
     )
 
 
@@ -251,7 +252,8 @@ def retraction_out(row: RecordRetraction, citations: Sequence[CitationOut]) -> R
             "recorded_by": row.recorded_by,
             "reason": {"code": row.reason_code, "text": row.reason_text},
             "citations": list(citations),
-        }
+        },
+        context=STORED,
     )
 
 

@@ -17,15 +17,14 @@ from app.errors import (
     Forbidden,
     NotCorrectable,
     NoticeNotFound,
-    NotRetractable,
     Problem,
     Superseded,
     invalid,
     raising,
 )
-from app.http.bodies import sides_of
+from app.http.bodies import STORED, sides_of
 from app.notices.models import Incident, Notice, RecordRetraction
-from app.notices.reading import notice_out, notices_out
+from app.notices.reading import lineage, notice_out, notices_out
 from app.notices.records import notice_record, retraction_record
 from app.notices.schemas import NoticeIn, NoticeRecorded
 from app.places.models import Border, Country, Crossing
@@ -49,10 +48,6 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
     "ck_notice_supersedes_no_firmer": (
         NotCorrectable,
         "An unconfirmed notice may supersede only an unconfirmed one.",
-    ),
-    "ck_retraction_no_correction": (
-        NotRetractable,
-        "A correction is corrected again, not retracted.",
     ),
 }
 
@@ -91,7 +86,9 @@ async def record_notice(
     await append_cited(session, row, cited)
     here = f"/v1/notices/{row.id}"
     (told,) = await notices_out(session, [row], snapshot=Snapshot(slot.number, slot.recorded_at))
-    recorded = NoticeRecorded(**dict(told), undo=undo_of(here, row))
+    recorded = NoticeRecorded.model_validate(
+        {**dict(told), "undo": undo_of(here, row)}, context=STORED
+    )
     return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
 
 
@@ -120,18 +117,19 @@ async def retract_notice(
     )
     snapshot = Snapshot(slot.number, slot.recorded_at)
     body = (await notices_out(session, [target], snapshot=snapshot))[0]
-    recorded = NoticeRecorded(**dict(body), undo=[])
+    recorded = NoticeRecorded.model_validate({**dict(body), "undo": []}, context=STORED)
     return WriteResult(recorded, f"/v1/notices/{notice_id}", slot.number, row)
 
 
 async def require_incident(
     session: AsyncSession, incident_id: UUID, *, field: str = "incident"
 ) -> Incident:
-    """Return the incident. Raises Invalid if there is none, or if it was withdrawn."""
+    """Return the incident. Raises Invalid if there is none, or if any version was withdrawn."""
     found = await session.get(Incident, incident_id)
     if found is None:
         raise invalid(field, f"there is no incident {incident_id}")
-    withdrawn = select(RecordRetraction.id).where(RecordRetraction.incident_id == incident_id)
+    versions = lineage(Incident.id == incident_id)
+    withdrawn = select(RecordRetraction.id).where(RecordRetraction.incident_id.in_(versions))
     if field == "incident" and await session.scalar(withdrawn) is not None:
         raise invalid(field, f"the incident {incident_id} was retracted")
     return found

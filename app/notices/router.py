@@ -12,7 +12,6 @@ from app.database.sessions import Session
 from app.errors import (
     NotCorrectable,
     NoticeNotFound,
-    NotRetractable,
     Superseded,
 )
 from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
@@ -108,13 +107,15 @@ async def post_notice(notice: NoticeIn, writer: NoticeWriter) -> Response:
     summary="Withdraw a notice",
     status_code=201,
     response_model=NoticeRecorded,
-    responses=responses(*WRITE_PROBLEMS, NoticeNotFound, Superseded, NotRetractable)
-    | preview(NoticePreview),
+    responses=responses(*WRITE_PROBLEMS, NoticeNotFound, Superseded) | preview(NoticePreview),
 )
 async def post_notice_retraction(
     notice_id: NoticeId, retraction: RetractionIn, writer: NoticeWriter
 ) -> Response:
-    """Withdraw a notice that should not have been recorded. It stays in the log, retracted."""
+    """Withdraw a notice that should not have been recorded. It stays in the log, retracted.
+
+    Retracting a correction withdraws the notice with all its versions.
+    """
     return await writer.run(
         retraction,
         partial(recording.retract_notice, notice_id=notice_id, retraction=retraction),

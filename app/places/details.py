@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import BorderNotFound, CrossingNotFound
+from app.http.bodies import STORED
 from app.places.geography import Point
 from app.places.models import Border, Crossing, CrossingVersion
 from app.places.schemas import CrossingRecord, Location, Name
@@ -167,7 +168,7 @@ def details_out(one: Details, citations: Iterable[Citation]) -> CrossingRecord:
         sides=list(one.sides),
         mode=Mode(version.mode),
         traffic=one.traffic,
-        names=[Name.model_validate(name) for name in version.names],
+        names=[Name.model_validate(name, context=STORED) for name in version.names],
         aliases=version.aliases,
         location=location,
         confirm_within_days=version.confirm_within_days,

@@ -17,6 +17,7 @@ from app.changes.service import LogSlot, append_change, reserve_slot
 from app.database.driver import fetch
 from app.database.sessions import append
 from app.errors import FieldError, Invalid, SourceNotFound
+from app.http.bodies import STORED
 from app.sources.models import Citation, Source
 from app.sources.schemas import CitationIn, CitationOut, SourceIn, SourceOut
 from app.vocabulary import Basis, ChangeKind
@@ -163,7 +164,9 @@ async def sources_of(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, S
 
 
 def source_out(row: Source) -> SourceOut:
-    return SourceOut.model_validate({name: getattr(row, name) for name in SourceOut.model_fields})
+    return SourceOut.model_validate(
+        {name: getattr(row, name) for name in SourceOut.model_fields}, context=STORED
+    )
 
 
 def source_told(row: Source) -> JsonValue:

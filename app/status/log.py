@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.errors import CrossingNotFound, EventNotFound
-from app.http.bodies import utc
+from app.http.bodies import STORED, utc
 from app.http.parameters import Kind, require_existing
 from app.places.models import Crossing
 from app.sources.models import Citation
@@ -172,7 +172,8 @@ def event_out(
             "retracted_by": retracted_by,
             "incident": row.incident_id,
             "citations": list(citations),
-        }
+        },
+        context=STORED,
     )
 
 

@@ -62,7 +62,7 @@ ONLY_DECLARATIONS = "Only a declaration can be corrected."
 _CROSSINGS_PER_TURN = 20
 """Crossings whose consequences are worked out before readers have their turn."""
 _AHEAD = "lies in the future"
-_ALREADY_UNDONE = "The event was corrected or retracted already."
+_ALREADY_UNDONE = "The event was already corrected or retracted."
 
 # What the database refuses although the checks above it passed: it is the last word.
 _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
@@ -81,10 +81,6 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
     "ck_status_event_retracts_no_retraction": (
         NotRetractable,
         "A retraction cannot itself be retracted.",
-    ),
-    "ck_status_event_retracts_no_correction": (
-        NotRetractable,
-        "A correction is corrected again, not retracted.",
     ),
 }
 
@@ -142,7 +138,10 @@ async def retract_event(
     retraction: RetractionIn,
     seed: str | None = None,
 ) -> WriteResult:
-    """Withdraw a declaration or a confirmation. Raises EventNotFound."""
+    """Withdraw a declaration, with all that it corrects, or a confirmation.
+
+    What it supersedes stays superseded. Raises EventNotFound.
+    """
     target = await session.get(StatusEvent, event_id)
     if target is None:
         raise EventNotFound(f"There is no status event {event_id}.")
@@ -364,7 +363,7 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _NewChange) 
         change=place.number,
         events=events,
         effect=[_effect(name, part) for name, one in found.items() for part in one.effects],
-        undo=[f"/v1/events/{row.id}/retraction" for row in rows if _can_be_retracted(row)],
+        undo=[f"/v1/events/{row.id}/retraction" for row in rows if _is_undone_by_retraction(row)],
     )
     ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids
     return WriteResult(body, f"/v1/events?decision={decision}", place.number, ids)
@@ -512,7 +511,8 @@ def _effect(crossing: str, effect: Effect) -> EffectOut:
     )
 
 
-def _can_be_retracted(row: StatusEvent) -> bool:
+def _is_undone_by_retraction(row: StatusEvent) -> bool:
+    # Retracting a correction withdraws what it corrects too: more than this write did.
     return row.kind != EventKind.RETRACTION and row.supersedes is None
 
 

@@ -191,7 +191,11 @@ async def post_event(decision: DecisionIn, writer: EventWriter) -> Response:
 async def post_retraction(
     event_id: EventPath, retraction: RetractionIn, writer: EventWriter
 ) -> Response:
-    """Withdraw an event that should not have been recorded. It stays in the log, retracted."""
+    """Withdraw an event that should not have been recorded. It stays in the log, retracted.
+
+    Retracting a correction withdraws the declaration with all its versions: what it superseded
+    stays superseded.
+    """
     return await writer.run(
         retraction,
         partial(recording.retract_event, event_id=event_id, retraction=retraction),

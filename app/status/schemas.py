@@ -232,7 +232,8 @@ class DecisionOut(Body):
     events: list[EventOut]
     effect: list[EffectOut]
     undo: list[str] = Field(
-        description="Addresses to POST a retraction to, for each event that can be retracted."
+        description="An address to POST a retraction to for each new event; none for a correction, "
+        "whose retraction would withdraw the corrected event as well."
     )
 
 

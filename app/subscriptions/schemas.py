@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.changes.filters import Filter
-from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Prose, example
+from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Text, example
 from app.vocabulary import ChangeKind, DeliveryState, SubscriptionStatus, Traffic
 
 WebhookUrl = Annotated[
@@ -58,7 +58,7 @@ class SubscriptionIn(Body):
 
     url: WebhookUrl
     filter: ChangeFilter = Field(default_factory=ChangeFilter)
-    description: Prose | None = None
+    description: Text | None = None
 
 
 class SubscriptionOut(Body):

@@ -30,9 +30,12 @@ def upgrade() -> None:
         sa.CheckConstraint("change >= 0", name=op.f("ck_fan_out_change_numbered")),
     )
     op.execute("INSERT INTO fan_out (change) SELECT coalesce(max(number), 0) FROM change")
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(
+    connection = op.get_bind()
+    connection.execution_options(no_parameters=True).exec_driver_sql(
         QUEUE.read_text(encoding="utf-8")
     )
+    # The option stays on the connection, and would double each % of later migrations.
+    connection.execution_options(no_parameters=False)
 
 
 def downgrade() -> None:

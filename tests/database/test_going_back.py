@@ -118,6 +118,10 @@ async def tell_everything(api: Api) -> None:
     await write(api, "/v1/incidents", text | cited | {"supersedes": story["id"]})
     gone = await write(api, "/v1/incidents", text | cited)
     await write(api, gone["undo"][0], {"reason": {"code": "other"}})
+    for path, body in (("/v1/incidents", text | cited), ("/v1/notices", notice())):
+        first = await write(api, path, body)
+        correction = await write(api, path, body | {"supersedes": first["id"]})
+        await write(api, f"{path}/{correction['id']}/retraction", reason)
 
 
 async def load(database: Database) -> int:

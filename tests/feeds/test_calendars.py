@@ -122,6 +122,17 @@ async def test_a_correction_keeps_the_uid_and_counts_on(here: Api) -> None:
     assert event["CREATED"].dt <= latest
 
 
+async def test_the_withdrawal_of_a_correction_cancels_what_it_corrected(here: Api) -> None:
+    first = await declare(here, effective={"from": days(1), "until": days(2)})
+    second = await correct(here, first, effective={"from": days(1), "until": days(3)})
+    await withdraw(here, second)
+
+    event = await only(here)
+
+    assert (event["UID"], event["STATUS"]) == (first["id"], "CANCELLED")
+    assert event["SEQUENCE"] == 2
+
+
 async def test_a_withdrawal_cancels(here: Api) -> None:
     declared = await declare(here)
     await withdraw(here, declared)

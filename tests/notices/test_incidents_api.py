@@ -100,10 +100,25 @@ async def test_an_incident_is_corrected_or_withdrawn_once(here: Api) -> None:
     for gone in (corrected, withdrawn):
         await refused(here, INCIDENTS, incident(supersedes=gone["id"]), 409, "superseded")
         await refused(here, gone["undo"][0], REASON, 409, "superseded")
-    address = f"{INCIDENTS}/{new['id']}/retraction"
-    await refused(here, address, REASON, 409, "not-retractable")
     again = await tell(here, supersedes=new["id"])
     assert (await one(here, INCIDENTS, new))["superseded_by"] == again["id"]
+
+
+async def test_an_incident_that_was_corrected_can_be_withdrawn_with_all_its_versions(
+    here: Api,
+) -> None:
+    old = await tell(here)
+    new = await tell(here, supersedes=old["id"])
+
+    withdrawn = await write(here, f"{INCIDENTS}/{new['id']}/retraction", REASON)
+
+    assert withdrawn["retraction"]["reason"]["code"] == REASON["reason"]["code"]
+    await refused(here, old["undo"][0], REASON, 409, "superseded")
+    for version in (old, new):
+        body = notice(incident=version["id"])
+        assert fields_of(await refused(here, NOTICES, body, 422, "invalid")) == ["incident"]
+        body = decision(crossings=[HERE], incident=version["id"])
+        assert fields_of(await refused(here, "/v1/events", body, 422, "invalid")) == ["incident"]
 
 
 async def test_a_withdrawn_incident_stays_and_says_why_it_was_withdrawn(here: Api) -> None:

@@ -166,10 +166,20 @@ async def test_a_corrected_notice_is_not_withdrawn(here: Api) -> None:
     await refused(here, told["undo"][0], REASON, 409, "superseded")
 
 
-async def test_a_correction_is_not_withdrawn(here: Api) -> None:
+async def test_a_notice_that_was_corrected_can_be_withdrawn_with_all_its_versions(
+    here: Api,
+) -> None:
     old = await say(here)
     new = await say(here, supersedes=old["id"])
-    await refused(here, f"{NOTICES}/{new['id']}/retraction", REASON, 409, "not-retractable")
+
+    withdrawn = await write(here, f"{NOTICES}/{new['id']}/retraction", REASON)
+
+    assert withdrawn["retraction"]["reason"]["code"] == REASON["reason"]["code"]
+    assert await items(here, NOTICES, in_force_at=days(0)) == []
+    found = (await here.get(f"{NOTICES}/{old['id']}")).json()
+    assert (found["superseded_by"], found["retraction"]) == (new["id"], None)
+    await refused(here, old["undo"][0], REASON, 409, "superseded")
+    await refused(here, f"{NOTICES}/{new['id']}/retraction", REASON, 409, "superseded")
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ class Log:
             kinds += [self.echo]
         if self.correctable(recorded_at):
             kinds += [self.correct, self.correct, self.mend]
-        if self.retractable(recorded_at):
+        if self.standing(recorded_at):
             kinds += [self.retract]
         self.events.append(self.draw(st.sampled_from(kinds))(id_, recorded_at))
 
@@ -181,14 +181,6 @@ class Log:
 
     def correctable(self, recorded_at: datetime) -> list[Declaration]:
         return [e for e in self.standing(recorded_at) if isinstance(e, Declaration)]
-
-    def retractable(self, recorded_at: datetime) -> list[Declaration | Confirmation]:
-        """Leave out corrections, which are corrected again and not retracted."""
-        return [
-            e
-            for e in self.standing(recorded_at)
-            if isinstance(e, Confirmation) or e.supersedes is None
-        ]
 
     def declare(self, id_: UUID, recorded_at: datetime) -> Declaration:
         start = self.instant()
@@ -252,7 +244,7 @@ class Log:
         )
 
     def retract(self, id_: UUID, recorded_at: datetime) -> EventRetraction:
-        target = self.draw(st.sampled_from(self.retractable(recorded_at)))
+        target = self.draw(st.sampled_from(self.standing(recorded_at)))
         return EventRetraction(id=id_, recorded_at=recorded_at, retracts=target.id)
 
     def instant(self, *, until: datetime | None = None) -> datetime:

@@ -534,11 +534,39 @@ async def test_what_was_retracted_can_be_neither_corrected_nor_retracted_again(h
     await conflict(here, "superseded", EVENTS, body)
 
 
-async def test_a_correction_cannot_be_retracted(here: Api) -> None:
-    first = event(await declare(here, "closed"))["id"]
-    second = event(await declare(here, "closed", supersedes=[first]))["id"]
+async def test_a_closure_that_was_corrected_can_be_withdrawn_with_all_its_versions(
+    here: Api,
+) -> None:
+    opened = event(await declare(here, "open", -9))
+    first = event(await declare(here, "closed", -5))["id"]
+    second = event(await declare(here, "closed", -4, supersedes=[first]))["id"]
+    third = event(await declare(here, "closed", -3, supersedes=[second]))
+    change = third["change"]
+
+    withdrawn = await retract(here, third["id"])
+
+    assert event(withdrawn)["retracts"] == third["id"]
+    effect = withdrawn["effect"][0]
+    assert (effect["before"], effect["after"]) == ("closed", "open")
+    assert withdrawn["undo"] == []
+    now = await here.status(HERE)
+    assert (now["status"], now["since"]) == ("open", days(-9))
+    assert now["decided_by"] == [opened]
+    assert (await here.status(HERE, known_change=change))["status"] == "closed"
+    for old, new in ((first, second), (second, third["id"])):
+        found = (await here.get(f"{EVENTS}/{old}")).json()
+        assert (found["superseded_by"], found["retracted_by"]) == (new, None)
     reason = {"reason": {"code": "other"}}
-    await conflict(here, "not-retractable", f"{EVENTS}/{second}/retraction", reason)
+    for old in (first, second, third["id"]):
+        await conflict(here, "superseded", f"{EVENTS}/{old}/retraction", reason)
+
+
+async def test_no_undo_is_offered_for_a_correction_as_it_would_withdraw_more(here: Api) -> None:
+    first = await declare(here, "closed")
+    second = await declare(here, "closed", supersedes=[event(first)["id"]])
+
+    assert first["undo"] == [f"{EVENTS}/{event(first)['id']}/retraction"]
+    assert second["undo"] == []
 
 
 async def test_a_retraction_can_be_neither_retracted_nor_corrected(here: Api) -> None:

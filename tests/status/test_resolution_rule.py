@@ -337,6 +337,17 @@ def test_a_retracted_declaration_never_was_except_in_what_was_known_before() -> 
     assert ask(day(3), opening, wrong, withdrawal, known_at=just_before(day(4))).status == CLOSED
 
 
+def test_retracting_a_correction_withdraws_what_it_corrected_too() -> None:
+    opening = opened(day(1))
+    wrong = closed(day(2))
+    correction = closed(day(2), recorded=day(4), supersedes=wrong)
+    withdrawal = retraction(correction, recorded=day(6))
+
+    events = (opening, wrong, correction, withdrawal)
+    assert ask(day(5), *events) == ask(day(5), opening)
+    assert ask(day(5), *events, known_at=just_before(day(6))).status == CLOSED
+
+
 def test_what_a_correction_superseded_stays_superseded_when_it_is_corrected_itself() -> None:
     wrong = closed(day(1))
     worse = closed(day(1), day(2), recorded=day(3), supersedes=wrong)
