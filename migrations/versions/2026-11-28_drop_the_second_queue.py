@@ -37,6 +37,9 @@ def downgrade() -> None:
     """Go back. Turns that are due have no job then: a worker of that version finds them."""
     op.drop_index(op.f("ix_subscription_turn_at"), "subscription")
     op.drop_column("subscription", "lease_until")
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(
+    connection = op.get_bind()
+    connection.execution_options(no_parameters=True).exec_driver_sql(
         QUEUE.read_text(encoding="utf-8")
     )
+    # The option stays on the connection, and would double each % of later statements.
+    connection.execution_options(no_parameters=False)
