@@ -64,11 +64,16 @@ _SENTENCES: Mapping[str, tuple[str, str]] = {
 }
 """What each problem is called on a page, and what to tell about it."""
 
-_INSTANT = N_("give a date and time with an offset, such as 2023-09-01T00:00:00Z")
+_INSTANT = N_(
+    "give a date, or a date and a time in UTC, such as 2023-09-01 or 2023-09-01T08:00"
+)
 _COUNTRY = N_("give the two-letter code of a country, such as LT")
 _HINTS: Mapping[str, str] = {
     "at": _INSTANT,
-    "known_at": N_("give a date and time that has passed, such as 2023-09-01T00:00:00Z"),
+    "known_at": N_(
+        "give a date that has passed, or a date and a time in UTC,"
+        " such as 2023-09-01 or 2023-09-01T08:00"
+    ),
     "known_change": N_("give the number of a change that exists, and not known_at as well"),
     "border": N_("give the codes of two countries, such as BY-LT"),
     "border_id": N_("give the codes of two countries, such as BY-LT"),

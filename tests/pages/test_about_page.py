@@ -114,7 +114,7 @@ def test_an_address_that_leads_nowhere_is_told_as_a_page(look: LookAt) -> None:
     page = window.open("/nowhere")
 
     assert page.locator("h1").inner_text() == "Page not found"
-    assert "There is nothing at /nowhere." in page.locator("main").inner_text()
+    assert "There is nothing at this address." in page.locator("main").inner_text()
     assert window.violations() == []
 
 

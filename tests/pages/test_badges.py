@@ -13,10 +13,10 @@ from tests.pages.conftest import Get, LookAt, freshness
     ("lang", "told"),
     [
         ("en", "Šumskas – Losha: closed"),
-        ("lt", "Šumskas – Losha: uždaryta"),
-        ("pl", "Szumsk – Losha: zamknięte"),
+        ("lt", "Šumskas – Loša: uždaryta"),
+        ("pl", "Szumsk – Łosza: zamknięte"),
         ("ru", "Шумскас – Лоша: закрыто"),
-        ("be", "Шумскас – Лоша: закрыта"),
+        ("be", "Шумск – Лоша: закрыта"),
     ],
 )
 def test_it_says_the_status_in_words(get: Get, lang: str, told: str) -> None:

@@ -33,7 +33,7 @@ HISTORY = (
     "/sources",
     f"/crossings/{SUMSKAS}?at=2023-09-01T00:00:00Z",
 )
-NOTICE = "We have not heard from our database since then."
+NOTICE = "We have had no contact with our database since then."
 
 
 @pytest.fixture(scope="module")

@@ -36,11 +36,11 @@ async def test_the_present_holds_and_the_rest_is_told_to_be_missing(seeded: Data
         there, border = await text(client, "/borders/BY-LT?lang=en")
 
     assert (before, after, there) == (200, 200, 200)
-    assert "The history cannot be read now" not in whole
+    assert "History is unavailable right now" not in whole
     assert '<section class="answer answer-closed"' in crossing
-    assert "The history cannot be read now: our database is away." in crossing
+    assert "History is unavailable right now because our database is unavailable." in crossing
     assert f'href="/crossings/{SUMSKAS}?lang=en"' in border
-    assert "This cannot be read now: our database is away." in border
+    assert "This is unavailable right now because our database is unavailable." in border
 
 
 async def test_the_past_cannot_be_told_and_the_page_says_so(seeded: Database) -> None:
@@ -60,4 +60,4 @@ async def test_old_knowledge_is_told_to_be_old(seeded: Database) -> None:
         service.board.as_of -= 3600
         _, page = await text(client, f"/crossings/{SUMSKAS}")
 
-    assert "We have not heard from our database since then." in page
+    assert "We have had no contact with our database since then." in page
