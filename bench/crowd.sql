@@ -16,7 +16,7 @@ SELECT n, 'crossing-' || n AS id, first, second, first || '-' || second AS borde
        1 + n AS number,
        now() - interval '43800 hours' + n * interval '1 millisecond' AS recorded_at,
        CASE WHEN mod(n, 5) < 2
-            THEN '{pedestrian,bicycle,motorcycle,car,bus,truck,train}'::text[]
+            THEN '{pedestrian,bicycle,motorcycle,car,bus,truck}'::text[]
             ELSE '{car,bus,truck}' END AS traffic
 FROM generate_series(1, %(crossings)s) n
 JOIN (VALUES (0, 'LT', 'PL'), (1, 'BY', 'LT'), (2, 'BY', 'PL'), (3, 'BY', 'LV'), (4, 'LV', 'RU'),

@@ -596,7 +596,7 @@ PLAIN = re.compile(r"should|validation|pattern|Input|parsing|\^")
         ({"crossings": "all"}, "crossings: must be a list"),
         ({"effective": {"from": "2026-02-30T00:00:00Z"}}, "effective.from: is not a date and time"),
         ({"citations": [{"source": {"title": "x" * 301}}]}, "must have at most 300 characters"),
-        ({"citations": [{"source": {"title": ""}}]}, "must have at least 1 character"),
+        ({"citations": [{"source": {"title": ""}}]}, "must contain at least one visible character"),
     ],
 )
 async def test_what_is_wrong_is_said_in_plain_words(

@@ -371,7 +371,7 @@ async def test_a_changed_crossing_becomes_a_new_version(
 async def test_a_changed_source_is_refused(seeded: Database, folder: Path) -> None:
     replace(folder, "source/article", "Lithuania closes", "Lithuania shuts")
 
-    await assert_refused(seeded, folder, "source/article changed: a source never does")
+    await assert_refused(seeded, folder, "source/article changed. Sources cannot change")
 
 
 # What is wrong is refused, whole
@@ -465,7 +465,7 @@ async def test_a_file_that_is_no_seed_file_is_named(
         ("by-lt/sources.toml", "no source"),
         ("article/incident.toml", "no incident"),
         ("by-lt/crossings.toml", "there is no crossing"),
-        ("by-lt/history.toml", "is no seed"),
+        ("by-lt/history.toml", "is not a seed"),
     ],
 )
 async def test_a_file_that_is_not_there_is_missed(

@@ -248,7 +248,7 @@ def sides_of(border: str) -> tuple[str, str]:
 
 def sorted_border(value: str) -> str:
     """Return a border's id, its countries in alphabetical order."""
-    return "-".join(sorted(sides_of(value)))
+    return "-".join(sorted(value.split("-")))
 
 
 BorderId = Annotated[

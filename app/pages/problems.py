@@ -64,9 +64,7 @@ _SENTENCES: Mapping[str, tuple[str, str]] = {
 }
 """What each problem is called on a page, and what to tell about it."""
 
-_INSTANT = N_(
-    "give a date, or a date and a time in UTC, such as 2023-09-01 or 2023-09-01T08:00"
-)
+_INSTANT = N_("give a date, or a date and a time in UTC, such as 2023-09-01 or 2023-09-01T08:00")
 _COUNTRY = N_("give the two-letter code of a country, such as LT")
 _HINTS: Mapping[str, str] = {
     "at": _INSTANT,

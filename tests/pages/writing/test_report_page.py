@@ -105,7 +105,7 @@ def test_what_is_wrong_is_told_at_its_field_and_at_the_top(look: LookAt, key: st
     title = page.locator("#title")
     assert title.get_attribute("aria-invalid") == "true"
     described = title.get_attribute("aria-describedby") or ""
-    assert "at least 1" in page.locator(f"#{described}").inner_text()
+    assert "at least one visible" in page.locator(f"#{described}").inner_text()
     links.last.click()
     expect(title).to_be_focused()
     assert window.violations() == []
