@@ -44,7 +44,7 @@ def test_it_has_the_notices_with_their_sources_and_basis(look: LookAt, get: Get)
 def test_it_says_what_it_does_not_cover(look: LookAt) -> None:
     gaps = look().open("/borders/BY-LT").locator("section:has(#gaps)").inner_text()
 
-    assert "What this side says is not known: Belarus." in gaps
+    assert "We have no information from Belarus." in gaps
     assert "Opening hours are not recorded." in gaps
 
 
@@ -59,7 +59,7 @@ def test_a_link_from_its_past_leads_to_the_same_past(look: LookAt) -> None:
     page.get_by_role("link", name="Šumskas").first.click()
 
     assert page.url.endswith(f"/crossings/{SUMSKAS}?lang=en&at=2023-08-17T00%3A00%3A00Z")
-    assert page.locator("body").get_attribute("class") == "past"
+    assert page.locator("body.past").count() == 1
 
 
 def test_a_border_that_there_is_not_is_told_as_a_page(get: Get) -> None:
