@@ -72,7 +72,7 @@ def create_service(
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
     board = Board(DatabaseMonitor(settings.request_deadline), max_age=settings.board_max_age)
     stream = Stream(settings.database_url, board.monitor)
-    keeper = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
+    updater = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
     standby = None
     if settings.database_read_url is not None:
@@ -80,7 +80,7 @@ def create_service(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        running = {asyncio.create_task(keeper.run()), asyncio.create_task(stream.run())}
+        running = {asyncio.create_task(updater.run()), asyncio.create_task(stream.run())}
         if owns_process:
             _on_stop(stream.drain)
         try:
@@ -102,7 +102,7 @@ def create_service(
     app.state.monitor = board.monitor
     app.state.board = board
     app.state.board_max_age = board.max_age
-    app.state.keeper = keeper
+    app.state.updater = updater
     app.state.reach = AddressPolicy(settings.webhook_networks)
     return BoardMiddleware(app, board, stream)
 

@@ -9,13 +9,16 @@ from pydantic_core import ErrorDetails, core_schema
 _OF_THE_VALIDATOR = frozenset(get_args(core_schema.ErrorType))
 """Kinds of faults that have its words; the others have ours."""
 
+SLUG = "^[a-z0-9]+(-[a-z0-9]+)*$"
+COUNTRY_CODE = "^[A-Z]{2}$"
+BORDER_CODE = "^[A-Z]{2}-[A-Z]{2}$"
+LANGUAGE_TAG = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+
 PATTERNS: Mapping[str, str] = {
-    "^[A-Z]{2}$": "must be an ISO 3166-1 alpha-2 code, such as LT",
-    "^[A-Z]{2}-[A-Z]{2}$": "must be two country codes, such as BY-LT",
-    "^[a-z0-9]+(-[a-z0-9]+)*$": (
-        "must consist of lower-case letters, digits and hyphens, such as sumskas-losa"
-    ),
-    "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$": "must be a language tag, such as lt",
+    COUNTRY_CODE: "must be an ISO 3166-1 alpha-2 code, such as LT",
+    BORDER_CODE: "must be two country codes, such as BY-LT",
+    SLUG: ("must consist of lower-case letters, digits and hyphens, such as sumskas-losa"),
+    LANGUAGE_TAG: "must be a language tag, such as lt",
     "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$": "must be a language tag, such as lt",
     "^[0-9a-f]{64}$": "must be 64 hexadecimal digits in lower case",
     "^https?://[!-~]+$": "must be an address that begins with http:// or https://",

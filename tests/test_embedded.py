@@ -19,9 +19,7 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from app.embedded import data_directory as place
-from app.embedded import programs
-from app.embedded import supervisor as keeper
+from app.embedded import data_directory, programs, supervisor
 from app.embedded.running import reaching, serving
 from app.embedded.server import (
     DATABASE,
@@ -48,11 +46,11 @@ CHILD = """
 import select
 import sys
 from pathlib import Path
-from app.embedded import supervisor as keeper
+from app.embedded import supervisor
 from app.embedded.running import serving
 from app.embedded.server import DATABASE, OWNER
 
-keeper.SETTINGS["fsync"] = "off"
+supervisor.SETTINGS["fsync"] = "off"
 with serving(Path(sys.argv[1])) as server:
     try:
         print(server.socket_dir, flush=True)
@@ -182,7 +180,7 @@ def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data_dir(new_dir: Path, made_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a directory that has been served before, which saves the time of a first start."""
-    monkeypatch.setitem(keeper.SETTINGS, "fsync", "off")
+    monkeypatch.setitem(supervisor.SETTINGS, "fsync", "off")
     return shutil.copytree(made_dir, new_dir)
 
 
@@ -300,7 +298,7 @@ def test_a_socket_directory_that_others_prepared_is_refused(
     """In the shared temporary directory, somebody may wait at the name we are going to use."""
     monkeypatch.setattr(tempfile, "tempdir", str(open_dir))
     long = new_dir / ("x" * 120)
-    trap = open_dir / f"{place.tag(long)}-{os.geteuid()}"
+    trap = open_dir / f"{data_directory.tag(long)}-{os.geteuid()}"
     trap.symlink_to(open_dir)
 
     with pytest.raises(EmbeddedError, match="not a private directory"), serving(long):
@@ -565,7 +563,7 @@ def test_ctrl_c_leaves_the_server_to_the_service_until_it_is_done(data_dir: Path
 @full
 def test_the_log_stays_small(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the server runs, because a service may run for years."""
-    monkeypatch.setattr(keeper, "LOG_LIMIT", 50_000)
+    monkeypatch.setattr(supervisor, "LOG_LIMIT", 50_000)
     log = data_dir / "postgres.log"
     with serving(data_dir) as server, server.connect(OWNER, DATABASE) as connection:
         for _ in range(20):

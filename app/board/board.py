@@ -1,7 +1,7 @@
 """The state of the board, and how old it is.
 
 The state is an `Entry` for each crossing and the number of the newest change in them. Only
-`Board.take` and `Board.forget` alter it, and only the keeper calls them: after each commit
+`Board.take` and `Board.forget` alter it, and only the `BoardUpdater` calls them: after each commit
 that it hears of. Answers are made of it when they are asked for.
 """
 
@@ -28,7 +28,7 @@ class Board:
         self.hash = b""
         """Of that change: it tells one history from another."""
         self.as_of = -math.inf
-        """When it was last known to reflect everything, in `ticks`."""
+        """When it was last known to reflect everything, in `monotonic_seconds`."""
         self._entries: dict[str, BoardEntry] = {}
         self._ids: list[str] = []
         self._by_border: dict[str, list[str]] = {}
@@ -49,7 +49,7 @@ class Board:
         limit = self.as_of + self.monitor.offset + self.max_age
         return Moment(_instant(now), _instant(limit) if now >= limit else None)
 
-    # Only for the keeper
+    # Only for the updater
 
     def take(
         self,

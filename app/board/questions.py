@@ -21,9 +21,12 @@ from app.errors import Invalid
 from app.http.bodies import sides_of, sorted_border
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.paging import MAX_LIMIT, border_code, decode_cursor, encode_cursor
+from app.validation import SLUG
 from app.vocabulary import Status, Traffic
 
-_ADDRESS = re.compile("/v1/(?:(borders)|crossings(?:/([a-z0-9-]+)(/status)?)?)")
+_ADDRESS = re.compile(
+    f"/v1/(?:(?P<borders>borders)|crossings(?:/(?P<crossing>{SLUG[1:-1]})(?P<status>/status)?)?)"
+)
 _FEATURES = "/feeds/crossings.geojson"
 _DEFAULT_LIMIT = 50
 
@@ -151,7 +154,7 @@ def question_of(path: str, query: bytes) -> Question | None:
             return _features(asked)
         if address is None:
             return None
-        borders, crossing, status = address.groups()
+        borders, crossing, status = address.group("borders", "crossing", "status")
         if crossing:
             return _about_one(crossing, asked) if status else _alone(crossing, asked)
         return _borders(asked) if borders else _crossings(asked)

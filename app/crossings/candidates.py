@@ -12,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.models import Change
 from app.errors import invalid
-from app.http.bodies import SLUG
+from app.http.bodies import sides_of
 from app.places.details import Details, details_of, newest_versions
 from app.places.geography import Box, Point
 from app.places.models import Border, Crossing, CrossingVersion
 from app.places.spelling import Description, Index
 from app.status.rule.history import Lane
+from app.validation import SLUG
 from app.vocabulary import Mode, Traffic
 
 
@@ -185,7 +186,7 @@ async def _index(session: AsyncSession) -> Index:
     if not _is_being_made(found):
         rows = await session.scalars(newest_versions())
         borders = dict((await session.execute(select(Crossing.id, Crossing.border_id))).all())
-        named = {row.crossing_id: (row, borders[row.crossing_id].split("-")) for row in rows}
+        named = {row.crossing_id: (row, sides_of(borders[row.crossing_id])) for row in rows}
         if not _is_being_made(found):  # nobody else began meanwhile
             _Spellings.being_made = found, asyncio.create_task(_make(found, named))
     assert _Spellings.being_made is not None

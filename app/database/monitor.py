@@ -47,9 +47,9 @@ class DatabaseMonitor:
         self.hash = b""
         """Of that change: it tells one history from another."""
         self.offset = 0.0
-        """What `ticks` lacks to the database's clock, in seconds of 1970."""
+        """What `monotonic_seconds` lacks to the database's clock, in seconds of 1970."""
         self.heard_at = -math.inf
-        """When the database last answered, in `ticks`."""
+        """When the database last answered, in `monotonic_seconds`."""
         self.is_lost = False
         self._waiting: set[_Wait] = set()
 

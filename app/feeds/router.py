@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from app.changes.read_sessions import AnyReadSessions
 from app.changes.service import Snapshot, take_snapshot
-from app.crossings import geojson as features
+from app.crossings import geojson
 from app.crossings import service as places_service
 from app.crossings.candidates import CrossingFilter
 from app.crossings.geojson import FeatureCollection
@@ -62,7 +62,7 @@ class Ndjson(Response):
 class GeoJson(JSONResponse):
     """A collection of features. Takes JSON as it is, and is documented by its schema."""
 
-    media_type = features.GEOJSON
+    media_type = geojson.GEOJSON
 
     def render(self, content: bytes) -> bytes:
         return content
@@ -389,5 +389,5 @@ async def get_crossings_geojson(
         reader.envelope.set_change(asked.change)
     else:
         reader.envelope.tell_present(asked.change, asked.now, validity)
-    body = features.collection(features.json_of(features.feature_of(one)) for _, one in found)
+    body = geojson.collection(geojson.json_of(geojson.feature_of(one)) for _, one in found)
     return GeoJson(body, headers=dict(reader.response.headers))

@@ -25,9 +25,9 @@ class Ready(Body):
     schema_revision: str | None
 
 
-def readiness(board: Board, keeper: BoardUpdater) -> Ready:
+def readiness(board: Board, updater: BoardUpdater) -> Ready:
     """Return how well the service answers. Raises Unavailable while it cannot."""
-    revision = keeper.schema_revision
+    revision = updater.schema_revision
     later = {"Retry-After": RETRY_AFTER}
     if revision is not None and revision != schema.head():
         raise Unavailable(

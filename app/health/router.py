@@ -32,4 +32,4 @@ async def ready(request: Request, response: Response) -> Ready:
     Without its database it is ready, degraded, for as long as its board may be relied on.
     """
     response.headers["Cache-Control"] = "no-store"
-    return readiness(request.app.state.board, request.app.state.keeper)
+    return readiness(request.app.state.board, request.app.state.updater)

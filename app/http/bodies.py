@@ -21,12 +21,11 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from app.validation import BORDER_CODE, COUNTRY_CODE, LANGUAGE_TAG, SLUG
+
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-SLUG = "^[a-z0-9]+(-[a-z0-9]+)*$"
-COUNTRY_CODE = "^[A-Z]{2}$"
-BORDER_CODE = "^[A-Z]{2}-[A-Z]{2}$"
 UNTOLD = "#"
 """Begins the tags by which a union tells its members apart: no caller wrote them."""
 
@@ -190,9 +189,6 @@ def known_language(value: str) -> str:
             "language", "{tag} does not begin with a language code known to CLDR", {"tag": value}
         )
     return value
-
-
-LANGUAGE_TAG = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 
 
 def _in_languages(value: dict[str, str]) -> dict[str, str]:

@@ -13,7 +13,8 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 
 from app.errors import invalid
-from app.http.bodies import BORDER_CODE, COUNTRY_CODE, SLUG, Body
+from app.http.bodies import Body
+from app.validation import BORDER_CODE, COUNTRY_CODE, SLUG
 
 MAX_LIMIT = 200
 Item = TypeVar("Item")

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example, known_language
-from app.places.finding.phrases import fold
 from app.places.geography import Box, Point, lies_around
+from app.places.phrases import fold
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
 from app.vocabulary import Mode, Traffic
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract_iter
 
-from app.places.finding.phrases import fold, is_generic, mode_of, names_country
+from app.places.phrases import fold, is_generic, mode_of, names_country
 from app.vocabulary import Mode
 
 EXACT = 100.0

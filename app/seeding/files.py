@@ -14,13 +14,13 @@ from pydantic_core import PydanticCustomError
 
 from app.changes.ids import seed_id
 from app.config import data_folder
-from app.http.bodies import SLUG, Body, CrossingId, Line
+from app.http.bodies import Body, CrossingId, Line
 from app.incidents.schemas import IncidentIn
 from app.notices.schemas import NoticeIn
 from app.places.schemas import CrossingIn
 from app.sources.schemas import SourceIn
 from app.status.schemas import ConfirmationIn, DecisionIn
-from app.validation import faults_of
+from app.validation import SLUG, faults_of
 
 SEEDS = data_folder("seeds")
 

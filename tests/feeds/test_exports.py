@@ -12,8 +12,7 @@ import httpx2
 import pytest
 
 from app.embedded.server import SUPERUSER
-from app.feeds import exports
-from app.feeds import revisions as chains
+from app.feeds import exports, revisions
 from app.status import log
 from bench.crowd import Crowd, fill
 from tests import clients
@@ -68,7 +67,7 @@ def small_pages() -> Iterator[None]:
     """Pages of three, so that there are some."""
     with (
         patch.object(exports, "CHAINS_PER_READ", 3),
-        patch.object(chains, "CHAINS_PER_READ", 3),
+        patch.object(revisions, "CHAINS_PER_READ", 3),
     ):
         yield
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.places.finding.phrases import fold
+from app.places.phrases import fold
 from app.places.spelling import EXACT, Description, Index, sound
 from app.vocabulary import Mode
 

@@ -82,7 +82,7 @@ class Follower:
     named: int
     """The last id that was sent."""
     until: float
-    """When the stream ends, in `ticks`."""
+    """When the stream ends, in `monotonic_seconds`."""
     beat: int = field(default_factory=lambda: randrange(HEARTBEAT_SECONDS))  # noqa: S311
     """The second of every fifteen in which it hears a heartbeat."""
     is_level: bool = False

@@ -1,7 +1,7 @@
 """What a page about a crossing is made of, and where from: the board, else the database."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import nsmallest
 from uuid import UUID
@@ -153,18 +153,25 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
         return None
     moment = board.moment()
     vehicle = _usable(asked, entry.present.details)
-    whole, view = entry.view(moment), entry.view(moment, vehicle.traffic, vehicle.to)
-    if whole is None or view is None:
+    view = entry.view(moment)
+    if view is None:
         return None
-    return CrossingAnswer(
-        details=view.present.told,
-        status=status_out(view.summary, view.present.events),
-        whole=status_out(whole.summary, whole.present.events),
+    status, plans = status_out(view.summary, view.present.events), plans_of_view(view)
+    answer = CrossingAnswer(
+        view.present.told, status, status, ANY, view.moment.now, view.validity, plans, plans
+    )
+    if not vehicle:
+        return answer
+    part = entry.view(moment, vehicle.traffic, vehicle.to)
+    if part is None:
+        return None
+    return replace(
+        answer,
+        status=status_out(part.summary, part.present.events),
         vehicle=vehicle,
-        instant=view.moment.now,
-        validity=whole.validity.also(view.validity),
-        plans=plans_of_view(view),
-        all_plans=plans_of_view(whole),
+        instant=part.moment.now,
+        validity=view.validity.also(part.validity),
+        plans=plans_of_view(part),
     )
 
 
@@ -189,15 +196,18 @@ async def look_up(
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     noticed = (await last_noticed(session, [crossing_id], snapshot.change)).get(crossing_id)
     vehicle = _usable(asked_for, history.details)
-    lanes = history.details.lanes_for(vehicle.traffic, vehicle.to)
-    summaries = [Summary.of(history, instant, one, noticed=noticed) for one in (lanes, None)]
+    whole_summary = part = Summary.of(history, instant, noticed=noticed)
+    if vehicle:
+        lanes = history.details.lanes_for(vehicle.traffic, vehicle.to)
+        part = Summary.of(history, instant, lanes, noticed=noticed)
+    summaries = (part, whole_summary)
     status, whole = (
         status_out(one, history.events, at=at, known_at=as_of.known_at) for one in summaries
     )
     details = (await crossing_details(session, [history.details]))[crossing_id]
     record = await _record(session, history, whole, details, snapshot, instant)
     validity = await validity_of(session, summaries)
-    is_present = at is None and as_of == AsOf()
+    is_present = at is None and as_of.is_newest
     plans, all_plans = (
         plans_of(upcoming(one.resolved, instant), one.details, history.events) if is_present else []
         for one in summaries

@@ -20,7 +20,7 @@ from app.http.docs import POLICY
 from app.http.parameters import AsOf
 from app.http.problems import RETRY_AFTER
 from app.pages.assets import OUTLINED
-from app.pages.map import rows as shown
+from app.pages.map import rows as map_rows
 from app.pages.map.rows import MapRow
 from app.pages.page_cache import kept
 from app.pages.rendering import (
@@ -105,9 +105,9 @@ async def show_map(
         "map.html",
         validity=validity,
         asked=asked,
-        groups=shown.by_border(rows[start : start + LISTED]),
+        groups=map_rows.by_border(rows[start : start + LISTED]),
         count=len(rows),
-        coming=shown.coming(rows),
+        coming=map_rows.coming(rows),
         counts={one: sum(row.status is one for row in rows) for one in Status},
         part=part,
         parts=-(-len(rows) // LISTED),
@@ -175,10 +175,10 @@ async def _rows(
             raise Unavailable(
                 "The data is still being loaded.", headers={"Retry-After": RETRY_AFTER}
             )
-        return await shown.present(reader.board, asked.wanted, asked.status, reader.language)
+        return await map_rows.present(reader.board, asked.wanted, asked.status, reader.language)
     as_of = AsOf(asked.known_at)
     async with read_sessions.for_question(asked.at, as_of) as session:
-        found = await shown.past(
+        found = await map_rows.past(
             session,
             asked.wanted,
             asked.status,
@@ -194,7 +194,7 @@ def _require_existing(board: Board, wanted: CrossingFilter) -> None:
     if not board.is_loaded:
         return
     borders = board.borders(after=None, limit=sys.maxsize)
-    countries = {code for border in borders for code in border.split("-")}
+    countries = {code for border in borders for code in sides_of(border)}
     faults = [
         FieldError("query", field, f"there is no crossing of {one}")
         for field, one, existing in (

@@ -46,12 +46,12 @@ class ServiceStatus:
 
 
 async def read_service_status(
-    board: Board, keeper: BoardUpdater, opening: AbstractAsyncContextManager[AsyncSession]
+    board: Board, updater: BoardUpdater, opening: AbstractAsyncContextManager[AsyncSession]
 ) -> ServiceStatus:
     """Return how the service is, whether or not its database is there."""
     status: Literal["ready", "degraded", "unavailable"]
     try:
-        status, detail = readiness(board, keeper).status, None
+        status, detail = readiness(board, updater).status, None
     except Unavailable as problem:
         status, detail = "unavailable", problem.detail
     return ServiceStatus(
@@ -59,7 +59,7 @@ async def read_service_status(
         detail=detail,
         change=board.change,
         age=max(0, int(board.age)) if board.is_loaded else None,
-        schema=keeper.schema_revision,
+        schema=updater.schema_revision,
         database=await _database(opening),
         version=version("crossing-status"),
         python=platform.python_version(),

@@ -1,1 +1,0 @@
-"""Finding crossings: by spelling, by place, by what passes there."""
