@@ -2,11 +2,13 @@
 
 import base64
 import secrets
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.access.service import Reporter
 from app.access.writing import WriteResult
@@ -164,8 +166,7 @@ async def list_deliveries(
         rows = rows.where(Delivery.state == state.value)
     if after is not None:
         rows = rows.where(Delivery.id < after)
-    found = (await session.scalars(rows.order_by(Delivery.id.desc()).limit(limit))).all()
-    return await _deliveries_out(session, found)
+    return await _deliveries_out(session, rows.order_by(Delivery.id.desc()).limit(limit))
 
 
 async def _require_existing(session: AsyncSession, wanted: ChangeFilter) -> None:
@@ -234,7 +235,7 @@ async def _with_secret(session: AsyncSession, subscription_id: UUID) -> WriteRes
 async def _sent(session: AsyncSession, subscription_id: UUID, delivery_id: UUID) -> WriteResult:
     await wake(session, [subscription_id])
     row = await _require_delivery(session, subscription_id, delivery_id)
-    (body,) = await _deliveries_out(session, [row])
+    (body,) = await _deliveries_out(session, select(Delivery).where(Delivery.id == row.id))
     return WriteResult(body, f"/v1/subscriptions/{subscription_id}/deliveries", None)
 
 
@@ -254,13 +255,29 @@ def _out(row: Subscription) -> SubscriptionOut:
     )
 
 
-async def _deliveries_out(session: AsyncSession, rows: Sequence[Delivery]) -> list[DeliveryOut]:
-    attempts: dict[UUID, list[AttemptOut]] = {row.id: [] for row in rows}
-    told = select(Attempt).where(Attempt.delivery_id.in_(attempts)).order_by(Attempt.id)
-    for one in await session.scalars(told):
-        attempts[one.delivery_id].append(
-            AttemptOut(at=one.at, milliseconds=one.milliseconds, status=one.status, error=one.error)
-        )
+async def _deliveries_out(session: AsyncSession, wanted: Select[Delivery]) -> list[DeliveryOut]:
+    """Return deliveries, the newest first, each with its attempts as they are at that moment.
+
+    By one statement: between two, an attempt could be recorded that the first knows nothing of.
+    """
+    delivery = aliased(Delivery, wanted.subquery())
+    pairs = await session.execute(
+        select(delivery, Attempt)
+        .outerjoin(Attempt, Attempt.delivery_id == delivery.id)
+        .order_by(delivery.id.desc(), Attempt.id)
+    )
+    rows: list[Delivery] = []
+    attempts: defaultdict[UUID, list[AttemptOut]] = defaultdict(list)
+    for row, one in pairs:
+        if row.id not in attempts:
+            rows.append(row)
+        made = attempts[row.id]
+        if one is not None:
+            made.append(
+                AttemptOut(
+                    at=one.at, milliseconds=one.milliseconds, status=one.status, error=one.error
+                )
+            )
     return [
         DeliveryOut(
             id=row.id,

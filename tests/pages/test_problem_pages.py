@@ -9,7 +9,7 @@ from tests.pages.conftest import Get
 def test_what_is_wrong_with_an_address_is_told_in_the_readers_language(get: Get) -> None:
     page = get("/?at=foo&traffic=tram&lang=ru").text
 
-    assert "<code>at</code>: укажите дату и время" in page
+    assert "<code>at</code>: укажите дату или дату и время UTC" in page
     assert "<code>traffic</code>: уберите или выберите" in page
     assert "must be" not in page
 
