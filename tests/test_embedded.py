@@ -44,6 +44,7 @@ NOBODY = 65534
 # Serves until its standard input ends, or until Ctrl-C, after which it asks one thing more.
 CHILD = """
 import select
+import signal
 import sys
 from pathlib import Path
 from app.embedded import supervisor
@@ -51,6 +52,8 @@ from app.embedded.running import serving
 from app.embedded.server import DATABASE, OWNER
 
 supervisor.SETTINGS["fsync"] = "off"
+# Started in the background of a shell, it would ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with serving(Path(sys.argv[1])) as server:
     try:
         print(server.socket_dir, flush=True)
