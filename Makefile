@@ -41,10 +41,10 @@ format: setup-dev ## Mend formatting and what the linter can mend
 	@$(BIN)/ruff check --fix .
 
 .PHONY: messages
-messages: setup-dev ## Take the messages of the pages into the catalogues of app/pages/locale
+messages: setup-dev ## Take the messages of the pages into the catalogues of app/languages/locale
 	@$(BIN)/pybabel --quiet extract --mapping pyproject.toml --keyword N_ --no-location \
 	  --sort-output --omit-header --output $(VENV)/messages.pot .
-	@for file in app/pages/locale/*.po; do \
+	@for file in app/languages/locale/*.po; do \
 	  $(BIN)/pybabel --quiet update --no-fuzzy-matching --no-wrap --omit-header --ignore-obsolete \
 	    --input-file $(VENV)/messages.pot --output-file $$file --locale $$(basename $$file .po); \
 	done

@@ -115,6 +115,15 @@ def problem(response: httpx2.Response, status: int, slug: str) -> Json:
 
 def fields_of(body: Json) -> Sequence[str]:
     """Return the fields that an `invalid` problem names."""
+    return _of_errors(body, "field")
+
+
+def messages_of(body: Json) -> Sequence[str]:
+    """Return what an `invalid` problem says of its fields."""
+    return _of_errors(body, "message")
+
+
+def _of_errors(body: Json, key: str) -> Sequence[str]:
     errors = body["errors"]
     assert isinstance(errors, list)
-    return [str(error["field"]) for error in errors if isinstance(error, dict)]
+    return [str(error[key]) for error in errors if isinstance(error, dict)]

@@ -13,9 +13,9 @@ APP = PROJECT / "app"
 MODULES = sorted(APP.rglob("*.py"))
 STAIR = (
     "main", "cli", "audit", "pages", "feeds", "health", "schema", "seeding", "board", "delivery",
-    "facts", "incidents", "crossings", "status", "notices", "places", "sources", "subscriptions",
-    "changes", "access", "status.rule", "http", "database", "embedded", "config", "errors",
-    "validation", "vocabulary",
+    "facts", "incidents", "crossings", "status", "notices", "languages", "places", "sources",
+    "subscriptions", "changes", "access", "status.rule", "http", "database", "embedded",
+    "config", "errors", "validation", "vocabulary",
 )  # fmt: skip
 """Packages and modules of `app`, from the top down: each imports only what stands after it."""
 

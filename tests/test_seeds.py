@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.changes.ids import seed_id
-from app.pages.languages import LANGUAGES
-from app.pages.words import Words
+from app.languages.languages import LANGUAGES
+from app.languages.words import Words
 from app.places.schemas import CrossingIn
 from app.seeding.files import (
     SEEDS,

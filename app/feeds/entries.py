@@ -4,12 +4,13 @@ The newest comes first, by the place of the last step; all of it as known at one
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from operator import attrgetter
 from uuid import NAMESPACE_URL, UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
 from sqlalchemy import Select, func, or_, select, tuple_
@@ -31,11 +32,13 @@ from app.feeds.revisions import (
     last_steps,
     members_of,
 )
+from app.http.bodies import sides_of
 from app.incidents.reading import get_incident
 from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.reading import NoticeFilter, lineage, notices_out, wanted
 from app.notices.schemas import NoticeOut
 from app.places.details import details_of, details_of_one, get_border
+from app.places.zones import date_zone, zone_of
 from app.sources.schemas import CitationOut
 from app.status.consequences import AnswerChangeOut, AnswerOut, LaneChangeOut
 from app.status.models import StatusEvent
@@ -155,7 +158,9 @@ def _chain_entry(chain: RevisionChain, glossary: Labels) -> FeedEntry:
         id=chain.first,
         step=chain.step,
         title=words.title_of(chain, glossary),
-        published=chain.begun,
+        published=_published(
+            chain.begun, (row.announced_at or row.confirmed_at for row in chain.members)
+        ),
         updated=chain.last.recorded_at,
         author=event.recorded_by,
         html=words.paragraphs(words.lines_of(chain))
@@ -197,8 +202,15 @@ async def _notice_entries(
     newest = [members[one][-1] for one in steps]
     told = await notices_out(session, newest, snapshot=snapshot)
     citations = [citation for one in told for citation in one.citations]
-    glossary = await glossary_of(session, [], citations, snapshot.change)
+    crossings = [crossing for one in told for crossing in one.subjects.crossings]
+    glossary = await glossary_of(session, crossings, citations, snapshot.change)
     return [_notice_entry(one, members[one.id], steps[one.id], glossary) for one in told]
+
+
+def _published(recorded_at: datetime, said: Iterable[datetime | None]) -> datetime:
+    """Return when something was first published: when it was said, by the last correction."""
+    known = [at for at in said if at is not None]
+    return min(known[-1], recorded_at) if known else recorded_at
 
 
 def _notice_entry(
@@ -208,23 +220,27 @@ def _notice_entry(
     issuer = notice.issuer.name or words.country(notice.issuer.country or "")
     told = words.in_english(notice.text)
     title = f"{words.spoken(notice.kind.value).capitalize()}, {issuer}: {told}"
-    lines = [f"Says {issuer}, recorded by {notice.recorded_by} ({notice.certainty.value})."]
+    lines = [f"According to {issuer} ({notice.certainty.value}). Recorded by {notice.recorded_by}."]
+    zone = _zone_of(notice, glossary)
     if notice.effective.from_ is not None:
-        lines.append(f"Holds from {words.instant(notice.effective.from_)}.")
-    if notice.effective.until is not None:
-        lines.append(f"Holds until {words.instant(notice.effective.until)}.")
-    if len(members) > 1:
-        lines.append(f"Corrected {len(members) - 1} times.")
-    if withdrawn is not None:
         lines.append(
-            f"Withdrawn {words.instant(withdrawn.recorded_at)}: {words.why(withdrawn.reason)}"
+            f"It applies from {words.instant(notice.effective.from_, zone, notice.precision)}."
         )
+    if notice.effective.until is not None:
+        lines.append(
+            f"It applies until {words.end(notice.effective.until, zone, notice.precision)}."
+        )
+    if len(members) > 1:
+        lines.append(f"{words.corrected(len(members) - 1)}.")
+    if withdrawn is not None:
+        when = words.instant(withdrawn.recorded_at, zone)
+        lines.append(f"Withdrawn on {when}: {words.why(withdrawn.reason)}")
     texts = "".join(f'<p lang="{tag}">{escape(one)}</p>' for tag, one in notice.text.items())
     return FeedEntry(
         id=members[0].id,
         step=step,
         title=("Withdrawn: " if withdrawn else "") + _shortened(title),
-        published=members[0].recorded_at,
+        published=_published(members[0].recorded_at, (one.announced_at for one in members)),
         updated=notice.recorded_at if withdrawn is None else withdrawn.recorded_at,
         author=notice.recorded_by,
         html=texts + words.paragraphs(lines) + words.sources_html(notice.citations, glossary),
@@ -236,6 +252,16 @@ def _notice_entry(
         + ["corrected"] * (len(members) > 1)
         + ["withdrawn"] * (withdrawn is not None),
     )
+
+
+def _zone_of(notice: NoticeOut, glossary: Labels) -> ZoneInfo:
+    """Return the zone by whose clock a notice is told: its issuer's, else that of its places."""
+    subjects = notice.subjects
+    found = [glossary.crossings.get(one) for one in subjects.crossings]
+    borders = [*subjects.borders, *(one.border for one in found if one)]
+    codes = [*subjects.countries, *(code for one in borders for code in sides_of(one))]
+    at = notice.effective.from_ or notice.announced_at or notice.recorded_at
+    return date_zone(at, filter(None, [notice.issuer.country, *codes]))
 
 
 async def _effective_entries(
@@ -285,18 +311,21 @@ def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Labels) ->
     entry_id = uuid5(NAMESPACE_URL, f"/v1/changes/{change.number}#{turn.crossing}")
     now = turn.after
     was = None if turn.before is None else _state(turn.before)
-    before = " (only lanes changed)" if was == _state(now) else f" (was {was})" if was else ""
+    before = " (only some lanes changed)" if was == _state(now) else f" (was {was})" if was else ""
     at = datetime.fromisoformat(str(change.payload["at"]))
+    place = glossary.crossings[turn.crossing]
+    zone = zone_of(place.sides[0], place.point)
+    when = words.instant(at, zone)
     lines = [
-        f"Changed by time alone, without a new statement. From {words.instant(at)}.",
+        f"From {when}. It changed with time: nothing new was recorded.",
         *map(_lane_line, turn.lanes),
     ]
     if now.expires_at is not None:
-        lines.append(f"Unknown from {words.instant(now.expires_at)} unless confirmed.")
+        lines.append(f"Unknown from {words.instant(now.expires_at, zone)} unless confirmed.")
     return FeedEntry(
         id=entry_id,
         step=(change.number, entry_id),
-        title=f"{where}: {_state(now)} from {words.instant(at)}{before}",
+        title=f"{where}: {_state(now)} from {when}{before}",
         published=change.recorded_at,
         updated=change.recorded_at,
         author=change.recorded_by,

@@ -8,7 +8,9 @@ thread: others whom this process answers wait for a page to be read, not to be w
 import csv
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from io import StringIO
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, JsonValue
 from pydantic_core import to_json
@@ -22,6 +24,7 @@ from app.status.log import events_out
 from app.status.models import StatusEvent
 from app.status.reading import whole_timeline
 from app.status.schemas import EventOut, TimelinePeriodOut
+from app.vocabulary import Precision
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 _LEADS = tuple("=+-@\t\r＝＋－＠")
@@ -30,9 +33,9 @@ _LEADS = tuple("=+-@\t\r＝＋－＠")
 EVENT_COLUMNS = (
     "id", "kind", "crossing", "decision", "change", "sides", "status", "effective_from",
     "effective_until", "expected_until", "traffic", "to", "reason_code", "reason_text",
-    "exceptions", "certainty", "precision", "announced_at", "confirmed_at", "recorded_at",
-    "recorded_by", "supersedes", "retracts", "superseded_by", "retracted_by", "incident",
-    "citations",
+    "exceptions", "certainty", "precision", "time_zone", "local_from", "local_until",
+    "announced_at", "confirmed_at", "recorded_at", "recorded_by", "supersedes", "retracts",
+    "superseded_by", "retracted_by", "incident", "citations",
 )  # fmt: skip
 TIMELINE_COLUMNS = (
     "crossing", "from", "until", "status", "last_known", "stale", "overdue", "decided_by", "lanes",
@@ -124,7 +127,24 @@ def _lines(page: Iterable[Body]) -> bytes:
 
 def _row(item: Body, columns: Sequence[str]) -> list[str]:
     cells = dict(_flat(item.model_dump(mode="json", by_alias=True)))
+    if isinstance(item, EventOut) and item.effective is not None:
+        cells["local_from"] = _local(item.effective.from_, item)
+        cells["local_until"] = _local(item.effective.until, item)
     return [cells.get(column, "") for column in columns]
+
+
+def _local(at: datetime | None, event: EventOut) -> str:
+    """Return an instant by the clock of the event's side, as exactly as its start is known."""
+    if at is None or event.precision is Precision.UNKNOWN:
+        return ""
+    local = at.astimezone(ZoneInfo(event.time_zone))
+    match event.precision:
+        case Precision.DAY:
+            return f"{local:%Y-%m-%d}"
+        case Precision.MONTH:
+            return f"{local:%Y-%m}"
+        case _:
+            return local.isoformat(timespec="minutes")
 
 
 def _flat(fields: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from app.crossings import service as places_service
 from app.crossings.candidates import CrossingFilter
 from app.crossings.geojson import FeatureCollection
 from app.database.sessions import Session
-from app.errors import BorderNotFound, CrossingNotFound, IncidentNotFound
+from app.errors import BorderNotFound, CrossingNotFound, IncidentNotFound, invalid
 from app.feeds import atom, calendars, exports
 from app.feeds.entries import entries_of, title_of
 from app.feeds.revisions import Opened, Places, all_chains, pin
@@ -25,6 +25,8 @@ from app.http.parameters import AsOf, AsOfQuery
 from app.http.problems import responses
 from app.http.routing import feature_router
 from app.incidents.router import IncidentId
+from app.languages.languages import LANGUAGES, Language, negotiated
+from app.languages.words import Words
 from app.notices.reading import NoticeFilter
 from app.status.router import CrossingPath
 from app.vocabulary import Status
@@ -100,6 +102,26 @@ def _places(
     return Places(crossings, borders, countries)
 
 
+def _language(
+    request: Request,
+    lang: Annotated[
+        str | None,
+        Query(
+            description="The language of names and texts; defaults to the one that"
+            " `Accept-Language` prefers, else English.",
+            json_schema_extra={"enum": [*LANGUAGES]},
+            examples=["en"],
+        ),
+    ] = None,
+) -> Language:
+    if lang is None:
+        return negotiated(request.headers.get("accept-language", ""))
+    if lang not in LANGUAGES:
+        raise invalid("lang", f"must be one of {', '.join(sorted(LANGUAGES))}", where="query")
+    return LANGUAGES[lang]
+
+
+AskedLanguage = Annotated[Language, Depends(_language)]
 AskedPlaces = Annotated[Places, Depends(_places)]
 BorderPath = Annotated[BorderId, Path()]
 
@@ -126,8 +148,13 @@ class FeedReader:
         as_of: AsOf,
         pieces: Callable[[Opened, Snapshot], AsyncIterator[bytes]],
         media_type: str,
+        *,
+        form: str = "",
     ) -> Response:
-        """Answer with ``pieces``, all of them as known at one change."""
+        """Answer with ``pieces``, all of them as known at one change.
+
+        ``form`` tells apart what else may differ under the same address.
+        """
         async with self.opening.for_question(None, as_of) as session:
             pinned = await pin(session, places, as_of)
         asked = pinned.known
@@ -141,7 +168,7 @@ class FeedReader:
             self.request,
             self.response,
             pieces(opened, asked),
-            version=f"{pinned.change} {pinned.recorded_at}",
+            version=f"{pinned.change} {pinned.recorded_at} {form}",
             media_type=media_type,
         )
 
@@ -175,17 +202,27 @@ class FeedReader:
         self.envelope.tell_present(snapshot.change, snapshot.now, validity)
         return Atom(atom.write(feed, entries), headers=dict(self.response.headers))
 
-    async def calendar(self, places: Places, *, of: NoticeFilter) -> Response:
-        """Answer with the closures and restrictions of some places, named after ``of``."""
+    async def calendar(self, places: Places, language: Language, *, of: NoticeFilter) -> Response:
+        """Answer with the closures and restrictions of some places.
+
+        Raises CrossingNotFound or BorderNotFound if there is no such thing as ``of``.
+        """
+        said = Words(language)
         async with self.opening.for_question(None, AsOf()) as session:
             snapshot = await take_snapshot(session, AsOf())
-            name = f"Closures: {await title_of(session, of, snapshot.change)}"
+            await title_of(session, of, snapshot.change)
+            name = await calendars.name_of(session, places, snapshot.change, said)
 
         def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
             chains = all_chains(opened, places, snapshot.change)
-            return calendars.write(chains, name=name, here=self.here)
+            return calendars.write(chains, name=name, here=self.here, said=said)
 
-        return await self.stream(places, AsOf(), pieces, calendars.CALENDAR)
+        self.response.headers["Content-Language"] = language.code
+        if "lang" not in self.request.query_params:
+            self.response.headers["Vary"] = "Accept-Language"
+        return await self.stream(
+            places, AsOf(), pieces, calendars.CALENDAR, form=f"{language.code} {name}"
+        )
 
 
 CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
@@ -256,13 +293,15 @@ async def get_incident_atom(
     response_class=ICalendar,
     responses=responses(),
 )
-async def get_closures(reader: CurrentFeedReader, places: AskedPlaces) -> Response:
+async def get_closures(
+    reader: CurrentFeedReader, places: AskedPlaces, language: AskedLanguage
+) -> Response:
     """Return past and planned closures and restrictions as a calendar.
 
     A correction raises `SEQUENCE`, a withdrawal cancels. Without a declared end there is no
     `DTEND`: it holds until further notice, and no end is invented.
     """
-    return await reader.calendar(places, of=NoticeFilter())
+    return await reader.calendar(places, language, of=NoticeFilter())
 
 
 @router.get(
@@ -271,11 +310,12 @@ async def get_closures(reader: CurrentFeedReader, places: AskedPlaces) -> Respon
     response_class=ICalendar,
     responses=responses(CrossingNotFound),
 )
-async def get_crossing_closures(reader: CurrentFeedReader, crossing_id: CrossingPath) -> Response:
+async def get_crossing_closures(
+    reader: CurrentFeedReader, crossing_id: CrossingPath, language: AskedLanguage
+) -> Response:
     """Return a crossing's past and planned closures and restrictions as a calendar."""
-    return await reader.calendar(
-        Places(crossings=[crossing_id]), of=NoticeFilter(crossing=crossing_id)
-    )
+    places, of = Places(crossings=[crossing_id]), NoticeFilter(crossing=crossing_id)
+    return await reader.calendar(places, language, of=of)
 
 
 @router.get(
@@ -284,9 +324,12 @@ async def get_crossing_closures(reader: CurrentFeedReader, crossing_id: Crossing
     response_class=ICalendar,
     responses=responses(BorderNotFound),
 )
-async def get_border_closures(reader: CurrentFeedReader, border_id: BorderPath) -> Response:
+async def get_border_closures(
+    reader: CurrentFeedReader, border_id: BorderPath, language: AskedLanguage
+) -> Response:
     """Return a border's past and planned closures and restrictions as a calendar."""
-    return await reader.calendar(Places(borders=[border_id]), of=NoticeFilter(border=border_id))
+    places, of = Places(borders=[border_id]), NoticeFilter(border=border_id)
+    return await reader.calendar(places, language, of=of)
 
 
 @router.get(
@@ -310,7 +353,10 @@ async def get_events_ndjson(
 @router.get(
     "/events.csv",
     summary="Export the log as a table",
-    description=exports.csv_description("all status events", exports.EVENT_COLUMNS),
+    description=exports.csv_description("all status events", exports.EVENT_COLUMNS)
+    + " `local_from` and `local_until` are the bounds of `effective` in the event's `time_zone`,"
+    " as exact as its `precision`: a date where that is `day`, a month where it is `month`, empty"
+    " where it is `unknown`.",
     response_class=Csv,
     responses=responses(),
 )

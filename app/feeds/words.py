@@ -4,16 +4,28 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
+from zoneinfo import ZoneInfo
 
 from babel import Locale
 
 from app.feeds.revisions import Labels, RevisionChain
+from app.languages.languages import LANGUAGES
+from app.languages.words import Words
 from app.places.details import Details
+from app.places.zones import is_midnight
 from app.sources.schemas import CitationOut, SourceOut
 from app.sources.statements import Reason
 from app.status.schemas import EventOut
-from app.vocabulary import Certainty, EventKind, Precision, Traffic
+from app.vocabulary import (
+    Certainty,
+    EventKind,
+    ExceptionCode,
+    Precision,
+    ReasonCode,
+    Traffic,
+)
 
+_ENGLISH = Words(LANGUAGES["en"])
 _COUNTRIES = Locale("en").territories
 _LAST_LATIN = "\u024f"
 _UNWRITABLE = re.compile("[^\t\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -41,9 +53,23 @@ def in_english(texts: Mapping[str, str]) -> str:
     return texts.get("en") or next(iter(texts.values()))
 
 
-def instant(at: datetime) -> str:
-    """Return an instant to the minute, in UTC."""
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+def instant(at: datetime, zone: ZoneInfo, precision: Precision | None = None) -> str:
+    """Return an instant as local time, or as a date if it is known to the day or month only."""
+    return _ENGLISH.instant(at, [zone], precision or Precision.MINUTE).striptags()
+
+
+def end(at: datetime, zone: ZoneInfo, precision: Precision | None) -> str:
+    """Return until when something holds: its last day, if its start is known to the day only."""
+    return _ENGLISH.end(at, [zone], precision).striptags()
+
+
+def said_on(at: datetime, zone: ZoneInfo) -> str:
+    """Return when something was said: as a date if it is a midnight, for then no hour is known."""
+    return instant(at, zone, Precision.DAY if is_midnight(at, zone) else Precision.MINUTE)
+
+
+def zone_of_event(event: EventOut) -> ZoneInfo:
+    return ZoneInfo(event.time_zone)
 
 
 def name_of(details: Details) -> str:
@@ -61,7 +87,7 @@ def name_of(details: Details) -> str:
 def lanes(traffic: Sequence[Traffic] | None, to: str | None) -> str:
     """Return what an event is about: which traffic, which way."""
     what = "all traffic" if traffic is None else ", ".join(_PLURALS[one] for one in traffic)
-    return what if to is None else f"{what} into {country(to)}"
+    return what if to is None else f"{what} entering {country(to)}"
 
 
 def scope(event: EventOut) -> str:
@@ -76,7 +102,8 @@ def title_of(chain: RevisionChain, glossary: Labels) -> str:
     event = chain.newest
     where = name_of(glossary.crossings[event.crossing])
     if event.confirmed_at is not None:
-        said = f"confirmed on {instant(event.confirmed_at)}{scope(event)}, says {says(event)}"
+        on = said_on(event.confirmed_at, zone_of_event(event))
+        said = f"confirmed by {says(event)} on {on}{scope(event)}"
     else:
         assert event.status is not None
         said = f"{event.status.value}{scope(event)} {period(event)}"
@@ -92,36 +119,43 @@ def says(event: EventOut) -> str:
 def period(event: EventOut) -> str:
     """Return from when, and until when if an end was declared."""
     assert event.effective is not None
-    told = f"from {instant(event.effective.from_)}"
+    zone = zone_of_event(event)
+    if event.precision is Precision.UNKNOWN:
+        told = "from an unknown date"
+    else:
+        told = f"from {instant(event.effective.from_, zone, event.precision)}"
     if event.effective.until is not None:
-        told += f" until {instant(event.effective.until)}"
+        told += f" to {end(event.effective.until, zone, event.precision)}"
     return told
 
 
 def lines_of(chain: RevisionChain) -> list[str]:
     """Return everything that is said, but for the sources, in lines of text."""
     event = chain.newest
-    told = [f"Says {says(event)}, recorded by {event.recorded_by}."]
+    zone = zone_of_event(event)
+    told = [f"According to {says(event)}. Recorded by {event.recorded_by}."]
     if event.kind is EventKind.DECLARATION:
         told += _declared(event)
     elif event.confirmed_at is not None:
-        told.append(f"An earlier statement still applied on {instant(event.confirmed_at)}.")
-    told.append(f"Lanes: {lanes(event.traffic, event.to)}.")
+        told.append(
+            f"What was declared before still applied on {said_on(event.confirmed_at, zone)}."
+        )
+    told.append(f"Applies to: {lanes(event.traffic, event.to)}.")
     if event.reason is not None:
         told.append(f"Reason: {why(event.reason)}")
     for exemption in event.exceptions:
-        told.append(f"Except: {_with_text(exemption.code.value, exemption.text)}")
+        told.append(f"Exception: {_with_text(exemption.code, exemption.text)}")
     if event.announced_at is not None:
-        told.append(f"Announced {instant(event.announced_at)}.")
+        told.append(f"Announced on {said_on(event.announced_at, zone)}.")
     if chain.corrections:
-        told.append(f"Corrected {chain.corrections} times, last {instant(event.recorded_at)}.")
+        told.append(f"{corrected(chain.corrections)}, last on {instant(event.recorded_at, zone)}.")
     if chain.retraction is not None:
-        told.append(_withdrawn(chain.retraction))
+        told.append(_withdrawn(chain.retraction, zone))
     return told
 
 
 def why(reason: Reason) -> str:
-    return _with_text(reason.code.value, reason.text)
+    return _with_text(reason.code, reason.text)
 
 
 def source_line(citation: CitationOut, source: SourceOut) -> str:
@@ -149,27 +183,32 @@ def _declared(event: EventOut) -> list[str]:
     assert event.certainty is not None
     assert event.effective is not None
     told = [f"Status: {event.status.value} {period(event)} ({event.certainty.value})."]
-    if event.precision is Precision.UNKNOWN:
-        told.append("It is not known how exact the start is.")
-    elif event.precision is not Precision.MINUTE:
+    if event.precision not in {Precision.MINUTE, Precision.UNKNOWN}:
         told.append(f"The start is known to the {event.precision}.")
     if event.expected_until is not None:
+        expected = end(event.expected_until, zone_of_event(event), event.precision)
         told.append(
-            f"Expected to end {instant(event.expected_until)};"
-            " that does not by itself reopen anything."
+            f"Expected to last until {expected}. That does not reopen the crossing by itself."
         )
     if event.effective.until is None:
-        told.append("No end was declared: until further notice.")
+        told.append("It applies until further notice.")
     return told
 
 
-def _withdrawn(retraction: EventOut) -> str:
+def _withdrawn(retraction: EventOut, zone: ZoneInfo) -> str:
     reason = "" if retraction.reason is None else why(retraction.reason)
     return (
-        f"Withdrawn {instant(retraction.recorded_at)} by {retraction.recorded_by}:"
+        f"Withdrawn on {instant(retraction.recorded_at, zone)} by {retraction.recorded_by}:"
         f" it should not have been recorded. {reason}"
     )
 
 
-def _with_text(code: str, text: str | None) -> str:
-    return f"{spoken(code)}: {text}" if text else f"{spoken(code)}."
+def corrected(times: int) -> str:
+    return "Corrected once" if times == 1 else f"Corrected {times} times"
+
+
+def _with_text(code: ReasonCode | ExceptionCode, text: str | None) -> str:
+    if text and code.value == "other":
+        return text
+    word = _ENGLISH.word(code)
+    return f"{word}: {text}" if text else f"{word}."

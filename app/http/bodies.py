@@ -24,8 +24,12 @@ from pydantic_core import PydanticCustomError
 from app.validation import BORDER_CODE, COUNTRY_CODE, LANGUAGE_TAG, SLUG
 
 _RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+    r"(?P<minute>\d{4}-\d\d-\d\d[Tt](?P<hour>\d\d):\d\d):(?P<second>\d\d)"
+    r"(?P<fraction>\.\d+)?(?P<offset>[Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
 )
+_MICROSECONDS = 7
+"""Characters of a fraction to a millionth, with its point."""
 UNTOLD = "#"
 """Begins the tags by which a union tells its members apart: no caller wrote them."""
 
@@ -48,11 +52,30 @@ def _parse_instant(value: object) -> object:
     # Seed files hand over instants that their own parser has read.
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+    return _to_microseconds(value)
+
+
+def _to_microseconds(value: object) -> str:
+    """Return an RFC 3339 instant without the digits beyond microseconds.
+
+    Raises PydanticCustomError for anything else, and for a time of day that only the calendar's
+    convention knows: the end of a day as 24:00, and leap seconds.
+    """
+    found = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
         raise PydanticCustomError(
             "instant", f"must be an RFC 3339 instant with an offset, like {_EXAMPLE}"
         )
-    return value
+    if found["hour"] == "24":
+        raise PydanticCustomError(
+            "instant", "must not have the hour 24: write 00:00 of the following day"
+        )
+    if found["second"] == "60":
+        raise PydanticCustomError(
+            "instant", "must not have a leap second (:60): write :59, or :00 of the next minute"
+        )
+    fraction = (found["fraction"] or "")[:_MICROSECONDS]
+    return f"{found['minute']}:{found['second']}{fraction}{found['offset']}"
 
 
 def _unfold_plus(value: object) -> object:
@@ -85,7 +108,8 @@ Instant = Annotated[
             "type": "string",
             "format": "date-time",
             "examples": [_EXAMPLE],
-            "description": "RFC 3339 with an offset; answered in UTC with `Z`.",
+            "description": "RFC 3339 with an offset, cut to microseconds; answered in UTC with"
+            " `Z`.",
         }
     ),
 ]
@@ -264,11 +288,13 @@ def _date_or_instant(value: object) -> object:
             return date.fromisoformat(value).isoformat()
         except ValueError as error:
             raise PydanticCustomError("date", "is not a valid date") from error
-    if isinstance(value, str) and _RFC3339.fullmatch(value):
+    if isinstance(value, str) and "T" in value.upper():
+        exact = _to_microseconds(value)
         try:
-            return _to_utc(datetime.fromisoformat(value.upper())).isoformat()[:-6] + "Z"
+            instant = datetime.fromisoformat(exact.upper())
         except ValueError as error:
             raise PydanticCustomError("date", "is not a valid instant") from error
+        return _to_utc(instant).isoformat()[:-6] + "Z"
     raise PydanticCustomError("date", "must be a date or an RFC 3339 instant with an offset")
 
 

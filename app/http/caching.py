@@ -237,7 +237,7 @@ async def streamed(
     coding = "gzip" if accepts_gzip(request.headers.get("accept-encoding", "")) else ""
     headers = dict(told.headers)
     headers["etag"] = etag_of(f"{request.url} {version}".encode(), coding)
-    headers["vary"] = "Accept-Encoding"
+    headers["vary"] = ", ".join(filter(None, [headers.get("vary"), "Accept-Encoding"]))
     headers.setdefault("cache-control", REVALIDATED)
     if matches(request.headers.get("if-none-match", ""), headers["etag"]):
         return Response(status_code=304, headers=headers)

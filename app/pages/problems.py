@@ -6,8 +6,8 @@ from fastapi import Request, Response
 
 from app.errors import Invalid, Problem
 from app.http.problems import render
+from app.languages.words import N_
 from app.pages.rendering import PageReader, page
-from app.pages.words import N_
 
 _FOR_PROGRAMS = (
     "/v1",

@@ -19,11 +19,11 @@ from app.http.bodies import CountryCode, FormInstant
 from app.http.caching import Validity, cache_control, http_date
 from app.http.docs import POLICY
 from app.http.parameters import AsOf, KnownChange
+from app.languages.languages import LANGUAGES, Language, negotiated
+from app.languages.words import Words
 from app.pages.assets import static
 from app.pages.lanes.vehicle import Vehicle
-from app.pages.languages import LANGUAGES, Language, negotiated
-from app.pages.words import Words
-from app.pages.zones import zone_of
+from app.places.zones import zone_of
 from app.vocabulary import ChangeKind, Status, Traffic
 
 Given = TypeVar("Given")

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path, Request, Response
 
 from app.errors import NotFound
 from app.http.caching import accepts_gzip
+from app.languages.languages import ENGLISH, LANGUAGES
 from app.pages.assets import ASSETS, VERSION
 from app.pages.borders.router import router as borders
 from app.pages.crossings.router import router as crossings
-from app.pages.languages import ENGLISH, LANGUAGES
 from app.pages.map.router import router as map_router
 from app.pages.rendering import CurrentReader, page, render
 from app.pages.report.router import router as report

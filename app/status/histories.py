@@ -246,10 +246,10 @@ class _CutRow(NamedTuple):
 class Events(Mapping[UUID, EventOut]):
     """Declarations of a crossing by id, each made a body when it is asked for."""
 
-    __slots__ = ("_crossing_id", "_events")
+    __slots__ = ("_details", "_events")
 
-    def __init__(self, crossing_id: str, events: Mapping[UUID, tuple[Declaration, str]]) -> None:
-        self._crossing_id = crossing_id
+    def __init__(self, details: Details, events: Mapping[UUID, tuple[Declaration, str]]) -> None:
+        self._details = details
         self._events = events
 
     def __getitem__(self, event_id: UUID) -> EventOut:
@@ -262,7 +262,7 @@ class Events(Mapping[UUID, EventOut]):
         ]
         row = StatusEvent(
             id=event.id,
-            crossing_id=self._crossing_id,
+            crossing_id=self._details.id,
             recorded_at=event.recorded_at,
             kind=EventKind.DECLARATION.value,
             status=event.status.value,
@@ -274,7 +274,7 @@ class Events(Mapping[UUID, EventOut]):
             supersedes=event.supersedes,
             **columns,
         )
-        return event_out(row, citations)
+        return event_out(row, citations, near=self._details.point)
 
     def __iter__(self) -> Iterator[UUID]:
         return iter(self._events)
@@ -467,7 +467,7 @@ async def _histories(
         found[place.id] = CrossingHistory(
             details,
             history,
-            Events(place.id, _that_may_be_shown(events, known_from)),
+            Events(details, _that_may_be_shown(events, known_from)),
             place.last_event,
             is_compacted=one is None or one.held is not None,
         )

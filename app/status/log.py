@@ -1,20 +1,22 @@
 """Read the log: events as rows, as the rule's values and as bodies."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.dialects.postgresql import Range, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.errors import CrossingNotFound, EventNotFound
 from app.http.bodies import STORED, utc
 from app.http.parameters import Kind, require_existing
-from app.places.models import Crossing
+from app.places.geography import Point
+from app.places.models import Crossing, CrossingVersion
+from app.places.zones import day_zone, zone_of
 from app.sources.models import Citation
 from app.sources.schemas import CitationOut
 from app.sources.service import citations_of
@@ -121,6 +123,7 @@ async def events_out(
     """Return events as bodies; what was done to them since, as known at ``known_change``."""
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.event_id, ids)
+    points = await _points(session, {row.crossing_id for row in rows}, known_change)
     superseded_by: dict[UUID | None, UUID] = {}
     retracted_by: dict[UUID | None, UUID] = {}
     for row in await session.scalars(_undoing(ids, known_change)):
@@ -130,6 +133,7 @@ async def events_out(
         event_out(
             row,
             citations[row.id],
+            near=points.get(row.crossing_id),
             superseded_by=superseded_by.get(row.id),
             retracted_by=retracted_by.get(row.id),
         )
@@ -141,9 +145,11 @@ def event_out(
     row: StatusEvent,
     citations: Sequence[CitationOut],
     *,
+    near: Point | None,
     superseded_by: UUID | None = None,
     retracted_by: UUID | None = None,
 ) -> EventOut:
+    """Return an event as a body; ``near`` is where its crossing lies, if that is known."""
     reason = {"code": row.reason_code, "text": row.reason_text} if row.reason_code else None
     return EventOut.model_validate(
         {
@@ -162,6 +168,7 @@ def event_out(
             "exceptions": row.exceptions,
             "certainty": row.certainty,
             "precision": row.precision,
+            "time_zone": _time_zone(row, near),
             "announced_at": utc(row.announced_at),
             "confirmed_at": utc(row.confirmed_at),
             "recorded_at": utc(row.recorded_at),
@@ -180,7 +187,7 @@ def event_out(
 def event_told(event: EventOut) -> JsonValue:
     """Return an event as the chain keeps it: without what is derived later."""
     told: JsonValue = event.model_dump(
-        mode="json", by_alias=True, exclude={"superseded_by", "retracted_by"}
+        mode="json", by_alias=True, exclude={"time_zone", "superseded_by", "retracted_by"}
     )
     return told
 
@@ -260,6 +267,29 @@ def _undoing(ids: Sequence[UUID], known_change: int | None) -> Select[StatusEven
         StatusEvent.supersedes.in_(ids) | StatusEvent.retracts.in_(ids)
     )
     return rows if known_change is None else rows.where(StatusEvent.change <= known_change)
+
+
+async def _points(
+    session: AsyncSession, crossings: Collection[str], known_change: int | None
+) -> dict[str, Point]:
+    """Return where those crossings lie whose place is known, as known."""
+    version = CrossingVersion
+    rows = (
+        select(version.crossing_id, version.lat, version.lon)
+        .ext(distinct_on(version.crossing_id))
+        .where(version.crossing_id.in_(crossings))
+        .order_by(version.crossing_id, version.change.desc())
+    )
+    if known_change is not None:
+        rows = rows.where(version.change <= known_change)
+    found = (await session.execute(rows)).all()
+    return {row.crossing_id: Point(row.lat, row.lon) for row in found if row.lat is not None}
+
+
+def _time_zone(row: StatusEvent, near: Point | None) -> str:
+    zones = [zone_of(side, near) for side in row.sides]
+    start = None if row.effective is None else row.effective.lower
+    return (zones[0] if start is None else day_zone(start, zones)).key
 
 
 def _period_out(effective: Range[datetime] | None) -> dict[str, datetime | None] | None:

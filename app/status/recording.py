@@ -339,7 +339,7 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _NewChange) 
         found = await _consequences(before, rows, place.recorded_at)
     cited = cite(place, reporter, [one for listed in entry.citations for one in listed])
     cited_by_row = _parts(cited, entry.citations, len(rows))
-    events = [event_out(row, part.citations) for row, part in zip(rows, cited_by_row, strict=True)]
+    events = _events_out(rows, cited_by_row, before)
     decision = events[0].decision
     change = change_of(
         place,
@@ -475,6 +475,16 @@ def _consequences_of(history: CrossingHistory, new: Sequence[Event], now: dateti
     events = (*history.history.events, *new)
     after = ResolvedHistory(replace(history.history, events=events))
     return consequences(history.details.id, history.resolved, after, now)
+
+
+def _events_out(
+    rows: Iterable[StatusEvent], cited: Iterable[NewCitations], before: LoadedHistories
+) -> list[EventOut]:
+    """Return the rows as bodies, each with what it cites."""
+    return [
+        event_out(row, part.citations, near=before.histories[row.crossing_id].details.point)
+        for row, part in zip(rows, cited, strict=True)
+    ]
 
 
 def _parts(

@@ -178,6 +178,11 @@ class EventOut(Body):
     exceptions: list[Exemption]
     certainty: Certainty | None
     precision: Precision | None
+    time_zone: str = Field(
+        description="The IANA time zone of the side that declares it. Read the instants of an"
+        " event whose `precision` is `day` or `month` as dates in this zone.",
+        examples=["Europe/Vilnius"],
+    )
     announced_at: datetime | None
     confirmed_at: datetime | None
     recorded_at: datetime

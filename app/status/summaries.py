@@ -47,6 +47,11 @@ class Summary:
         change = history.last_change(noticed)
         return cls(history.details, resolved, instant, resolved.answer(instant), change)
 
+    @property
+    def is_confirmed_evenly(self) -> bool:
+        """Whether the evidence of all lanes is equally old."""
+        return len({lane.last_confirmed_at for lane in self.answer.lanes}) <= 1
+
     def settled(self) -> "Summary":
         """Return this with all that `status_out` asks for. Raises OutOfReach."""
         _ = self.period, self.next_change_at, self.due_at

@@ -51,8 +51,8 @@ async def whole(api: Api) -> list[Body]:
 
 
 def stripped(event: Body) -> Body:
-    """Return an event without what is derived later."""
-    derived = {"superseded_by", "retracted_by"}
+    """Return an event without what is derived."""
+    derived = {"time_zone", "superseded_by", "retracted_by"}
     return {name: value for name, value in event.items() if name not in derived}
 
 

@@ -4,10 +4,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
+from zoneinfo import ZoneInfo
 
 import feedparser
 import pytest
 
+from app.feeds import words
 from app.status.due import announce_due
 from tests.api import Api, citation, fields_of, problem
 from tests.conftest import Database
@@ -79,10 +81,11 @@ async def test_an_entry_says_where_what_when_and_who_says_so(here: Api) -> None:
     entry = (await read(here)).entries[0]
 
     # A name is in English, or else in Latin letters.
-    assert entry.title == "Here – Čia: closed for cars into Lithuania from 2023-08-17 21:00 UTC"
+    assert entry.title == "Here – Čia: closed for cars entering Lithuania from 18 Aug 2023"
     assert entry.id == f"urn:uuid:{event['id']}"
     assert entry.author == "reporter"
-    assert entry.updated == entry.published == event["recorded_at"]
+    assert entry.updated == event["recorded_at"]
+    assert entry.published == event["announced_at"]
     assert {tag.term for tag in entry.tags} == {"closed", "security"}
     assert hrefs(entry, "alternate") == [
         f"http://crossings.test/v1/events/{event['id']}",
@@ -92,18 +95,68 @@ async def test_an_entry_says_where_what_when_and_who_says_so(here: Api) -> None:
     html = entry.content[0].value
     assert '<a href="https://example.org/d?a=1&amp;b=2">' in html
     for said in (
-        "Says Lithuania, recorded by reporter.",
-        "Status: closed from 2023-08-17 21:00 UTC (reported).",
+        "According to Lithuania. Recorded by reporter.",
+        "Status: closed from 18 Aug 2023 (reported).",
         "The start is known to the day.",
-        "Expected to end 2023-09-01 00:00 UTC; that does not by itself reopen anything.",
+        "Expected to last until 1 Sept 2023, 03:00 (Vilnius).",
+        "That does not reopen the crossing by itself.",
         "until further notice",
-        "Lanes: cars into Lithuania.",
+        "Applies to: cars entering Lithuania.",
         "Reason: security: A test closes it",
-        "Except: own citizens.",
-        "Announced 2023-08-16 09:00 UTC.",
+        "Exception: citizens of the country that decides.",
+        "Announced on 16 Aug 2023, 12:00 (Vilnius).",
         "A decree, Ministry, point 2 (inferred)",
     ):
         assert said in Text(html).text
+
+
+DAYS = {"from": "2026-12-24T00:00:00+02:00", "until": "2026-12-27T00:00:00+02:00"}
+"""The 24th to the 26th of December, as local days of Lithuania."""
+
+
+async def test_a_closure_known_to_the_day_is_told_by_local_dates(here: Api) -> None:
+    """And not from 2026-12-23 22:00 UTC. The last day is the one before it ends."""
+    await declare(here, effective=DAYS, precision="day")
+
+    entry = (await read(here)).entries[0]
+
+    assert entry.title == "Here – Čia: closed from 24 Dec 2026 to 26 Dec 2026"
+    assert "from 24 Dec 2026 to 26 Dec 2026 (confirmed)" in entry.content[0].value
+    assert "2026-12-2" not in entry.content[0].value
+
+
+async def test_of_two_sides_the_one_that_has_midnight_gives_the_date(here: Api) -> None:
+    """In winter it is 01:00 in Belarus when a day begins in Lithuania."""
+    lithuanian = await declare(here, sides=["BY", "LT"], effective=DAYS, precision="day")
+    belarusian = {"from": "2026-12-24T00:00:00+03:00"}
+    other = await declare(here, sides=["BY", "LT"], effective=belarusian, precision="day")
+
+    assert lithuanian["time_zone"] == "Europe/Vilnius"
+    assert other["time_zone"] == "Europe/Minsk"
+    assert all("from 24 Dec 2026" in title for title in await titles(here))
+
+
+async def test_a_notice_known_to_the_month_is_told_by_the_month_of_its_place(here: Api) -> None:
+    """June began in Moscow, though not yet in Kaliningrad, which comes first among the zones."""
+    june = {"from": "2023-06-01T00:00:00+03:00", "until": "2023-07-01T00:00:00+03:00"}
+    issuer, subjects = {"name": "An author"}, {"countries": ["RU"]}
+    await say(here, issuer=issuer, subjects=subjects, effective=june, precision="month")
+
+    text = Text((await read(here)).entries[0].content[0].value).text
+
+    assert "It applies from June 2023." in text
+    assert "It applies until June 2023." in text
+
+
+async def test_what_was_announced_long_ago_was_published_then(here: Api) -> None:
+    announced = {"announced_at": "2023-08-16T09:00:00Z"}
+    event = await declare(here, **announced)
+    notice = await say(here, **announced)
+
+    entries = (await read(here)).entries
+
+    assert [entry.published for entry in entries] == ["2023-08-16T09:00:00Z"] * 2
+    assert [entry.updated for entry in entries] == [notice["recorded_at"], event["recorded_at"]]
 
 
 async def test_a_feed_says_what_it_is_and_where_it_is(here: Api) -> None:
@@ -152,14 +205,14 @@ async def test_a_withdrawal_renews_the_entry_and_says_so(here: Api) -> None:
     assert entry.title.startswith("Withdrawn: Here – Čia: closed")
     assert entry.updated == retraction["recorded_at"]
     assert "withdrawn" in {tag.term for tag in entry.tags}
-    assert "other: Told twice" in entry.content[0].value
+    assert "should not have been recorded. Told twice</p>" in entry.content[0].value
 
 
 async def test_a_confirmation_is_an_entry(here: Api) -> None:
     body = {"sides": ["LT"], "confirmed_at": days(-1), "citations": [citation()]}
     await write(here, f"/v1/crossings/{HERE}/confirmations", body)
 
-    assert (await titles(here))[0].startswith("Here – Čia: confirmed on ")
+    assert (await titles(here))[0].startswith("Here – Čia: confirmed by Lithuania on ")
 
 
 async def test_a_rumour_is_called_one(here: Api) -> None:
@@ -182,7 +235,7 @@ async def test_notices_are_entries_where_they_concern_and_follow_their_correctio
     entry = (await read(here, f"/feeds/crossings/{HERE}.atom")).entries[0]
     assert entry.id == f"urn:uuid:{first['id']}"
     assert entry.updated == second["recorded_at"]
-    assert Text(entry.content[0].value).text.startswith("Tripled <b>Says Lithuania")
+    assert Text(entry.content[0].value).text.startswith("Tripled <b>According to Lithuania")
 
     await write(here, f"/v1/notices/{other['id']}/retraction", WITHDRAWAL)
 
@@ -233,19 +286,24 @@ async def test_what_came_by_time_alone_is_an_entry(here: Api, database: Database
 
     newest, began, planned = (await read(here, f"/feeds/crossings/{HERE}.atom")).entries
 
-    assert began.title == f"Here – Čia: unknown from {at:%Y-%m-%d %H:%M} UTC (only lanes changed)"
+    assert began.title == f"Here – Čia: unknown from {_minsk(at)} (only some lanes changed)"
     assert {tag.term for tag in began.tags} == {"unknown", "effective"}
-    assert "Closed: cars into Lithuania (was unknown)" in began.content[0].value
+    assert "Closed: cars entering Lithuania (was unknown)" in began.content[0].value
     assert began.author == "crossing-status"
     (alternate, page) = hrefs(began, "alternate")
     (change,) = (await here.client.get(alternate)).json()["items"]
     assert (change["kind"], change["recorded_at"]) == ("effective", began.updated)
     assert page == f"http://crossings.test/crossings/{HERE}"
     there, planned_there = (await read(here, "/feeds/borders/BY-PL.atom")).entries
-    assert there.title == f"Tam: closed from {at:%Y-%m-%d %H:%M} UTC (was unknown)"
+    assert there.title == f"Tam: closed from {_minsk(at)} (was unknown)"
     ids = {one.id for one in (newest, began, planned, there, planned_there)}
     assert len(ids) == 5
     assert set(await _pages(here, f"{ALL}?limit=1")) == ids
+
+
+def _minsk(at: datetime) -> str:
+    """Return an instant by the clock of Belarus, whose checkpoints are named first."""
+    return words.instant(at, ZoneInfo("Europe/Minsk"))
 
 
 async def _pages(api: Api, path: str) -> list[str]:

@@ -1,12 +1,12 @@
 """Calendars, read by a parser, and held against RFC 5545 line by line."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from icalendar import Calendar
 
-from tests.api import Api, citation, problem
+from tests.api import Api, citation, crossing, fields_of, problem
 from tests.feeds.conftest import (
     HERE,
     HOSTILE,
@@ -20,6 +20,7 @@ from tests.feeds.conftest import (
     declare_there,
     say,
     withdraw,
+    write,
 )
 
 ALL = "/feeds/closures.ics"
@@ -61,6 +62,68 @@ async def test_a_calendar_says_what_it_is_and_when_to_come_again(here: Api) -> N
     assert found["METHOD"] == "PUBLISH"
     assert found["NAME"] == found["X-WR-CALNAME"] == "Closures: Here – Čia"
     assert found["REFRESH-INTERVAL"].dt == timedelta(minutes=15)
+    response = await here.client.get(f"/feeds/crossings/{HERE}.ics")
+    assert response.headers["content-language"] == "en"
+    assert response.headers["vary"] == "Accept-Language, Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("", "Closures: All crossings"),
+        (f"crossing={HERE}&crossing={THERE}", "Closures: Here – Čia, Tam"),
+        ("border=LT-BY", "Closures: Belarus – Lithuania"),
+        ("country=LT&country=PL", "Closures: Lithuania, Poland"),
+        (f"crossing={THERE}&country=PL", "Closures: Tam · Poland"),
+        ("country=PL&lang=pl", "Zamknięcia: Polska"),
+        ("country=PL&lang=lt", "Uždarymai: Lenkija"),
+        ("country=PL&lang=ru", "Закрытия: Польша"),
+        ("country=PL&lang=be", "Закрыцці: Польшча"),
+    ],
+)
+async def test_a_calendar_is_called_by_what_it_was_narrowed_to(
+    here: Api, query: str, name: str
+) -> None:
+    """In the language asked for, so that two of them can be told apart."""
+    found, _ = await read(here, f"{ALL}?{query}")
+
+    assert found["NAME"] == found["X-WR-CALNAME"] == name
+
+
+async def test_a_calendar_of_many_places_is_called_by_the_first_and_how_many_more(
+    here: Api,
+) -> None:
+    far = crossing("far", sides=["LV", "RU"], names=[{"lang": "lv", "side": "LV", "name": "Tālu"}])
+    await write(here, "/v1/crossings", far)
+    places = "&".join(f"country={code}" for code in ("LT", "PL", "LV", "RU", "BY"))
+
+    found, _ = await read(here, f"{ALL}?{places}")
+
+    assert found["NAME"] == "Closures: Lithuania, Poland, Latvia (+2)"
+
+
+async def test_a_closure_is_told_in_the_language_asked_for_and_its_time_by_the_calendar(
+    here: Api,
+) -> None:
+    effective = {"from": "2026-12-24T18:00:00+02:00", "until": "2026-12-26T18:00:00+02:00"}
+    declared = await declare(here, effective=effective, traffic=["truck"], to="BY")
+
+    chosen = await here.client.get(f"{ALL}?lang=lt")
+    preferred = await here.client.get(ALL, headers={"Accept-Language": "lt"})
+
+    assert chosen.text == preferred.text
+    assert chosen.headers["content-language"] == preferred.headers["content-language"] == "lt"
+    event = await only(here, f"{ALL}?lang=lt")
+    assert event["SUMMARY"] == "Here – Čia: uždaryta (krovininiai automobiliai, į Baltarusiją)"
+    assert "iki: 2026-12-26, 18:00 (Vilnius)" in event["DESCRIPTION"]
+    await withdraw(here, declared)
+    assert (await only(here))["SUMMARY"] == "Withdrawn: Here – Čia: closed (trucks, to Belarus)"
+
+
+async def test_a_language_that_there_is_none_of_is_refused(here: Api) -> None:
+    refusal = problem(await here.get(ALL, lang="xx"), 422, "invalid")
+
+    assert fields_of(refusal) == ["lang"]
 
 
 async def test_a_planned_closure_is_an_event(here: Api) -> None:
@@ -79,7 +142,7 @@ async def test_a_planned_closure_is_an_event(here: Api) -> None:
     assert event["SEQUENCE"] == 0
     assert event["STATUS"] == "CONFIRMED"
     assert event["TRANSP"] == "TRANSPARENT"
-    assert event["SUMMARY"].startswith("Here – Čia: closed for trucks, buses from ")
+    assert event["SUMMARY"] == "Here – Čia: closed (trucks and buses)"
     assert event["LOCATION"] == "Here – Čia"
     assert event["GEO"].to_ical() == "54.5;25.75"
     assert event["CATEGORIES"].cats == ["closed", "security"]
@@ -88,10 +151,33 @@ async def test_a_planned_closure_is_an_event(here: Api) -> None:
     assert event["CREATED"].dt == event["LAST-MODIFIED"].dt == event["DTSTAMP"].dt == recorded
     assert event["DTSTART"].dt.tzinfo is not None
     description = event["DESCRIPTION"].splitlines()
-    assert (
-        "Source: A decree, Ministry, line 1 (stated) https://example.org/d?a=1&b=2" in description
-    )
+    source = "A decree, Ministry, line 1 (stated by the source) https://example.org/d?a=1&b=2"
+    assert f"Source: {source}" in description
     assert f"Check whether it still applies: http://crossings.test/crossings/{HERE}" in description
+
+
+@pytest.mark.parametrize(
+    ("until", "end"),
+    [
+        ("2026-12-27T00:00:00+02:00", date(2026, 12, 27)),
+        # The precision is that of the start: an end within a day takes that day in.
+        ("2026-12-26T18:00:00+02:00", date(2026, 12, 27)),
+        ("2026-12-24T18:00:00+02:00", date(2026, 12, 25)),
+        (None, None),
+    ],
+)
+async def test_a_closure_known_to_the_day_is_on_its_local_days(
+    here: Api, until: str | None, end: date | None
+) -> None:
+    """And does not begin on the day before, at 22:00 UTC."""
+    effective = {"from": "2026-12-24T00:00:00+02:00", "until": until}
+    await declare(here, effective=effective, precision="day")
+
+    event = await only(here)
+
+    assert event["DTSTART"].to_ical() == b"20261224"
+    assert event["DTSTART"].params["VALUE"] == "DATE"
+    assert (event["DTEND"].dt if "DTEND" in event else None) == end
 
 
 async def test_an_end_is_never_invented(here: Api) -> None:
@@ -103,8 +189,8 @@ async def test_an_end_is_never_invented(here: Api) -> None:
     assert "DTEND" not in event
     assert "DURATION" not in event
     assert event["SUMMARY"].endswith("until further notice")
-    assert "Expected to end" in event["DESCRIPTION"]
-    assert "that does not by itself reopen anything" in event["DESCRIPTION"]
+    assert "expected end:" in event["DESCRIPTION"]
+    assert "an expected end does not reopen it by itself" in event["DESCRIPTION"]
 
 
 async def test_a_correction_keeps_the_uid_and_counts_on(here: Api) -> None:
@@ -178,7 +264,7 @@ async def test_hostile_text_stays_text(here: Api) -> None:
     kept = HOSTILE.replace("\r\n", "\n")
     for lost in "\x0b\x1b\x7f\ufffe":
         kept = kept.replace(lost, "\ufffd")
-    assert f"Reason: other: {kept}" in (await only(here))["DESCRIPTION"]
+    assert f"Reason: {kept}" in (await only(here))["DESCRIPTION"]
 
 
 @pytest.mark.parametrize(

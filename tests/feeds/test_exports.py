@@ -103,7 +103,8 @@ async def test_a_row_has_what_the_line_has(seeded_api: Api) -> None:
     ):
         assert len(found) == len(told) > 50
         for line, row in zip(told, found, strict=True):
-            assert row == _as_row(line, row.keys())
+            local = {name: row[name] for name in row if name.startswith("local_")}
+            assert row == _as_row(line, row.keys()) | local
     assert tuple(found[0]) == exports.TIMELINE_COLUMNS
 
 
@@ -128,6 +129,27 @@ def _as_cell(value: object) -> str:
             return " ".join(str(one) for one in value)
         case _:
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    ("precision", "start", "end"),
+    [
+        ("minute", "2026-12-01T00:00+02:00", "2027-01-01T00:00+02:00"),
+        ("day", "2026-12-01", "2027-01-01"),
+        ("month", "2026-12", "2027-01"),
+        ("unknown", "", ""),
+    ],
+)
+async def test_a_row_has_local_dates_as_exact_as_they_are_known(
+    here: Api, precision: str, start: str, end: str
+) -> None:
+    effective = {"from": "2026-12-01T00:00:00+02:00", "until": "2027-01-01T00:00:00+02:00"}
+    await declare(here, effective=effective, precision=precision)
+
+    (row,) = await rows(here, f"{EVENTS}.csv")
+
+    assert (row["time_zone"], row["effective_from"]) == ("Europe/Vilnius", "2026-11-30T22:00:00Z")
+    assert (row["local_from"], row["local_until"]) == (start, end)
 
 
 @pytest.mark.parametrize("lead", ["=", "+", "-", "@", "\t", "\r", "＝"])

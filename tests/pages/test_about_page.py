@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.pages.languages import LANGUAGES
+from app.languages.languages import LANGUAGES
 from tests.marks import full
 from tests.pages.conftest import VIEWS, Get, LookAt
 

@@ -1,4 +1,4 @@
-"""The catalogues hold every message of the pages, in every language."""
+"""The catalogues hold every message of the pages and feeds, in every language."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,13 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
 from app.config import PROJECT
-from app.pages.languages import LANGUAGES
-from app.pages.words import DIRECTIONS, MESSAGES
+from app.languages.languages import LANGUAGES
+from app.languages.words import DIRECTIONS, MESSAGES
 from app.vocabulary import GapCode
 
-PAGES = PROJECT / "app" / "pages"
-CODES = sorted(path.stem for path in (PAGES / "locale").glob("*.po"))
+LOCALE = PROJECT / "app" / "languages" / "locale"
+TELLING = [PROJECT / "app" / package for package in ("languages", "pages", "feeds")]
+CODES = sorted(path.stem for path in LOCALE.glob("*.po"))
 METHODS = {".py": "python", ".html": "jinja2", ".svg": "jinja2", ".txt": "jinja2"}
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 Message = str | tuple[str, ...]
@@ -25,7 +26,8 @@ def messages() -> set[Message]:
     """Return what templates and code mark to be translated; of plurals, both forms."""
     return {
         message if isinstance(message, str) else tuple(message)
-        for path in PAGES.rglob("*")
+        for package in TELLING
+        for path in package.rglob("*")
         if path.suffix in METHODS and "static" not in path.parts
         for _, message, _, _ in extract(
             METHODS[path.suffix],
@@ -37,7 +39,7 @@ def messages() -> set[Message]:
 
 
 def catalogue(code: str) -> Catalog:
-    with (PAGES / "locale" / f"{code}.po").open("rb") as file:
+    with (LOCALE / f"{code}.po").open("rb") as file:
         return read_po(file, locale=code)
 
 
@@ -76,7 +78,7 @@ def test_every_message_is_translated(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_nothing_is_translated_that_no_page_says(code: str) -> None:
+def test_nothing_is_translated_that_neither_page_nor_feed_says(code: str) -> None:
     assert {wanted for wanted, _ in entries(code)} - {forms(one) for one in messages()} == set()
 
 

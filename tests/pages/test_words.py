@@ -1,14 +1,15 @@
 """How things are said: places, instants by the clocks of both sides, kinds that share words."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.pages.languages import LANGUAGES
-from app.pages.words import Words
-from app.pages.zones import Clocks, zone_of
+from app.languages.languages import LANGUAGES
+from app.languages.words import Words
 from app.places.geography import Point
 from app.places.schemas import Name
+from app.places.zones import Clocks, zone_of
 from app.vocabulary import ExceptionCode, Mode, Precision, ReasonCode, Status, Traffic
 
 SUMMER = datetime(2023, 8, 17, 21, tzinfo=UTC)
@@ -39,7 +40,7 @@ def words(code: str = "en") -> Words:
             Precision.HOUR,
             "17 Aug 2023, 23:00 (Warsaw) · 18 Aug 2023, 00:00 (Minsk)",
         ),
-        (SUMMER, POLISH, Precision.DAY, "17 Aug 2023"),
+        (SUMMER, POLISH, Precision.DAY, "18 Aug 2023"),
         (SUMMER, BORDER, Precision.MONTH, "August 2023"),
         (SUMMER, BORDER, Precision.UNKNOWN, "date unknown"),
     ],
@@ -92,10 +93,81 @@ def test_a_railway_does_not_pass_for_the_road_of_its_name() -> None:
     assert words().crossing_of(NAMES, Mode.RAIL) == "Shumskas – Losha (rail)"
 
 
+MIDNIGHT = datetime(2026, 12, 26, 22, tzinfo=UTC)
+"""Of the 27th of December in Vilnius, when it is 01:00 in Minsk."""
+
+
+@pytest.mark.parametrize(
+    ("at", "precision", "told"),
+    [
+        (MIDNIGHT, Precision.DAY, "26 Dec 2026"),
+        (MIDNIGHT, Precision.MONTH, "26 Dec 2026"),
+        (datetime(2026, 11, 30, 22, tzinfo=UTC), Precision.MONTH, "November 2026"),
+        (datetime(2026, 12, 26, 16, tzinfo=UTC), Precision.DAY, "26 Dec 2026, 18:00 (Vilnius)"),
+        (MIDNIGHT, Precision.MINUTE, "27 Dec 2026, 00:00 (Vilnius)"),
+    ],
+)
+def test_a_period_known_to_the_day_ends_with_its_last_day(
+    at: datetime, precision: Precision, told: str
+) -> None:
+    assert words().end(at, [ZoneInfo("Europe/Vilnius")], precision).striptags() == told
+
+
+@pytest.mark.parametrize("sides", [["LT", "BY"], ["BY", "LT"]])
+def test_a_day_is_that_of_the_side_where_it_began(sides: list[str]) -> None:
+    """At midnight in Minsk it is still the day before in Vilnius."""
+    minsk = datetime(2026, 12, 23, 21, tzinfo=UTC)
+
+    day = words().instant(minsk, Clocks(sides).zones, Precision.DAY)
+
+    assert day == '<time datetime="2026-12-24">24 Dec 2026</time>'
+
+
 def test_an_instant_tells_utc_as_its_title() -> None:
     assert str(words().instant(SUMMER, BORDER.zones)).startswith(
         '<time datetime="2023-08-17T21:00:00Z" title="2023-08-17 21:00 UTC">'
     )
+
+
+AUTUMN = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+"""03:30 in Vilnius for the first time; an hour later it is so once more."""
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        (AUTUMN, "25 Oct 2026, 03:30 UTC+03:00 (Vilnius)"),
+        (AUTUMN + timedelta(hours=1), "25 Oct 2026, 03:30 UTC+02:00 (Vilnius)"),
+        (AUTUMN + timedelta(hours=2), "25 Oct 2026, 04:30 (Vilnius)"),
+        (AUTUMN - timedelta(hours=1), "25 Oct 2026, 02:30 (Vilnius)"),
+        # The hour that spring leaves out is no clock's, and so never ambiguous.
+        (datetime(2026, 3, 29, 1, 30, tzinfo=UTC), "29 Mar 2026, 04:30 (Vilnius)"),
+    ],
+)
+def test_an_hour_that_autumn_has_twice_is_told_with_its_offset(at: datetime, told: str) -> None:
+    assert words().instant(at, [ZoneInfo("Europe/Vilnius")]).striptags() == told
+
+
+def test_clocks_that_agree_only_by_name_are_told_apart() -> None:
+    """When Warsaw has its second 02:30, Minsk has 04:30; nobody reads one for the other."""
+    at = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+    told = words().instant(at, POLISH.zones).striptags()
+
+    assert told == "25 Oct 2026, 02:30 UTC+01:00 (Warsaw) · 04:30 (Minsk)"
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (timedelta(seconds=3), "less than an hour ago"),
+        (timedelta(minutes=59), "less than an hour ago"),
+        (timedelta(hours=1), "1 hour ago"),
+        (timedelta(days=3), "3 days ago"),
+    ],
+)
+def test_what_was_said_just_now_is_not_an_hour_old(before: timedelta, told: str) -> None:
+    assert words().ago(AUTUMN - before, AUTUMN) == told
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from tests.api import SUMSKAS, TVERECIUS, Api, citation, crossing, decision, fields_of, problem
+from tests.api import (
+    SUMSKAS,
+    TVERECIUS,
+    Api,
+    citation,
+    crossing,
+    decision,
+    fields_of,
+    messages_of,
+    problem,
+)
 from tests.conftest import Database
 
 Body = dict[str, Any]
@@ -136,6 +146,7 @@ async def test_what_a_decision_leaves_out_takes_its_default(here: Api) -> None:
                 "exceptions": [],
                 "certainty": "confirmed",
                 "precision": "minute",
+                "time_zone": "Europe/Minsk",
                 "announced_at": None,
                 "confirmed_at": None,
                 "recorded_at": recorded_at,
@@ -319,6 +330,7 @@ async def test_a_confirmation_tells_the_same_envelope_and_can_be_undone(here: Ap
                 "exceptions": [],
                 "certainty": None,
                 "precision": None,
+                "time_zone": "Europe/Minsk",
                 "announced_at": None,
                 "confirmed_at": "2025-12-31T22:00:00Z",
                 "recorded_at": event(told)["recorded_at"],
@@ -794,6 +806,49 @@ async def test_what_is_not_there_cannot_be_retracted_or_confirmed(seeded_api: Ap
     body = {"sides": ["LT"], "citations": [citation()]}
     response = await seeded_api.post("/v1/crossings/nowhere/confirmations", body)
     problem(response, 404, "crossing-not-found")
+
+
+@pytest.mark.parametrize("digits", ["1234567", "123456789", "123456999999999"])
+async def test_digits_beyond_microseconds_are_cut_off(here: Api, digits: str) -> None:
+    """As .NET writes seven of them, and Go nine."""
+    told = await here.declare(
+        crossings=[HERE],
+        effective={"from": f"2026-01-01T00:00:00.{digits}+02:00"},
+        citations=[
+            citation(source={"title": "A", "published_at": f"2026-01-01T00:00:00.{digits}Z"})
+        ],
+    )
+    (source,) = await items(here, "/v1/sources", limit=1)
+
+    assert event(told)["effective"]["from"] == "2025-12-31T22:00:00.123456Z"
+    assert source["published_at"] == "2026-01-01T00:00:00.123456Z"
+    before = await here.status(HERE, at="2025-12-31T22:00:00.1234559Z")
+    since = await here.status(HERE, at="2025-12-31T22:00:00.1234569Z")
+    assert (before["status"], since["status"]) == ("unknown", "closed")
+
+
+@pytest.mark.parametrize(
+    ("instant", "advice"),
+    [
+        ("2026-10-01T24:00:00Z", "must not have the hour 24: write 00:00 of the following day"),
+        (
+            "2026-12-31T23:59:60Z",
+            "must not have a leap second (:60): write :59, or :00 of the next minute",
+        ),
+    ],
+)
+async def test_a_time_that_no_clock_shows_is_refused_with_advice(
+    here: Api, instant: str, advice: str
+) -> None:
+    body = decision(crossings=[HERE], effective={"from": instant})
+    written = problem(await here.post("/v1/events", body), 422, "invalid")
+    asked = problem(await here.get(f"/v1/crossings/{HERE}/status", at=instant), 422, "invalid")
+    source = {"title": "A", "published_at": instant}
+    cited = decision(crossings=[HERE], citations=[citation(source=source)])
+    published = problem(await here.post("/v1/events", cited), 422, "invalid")
+
+    for refusal in (written, asked, published):
+        assert messages_of(refusal) == [advice]
 
 
 async def test_the_outermost_instants_are_taken(here: Api) -> None:

@@ -35,8 +35,8 @@ STATUS_FIELDS = """
 """
 EVENT_FIELDS = """
     id kind crossing decision change sides status effective expected_until traffic to reason
-    exceptions certainty precision announced_at confirmed_at recorded_at recorded_by supersedes
-    retracts superseded_by retracted_by incident citations
+    exceptions certainty precision time_zone announced_at confirmed_at recorded_at recorded_by
+    supersedes retracts superseded_by retracted_by incident citations
 """
 
 
@@ -144,6 +144,7 @@ async def test_an_answer_has_exactly_these_fields_in_this_order(here: Api) -> No
                 "exceptions": [{"code": "diplomats", "text": None}],
                 "certainty": "confirmed",
                 "precision": "day",
+                "time_zone": "Europe/Vilnius",
                 "announced_at": "2023-08-15T21:00:00Z",
                 "confirmed_at": None,
                 "recorded_at": event(told)["recorded_at"],

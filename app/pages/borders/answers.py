@@ -16,7 +16,7 @@ from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
 from app.pages.lanes.plans import Plan, plans_of_view
 from app.pages.lanes.vehicle import Vehicle
-from app.pages.zones import Clocks
+from app.places.zones import Clocks
 from app.sources.schemas import SourceOut
 from app.sources.service import sources_of
 

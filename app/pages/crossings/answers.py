@@ -22,10 +22,10 @@ from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
 from app.notices.schemas import NoticeOut
 from app.pages.lanes.plans import Plan, Scopes, plans_of, plans_of_view, scopes_of
 from app.pages.lanes.vehicle import Vehicle
-from app.pages.zones import Clocks
 from app.places.details import Details, crossing_details
 from app.places.geography import Point
 from app.places.schemas import CrossingRecord
+from app.places.zones import Clocks
 from app.sources.schemas import SourceOut
 from app.sources.service import sources_of
 from app.status.histories import CrossingHistory, whole_history
@@ -60,6 +60,8 @@ class CrossingAnswer:
     instant: datetime
     """The one asked about."""
     validity: Validity
+    is_confirmed_evenly: bool
+    """Whether every lane of the vehicle was last confirmed at the same time."""
     plans: Sequence[Plan] = ()
     """What is to come for the vehicle; only of the present."""
     all_plans: Sequence[Plan] = ()
@@ -158,7 +160,15 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
         return None
     status, plans = status_out(view.summary, view.present.events), plans_of_view(view)
     answer = CrossingAnswer(
-        view.present.told, status, status, ANY, view.moment.now, view.validity, plans, plans
+        view.present.told,
+        status,
+        status,
+        ANY,
+        view.moment.now,
+        view.validity,
+        view.summary.is_confirmed_evenly,
+        plans,
+        plans,
     )
     if not vehicle:
         return answer
@@ -171,6 +181,7 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
         vehicle=vehicle,
         instant=part.moment.now,
         validity=view.validity.also(part.validity),
+        is_confirmed_evenly=part.summary.is_confirmed_evenly,
         plans=plans_of_view(part),
     )
 
@@ -212,8 +223,9 @@ async def look_up(
         plans_of(upcoming(one.resolved, instant), one.details, history.events) if is_present else []
         for one in summaries
     )
+    is_even = part.is_confirmed_evenly
     return CrossingAnswer(
-        details, status, whole, vehicle, instant, validity, plans, all_plans
+        details, status, whole, vehicle, instant, validity, is_even, plans, all_plans
     ), record
 
 

@@ -20,14 +20,14 @@ from app.crossings.candidates import CrossingFilter, candidates, index_of
 from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
+from app.languages.languages import Language
+from app.languages.words import Words
 from app.pages.lanes.plans import Plan, plans_of_view
-from app.pages.languages import Language
 from app.pages.rendering import render
-from app.pages.words import Words
-from app.pages.zones import Clocks
 from app.places.details import crossing_details
 from app.places.schemas import CrossingRecord, Location
 from app.places.spelling import Index
+from app.places.zones import Clocks
 from app.status.histories import CrossingHistory, Events, load_histories
 from app.status.schemas import EventOut
 from app.status.summaries import Summary
@@ -59,6 +59,14 @@ class RowData:
             if event.effective and event.precision and event.effective.from_ == self.summary.since:
                 return event.precision
         return Precision.MINUTE
+
+    @property
+    def end_precision(self) -> Precision | None:
+        """How exactly the expected end is known: as the event says that announced it."""
+        expected = self.summary.answer.expected_until
+        return next(
+            (one.precision for one in self.deciding if one.expected_until == expected), None
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Query, Response
 from app.errors import Unavailable, invalid
 from app.http.bodies import sides_of
 from app.http.problems import RETRY_AFTER
+from app.languages.words import N_, Words
 from app.pages.rendering import CurrentReader, page
-from app.pages.words import N_, Words
-from app.pages.zones import Clocks
 from app.places.geography import Point
 from app.places.schemas import CrossingRecord
+from app.places.zones import Clocks
 from app.vocabulary import (
     Certainty,
     DeclaredStatus,

@@ -23,11 +23,15 @@ from app.incidents.schemas import StoryItem
 from app.notices.schemas import NoticeOut
 from app.pages.rendering import CurrentReader, PageReader, page
 from app.pages.stories import reading
-from app.pages.zones import zone_of
+from app.places.zones import date_zone, zone_of
 from app.sources.service import list_sources
 from app.status.schemas import EventOut
+from app.vocabulary import Precision
 
 router = APIRouter()
+
+_DATES = {Precision.DAY, Precision.MONTH}
+"""Precisions of instants that are told as a date alone."""
 
 
 class Recorded(Protocol):
@@ -59,17 +63,26 @@ class StoryLabels:
     def zones(self, fact: EventOut | NoticeOut) -> list[ZoneInfo]:
         """Return the zones in which a fact's instants are told: its author's, else its places'."""
         if isinstance(fact, EventOut):
+            if fact.precision in _DATES:
+                return [ZoneInfo(fact.time_zone)]
             return [zone_of(side) for side in fact.sides]
+        start = fact.effective.from_
+        if fact.precision in _DATES and start is not None:
+            return [date_zone(start, self._countries(fact))]
         if fact.issuer.country is not None:
             return [zone_of(fact.issuer.country)]
-        subjects = fact.subjects
+        return [zone_of(code) for code in self._countries(fact)] or [zone_of("")]
+
+    def _countries(self, notice: NoticeOut) -> list[str]:
+        """Return the countries of a notice, its issuer's first."""
+        subjects = notice.subjects
         crossings = [self._reader.board.entry(one) for one in subjects.crossings]
         borders = [one.present.details.border for one in crossings if one]
         codes = [
             *subjects.countries,
-            *(c for border in (*subjects.borders, *borders) for c in sides_of(border)),
+            *(code for border in (*subjects.borders, *borders) for code in sides_of(border)),
         ]
-        return [zone_of(code) for code in dict.fromkeys(filter(None, codes))] or [zone_of("")]
+        return list(dict.fromkeys(filter(None, [notice.issuer.country, *codes])))
 
     def month(self, item: StoryItem) -> date:
         """Return the first day of the month, by the clocks there, in which an item stands."""

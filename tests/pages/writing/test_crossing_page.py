@@ -189,7 +189,7 @@ def test_it_can_be_followed_and_its_code_copied(look: LookAt) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == (
         f"curl -s {window.service.url}/v1/crossings/{SUMSKAS}/status"
     )
-    feeds = [f"/feeds/crossings/{SUMSKAS}.atom", f"/feeds/crossings/{SUMSKAS}.ics"]
+    feeds = [f"/feeds/crossings/{SUMSKAS}.atom", f"/feeds/crossings/{SUMSKAS}.ics?lang=en"]
     assert [
         page.get_by_role("link", name=name).get_attribute("href") for name in ("News", "Calendar")
     ] == feeds
@@ -263,6 +263,19 @@ def test_an_open_without_an_end_is_not_told_to_end_where_it_expires(get: Get, po
 
     assert f"Untilfurther notice{words}" in page.replace("\n", "")
     assert words in home
+
+
+def test_the_oldest_confirmation_of_a_lane_is_not_told_as_that_of_all(get: Get, post: Post) -> None:
+    path = f"/crossings/{LAVORISKES}"
+    period = {"from": soon(days=3)}
+    change = post("/v1/events", decision(crossings=[LAVORISKES], effective=period))["change"]
+    alike = get(f"{path}?lang=en", At_Least_Change=str(change)).text
+    again = {"sides": ["LT"], "to": "LT", "citations": [citation()]}
+    change = post(f"/v1{path}/confirmations", again)["change"]
+    uneven = get(f"{path}?lang=en", At_Least_Change=str(change)).text
+
+    assert "<dt>Last confirmed</dt><dd>3 days ago" in alike
+    assert "<dt>Some lanes last confirmed</dt><dd>3 days ago" in uneven
 
 
 @full

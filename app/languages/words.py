@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 from zoneinfo import ZoneInfo
@@ -14,8 +14,9 @@ from babel.numbers import format_decimal
 from markupsafe import Markup
 
 from app.http.bodies import sides_of
-from app.pages.languages import ENGLISH, Language
+from app.languages.languages import ENGLISH, Language
 from app.places.schemas import Name
+from app.places.zones import day_zone, is_midnight
 from app.vocabulary import (
     Basis,
     Certainty,
@@ -271,9 +272,10 @@ class Words:
         phrase = DIRECTIONS.get(to)
         return self.say(phrase) if phrase else f"→ {self.country(to)}"
 
-    def day(self, at: datetime, zone: ZoneInfo) -> str:
-        """Return the local date, in short."""
-        return format_date(at.astimezone(zone), "medium", locale=self.language.locale)
+    def day(self, at: datetime, zones: Sequence[ZoneInfo]) -> str:
+        """Return the local date, in short: where a day begins then, else in the first zone."""
+        local = at.astimezone(day_zone(at, zones))
+        return format_date(local, "medium", locale=self.language.locale)
 
     def year(self, at: datetime) -> str:
         return format_skeleton("y", at, locale=self.language.locale)
@@ -295,28 +297,54 @@ class Words:
     ) -> Markup:
         """Return an instant by the clocks of ``zones``, each named; in UTC as its title.
 
-        What is known to a day or a month only is told no finer, by the first zone. Days that are
-        near ``now`` are called today and tomorrow.
+        What is known to a day or a month only is told as that day or month, of the zone in which
+        it begins then, else of the first. Days that are near ``now`` are called today and tomorrow.
         """
-        locale = self.language.locale
         zones = list(zones)
-        local = at.astimezone(zones[0])
-        text: str | Markup
         match precision:
             case Precision.MINUTE | Precision.HOUR:
-                text = self._by_clocks(at, zones, now)
-            case Precision.DAY:
-                text = self._near_day(local, now) or format_date(local, "medium", locale=locale)
-            case Precision.MONTH:
-                text = format_skeleton("yMMMM", local, locale=locale)
+                utc = at.astimezone(UTC)
+                return Markup('<time datetime="{}" title="{}">{}</time>').format(
+                    utc.isoformat().replace("+00:00", "Z"),
+                    f"{utc:%Y-%m-%d %H:%M} UTC",
+                    self._by_clocks(at, zones, now),
+                )
+            case Precision.DAY | Precision.MONTH:
+                return self._date(at.astimezone(day_zone(at, zones)), precision, now)
             case Precision.UNKNOWN:
                 return Markup("<span>{}</span>").format(self.say(N_("date unknown")))
             case _:
                 assert_never(precision)
-        utc = at.astimezone(UTC)
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(
-            utc.isoformat().replace("+00:00", "Z"), f"{utc:%Y-%m-%d %H:%M} UTC", text
-        )
+
+    def end(
+        self,
+        at: datetime,
+        zones: Iterable[ZoneInfo],
+        precision: Precision | None = Precision.MINUTE,
+        now: datetime | None = None,
+    ) -> Markup:
+        """Return until when something holds, by the precision of its start.
+
+        Of what began on a day, and ends where another begins, it is the last day or month. Days
+        that are near ``now`` are called today and tomorrow.
+        """
+        zones = list(zones)
+        zone = day_zone(at, zones)
+        if precision in {Precision.MINUTE, Precision.HOUR, None} or not is_midnight(at, zone):
+            return self.instant(at, zones, now=now)
+        last = (at - timedelta(minutes=1)).astimezone(zone)
+        months = precision is Precision.MONTH and at.astimezone(zone).day == 1
+        return self._date(last, Precision.MONTH if months else Precision.DAY, now)
+
+    def _date(self, local: datetime, precision: Precision, now: datetime | None) -> Markup:
+        """Return a local day or month."""
+        locale = self.language.locale
+        if precision is Precision.MONTH:
+            text, machine = format_skeleton("yMMMM", local, locale=locale), f"{local:%Y-%m}"
+        else:
+            text = self._near_day(local, now) or format_date(local, "medium", locale=locale)
+            machine = f"{local:%Y-%m-%d}"
+        return Markup('<time datetime="{}">{}</time>').format(machine, text)
 
     def _near_day(self, local: datetime, now: datetime | None, clock: str = "") -> str | None:
         """Name a local day that is today or tomorrow, with the time; None if it is neither."""
@@ -331,17 +359,18 @@ class Words:
 
     def _by_clocks(self, at: datetime, zones: list[ZoneInfo], now: datetime | None) -> Markup:
         locale = self.language.locale
-        clocks: dict[datetime, list[str]] = {}
+        clocks: dict[tuple[datetime, str], list[str]] = {}
         for zone in zones:
             local = at.astimezone(zone)
             place = self.place(zone)
-            places = clocks.setdefault(local.replace(tzinfo=None), [])
+            time = local.replace(tzinfo=None, fold=0)
+            places = clocks.setdefault((time, _offset(local)), [])
             if place not in places:
                 places.append(place)
-        days = {local.date() for local in clocks}
+        days = {local.date() for local, _ in clocks}
         told: list[Markup] = []
-        for number, (local, places) in enumerate(clocks.items()):
-            clock = format_time(local, "short", locale=locale)
+        for number, ((local, offset), places) in enumerate(clocks.items()):
+            clock = f"{format_time(local, 'short', locale=locale)}{offset}"
             near = self._near_day(at.astimezone(zones[0]), now, clock) if len(days) == 1 else None
             if number == 0 and near:
                 clock = near
@@ -354,6 +383,8 @@ class Words:
 
     def ago(self, at: datetime, now: datetime) -> str:
         """Say how long before ``now`` it was, in hours at the finest."""
+        if now - at < timedelta(hours=1):
+            return self.say(N_("less than an hour ago"))
         return format_timedelta(
             at - now,
             granularity="hour",
@@ -361,3 +392,10 @@ class Words:
             add_direction=True,
             locale=self.language.locale,
         )
+
+
+def _offset(local: datetime) -> str:
+    """Return the offset of a clock time that the day has twice, nothing of any other."""
+    if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
+        return ""
+    return f" UTC{local.isoformat()[-6:]}"

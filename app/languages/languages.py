@@ -34,7 +34,9 @@ class Language:
 def _load() -> dict[str, Language]:
     # As the countries here write dates: the day first, 24 hours.
     found = {ENGLISH: Language(ENGLISH, Locale("en", "GB"), NullTranslations())}
-    for file in sorted(files("app.pages").joinpath("locale").iterdir(), key=lambda one: one.name):
+    for file in sorted(
+        files("app.languages").joinpath("locale").iterdir(), key=lambda one: one.name
+    ):
         code, _, kind = file.name.partition(".")
         if kind == "po":
             compiled = BytesIO()

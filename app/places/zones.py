@@ -1,8 +1,9 @@
-"""Which zone a side's clocks show: by the table of the time zone database."""
+"""The zone of a side's clocks, by the table of the time zone database, and the days they show."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, time
 from functools import lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -62,6 +63,29 @@ def zone_of(country: str, near: Point | None = None) -> ZoneInfo:
 
     zones = _ZONES.get(country)
     return ZoneInfo(min(zones, key=strangeness).name if zones else "UTC")
+
+
+def date_zone(at: datetime, countries: Iterable[str]) -> ZoneInfo:
+    """Return the zone of one of these countries whose date ``at`` stands for, as `day_zone` does.
+
+    UTC if none of them is a country with a zone.
+    """
+    names = [zone.name for code in countries for zone in _ZONES.get(code, ())]
+    return day_zone(at, [ZoneInfo(name) for name in names or ["UTC"]])
+
+
+def day_zone(at: datetime, zones: Sequence[ZoneInfo]) -> ZoneInfo:
+    """Return the one of ``zones``, of which there is at least one, whose date ``at`` stands for.
+
+    What is known to a day is recorded as a midnight: that of the zone by whose clock it is one,
+    else of the first zone.
+    """
+    return next((zone for zone in zones if is_midnight(at, zone)), zones[0])
+
+
+def is_midnight(at: datetime, zone: ZoneInfo) -> bool:
+    """Return whether a local day begins at this instant."""
+    return at.astimezone(zone).time() == time.min
 
 
 @dataclass(frozen=True)
