@@ -1,4 +1,4 @@
-"""The courier: a process beside those that serve, which tells of changes whoever subscribed.
+"""The delivery worker: a process beside those that serve, which notifies subscribers of changes.
 
 It follows the log, makes deliveries, sends them, and announces what comes due, so that none of it
 slows readers. There may be several: the database says who does what, and whatever one leaves
@@ -70,7 +70,7 @@ _log = logging.getLogger(__name__)
 
 
 class DeliveryWorker:
-    """One courier, on one database."""
+    """One delivery worker, on one database."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.database_url is None:
@@ -100,9 +100,11 @@ class DeliveryWorker:
                 await self._work()
             except* OUTAGES as group:
                 lost = True
-                _log.warning("The courier lost contact with the database: %s", _reasons(group))
+                _log.warning(
+                    "The delivery worker lost contact with the database: %s", _reasons(group)
+                )
             if lost:
-                await _wait(self._stopping, pause)
+                await wait_for_event(self._stopping, pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def stop(self) -> None:
@@ -152,7 +154,7 @@ class DeliveryWorker:
                 while await self._transact(announce_due):
                     pass
             await asyncio.sleep(BREATH_SECONDS)
-            await _wait(self._news, _soonest(wait))
+            await wait_for_event(self._news, _soonest(wait))
 
     async def _tidy(self) -> None:
         while True:
@@ -179,7 +181,7 @@ class DeliveryWorker:
                 if len(turns) == room:
                     self._due.set()
                 await asyncio.sleep(BREATH_SECONDS)
-            await _wait(self._due, _soonest(wait))
+            await wait_for_event(self._due, _soonest(wait))
         if self._turns:
             await asyncio.wait(self._turns)
 
@@ -272,9 +274,12 @@ async def until_due(session: AsyncSession) -> timedelta | None:
     return None if due is None or now is None else due - now
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, or after so many seconds."""
+    # Not by `wait_for`: before Python 3.12 it loses a cancellation that comes with the event.
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _soonest(wait: timedelta | None) -> float:
@@ -283,19 +288,19 @@ def _soonest(wait: timedelta | None) -> float:
 
 
 def main(settings: Settings) -> None:
-    """Be a courier until SIGTERM or SIGINT."""
+    """Be a delivery worker until SIGTERM or SIGINT."""
 
     async def work() -> None:
-        courier, loop = DeliveryWorker(settings), asyncio.get_running_loop()
+        worker, loop = DeliveryWorker(settings), asyncio.get_running_loop()
 
         def stop() -> None:
-            courier.stop()
-            # What has not ended in time is another courier's once its lease is over.
+            worker.stop()
+            # What has not ended in time is another delivery worker's once its lease is over.
             loop.call_later(settings.drain_seconds, os._exit, 0)
 
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, stop)
-        await courier.run()
+        await worker.run()
 
     uvloop.run(work())
 

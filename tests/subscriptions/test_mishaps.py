@@ -1,5 +1,6 @@
-"""Couriers that are killed, and what must come of it: every change told, by one id, in order."""
+"""Delivery workers that are killed: every change is still told, by one id, in order."""
 
+import asyncio
 import random
 import subprocess
 import time
@@ -12,6 +13,7 @@ import anyio
 import psutil
 import pytest
 
+from app.delivery.worker import wait_for_event
 from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
 from tests.commands import environment, finish, start
@@ -20,7 +22,7 @@ from tests.marks import full
 from tests.servers import Service, is_alive, service
 from tests.subscriptions.conftest import LOOPBACK, Hooks
 from tests.subscriptions.receivers import Arrival, Receiver, Write, accept, receiving, status
-from tests.waiting import eventually, until
+from tests.waiting import PATIENCE, eventually, until
 
 ROUND_SECONDS = 3
 MOST_CHANGES = 12
@@ -28,10 +30,10 @@ MOST_CHANGES = 12
 
 
 @contextmanager
-def courier(database: Database) -> Iterator[subprocess.Popen[str]]:
-    """Run `crossings courier`, as the service's own role, until the block ends."""
+def worker(database: Database) -> Iterator[subprocess.Popen[str]]:
+    """Run `crossings worker`, as the service's own role, until the block ends."""
     env = environment(DATABASE_URL=database.url, CROSSINGS_WEBHOOK_ALLOW=LOOPBACK)
-    process = start("crossings", "courier", env=env)
+    process = start("crossings", "worker", env=env)
     try:
         yield process
     finally:
@@ -56,7 +58,7 @@ async def unreliable(receiver: Receiver, arrival: Arrival, write: Write) -> None
 
 @full
 @pytest.mark.parametrize("rounds", [5])
-async def test_killed_couriers_lose_nothing_and_confuse_nothing(quiet: Hooks, rounds: int) -> None:
+async def test_killed_workers_lose_nothing_and_confuse_nothing(quiet: Hooks, rounds: int) -> None:
     """Two at a time, one of them killed every three seconds while changes come."""
     async with receiving(unreliable) as every, receiving() as one_crossing:
         all_of = await quiet.subscribe(every)
@@ -73,11 +75,11 @@ async def test_killed_couriers_lose_nothing_and_confuse_nothing(quiet: Hooks, ro
                 )
                 declared.append(int(str(made["change"])))
 
-        with courier(quiet.database):
+        with worker(quiet.database):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(write_on)
                 for _ in range(rounds):
-                    with courier(quiet.database) as victim:
+                    with worker(quiet.database) as victim:
                         await anyio.sleep(ROUND_SECONDS)
                         victim.kill()
             await until(lambda: not pending(quiet.database))
@@ -118,7 +120,7 @@ def assert_in_order(arrivals: list[Arrival]) -> None:
 # Beside a server
 
 
-def couriers_of(server: Service) -> list[psutil.Process]:
+def workers_of(server: Service) -> list[psutil.Process]:
     return [
         one
         for one in psutil.Process(server.process.pid).children()
@@ -126,20 +128,38 @@ def couriers_of(server: Service) -> list[psutil.Process]:
     ]
 
 
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_stop_is_not_lost_when_it_comes_with_news(steps: int) -> None:
+    """However many steps of the event loop lie between the two."""
+    news = asyncio.Event()
+    waiting = asyncio.create_task(wait_for_event(news, PATIENCE))
+    await asyncio.sleep(0.01)
+    news.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+    stopped = waiting.cancel()
+    (ended,) = await asyncio.gather(waiting, return_exceptions=True)
+
+    assert isinstance(ended, asyncio.CancelledError) == stopped
+
+
 @full
-def test_serve_has_a_courier_that_is_started_again_and_ends_with_it(
+def test_serve_has_a_worker_that_is_started_again_and_ends_with_it(
     seeded_dir: Path, tmp_path: Path
 ) -> None:
     with service(tmp_path / "serve.log", data_dir=seeded_dir) as server:
-        eventually(lambda: len(couriers_of(server)) == 1)
-        (first,) = couriers_of(server)
+        eventually(lambda: len(workers_of(server)) == 1)
+        (first,) = workers_of(server)
         first.kill()
-        eventually(lambda: [one for one in couriers_of(server) if one.pid != first.pid])
-        (second,) = couriers_of(server)
+        eventually(lambda: [one for one in workers_of(server) if one.pid != first.pid])
+        (second,) = workers_of(server)
         ready = clients.get(f"{server.url}/health/ready")
         assert ready.status_code == 200
 
         server.kill()
 
         eventually(lambda: not is_alive(second))
-    assert "The courier exited with -9" in (tmp_path / "serve.log").read_text(encoding="utf-8")
+    assert "The delivery worker exited with -9" in (tmp_path / "serve.log").read_text(
+        encoding="utf-8"
+    )
