@@ -135,12 +135,13 @@ def serve(
         _serve(settings, database)
 
 
+@app.command("courier", hidden=True)
 @app.command()
-def courier(data_dir: DataDir = None) -> None:
+def worker(data_dir: DataDir = None) -> None:
     """Deliver webhooks. `serve` runs one such process itself; more can share the work."""
     settings = _settings(data_dir=data_dir)
     with _migrated(data_dir) as database:
-        _be_courier(settings.model_copy(update={"database_url": database.url}))
+        _be_worker(settings.model_copy(update={"database_url": database.url}))
 
 
 @app.command()
@@ -326,13 +327,13 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def beside_courier() -> None:
-    """Be the courier beside a server, in a process that it started."""
+def beside_server() -> None:
+    """Be the delivery worker beside a server, in a process that it started."""
     follow_parent()
-    _be_courier(Settings())
+    _be_worker(Settings())
 
 
-def _be_courier(settings: Settings) -> None:
+def _be_worker(settings: Settings) -> None:
     # Its libraries take half a second to import, for which no other process is to wait.
     from app.delivery.worker import main  # noqa: PLC0415
 
@@ -384,7 +385,11 @@ def _serve(settings: Settings, database: DatabaseUrls) -> None:
     )
     server = uvicorn.Server(config)
     try:
-        with kept_alive(beside_courier, name="courier") if settings.courier else nullcontext():
+        with (
+            kept_alive(beside_server, name="delivery worker")
+            if settings.delivery_worker
+            else nullcontext()
+        ):
             if settings.workers == 1:
                 server.run(sockets=[listener])
             else:

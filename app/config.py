@@ -87,10 +87,10 @@ class Settings(BaseSettings):
     drain_seconds: int = Field(
         5, ge=1, description="Seconds that a stopping server waits for requests in flight."
     )
-    courier: bool = Field(
+    delivery_worker: bool = Field(
         True,
-        description="Whether `serve` runs a courier. One has to run somewhere: without it no"
-        " webhook is sent, and what comes due is recorded only with the next write.",
+        description="Whether `serve` runs a delivery worker. One has to run somewhere: without it"
+        " no webhook is sent, and what comes due is recorded only with the next write.",
     )
     webhook_allow: str | None = Field(
         None,

@@ -69,7 +69,7 @@ def service(
     data_dir: Path | None = None,
     database_url: str | None = None,
     drain_seconds: int = 5,
-    courier: bool = True,
+    worker: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
     """Run `crossings serve` until the block ends; see that it leaves no process behind.
@@ -79,7 +79,7 @@ def service(
     port = port or free_port()
     settings = {
         "CROSSINGS_DRAIN_SECONDS": str(drain_seconds),
-        "CROSSINGS_COURIER": str(courier),
+        "CROSSINGS_DELIVERY_WORKER": str(worker),
         # However slow the machine, no writer is refused where that is not what is tested.
         "CROSSINGS_WRITE_DEADLINE": str(PATIENCE),
         "CROSSINGS_REQUEST_DEADLINE": str(PATIENCE),

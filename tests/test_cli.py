@@ -68,11 +68,11 @@ class Served:
 
 @contextmanager
 def serving(
-    data_dir: Path, *options: str, port: int | None = None, courier: bool = False
+    data_dir: Path, *options: str, port: int | None = None, worker: bool = False
 ) -> Iterator[Served]:
     """Run `crossings serve` until the block ends, and let nothing of it survive the block."""
     port = port or free_port()
-    env = environment(CROSSINGS_COURIER=str(courier))
+    env = environment(CROSSINGS_DELIVERY_WORKER=str(worker))
     where = ("--data-dir", data_dir, "--port", str(port))
     process = start("crossings", "serve", *where, *options, env=env)
     served = Served(process, port, data_dir)
@@ -138,8 +138,16 @@ def test_help_names_every_command() -> None:
     done = run("crossings", "--help")
 
     assert (done.code, done.complained) == (0, "")
-    for command in ("serve", "migrate", "seed", "export", "check", "keys"):
+    for command in ("serve", "worker", "migrate", "seed", "export", "check", "keys"):
         assert re.search(rf"\b{command}\b", done.told)
+
+
+def test_the_worker_answers_to_its_old_name_too() -> None:
+    done = run("crossings", "courier", "--help")
+
+    assert done.code == 0
+    assert "Deliver webhooks." in done.told
+    assert "courier" not in run("crossings", "--help").told
 
 
 def test_the_version_is_that_of_the_project() -> None:
@@ -302,7 +310,7 @@ def test_a_signal_ends_everything_cleanly(
     data_dir: Path, how: signal.Signals, workers: int
 ) -> None:
     """SIGINT goes to the whole group, as from a terminal; SIGTERM to the main process alone."""
-    with serving(data_dir, "--workers", str(workers), courier=True) as served:
+    with serving(data_dir, "--workers", str(workers), worker=True) as served:
         family = served.family()
         assert_whole(family, workers)
 
@@ -324,7 +332,7 @@ def test_a_kill_9_of_the_main_process_leaves_no_process_behind(
     data_dir: Path, workers: int
 ) -> None:
     """And the directory is served again at once, on the same port, with what was written."""
-    with serving(data_dir, "--workers", str(workers), courier=True) as served:
+    with serving(data_dir, "--workers", str(workers), worker=True) as served:
         family = served.family()
         assert_whole(family, workers)
         told = served.post("/v1/events", decision(), key=served.key)
@@ -348,11 +356,11 @@ def survivors(family: list[psutil.Process]) -> list[str]:
 
 
 def assert_whole(family: list[psutil.Process], workers: int) -> None:
-    """Check that the processes are those that should end: PostgreSQL's, workers, the courier."""
+    """Check that the processes are PostgreSQL's, the workers and the delivery worker."""
     names = [process.name() for process in family]
     assert "postgres" in names
     spawned = [one for one in family if "multiprocessing.spawn" in " ".join(one.cmdline())]
-    assert len(spawned) == (workers if workers > 1 else 0) + len(["courier"])
+    assert len(spawned) == (workers if workers > 1 else 0) + len(["worker"])
 
 
 @full

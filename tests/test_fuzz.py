@@ -31,7 +31,7 @@ def test_no_input_breaks_the_service_or_its_document(
     By the command of Schemathesis, not its plugin: of the plugin's tests, which to this pytest
     all have one name, each of several workers would make every case, and one would run.
     """
-    with service(tmp_path / "serve.log", data_dir=seeded_dir, courier=False) as server:
+    with service(tmp_path / "serve.log", data_dir=seeded_dir, worker=False) as server:
         document = clients.get(f"{server.url}/openapi.json").json()
         for methods in document["paths"].values():
             for method in METHODS & methods.keys():

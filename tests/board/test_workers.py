@@ -27,14 +27,14 @@ def shared(postgres: Server) -> Iterator[Database]:
 def one(shared: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of two workers."""
     log = tmp_path_factory.mktemp("one") / "log"
-    with service(log, workers=2, database_url=shared.url, courier=False) as found:
+    with service(log, workers=2, database_url=shared.url, worker=False) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def other(shared: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     log = tmp_path_factory.mktemp("other") / "log"
-    with service(log, database_url=shared.url, courier=False) as found:
+    with service(log, database_url=shared.url, worker=False) as found:
         yield found
 
 

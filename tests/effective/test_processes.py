@@ -20,7 +20,7 @@ SETTLED_SECONDS = 3
 async def test_what_came_due_while_nobody_ran_is_announced_once_by_whoever_starts(
     database: Database, tmp_path: Path
 ) -> None:
-    """Two services with couriers of their own, two workers each, on one database."""
+    """Two services with delivery workers of their own, two workers each, on one database."""
     async with database.api() as api:
         assert (await api.post("/v1/crossings", crossing(HERE))).status_code == 201
         begins = datetime.now(UTC) + timedelta(seconds=1)

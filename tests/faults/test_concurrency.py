@@ -62,7 +62,7 @@ async def two_servers(database: Database, folder: Path) -> AsyncIterator[list[Ap
         found = []
         for name in ("one", "other"):
             log = folder / f"{name}.log"
-            running = stack.enter_context(service(log, database_url=database.url, courier=False))
+            running = stack.enter_context(service(log, database_url=database.url, worker=False))
             found.append(await stack.enter_async_context(running.api(key)))
         yield found
 

@@ -64,7 +64,7 @@ class Scene:
             port=self.port,
             workers=workers,
             data_dir=self.data_dir,
-            courier=False,
+            worker=False,
         )
 
     @asynccontextmanager
@@ -220,7 +220,7 @@ async def test_sigterm_refuses_cleanly_what_it_will_not_wait_for(
 
     with (
         service(
-            tmp_path / "log", database_url=seeded.url, drain_seconds=1, courier=False
+            tmp_path / "log", database_url=seeded.url, drain_seconds=1, worker=False
         ) as running,
         seeded.connect() as stalled,
     ):
@@ -248,7 +248,7 @@ async def test_a_start_after_kill_9_in_the_midst_of_the_first_start_succeeds(
     data_dir = tmp_path / "data"
     for markers in (["postgres/postmaster.pid"], ["admin.draft", "admin.key"]):
         start_and_kill(data_dir, [data_dir / marker for marker in markers])
-    with service(tmp_path / "log", data_dir=data_dir, courier=False) as running:
+    with service(tmp_path / "log", data_dir=data_dir, worker=False) as running:
         key = (data_dir / "admin.key").read_text(encoding="ascii").strip()
         async with running.api(key) as api:
             await api.declare()
@@ -280,7 +280,7 @@ async def test_an_answer_lost_on_its_way_is_had_by_a_retry(
     seeded: Database, tmp_path: Path
 ) -> None:
     """The connection ends after the commit: the same key gets the first answer, one event."""
-    with service(tmp_path / "log", database_url=seeded.url, courier=False) as running:
+    with service(tmp_path / "log", database_url=seeded.url, worker=False) as running:
         async with running.api(await seeded.new_key()) as direct:
             before = await all_changes(direct)
             async with (

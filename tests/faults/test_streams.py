@@ -95,7 +95,7 @@ async def test_followers_that_come_and_go_are_told_exactly_the_log(
 async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
     how: str, seeded_dir: Path, tmp_path: Path
 ) -> None:
-    with service(tmp_path / "log", data_dir=seeded_dir, courier=False) as running:
+    with service(tmp_path / "log", data_dir=seeded_dir, worker=False) as running:
         async with running.api(running.key) as api, anyio.create_task_group() as following:
             since = await newest(api)
             followers = [Follower(running.url, since, 10_000) for _ in range(3)]
@@ -130,7 +130,7 @@ async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
         workers=workers,
         database_url=shared.url,
         drain_seconds=10 * PATIENCE,
-        courier=False,
+        worker=False,
     ) as running:
         ends: list[str] = []
 
@@ -170,7 +170,7 @@ async def test_who_stops_reading_is_cut_off_by_the_service(
     shared: Database, tmp_path: Path
 ) -> None:
     """Its socket does not stay open for ever, full of what nobody takes."""
-    with service(tmp_path / "log", database_url=shared.url, courier=False) as running:
+    with service(tmp_path / "log", database_url=shared.url, worker=False) as running:
         main = psutil.Process(running.process.pid)
 
         def streams() -> int:

@@ -296,7 +296,7 @@ def test_a_long_export_takes_no_memory_and_one_that_breaks_off_shows_it(
     """By a real server: 30,000 events are 20 MB of NDJSON."""
     with empty.connect(SUPERUSER) as superuser:
         fill(superuser, Crowd(50, 30_000))
-    with service(tmp_path / "serve.log", database_url=empty.url, courier=False) as running:
+    with service(tmp_path / "serve.log", database_url=empty.url, worker=False) as running:
         worker = max(running.family(), key=lambda one: one.memory_info().rss)
         before = worker.memory_info().rss
         peak, length, count = 0, 0, 0

@@ -24,7 +24,7 @@ def take(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        service(Path(scratch) / "log", data_dir=Path(scratch) / "data", courier=False) as running,
+        service(Path(scratch) / "log", data_dir=Path(scratch) / "data", worker=False) as running,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))

@@ -69,7 +69,7 @@ def cached(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with (
         clone(postgres, SEEDED) as database,
         service(
-            folder / "serve.log", database_url=database.url, courier=False, more=TRUSTED
+            folder / "serve.log", database_url=database.url, worker=False, more=TRUSTED
         ) as running,
         nginx(folder, running.port) as url,
         clients.client(base_url=url) as client,

@@ -1,4 +1,4 @@
-"""The service with a courier beside it, and receivers on loopback."""
+"""The service with a delivery worker beside it, and receivers on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -93,15 +93,15 @@ def attempts_of(delivery: Json) -> Sequence[dict[str, JsonValue]]:
 
 
 @asynccontextmanager
-async def couriered(database: Database, **settings: object) -> AsyncIterator[DeliveryWorker]:
-    """Run a courier in this process until the block ends."""
+async def with_worker(database: Database, **settings: object) -> AsyncIterator[DeliveryWorker]:
+    """Run a delivery worker in this process until the block ends."""
     given = {"database_url": database.url, "webhook_allow": LOOPBACK, **settings}
-    courier = DeliveryWorker(Settings.model_validate(given))
-    task = asyncio.create_task(courier.run())
+    worker = DeliveryWorker(Settings.model_validate(given))
+    task = asyncio.create_task(worker.run())
     try:
-        yield courier
+        yield worker
     finally:
-        courier.stop()
+        worker.stop()
         async with asyncio.timeout(PATIENCE):
             await task
 
@@ -122,8 +122,8 @@ async def quiet(seeded: Database) -> AsyncIterator[Hooks]:
 
 @pytest.fixture
 async def hooks(quiet: Hooks) -> AsyncIterator[Hooks]:
-    """The service, with a courier beside it."""
-    async with couriered(quiet.database):
+    """The service, with a delivery worker beside it."""
+    async with with_worker(quiet.database):
         yield quiet
 
 

@@ -13,7 +13,7 @@ from app.subscriptions.deliveries import AT_ONCE, DELAYS, LONGEST_WAIT, delay_af
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
 from tests.conftest import Database
 from tests.marks import full
-from tests.subscriptions.conftest import Hooks, attempts_of, couriered, of_state
+from tests.subscriptions.conftest import Hooks, attempts_of, of_state, with_worker
 from tests.subscriptions.receivers import (
     Answer,
     Arrival,
@@ -87,7 +87,7 @@ async def test_whatever_is_no_2xx_is_sent_again_by_the_same_id(
     monkeypatch.setattr(sending, "SECONDS", 1.0)
     receiver.answer = answer
     subscription = await quiet.subscribe(receiver)
-    async with couriered(quiet.database):
+    async with with_worker(quiet.database):
         await quiet.api.declare()
         await quiet.attempted(subscription, 1)
         receiver.answer, receiver.is_cutting = accept, False
@@ -275,7 +275,7 @@ async def test_no_receiver_has_more_than_four_under_way_and_none_waits_for_anoth
 
 
 def expire_old_secrets(database: Database) -> None:
-    """Wait in a thread for what the courier, in this one, may have under way."""
+    """Wait in a thread for what the delivery worker, in this one, may have under way."""
     with database.connect() as connection:
         connection.execute("UPDATE subscription SET old_secret_until = now()")
 
@@ -311,7 +311,7 @@ async def test_a_test_message_is_signed_and_tells_of_nothing(
     assert sent["change"] is None
 
 
-# Mishaps of the courier's own
+# Mishaps of the delivery worker's own
 
 
 async def test_a_turn_of_a_worker_that_died_is_taken_up_again_once_its_lease_is_over(
@@ -325,7 +325,7 @@ async def test_a_turn_of_a_worker_that_died_is_taken_up_again_once_its_lease_is_
         assert await deliveries.take_turns(session, room=10) == ([], None)
         await deliveries.renew(session, [turn, turn._replace(number=7)])
 
-    async with couriered(quiet.database):
+    async with with_worker(quiet.database):
         await to_thread.run_sync(expire_leases, quiet.database)
         (delivery,) = await quiet.settled(subscription)
 
@@ -348,7 +348,7 @@ async def test_a_worker_renews_the_lease_of_an_attempt_that_takes_long(
     monkeypatch.setattr("app.delivery.worker.LEASE", timedelta(seconds=1))
     receiver.answer = hang
     subscription = await quiet.subscribe(receiver)
-    async with couriered(quiet.database):
+    async with with_worker(quiet.database):
         await quiet.act(subscription, "ping", status=201)
         await receiver.got(1)
         first = await to_thread.run_sync(lease_of_the_one, quiet.database)
@@ -367,7 +367,7 @@ def lease_of_the_one(database: Database) -> datetime:
     return until
 
 
-async def test_a_courier_says_why_it_lost_its_database_and_delivers_after_it(
+async def test_a_worker_says_why_it_lost_its_database_and_delivers_after_it(
     hooks: Hooks, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     subscription = await hooks.subscribe(receiver)
@@ -398,7 +398,7 @@ async def test_a_slow_machine_is_no_lost_database(
     monkeypatch.setattr("app.delivery.worker.ANSWER_SECONDS", 0.5)
     monkeypatch.setattr("app.delivery.worker.POLL_SECONDS", 0.01)
     subscription = await quiet.subscribe(receiver)
-    async with couriered(quiet.database):
+    async with with_worker(quiet.database):
         for _ in range(3):
             time.sleep(0.8)  # noqa: ASYNC251  # that is the point
             await quiet.act(subscription, "ping", status=201)
@@ -410,7 +410,7 @@ async def test_a_slow_machine_is_no_lost_database(
 
 async def test_what_ended_long_ago_is_forgotten(quiet: Hooks, receiver: Receiver) -> None:
     subscription = await quiet.subscribe(receiver)
-    async with couriered(quiet.database):
+    async with with_worker(quiet.database):
         await quiet.api.declare()
         await quiet.settled(subscription)
     with quiet.database.connect() as connection:

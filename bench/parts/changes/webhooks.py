@@ -39,31 +39,31 @@ def webhooks(stage: Stage) -> Iterator[Finding]:
         superuser.execute(_SUBSCRIBE, [f"http://127.0.0.1:{receiver.port}/", receivers])
         superuser.execute("ANALYZE subscription")
         with stage.service(database, CROSSINGS_WEBHOOK_ALLOW="127.0.0.0/8") as service:
-            courier = _courier(service)
-            before, cpu_before = courier.memory_info().rss, _cpu_seconds(courier)
+            worker = _worker(service)
+            before, cpu_before = worker.memory_info().rss, _cpu_seconds(worker)
             rates, firsts = [], []
             for _ in range(3):
                 seconds, first = _told(superuser, service, headers, body, receivers)
                 rates.append(receivers / seconds)
                 firsts.append(1000 * first)
-            after, cpu = courier.memory_info().rss, _cpu_seconds(courier) - cpu_before
+            after, cpu = worker.memory_info().rss, _cpu_seconds(worker) - cpu_before
     yield median_of(f"one change to {receivers:,} receivers: deliveries a second", rates, unit="/s")
     yield median_of("from its commit to the end of the first delivery", firsts, unit="ms")
     yield Finding(
-        name="the courier's own processor time for a delivery",
+        name="the delivery worker's own processor time for a delivery",
         value=1000 * cpu / (3 * receivers),
         unit="ms",
     )
     yield Finding(
-        name=f"the courier's memory after three times {receivers:,} deliveries",
+        name=f"the delivery worker's memory after three times {receivers:,} deliveries",
         value=after / 2**20,
         unit="MiB",
         note=f"{before / 2**20:.0f} before",
     )
 
 
-def _courier(service: Web) -> psutil.Process:
-    """Return the courier beside a service, once it has been up for a while."""
+def _worker(service: Web) -> psutil.Process:
+    """Return the delivery worker beside a service, once it has been up for a while."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for one in service.process.children():
@@ -71,7 +71,7 @@ def _courier(service: Web) -> psutil.Process:
                 time.sleep(5)
                 return one
         time.sleep(0.1)
-    raise BenchError("the service has no courier")
+    raise BenchError("the service has no delivery worker")
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

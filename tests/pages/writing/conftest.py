@@ -27,7 +27,7 @@ def database(postgres: Server) -> Iterator[Database]:
 def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service as a process."""
     log = tmp_path_factory.mktemp("pages") / "serve.log"
-    with service(log, database_url=database.url, courier=False) as running:
+    with service(log, database_url=database.url, worker=False) as running:
         yield running
 
 

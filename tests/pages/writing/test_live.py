@@ -241,7 +241,7 @@ def stopped(
     log = tmp_path_factory.mktemp("restart") / "serve.log"
     with (
         clone(postgres, SEEDED) as database,
-        service(log, database_url=database.url, courier=False) as running,
+        service(log, database_url=database.url, worker=False) as running,
     ):
         yield running, database.url
 
@@ -259,5 +259,5 @@ def test_a_service_that_comes_back_is_followed_on(
     expect(page.locator(AGE)).to_be_visible(timeout=15_000)
 
     log = tmp_path_factory.mktemp("again") / "serve.log"
-    with service(log, port=running.port, database_url=url, courier=False):
+    with service(log, port=running.port, database_url=url, worker=False):
         expect(page.locator(AGE)).to_be_hidden(timeout=60_000)
