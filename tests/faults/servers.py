@@ -236,7 +236,7 @@ def _check_told(payloads: Mapping[int, JsonValue], body: Json) -> int:
     if "events" in body:
         events = body["events"]
         assert isinstance(events, list)
-        derived = {"superseded_by", "retracted_by"}
+        derived = {"time_zone", "superseded_by", "retracted_by"}
         assert payload["events"] == [
             {name: value for name, value in event.items() if name not in derived}
             for event in events
