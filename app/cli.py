@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, NoReturn, TypeVar
 
 import sqlalchemy.exc
@@ -33,6 +34,7 @@ from app.delivery.processes import follow_parent, interrupts_held, kept_alive
 from app.embedded.running import reaching, serving
 from app.embedded.server import OWNER, SERVICE, EmbeddedError
 from app.errors import Problem
+from app.logs import configure_logs
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
 from app.validation import message_of
@@ -337,6 +339,7 @@ def _be_worker(settings: Settings) -> None:
     # Its libraries take half a second to import, for which no other process is to wait.
     from app.delivery.worker import main  # noqa: PLC0415
 
+    configure_logs(settings.log_format, settings.log_level)
     main(settings)
 
 
@@ -353,8 +356,16 @@ class Workers(Multiprocess):
 
 
 def _serve(settings: Settings, database: DatabaseUrls) -> None:
+    with TemporaryDirectory(prefix="crossings-metrics-") as figures:
+        _serve_until_stopped(settings, database, figures)
+
+
+def _serve_until_stopped(settings: Settings, database: DatabaseUrls, figures: str) -> None:
+    configure_logs(settings.log_format, settings.log_level)
     # Workers are processes of their own: they read the settings from their environment.
     os.environ |= {
+        "PROMETHEUS_MULTIPROC_DIR": figures,
+        "CROSSINGS_DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": database.url,
         "DATABASE_READ_URL": settings.database_read_url or "",
         "CROSSINGS_POOL_SIZE": str(settings.pool_size),
@@ -371,6 +382,7 @@ def _serve(settings: Settings, database: DatabaseUrls) -> None:
         forwarded_allow_ips=settings.trusted_proxies,
         workers=settings.workers,
         access_log=False,
+        log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=settings.drain_seconds,
         # Where the processors are busy, one that starts says nothing for longer than the usual 5 s.

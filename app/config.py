@@ -2,9 +2,13 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogFormat = Literal["text", "json"]
+LoggedRequests = Literal["none", "writes", "all"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The repository, unless the package is installed elsewhere."""
@@ -87,6 +91,21 @@ class Settings(BaseSettings):
     drain_seconds: int = Field(
         5, ge=1, description="Seconds that a stopping server waits for requests in flight."
     )
+    log_format: LogFormat = Field(
+        "text", description="Format of log lines: `text`, or `json`, one object a line."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level of what is logged."
+    )
+    log_requests: LoggedRequests = Field(
+        "writes",
+        description="Requests that are logged: `writes` are those that may write, and any that"
+        " failed with a 5xx.",
+    )
+    metrics_allow: str | None = Field(
+        "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+        description="Networks, separated by commas, of clients that may read `/metrics`.",
+    )
     delivery_worker: bool = Field(
         True,
         description="Whether `serve` runs a delivery worker. One has to run somewhere: without it"
@@ -108,21 +127,27 @@ class Settings(BaseSettings):
             return f"postgresql+psycopg://{rest}"
         return url
 
-    @field_validator("webhook_allow")
+    @field_validator("webhook_allow", "metrics_allow")
     @classmethod
     def _be_networks(cls, networks: str | None) -> str | None:
-        for one in networks.split(",") if networks else ():
-            ip_network(one.strip())
+        _networks(networks)
         return networks or None
 
     @property
     def webhook_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Where webhooks may go although it is no public network."""
-        return tuple(
-            ip_network(one.strip()) for one in (self.webhook_allow or "").split(",") if one
-        )
+        return _networks(self.webhook_allow)
+
+    @property
+    def metrics_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Where clients that may read the metrics are."""
+        return _networks(self.metrics_allow)
 
     @property
     def owner_url(self) -> str | None:
         """The database as the role that migrates it."""
         return self.database_owner_url or self.database_url
+
+
+def _networks(listed: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(one.strip()) for one in (listed or "").split(",") if one)

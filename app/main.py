@@ -9,6 +9,7 @@ from operator import attrgetter
 from types import FrameType
 
 from fastapi import APIRouter, Depends, FastAPI
+from sqlalchemy.pool import QueuePool
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
@@ -28,13 +29,17 @@ from app.database.write_queue import WRITERS_AT_ONCE, WriteQueue
 from app.delivery.processes import follow_parent
 from app.facts.router import router as sources
 from app.feeds.router import router as feeds
+from app.health.metrics import Metrics, Observed
+from app.health.router import metrics as metrics_router
 from app.health.router import router as health
 from app.http import problems
 from app.http.docs import DESCRIPTION, TAGS, document
 from app.http.docs import router as docs
 from app.http.parameters import refuse_unknown
+from app.http.requests import RequestTally
 from app.http.root import router as root
 from app.incidents.router import router as incidents
+from app.logs import configure_logs
 from app.notices.router import router as notices
 from app.pages.page_cache import PageCache
 from app.pages.problems import tell
@@ -72,15 +77,27 @@ def create_service(
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
     board = Board(DatabaseMonitor(settings.request_deadline), max_age=settings.board_max_age)
     stream = Stream(settings.database_url, board.monitor)
+    tally, write_queue = RequestTally(), _write_queue(settings)
     updater = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
     standby = None
     if settings.database_read_url is not None:
         standby = create_engine(settings.database_read_url, pool_size=settings.pool_size)
 
+    engines = {"primary": engine} if standby is None else {"primary": engine, "standby": standby}
+    metrics = Metrics(
+        Observed(
+            board,
+            tally,
+            write_queue,
+            stream,
+            {name: one.pool for name, one in engines.items() if isinstance(one.pool, QueuePool)},
+        )
+    )
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        running = {asyncio.create_task(updater.run()), asyncio.create_task(stream.run())}
+        running = {asyncio.create_task(one) for one in (updater.run(), stream.run(), metrics.run())}
         if owns_process:
             _on_stop(stream.drain)
         try:
@@ -94,7 +111,9 @@ def create_service(
                 await standby.dispose()
 
     app = create_app(settings, lifespan)
-    app.state.write_queue = _write_queue(settings)
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.write_queue = write_queue
     app.state.standby = None
     if standby is not None:
         app.state.standby = Standby(create_sessions(standby), board.monitor)
@@ -104,7 +123,7 @@ def create_service(
     app.state.board_max_age = board.max_age
     app.state.updater = updater
     app.state.reach = AddressPolicy(settings.webhook_networks)
-    return BoardMiddleware(app, board, stream)
+    return BoardMiddleware(app, board, stream, tally=tally, logged=settings.log_requests)
 
 
 def _write_queue(settings: Settings) -> WriteQueue:
@@ -119,7 +138,9 @@ def _write_queue(settings: Settings) -> WriteQueue:
 def worker() -> BoardMiddleware:
     """Build the service in a process that a server runs: it ends with its parent, if it has one."""
     follow_parent()
-    return create_service(owns_process=True)
+    settings = Settings()
+    configure_logs(settings.log_format, settings.log_level)
+    return create_service(settings, owns_process=True)
 
 
 def _on_stop(tell: Callable[[], None]) -> None:
@@ -173,4 +194,5 @@ def _routes(max_body_bytes: int) -> Sequence[BaseRoute]:
     # Links to pages get parameters from others on their way: those are not refused.
     router.include_router(pages)
     router.include_router(docs)
+    router.include_router(metrics_router)
     return router.routes

@@ -199,6 +199,7 @@ def writes(scope: KeyScope) -> object:
         idempotency_key: IdempotencyKey = None,
     ) -> IdempotentWriter:
         reporter = await authenticate(session, credentials.credentials if credentials else None)
+        request.state.key = reporter.key_id
         reporter.require_scope(scope)
         require_json(request)
         key = None if idempotency_key is None else _unquoted(idempotency_key)
@@ -210,8 +211,9 @@ def writes(scope: KeyScope) -> object:
 def holds(scope: KeyScope) -> object:
     """Return the dependency of an operation that is only for holders of ``scope``."""
 
-    async def reporter(session: Session, credentials: _Credentials) -> Reporter:
+    async def reporter(request: Request, session: Session, credentials: _Credentials) -> Reporter:
         found = await authenticate(session, credentials.credentials if credentials else None)
+        request.state.key = found.key_id
         found.require_scope(scope)
         return found
 

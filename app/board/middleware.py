@@ -7,6 +7,7 @@ the same bytes. The common case is a look in a dictionary and two messages.
 import math
 from datetime import datetime
 from functools import lru_cache
+from time import perf_counter
 
 from fastapi import FastAPI
 from starlette.datastructures import URL, Headers
@@ -22,6 +23,7 @@ from app.changes.stream.endpoint import (
     asks_for_stream,
 )
 from app.changes.stream.stream import Stream
+from app.config import LoggedRequests
 from app.errors import FieldError, Invalid, Problem, Unavailable
 from app.http.caching import (
     COMPRESSED_FROM,
@@ -34,9 +36,18 @@ from app.http.caching import (
     matches,
 )
 from app.http.problems import RETRY_AFTER, render
+from app.http.requests import (
+    RequestKind,
+    RequestObserver,
+    RequestTally,
+    id_header,
+    log_request,
+)
 
 OWN_WRITE_WAIT_SECONDS = 1.0
 """How long the answer to a write may wait until the readers of its own worker see it."""
+STREAM_ROUTE = "/v1/changes (stream)"
+"""The route as which streams are counted: they last for as long as their followers."""
 CACHE_BYTES = 64 * 2**20
 """Of pages: the oldest go first."""
 _OVERHEAD = 2_000
@@ -69,9 +80,16 @@ class CachedResponse:
     """A body with the headers that are its own, in each coding."""
 
     def __init__(
-        self, body: bytes, origin: tuple[str, bytes] | None, link: str | None, media_type: str
+        self,
+        body: bytes,
+        origin: tuple[str, bytes] | None,
+        link: str | None,
+        media_type: str,
+        route: str,
     ) -> None:
         self.body = body
+        self.route = route
+        """The path of the operation, as the documentation has it."""
         self.origin = origin
         """The scheme and host that the body names; None if it names none."""
         self.change = -1
@@ -164,12 +182,24 @@ class BoardHeaders:
 class BoardMiddleware:
     """The service: the board's answers, and behind them the application's."""
 
-    def __init__(self, application: FastAPI, board: Board, stream: Stream) -> None:
+    def __init__(
+        self,
+        application: FastAPI,
+        board: Board,
+        stream: Stream,
+        *,
+        tally: RequestTally,
+        logged: LoggedRequests,
+    ) -> None:
         self.application = application
         self.board = board
         self.stream = stream
-        self._behind: ASGIApp = CachingMiddleware(application)
-        self._way_in = StreamEndpoint(application, stream)
+        self._tally = tally
+        self._logs_all = logged == "all"
+        self._behind: ASGIApp = RequestObserver(CachingMiddleware(application), tally, logged)
+        self._way_in = RequestObserver(
+            StreamEndpoint(application, stream), tally, logged, route=STREAM_ROUTE
+        )
         self._pages: dict[bytes, CachedResponse] = {}
         self._kept = 0
         self._telling: BoardHeaders | None = None
@@ -182,8 +212,12 @@ class BoardMiddleware:
         else:
             await self._behind(scope, receive, self._showing(send))
 
-    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _read(  # noqa: C901  # the path that is to be short
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        begun = perf_counter()
         accepted = if_none_match = host = b""
+        brings_id = False
         for name, value in scope["headers"]:
             if name == b"accept-encoding":
                 accepted = value
@@ -191,6 +225,8 @@ class BoardMiddleware:
                 if_none_match = value
             elif name == b"host":
                 host = value
+            elif name == b"x-request-id":
+                brings_id = True
             elif name == b"at-least-change":
                 problem = await self._demand(value)
                 if problem is not None:
@@ -202,6 +238,17 @@ class BoardMiddleware:
             await (self._way_in if streams else self._behind)(scope, receive, send)
             return
         status, headers, body = page.coded(accepted, if_none_match, self._telling)
+        if brings_id:
+            headers = headers + id_header(scope)
+        await self._answer(scope, send, status, headers, body)
+        kind, seconds = RequestKind(scope["method"], page.route, status), perf_counter() - begun
+        self._tally.add(kind, seconds)
+        if self._logs_all:
+            log_request(kind, seconds)
+
+    async def _answer(
+        self, scope: Scope, send: Send, status: int, headers: list[_Header], body: bytes
+    ) -> None:
         if scope["method"] == "HEAD":
             body = b""
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -229,7 +276,7 @@ class BoardMiddleware:
         question = question_of(scope["path"], scope["query_string"])
         moment = board.moment()
         answer = question and question.answer(board, moment)
-        if not answer:
+        if not question or not answer:
             return None
         link = None
         if answer.cursor is not None:
@@ -237,7 +284,11 @@ class BoardMiddleware:
         body = answer.whole(link)
         if page is None or page.body != body:
             page = CachedResponse(
-                body, (scope["scheme"], host) if link else None, link, answer.media_type
+                body,
+                (scope["scheme"], host) if link else None,
+                link,
+                answer.media_type,
+                question.route,
             )
             self._keep(key, page)
         page.renew(answer, moment, board.change)

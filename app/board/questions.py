@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 from urllib.parse import parse_qsl
 
 import iso3166
@@ -52,6 +53,7 @@ class BoardAnswer:
 class StatusQuery:
     """`GET /v1/crossings/{id}/status`, whole or of some lanes."""
 
+    route: ClassVar = "/v1/crossings/{crossing_id}/status"
     crossing: str
     traffic: Traffic | None = None
     to: str | None = None
@@ -66,6 +68,7 @@ class StatusQuery:
 class CrossingQuery:
     """`GET /v1/crossings/{id}`."""
 
+    route: ClassVar = "/v1/crossings/{crossing_id}"
     crossing: str
 
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
@@ -78,6 +81,7 @@ class CrossingQuery:
 class CrossingsQuery:
     """`GET /v1/crossings`, all of them or those of a border."""
 
+    route: ClassVar = "/v1/crossings"
     border: str | None
     limit: int
     after: str | None
@@ -97,6 +101,7 @@ class CrossingsQuery:
 class BordersQuery:
     """`GET /v1/borders`."""
 
+    route: ClassVar = "/v1/borders"
     limit: int
     after: str | None
 
@@ -118,6 +123,7 @@ class BordersQuery:
 class FeaturesQuery:
     """`GET /feeds/crossings.geojson`."""
 
+    route: ClassVar = "/feeds/crossings.geojson"
     border: str | None
     country: str | None
     status: Status | None

@@ -21,24 +21,26 @@ class WriteQueue:
         self._deadline = deadline
         self._at_once = at_once
         self._turns = asyncio.Semaphore(at_once)
-        self._waiting = 0
+        self.waiting = 0
+        self.refused = 0
+        """How many writes were refused so far."""
         self._seconds = 0.0
         """How long a write takes, about."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn, first come, first served. Raises Overloaded, at once if it is plain."""
-        expected = (self._waiting + 1) * self._seconds / self._at_once
-        if self._waiting >= self._limit or (self._turns.locked() and expected > self._deadline):
+        expected = (self.waiting + 1) * self._seconds / self._at_once
+        if self.waiting >= self._limit or (self._turns.locked() and expected > self._deadline):
             raise self._refusal(expected)
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._deadline):
                 await self._turns.acquire()
         except TimeoutError as error:
             raise self._refusal(expected) from error
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
         began = time.monotonic()
         try:
             yield
@@ -47,7 +49,8 @@ class WriteQueue:
             self._turns.release()
 
     def _refusal(self, expected: float) -> Overloaded:
+        self.refused += 1
         return Overloaded(
-            f"{self._waiting} writes are waiting. Nothing was written; try again later.",
+            f"{self.waiting} writes are waiting. Nothing was written; try again later.",
             headers={"Retry-After": str(max(1, math.ceil(expected)))},
         )

@@ -1,15 +1,22 @@
-"""HTTP of liveness and readiness."""
+"""HTTP of liveness, readiness and metrics."""
 
+from ipaddress import ip_address
 from typing import Literal
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
+from app.config import Settings
+from app.database.monitor import DatabaseMonitor
+from app.database.sessions import Sessions, read_only_session
+from app.errors import NotFound
+from app.health.metrics import TEXT, Metrics, read_disk, read_log
 from app.health.readiness import Ready, readiness
 from app.http.bodies import Body
-from app.http.problems import responses
+from app.http.problems import responses, unless_out
 from app.http.routing import feature_router
 
 router = feature_router(prefix="/health", tag="health")
+metrics = APIRouter()
 
 
 class Live(Body):
@@ -33,3 +40,23 @@ async def ready(request: Request, response: Response) -> Ready:
     """
     response.headers["Cache-Control"] = "no-store"
     return readiness(request.app.state.board, request.app.state.updater)
+
+
+@metrics.get("/metrics", include_in_schema=False)
+async def read_metrics(request: Request) -> Response:
+    """Return the figures of the service, to clients of the networks that may read them."""
+    state = request.app.state
+    settings: Settings = state.settings
+    address = None if request.client is None else ip_address(request.client.host)
+    if not any(address in network for network in settings.metrics_networks):
+        raise NotFound(f"There is nothing at {request.url.path}.")
+    figures: Metrics = state.metrics
+    sessions: Sessions = state.sessions
+    await unless_out(_read_log(sessions, state.monitor))
+    read_disk(settings.data_dir)
+    return Response(figures.written(), media_type=TEXT)
+
+
+async def _read_log(sessions: Sessions, monitor: DatabaseMonitor) -> None:
+    async with monitor.deadline(), read_only_session(sessions) as session:
+        await read_log(session)

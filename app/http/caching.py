@@ -172,7 +172,11 @@ class CachingMiddleware:
             return
         head = scope["method"] == "HEAD"
         answer = _OutgoingResponse(Headers(scope=scope), send, head=head)
-        await self.app({**scope, "method": "GET", HEAD_ASKED: head}, receive, answer.send)
+        asked = {**scope, "method": "GET", HEAD_ASKED: head}
+        try:
+            await self.app(asked, receive, answer.send)
+        finally:
+            scope["route"] = asked.get("route")
 
 
 class _OutgoingResponse:

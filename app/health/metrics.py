@@ -1,0 +1,223 @@
+"""What Prometheus is told, of all processes of a service together.
+
+Where several processes serve, each keeps its figures in a file of the directory that
+`PROMETHEUS_MULTIPROC_DIR` names, and whichever is asked adds them up.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.pool import QueuePool
+
+from app.board.board import Board
+from app.changes.stream.stream import Stream
+from app.database.write_queue import WriteQueue
+from app.http.requests import SECONDS, RequestTally
+
+MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable by which the client library finds the directory."""
+REFRESH_SECONDS = 1.0
+TEXT = CONTENT_TYPE_LATEST
+"""The media type of what `Metrics.written` returns."""
+
+_KIND = ["method", "route", "status"]
+
+
+class DurationHistogram(Histogram):
+    """A histogram that takes many observations at once, counted by the classes of `SECONDS`."""
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+        self._sum.inc(total)
+
+
+_REQUESTS = DurationHistogram(
+    "crossings_request_duration_seconds", "Duration of requests.", _KIND, buckets=SECONDS
+)
+_BOARD_AGE = Gauge(
+    "crossings_board_age_seconds",
+    "Seconds since the board of a worker was last known to reflect the database; of the oldest.",
+    multiprocess_mode="livemax",
+)
+_BOARD_CHANGE = Gauge(
+    "crossings_board_change",
+    "Newest change that the board of a worker reflects; of the one furthest behind.",
+    multiprocess_mode="livemin",
+)
+_BOARD_CROSSINGS = Gauge(
+    "crossings_board_crossings",
+    "Crossings on the board of a worker.",
+    multiprocess_mode="livemax",
+)
+_WRITES_WAITING = Gauge(
+    "crossings_writes_waiting",
+    "Writes that wait for their turn.",
+    multiprocess_mode="livesum",
+)
+_WRITES_REFUSED = Counter(
+    "crossings_writes_refused", "Writes refused because too many were waiting."
+)
+_STREAM_FOLLOWERS = Gauge(
+    "crossings_stream_followers", "Open streams of changes.", multiprocess_mode="livesum"
+)
+_POOL_USED = Gauge(
+    "crossings_database_connections_used",
+    "Database connections that requests hold.",
+    ["pool"],
+    multiprocess_mode="livesum",
+)
+_POOL_SIZE = Gauge(
+    "crossings_database_connections_limit",
+    "Database connections that requests may hold.",
+    ["pool"],
+    multiprocess_mode="livesum",
+)
+_DATABASE_UP = Gauge(
+    "crossings_database_up",
+    "1 while every worker reaches the database.",
+    multiprocess_mode="livemin",
+)
+_CHANGE = Gauge("crossings_change", "Newest change of the log.", multiprocess_mode="mostrecent")
+_DELIVERIES = Gauge(
+    "crossings_deliveries",
+    "Webhook deliveries of the last 30 days, by state.",
+    ["state"],
+    multiprocess_mode="mostrecent",
+)
+_OLDEST_DELIVERY = Gauge(
+    "crossings_delivery_oldest_pending_seconds",
+    "Age of the oldest delivery that is still to succeed; 0 if there is none.",
+    multiprocess_mode="mostrecent",
+)
+_FAN_OUT_LAG = Gauge(
+    "crossings_delivery_lag_changes",
+    "Changes of which no deliveries were made yet.",
+    multiprocess_mode="mostrecent",
+)
+_SUBSCRIPTIONS = Gauge(
+    "crossings_subscriptions",
+    "Subscriptions, by status.",
+    ["status"],
+    multiprocess_mode="mostrecent",
+)
+_DISK_FREE = Gauge(
+    "crossings_disk_free_bytes",
+    "Space left where the embedded database keeps its data.",
+    multiprocess_mode="mostrecent",
+)
+
+_LOG_FIGURES = text(
+    """
+    SELECT newest.number, newest.number - fan_out.change,
+           coalesce(extract(epoch FROM now() - (
+               SELECT min(created_at) FROM delivery WHERE state = 'pending'
+           )), 0)
+    FROM fan_out, (SELECT coalesce(max(number), 0) AS number FROM change) AS newest
+    """
+)
+_DELIVERY_FIGURES = text("SELECT state, count(*) FROM delivery GROUP BY state")
+_SUBSCRIPTION_FIGURES = text("SELECT status, count(*) FROM subscription GROUP BY status")
+_DELIVERY_STATES = ("pending", "delivered", "failed")
+_SUBSCRIPTION_STATES = ("active", "paused", "disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the figures of a worker are read from."""
+
+    board: Board
+    tally: RequestTally
+    write_queue: WriteQueue
+    stream: Stream
+    pools: Mapping[str, QueuePool]
+    """By what they are for."""
+
+
+class Metrics:
+    """The figures of one worker, brought up to date every second."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+        self._refused = 0
+
+    async def run(self) -> None:
+        """Bring the figures up to date until cancelled: others may be asked for them."""
+        while True:
+            self.refresh()
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    def refresh(self) -> None:
+        """Bring the figures of this worker up to date."""
+        observed, board = self._observed, self._observed.board
+        for kind, durations in observed.tally.drain():
+            _REQUESTS.labels(*map(str, kind)).add(durations.counts, durations.total)
+        if board.is_loaded:
+            _BOARD_AGE.set(max(0.0, board.age))
+            _BOARD_CHANGE.set(board.change)
+            _BOARD_CROSSINGS.set(len(board.entries()))
+        _DATABASE_UP.set(not board.monitor.is_lost)
+        _WRITES_WAITING.set(observed.write_queue.waiting)
+        _WRITES_REFUSED.inc(observed.write_queue.refused - self._refused)
+        self._refused = observed.write_queue.refused
+        _STREAM_FOLLOWERS.set(observed.stream.count)
+        for name, pool in observed.pools.items():
+            _POOL_USED.labels(name).set(pool.checkedout())
+            _POOL_SIZE.labels(name).set(pool.size())
+
+    def written(self) -> bytes:
+        """Return the figures of all workers, in the text format of Prometheus."""
+        self.refresh()
+        registry = REGISTRY
+        if MULTIPROC_DIR in os.environ:
+            _forget_dead_workers(Path(os.environ[MULTIPROC_DIR]))
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
+        return generate_latest(registry)
+
+
+def _forget_dead_workers(figures: Path) -> None:
+    """Let what a worker that is no more was doing count no longer; what it did still counts."""
+    for process in {int(path.stem.rpartition("_")[2]) for path in figures.glob("gauge_live*.db")}:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            mark_process_dead(process)  # type: ignore[no-untyped-call]  # the library's
+
+
+async def read_log(session: AsyncSession) -> None:
+    """Bring up to date what the database tells: the log, and deliveries of it."""
+    newest, lag, oldest = (await session.execute(_LOG_FIGURES)).one()
+    _CHANGE.set(newest)
+    _FAN_OUT_LAG.set(lag)
+    _OLDEST_DELIVERY.set(float(oldest))
+    for gauge, states, statement in (
+        (_DELIVERIES, _DELIVERY_STATES, _DELIVERY_FIGURES),
+        (_SUBSCRIPTIONS, _SUBSCRIPTION_STATES, _SUBSCRIPTION_FIGURES),
+    ):
+        found = {state: count for state, count in await session.execute(statement)}  # noqa: C416
+        for state in states:
+            gauge.labels(state).set(found.get(state, 0))
+
+
+def read_disk(data_dir: Path) -> None:
+    """Bring up to date how much space is left for the embedded database."""
+    if data_dir.exists():
+        _DISK_FREE.set(shutil.disk_usage(data_dir).free)
