@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 
 from app import schema
 from app.access import service as access
+from app.access.attempts import attempts_since
 from app.access.keys import Key
 from app.audit.service import find_faults
 from app.changes.service import change_record, changes_after
@@ -190,6 +191,37 @@ def check(data_dir: DataDir = None) -> None:
     if faults:
         raise typer.Exit(1)
     typer.echo("The change log is intact.")
+
+
+@app.command()
+def audit(
+    since: Annotated[
+        datetime | None, typer.Option(help="In UTC; without it, the last 24 hours.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Only attempts with this key.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print who tried to write what, when, from where, and the outcome: one JSON object a line."""
+    start = since.replace(tzinfo=UTC) if since else datetime.now(UTC) - timedelta(days=1)
+
+    async def write(session: AsyncSession) -> None:
+        async for attempt, name in attempts_since(session, start, key_id=key):
+            told = {
+                "at": attempt.at.isoformat().replace("+00:00", "Z"),
+                "request_id": attempt.request_id,
+                "key": attempt.key_id,
+                "key_name": name,
+                "client": attempt.client and str(attempt.client),
+                "method": attempt.method,
+                "path": attempt.path,
+                "status": attempt.status,
+                "change": attempt.change,
+                "seconds": round(attempt.seconds, 6),
+            }
+            typer.echo(json.dumps(told))
+
+    with _migrated(data_dir) as database:
+        database.run(write)
 
 
 @keys.command("create")

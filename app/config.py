@@ -102,6 +102,17 @@ class Settings(BaseSettings):
         description="Requests that are logged: `writes` are those that may write, and any that"
         " failed with a 5xx.",
     )
+    figures_dir: Path | None = Field(
+        None,
+        validation_alias="PROMETHEUS_MULTIPROC_DIR",
+        description="Directory where processes share their figures for `/metrics`. `crossings"
+        " serve` makes one.",
+    )
+    audit_keep_days: int = Field(
+        365,
+        ge=30,
+        description="Days after which a write attempt is deleted from the audit trail.",
+    )
     metrics_allow: str | None = Field(
         "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
         description="Networks, separated by commas, of clients that may read `/metrics`.",

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from operator import attrgetter
 from types import FrameType
@@ -13,6 +13,7 @@ from sqlalchemy.pool import QueuePool
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
+from app.access.attempts import AuditTrail
 from app.board.board import Board
 from app.board.middleware import BoardMiddleware
 from app.board.updater import BoardUpdater
@@ -23,8 +24,9 @@ from app.changes.stream.stream import Stream
 from app.config import Settings
 from app.crossings.router import borders, countries
 from app.crossings.router import router as places
-from app.database.monitor import DatabaseMonitor
+from app.database.monitor import OUTAGES, DatabaseMonitor
 from app.database.sessions import create_engine, create_sessions
+from app.database.writability import Writability
 from app.database.write_queue import WRITERS_AT_ONCE, WriteQueue
 from app.delivery.processes import follow_parent
 from app.facts.router import router as sources
@@ -84,6 +86,8 @@ def create_service(
     if settings.database_read_url is not None:
         standby = create_engine(settings.database_read_url, pool_size=settings.pool_size)
 
+    trail = AuditTrail(create_sessions(engine), board.monitor)
+    writability = Writability(create_sessions(engine), board.monitor)
     engines = {"primary": engine} if standby is None else {"primary": engine, "standby": standby}
     metrics = Metrics(
         Observed(
@@ -91,13 +95,18 @@ def create_service(
             tally,
             write_queue,
             stream,
+            trail,
+            writability,
             {name: one.pool for name, one in engines.items() if isinstance(one.pool, QueuePool)},
-        )
+        ),
+        settings.figures_dir,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        running = {asyncio.create_task(one) for one in (updater.run(), stream.run(), metrics.run())}
+        running = {
+            asyncio.create_task(one.run()) for one in (updater, stream, metrics, trail, writability)
+        }
         if owns_process:
             _on_stop(stream.drain)
         try:
@@ -106,6 +115,8 @@ def create_service(
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
+            with suppress(*OUTAGES):
+                await trail.flush()
             await engine.dispose()
             if standby is not None:
                 await standby.dispose()
@@ -113,6 +124,8 @@ def create_service(
     app = create_app(settings, lifespan)
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.engine = engine
+    app.state.writability = writability
     app.state.write_queue = write_queue
     app.state.standby = None
     if standby is not None:
@@ -123,7 +136,9 @@ def create_service(
     app.state.board_max_age = board.max_age
     app.state.updater = updater
     app.state.reach = AddressPolicy(settings.webhook_networks)
-    return BoardMiddleware(app, board, stream, tally=tally, logged=settings.log_requests)
+    return BoardMiddleware(
+        app, board, stream, tally=tally, logged=settings.log_requests, note=trail.note
+    )
 
 
 def _write_queue(settings: Settings) -> WriteQueue:

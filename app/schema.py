@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 # Importing the tables of every feature is what fills the metadata.
 import app.access.models
 import app.changes.models
+import app.database.writability
 import app.notices.models
 import app.places.models
 import app.seeding.models
@@ -25,9 +26,11 @@ MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the s
 
 metadata = Base.metadata
 
-MUTABLE = {"compacted_log": "UPDATE"} | dict.fromkeys(
-    ("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE"
-)
+MUTABLE = {
+    "compacted_log": "UPDATE",
+    "write_attempt": "DELETE",
+    "write_probe": "UPDATE",
+} | dict.fromkeys(("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE")
 """What the service may do to a table besides: those that are no part of the log."""
 
 

@@ -15,7 +15,7 @@ STAIR = (
     "main", "cli", "audit", "pages", "feeds", "health", "schema", "seeding", "board", "delivery",
     "facts", "incidents", "crossings", "status", "notices", "languages", "places", "sources",
     "subscriptions", "changes", "access", "status.rule", "http", "database", "embedded",
-    "config", "errors", "validation", "vocabulary",
+    "logs", "config", "errors", "validation", "vocabulary",
 )  # fmt: skip
 """Packages and modules of `app`, from the top down: each imports only what stands after it."""
 
@@ -93,9 +93,14 @@ def test_routers_only_translate(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_only_the_floor_and_the_command_line_commit(path: Path) -> None:
-    """One request is one transaction, opened and committed in one place."""
+    """One request is one transaction, opened and committed in one place.
+
+    What belongs to no request opens its own: what runs beside them, and commands.
+    """
     may = {
+        "app.access.attempts",
         "app.database.sessions",
+        "app.database.writability",
         "app.schema",
         "app.cli",
         "app.delivery.worker",

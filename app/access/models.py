@@ -1,8 +1,17 @@
-"""The tables of API keys and of answers kept for retries."""
+"""The tables of API keys, of answers kept for retries, and of who tried to write."""
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    LargeBinary,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.tables import Base
@@ -53,3 +62,29 @@ class IdempotencyRecord(Base):
     headers: Mapped[dict[str, object]] = mapped_column(server_default=text("'{}'"))
     body: Mapped[bytes] = mapped_column(LargeBinary)
     kept_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class WriteAttempt(Base):
+    """A request that was to write, and what came of it.
+
+    The database refuses to alter an attempt, and to delete one that is younger than 30 days.
+    """
+
+    __tablename__ = "write_attempt"
+    __table_args__ = (
+        CheckConstraint("status BETWEEN 100 AND 599", name="status_of_http"),
+        CheckConstraint("seconds >= 0", name="took_time"),
+        CheckConstraint("length(path) <= 300", name="path_short"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    request_id: Mapped[str]
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("api_key.id"), index=True)
+    """None where the request had no key that is one."""
+    client: Mapped[str | None] = mapped_column(INET)
+    method: Mapped[str]
+    path: Mapped[str]
+    status: Mapped[int]
+    change: Mapped[int | None] = mapped_column(BigInteger)
+    seconds: Mapped[float]

@@ -5,6 +5,7 @@ the same bytes. The common case is a look in a dictionary and two messages.
 """
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from time import perf_counter
@@ -39,6 +40,7 @@ from app.http.problems import RETRY_AFTER, render
 from app.http.requests import (
     RequestKind,
     RequestObserver,
+    RequestOutcome,
     RequestTally,
     id_header,
     log_request,
@@ -190,13 +192,16 @@ class BoardMiddleware:
         *,
         tally: RequestTally,
         logged: LoggedRequests,
+        note: Callable[[RequestOutcome], None],
     ) -> None:
         self.application = application
         self.board = board
         self.stream = stream
         self._tally = tally
         self._logs_all = logged == "all"
-        self._behind: ASGIApp = RequestObserver(CachingMiddleware(application), tally, logged)
+        self._behind: ASGIApp = RequestObserver(
+            CachingMiddleware(application), tally, logged, note=note
+        )
         self._way_in = RequestObserver(
             StreamEndpoint(application, stream), tally, logged, route=STREAM_ROUTE
         )

@@ -137,4 +137,7 @@ async def answer_within(seconds: float, waiting: Coroutine[object, object, Answe
 
 def reason(error: Exception) -> str:
     """Return what went wrong in the database's own words, without the statement and its data."""
-    return str(getattr(error, "orig", None) or error)
+    cause: object = getattr(error, "orig", None) or error
+    # The driver's own text goes on with the values of the row that was refused.
+    told = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return told or str(cause) or type(cause).__name__

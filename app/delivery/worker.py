@@ -23,6 +23,7 @@ from psycopg import sql
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.attempts import forget_attempts
 from app.changes.cloudevents import enveloped
 from app.changes.models import Change
 from app.changes.service import change_record
@@ -77,6 +78,7 @@ class DeliveryWorker:
             raise ValueError("DATABASE_URL is not set.")
         self._url = settings.database_url
         self._request_seconds = settings.request_deadline
+        self._audit_keep_days = settings.audit_keep_days
         self._connect = Connector(settings.database_url)
         self._reach = AddressPolicy(settings.webhook_networks)
         self._stopping = asyncio.Event()
@@ -159,6 +161,7 @@ class DeliveryWorker:
     async def _tidy(self) -> None:
         while True:
             await self._transact(tidy)
+            await self._transact(partial(forget_attempts, keep_days=self._audit_keep_days))
             await asyncio.sleep(TIDY_SECONDS)
 
     async def _renew(self) -> None:

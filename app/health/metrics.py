@@ -25,13 +25,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import QueuePool
 
+from app.access.attempts import AuditTrail
 from app.board.board import Board
 from app.changes.stream.stream import Stream
+from app.database.writability import Writability
 from app.database.write_queue import WriteQueue
 from app.http.requests import SECONDS, RequestTally
 
-MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable by which the client library finds the directory."""
 REFRESH_SECONDS = 1.0
 TEXT = CONTENT_TYPE_LATEST
 """The media type of what `Metrics.written` returns."""
@@ -74,6 +74,14 @@ _WRITES_WAITING = Gauge(
 )
 _WRITES_REFUSED = Counter(
     "crossings_writes_refused", "Writes refused because too many were waiting."
+)
+_WRITES_FAIL = Gauge(
+    "crossings_database_refuses_writes",
+    "1 while a worker finds that the database takes no writes.",
+    multiprocess_mode="livemax",
+)
+_ATTEMPTS_LOST = Counter(
+    "crossings_audit_attempts_lost", "Write attempts that the audit trail lacks."
 )
 _STREAM_FOLLOWERS = Gauge(
     "crossings_stream_followers", "Open streams of changes.", multiprocess_mode="livesum"
@@ -147,6 +155,8 @@ class Observed:
     tally: RequestTally
     write_queue: WriteQueue
     stream: Stream
+    trail: AuditTrail
+    writability: Writability
     pools: Mapping[str, QueuePool]
     """By what they are for."""
 
@@ -154,9 +164,11 @@ class Observed:
 class Metrics:
     """The figures of one worker, brought up to date every second."""
 
-    def __init__(self, observed: Observed) -> None:
+    def __init__(self, observed: Observed, figures_dir: Path | None) -> None:
+        """``figures_dir`` is where the processes share their figures; None if there is but one."""
         self._observed = observed
-        self._refused = 0
+        self._figures_dir = figures_dir
+        self._refused = self._lost = 0
 
     async def run(self) -> None:
         """Bring the figures up to date until cancelled: others may be asked for them."""
@@ -177,6 +189,9 @@ class Metrics:
         _WRITES_WAITING.set(observed.write_queue.waiting)
         _WRITES_REFUSED.inc(observed.write_queue.refused - self._refused)
         self._refused = observed.write_queue.refused
+        _WRITES_FAIL.set(observed.writability.fault is not None)
+        _ATTEMPTS_LOST.inc(observed.trail.lost - self._lost)
+        self._lost = observed.trail.lost
         _STREAM_FOLLOWERS.set(observed.stream.count)
         for name, pool in observed.pools.items():
             _POOL_USED.labels(name).set(pool.checkedout())
@@ -186,8 +201,8 @@ class Metrics:
         """Return the figures of all workers, in the text format of Prometheus."""
         self.refresh()
         registry = REGISTRY
-        if MULTIPROC_DIR in os.environ:
-            _forget_dead_workers(Path(os.environ[MULTIPROC_DIR]))
+        if self._figures_dir is not None:
+            _forget_dead_workers(self._figures_dir)
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
         return generate_latest(registry)

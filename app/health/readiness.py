@@ -8,6 +8,7 @@ from pydantic import Field
 from app import schema
 from app.board.board import Board
 from app.board.updater import BoardUpdater
+from app.database.writability import Writability
 from app.errors import Unavailable
 from app.http.bodies import Body
 from app.http.problems import RETRY_AFTER
@@ -17,15 +18,16 @@ class Ready(Body):
     """The service answers about the present; while degraded, about nothing else."""
 
     status: Literal["ready", "degraded"] = Field(
-        description="`degraded`: the database does not answer. The present is told from"
-        " memory, with its age; history and writes are a 503."
+        description="`degraded`: the database does not answer, or takes no writes. The present is"
+        " told from memory, with its age; what needs the database is a 503."
     )
+    reason: str | None = Field(description="Why it is degraded.")
     change: int = Field(description="The newest change that the board reflects.")
     knowledge_age: int = Field(description="Seconds since the database was last heard.")
     schema_revision: str | None
 
 
-def readiness(board: Board, updater: BoardUpdater) -> Ready:
+def readiness(board: Board, updater: BoardUpdater, writability: Writability) -> Ready:
     """Return how well the service answers. Raises Unavailable while it cannot."""
     revision = updater.schema_revision
     later = {"Retry-After": RETRY_AFTER}
@@ -39,8 +41,14 @@ def readiness(board: Board, updater: BoardUpdater) -> Ready:
         raise Unavailable(
             f"The database was last heard {math.floor(board.age)} seconds ago.", headers=later
         )
+    why = None
+    if board.monitor.is_lost:
+        why = "The database does not answer."
+    elif writability.fault is not None:
+        why = f"The database takes no writes: {writability.fault}."
     return Ready(
-        status="degraded" if board.monitor.is_lost else "ready",
+        status="degraded" if why else "ready",
+        reason=why,
         change=board.change,
         knowledge_age=max(0, math.floor(board.age)),
         schema_revision=revision,

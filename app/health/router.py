@@ -39,7 +39,8 @@ async def ready(request: Request, response: Response) -> Ready:
     Without its database it is ready, degraded, for as long as its board may be relied on.
     """
     response.headers["Cache-Control"] = "no-store"
-    return readiness(request.app.state.board, request.app.state.updater)
+    state = request.app.state
+    return readiness(state.board, state.updater, state.writability)
 
 
 @metrics.get("/metrics", include_in_schema=False)

@@ -217,7 +217,12 @@ async def unless_out(asking: Awaitable[Found]) -> Found | None:
 
 
 def _on_outage(request: Request, error: Exception) -> Response:
-    _log.warning("The database did not answer: %s", reason(error))
+    _log.warning(
+        "%s %s was answered 503, since the database did not answer: %s",
+        request.method,
+        request.scope["raw_path"].decode("latin-1"),
+        reason(error),
+    )
     return _told(
         request,
         errors.Unavailable(

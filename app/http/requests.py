@@ -3,9 +3,9 @@
 import logging
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, time
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -19,8 +19,10 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 NO_ROUTE = "none"
 """The route of a request for which there is none: addresses are endless, the label is not."""
 
+READS = {"GET", "HEAD", "OPTIONS"}
+"""The methods that write nothing."""
+
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._~-]{8,128}")
-_READS = {"GET", "HEAD", "OPTIONS"}
 _CLIENT_GONE = 499
 """The status counted for a client that left before it was answered, as nginx does."""
 _SERVER_ERROR = 500
@@ -46,6 +48,23 @@ class Durations:
     """Seconds that all of them took together."""
 
 
+class RequestOutcome(NamedTuple):
+    """A request that was answered."""
+
+    at: float
+    """When it came, in seconds of 1970."""
+    request_id: str
+    kind: RequestKind
+    path: str
+    """As it was sent, percent-encoded."""
+    client: str | None
+    key: str | None
+    """The id of the API key that it brought."""
+    change: int | None
+    """The change that it made or was told of."""
+    seconds: float
+
+
 class RequestTally:
     """Counts requests, so cheaply that the fastest answers can afford it."""
 
@@ -65,6 +84,10 @@ class RequestTally:
         yield from counted.items()
 
 
+def _note_nothing(_: RequestOutcome) -> None:
+    pass
+
+
 class RequestObserver:
     """Gives each request an id, counts it, and logs it if it is to be logged."""
 
@@ -74,26 +97,33 @@ class RequestObserver:
         tally: RequestTally,
         logged: LoggedRequests,
         *,
+        note: Callable[[RequestOutcome], None] = _note_nothing,
         route: str | None = None,
     ) -> None:
-        """``route`` is that of every request, if it is not to be asked of the router."""
+        """``note`` is told of each request that was answered.
+
+        ``route`` is that of every request, if it is not to be asked of the router.
+        """
         self.app = app
         self.tally = tally
         self.logged = logged
+        self.note = note
         self.route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = perf_counter()
+        at, begun = time(), perf_counter()
         request_id = brought_id(scope) or uuid4().hex.encode()
         status = _CLIENT_GONE
+        change: int | None = None
 
         async def observed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, change
             if message["type"] == "http.response.start":
                 status = message["status"]
+                change = _change_in(message)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
@@ -107,16 +137,29 @@ class RequestObserver:
             finally:
                 seconds = perf_counter() - begun
                 kind = RequestKind(scope["method"], self.route or _route_of(scope), status)
+                key = scope["state"].get("key")
                 self.tally.add(kind, seconds)
+                self.note(
+                    RequestOutcome(
+                        at,
+                        request_id.decode(),
+                        kind,
+                        scope["raw_path"].decode("latin-1"),
+                        scope["client"][0] if scope.get("client") else None,
+                        key,
+                        change,
+                        seconds,
+                    )
+                )
                 if self._is_logged(kind):
-                    log_request(kind, seconds, key=scope["state"].get("key"))
+                    log_request(kind, seconds, key=key)
 
     def _is_logged(self, kind: RequestKind) -> bool:
         match self.logged:
             case "all":
                 return True
             case "writes":
-                return kind.method not in _READS or kind.status >= _SERVER_ERROR
+                return kind.method not in READS or kind.status >= _SERVER_ERROR
             case "none":
                 return False
 
@@ -144,3 +187,10 @@ def log_request(kind: RequestKind, seconds: float, *, key: str | None = None) ->
 
 def _route_of(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", NO_ROUTE)
+
+
+def _change_in(message: Message) -> int | None:
+    for name, value in message["headers"]:
+        if name == b"change-number":
+            return int(value)
+    return None

@@ -15,6 +15,7 @@ from app.board.board import Board
 from app.board.updater import BoardUpdater
 from app.changes.models import Change
 from app.database.monitor import OUTAGES, reason
+from app.database.writability import Writability
 from app.errors import Unavailable
 from app.health.readiness import readiness
 
@@ -46,12 +47,15 @@ class ServiceStatus:
 
 
 async def read_service_status(
-    board: Board, updater: BoardUpdater, opening: AbstractAsyncContextManager[AsyncSession]
+    board: Board,
+    updater: BoardUpdater,
+    writability: Writability,
+    opening: AbstractAsyncContextManager[AsyncSession],
 ) -> ServiceStatus:
     """Return how the service is, whether or not its database is there."""
     status: Literal["ready", "degraded", "unavailable"]
     try:
-        status, detail = readiness(board, updater).status, None
+        status, detail = readiness(board, updater, writability).status, None
     except Unavailable as problem:
         status, detail = "unavailable", problem.detail
     return ServiceStatus(

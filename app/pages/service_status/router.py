@@ -12,7 +12,10 @@ router = APIRouter()
 @router.get("/status")
 async def status(request: Request, reader: CurrentReader, *, refresh: bool = True) -> Response:
     """Say how the service is; the page asks again by itself unless it is told not to."""
-    state = await read_service_status(reader.board, request.app.state.updater, transaction(request))
+    parts = request.app.state
+    state = await read_service_status(
+        reader.board, parts.updater, parts.writability, transaction(request)
+    )
     response = page(reader, "state.html", state=state, refresh=refresh)
     response.headers["Cache-Control"] = "no-store"
     return response
