@@ -22,6 +22,7 @@ NOT_IMPORTED = {
     "schemathesis": "a command",
     "types-jsonschema": "mypy reads it",
     "types-psutil": "mypy reads it",
+    "types-pyyaml": "mypy reads it",
 }
 
 
