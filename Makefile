@@ -31,6 +31,28 @@ check: setup-dev ## Lint, formatting and types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 
+# The tools that look at our dependencies have many of their own: they get a place of their own.
+$(VENV)-audit/.done: requirements-audit.txt
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+.PHONY: audit
+audit: $(VENV)-audit/.done ## Look for known vulnerabilities of what the service runs with
+	@$(VENV)-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
+	  -r requirements.txt \
+	  || { echo "Vulnerabilities were found, or the advisories could not be reached: see above." >&2; exit 1; }
+
+.PHONY: sbom
+sbom: $(VENV)-audit/.done ## Write dist/sbom.json: everything the service runs with, as CycloneDX
+	@mkdir -p dist
+	@$(VENV)-audit/bin/cyclonedx-py requirements --output-reproducible --output-format JSON \
+	  --output-file dist/sbom.json --pyproject pyproject.toml requirements.txt
+
+.PHONY: licences
+licences: setup ## Write docs/licences.md: the licences of what the service runs with
+	@$(BIN)/python -m tools.list_licences
+
 .PHONY: bench
 bench: setup-dev ## Measure how fast the service is; QUICK=1 takes under two minutes
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
@@ -87,8 +109,9 @@ lock: ## Renew the locked requirements from pyproject.toml
 	@$(COMPILE) $(UNUSED) --no-emit-package psutil --output-file requirements.txt
 	@$(COMPILE) $(UNUSED) --extra dev --output-file requirements-dev.txt
 	@echo hatchling | $(subst pyproject.toml,-,$(COMPILE)) --output-file requirements-build.txt
+	@$(subst pyproject.toml,requirements-audit.in,$(COMPILE)) --output-file requirements-audit.txt
 	@rm -r $(VENV)-lock
 
 .PHONY: clean
 clean: ## Remove what setup and tests made (never the data directory)
-	@rm -rf $(VENV) $(VENV)-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	@rm -rf $(VENV) $(VENV)-lock $(VENV)-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

@@ -10,6 +10,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from app.config import PROJECT
+from tools import list_licences
 
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OURS = {"app", "bench", "tests", "tools"}
@@ -84,6 +85,25 @@ def test_every_import_is_of_an_installed_package() -> None:
 def test_what_is_declared_is_used() -> None:
     assert set(RUN) - used_in("app", "migrations") == NOT_IMPORTED.keys() & set(RUN)
     assert set(DEVELOP) - used_in("tests", "bench") == NOT_IMPORTED.keys() & set(DEVELOP)
+
+
+def test_the_licence_of_each_package_that_runs_is_listed() -> None:
+    listed = (PROJECT / "docs" / "licences.md").read_text(encoding="utf-8")
+    locked = (PROJECT / "requirements.txt").read_text(encoding="utf-8")
+    rows = [row for row in listed.splitlines(keepends=True) if row.startswith("| `")]
+
+    # Where a package is for another system, its row is of the system where the list was written.
+    assert set(list_licences.rows()) <= set(rows)
+    assert {row.split("`")[1] for row in rows} <= set(re.findall(r"^[\w.-]+", locked, re.MULTILINE))
+
+
+def test_what_needs_a_notice_has_one() -> None:
+    """Of the licences that ask whoever passes the work on to tell of it."""
+    notice = (PROJECT / "NOTICE").read_text(encoding="utf-8")
+    rows = list(list_licences.rows())
+    named = [row.split("`")[1] for row in rows if re.search(r"LGPL|MPL|\| Apache-2.0", row)]
+
+    assert [name for name in named if name not in notice] == []
 
 
 def test_each_dependency_is_said_what_for() -> None:
