@@ -382,6 +382,12 @@ class Workers(Multiprocess):
         with interrupts_held():
             super().init_processes()
 
+    def terminate_all(self) -> None:
+        # Else who comes now would wait for a worker, and be cut off when this process ends.
+        for one in self.sockets:
+            one.close()
+        super().terminate_all()
+
     def keep_subprocess_alive(self) -> None:
         with interrupts_held():
             super().keep_subprocess_alive()

@@ -4,14 +4,17 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
+from multiprocessing import parent_process
 from operator import attrgetter
+from time import monotonic
 from types import FrameType
 
 from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy.pool import QueuePool
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
+from uvicorn import Server
 
 from app.access.attempts import AuditTrail
 from app.board.board import Board
@@ -49,6 +52,11 @@ from app.pages.router import router as pages
 from app.status.router import router as status
 from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.router import router as subscriptions
+
+DRAIN_SECONDS = 1.0
+"""For so long a worker that is to stop lets its readers leave: answers ask them to."""
+LOAD_SECONDS = 120.0
+"""For so long a worker beside others waits for its board before it takes connections."""
 
 FEATURES = (
     root,
@@ -108,7 +116,10 @@ def create_service(
             asyncio.create_task(one.run()) for one in (updater, stream, metrics, trail, writability)
         }
         if owns_process:
-            _on_stop(stream.drain)
+            _on_stop(service.drain)
+            if parent_process() is not None:
+                # Until then the other workers answer, and one that is replaced stays.
+                await board.reached(0, within=LOAD_SECONDS)
         try:
             yield
         finally:
@@ -136,9 +147,10 @@ def create_service(
     app.state.board_max_age = board.max_age
     app.state.updater = updater
     app.state.reach = AddressPolicy(settings.webhook_networks)
-    return BoardMiddleware(
+    service = BoardMiddleware(
         app, board, stream, tally=tally, logged=settings.log_requests, note=trail.note
     )
+    return service
 
 
 def _write_queue(settings: Settings) -> WriteQueue:
@@ -158,18 +170,39 @@ def worker() -> BoardMiddleware:
     return create_service(settings, owns_process=True)
 
 
-def _on_stop(tell: Callable[[], None]) -> None:
-    """Tell as soon as the server is to stop: it waits for open streams, and they for nothing."""
+def _on_stop(drain: Callable[[], None]) -> None:
+    """Drain as soon as the server is to stop, and let it stop once that is done.
+
+    The server by itself would cut off every connection that is idle, at times a moment after the
+    next request was sent on it.
+    """
     loop = asyncio.get_running_loop()
+    leaving: set[asyncio.Task[None]] = set()
     for number in (signal.SIGINT, signal.SIGTERM):
         servers = signal.getsignal(number)
 
         def stop(number: int, frame: FrameType | None, then: object = servers) -> None:
-            loop.call_soon_threadsafe(tell)
-            if callable(then):
+            if not callable(then):
+                loop.call_soon_threadsafe(drain)
+            elif leaving or not isinstance(server := getattr(then, "__self__", None), Server):
+                loop.call_soon_threadsafe(drain)
                 then(number, frame)
+            else:
+                drained = _drained(server, drain, partial(then, number, frame))
+                loop.call_soon_threadsafe(lambda: leaving.add(loop.create_task(drained)))
 
         signal.signal(number, stop)
+
+
+async def _drained(server: Server, drain: Callable[[], None], stop: Callable[[], object]) -> None:
+    """Take no more connections, and stop when those there are have ended or had the time to."""
+    drain()
+    for listening in server.servers:
+        listening.close()
+    ends_at = monotonic() + DRAIN_SECONDS
+    while server.server_state.connections and monotonic() < ends_at:  # noqa: ASYNC110 -- no event of ours
+        await asyncio.sleep(0.02)
+    stop()
 
 
 def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:

@@ -208,8 +208,16 @@ class BoardMiddleware:
         self._pages: dict[bytes, CachedResponse] = {}
         self._kept = 0
         self._telling: BoardHeaders | None = None
+        self._is_draining = False
+
+    def drain(self) -> None:
+        """End the streams, and ask whoever comes to leave: the server is to stop."""
+        self._is_draining = True
+        self.stream.drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._is_draining:
+            send = _closing(send)
         if scope["type"] != "http":
             await self._behind(scope, receive, send)
         elif scope["method"] in {"GET", "HEAD"}:
@@ -333,6 +341,17 @@ class BoardMiddleware:
             await send(message)
 
         return told
+
+
+def _closing(send: Send) -> Send:
+    """Tell the client that its connection ends with this answer."""
+
+    async def last(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return last
 
 
 @lru_cache(maxsize=1_000)
