@@ -152,6 +152,15 @@ class CrossingExists(Problem):
     status, slug, title = 409, "crossing-exists", "The crossing id is already in use"
 
 
+class CrossingRetired(Problem):
+    """The crossing is retired. `retired` lists each, and its successor: write about that instead.
+
+    What was recorded about it stays. To go on recording, bring it back with `retired_at: null`.
+    """
+
+    status, slug, title = 409, "crossing-retired", "The crossing is retired"
+
+
 class KeyReused(Problem):
     """The idempotency key was used for another request."""
 

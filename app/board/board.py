@@ -8,7 +8,7 @@ that it hears of. Answers are made of it when they are asked for.
 import asyncio
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from app.board.views import BoardEntry, Moment, View
@@ -102,13 +102,11 @@ class Board:
         ids = self._ids if border is None else self._by_border.get(border, [])
         return [self._entries[name] for name in ids]
 
-    def views(
-        self, moment: Moment, border: str | None, *, after: str | None, limit: int
-    ) -> list[View]:
-        """Return crossings by id, from the one after ``after``, of one border or of all."""
+    def views(self, moment: Moment, border: str | None, *, after: str | None) -> Iterator[View]:
+        """Yield crossings by id, from the one after ``after``, of one border or of all."""
         ids: Sequence[str] = self._ids if border is None else self._by_border.get(border, [])
         start = 0 if after is None else bisect_right(ids, after)
-        return [self._view(name, moment) for name in ids[start : start + limit]]
+        return (self._view(ids[place], moment) for place in range(start, len(ids)))
 
     def has_border(self, border: str) -> bool:
         return border in self._by_border

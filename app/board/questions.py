@@ -4,7 +4,6 @@ Whatever is written in another way than these know, and every mistake, is left t
 """
 
 import re
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -83,18 +82,26 @@ class CrossingsQuery:
 
     route: ClassVar = "/v1/crossings"
     border: str | None
+    retired: bool
     limit: int
     after: str | None
 
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         if self.border is not None and not board.has_border(self.border):
             return None
-        found = board.views(moment, self.border, after=self.after, limit=self.limit + 1)
-        shown = found[: self.limit]
+        shown: list[View] = []
+        validity = ALWAYS_VALID
         cursor = None
-        if len(found) > self.limit:
-            cursor = encode_cursor(*Rank(0.0, shown[-1].present.details.id).cursor)
-        return BoardAnswer(b",".join(view.listed for view in shown), _validity(shown), True, cursor)
+        for view in board.views(moment, self.border, after=self.after):
+            is_shown = self.retired or not view.is_retired
+            if is_shown and len(shown) == self.limit:
+                cursor = encode_cursor(*Rank(0.0, shown[-1].present.details.id).cursor)
+                break
+            # The page is as it is since those went that would be on it.
+            validity = validity.also(view.validity)
+            if is_shown:
+                shown.append(view)
+        return BoardAnswer(b",".join(view.listed for view in shown), validity, True, cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class BordersQuery:
     """`GET /v1/borders`."""
 
     route: ClassVar = "/v1/borders"
+    retired: bool
     limit: int
     after: str | None
 
@@ -113,7 +121,8 @@ class BordersQuery:
         validity = ALWAYS_VALID
         for border in shown:
             views = board.views_of(border, moment)
-            listed = border_summary(border, sides_of(border), [view.summary for view in views])
+            summaries = [view.summary for view in views if self.retired or not view.is_retired]
+            listed = border_summary(border, sides_of(border), summaries)
             bodies.append(listed.model_dump_json(by_alias=True).encode())
             validity = validity.also(_validity(views))
         return BoardAnswer(b",".join(bodies), validity, True, cursor)
@@ -127,18 +136,24 @@ class FeaturesQuery:
     border: str | None
     country: str | None
     status: Status | None
+    retired: bool
 
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         if self.border is not None and not board.has_border(self.border):
             return None
         found = [
             view
-            for view in board.views(moment, self.border, after=None, limit=sys.maxsize)
+            for view in board.views(moment, self.border, after=None)
             if self.country is None or self.country in view.present.details.sides
         ]
         if self.country is not None and not found:
             return None
-        shown = (one for one in found if self.status in {None, one.summary.answer.status})
+        shown = (
+            one
+            for one in found
+            if self.status in {None, one.summary.answer.status}
+            and (self.retired or not one.is_retired)
+        )
         body = collection(one.feature for one in shown)
         # Which of them are shown differs when any of them does.
         return BoardAnswer(body, _validity(found), media_type=GEOJSON)
@@ -181,6 +196,7 @@ def _alone(crossing: str, asked: dict[str, str]) -> Question | None:
 
 def _crossings(asked: dict[str, str]) -> Question | None:
     border = _border(asked.pop("border", None))
+    retired = _retired(asked.pop("retired", None))
     limit = _limit(asked.pop("limit", None))
     cursor = asked.pop("cursor", None)
     if asked:
@@ -191,28 +207,36 @@ def _crossings(asked: dict[str, str]) -> Question | None:
         if rank.figure:
             return None
         after = rank.id
-    return CrossingsQuery(border, limit, after)
+    return CrossingsQuery(border, retired, limit, after)
 
 
 def _borders(asked: dict[str, str]) -> Question | None:
+    retired = _retired(asked.pop("retired", None))
     limit = _limit(asked.pop("limit", None))
     cursor = asked.pop("cursor", None)
     if asked:
         return None
-    return BordersQuery(limit, None if cursor is None else decode_cursor(cursor, border_code))
+    after = None if cursor is None else decode_cursor(cursor, border_code)
+    return BordersQuery(retired, limit, after)
 
 
 def _features(asked: dict[str, str]) -> Question | None:
     border, country = _border(asked.pop("border", None)), asked.pop("country", None)
-    status = asked.pop("status", None)
+    status, retired = asked.pop("status", None), _retired(asked.pop("retired", None))
     # A country that is none is the routes' to refuse.
     if asked or not (country is None or country in iso3166.countries_by_alpha2):
         return None
-    return FeaturesQuery(border, country, None if status is None else Status(status))
+    return FeaturesQuery(border, country, None if status is None else Status(status), retired)
 
 
 def _border(given: str | None) -> str | None:
     return None if given is None else sorted_border(border_code.validate_python(given))
+
+
+def _retired(given: str | None) -> bool:
+    if given not in {None, "true", "false"}:
+        raise ValueError(given)
+    return given == "true"
 
 
 def _limit(given: str | None) -> int:

@@ -92,6 +92,10 @@ class View:
             and (due is None or moment.now < due)
         )
 
+    @property
+    def is_retired(self) -> bool:
+        return self.present.details.is_retired()
+
     @cached_property
     def status(self) -> bytes:
         return status_out(self.summary, self.present.events).model_dump_json(by_alias=True).encode()

@@ -44,15 +44,18 @@ async def get_border_status(
     as_of: AsOf,
     traffic: Traffic | None = None,
     to: str | None = None,
+    retired: bool = False,
 ) -> tuple[BorderOut, Snapshot]:
     """Return a border as it is, or was at ``at``, as known. Raises BorderNotFound.
 
-    With ``traffic`` or ``to`` for those lanes alone, without the crossings that have none of them.
+    Without the crossings that were retired by then, unless ``retired``. With ``traffic`` or
+    ``to`` for those lanes alone, without the crossings that have none of them.
     """
     border = await get_border(session, border_id)
     snapshot = await take_snapshot(session, as_of)
     instant = at or snapshot.now
-    summaries = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
+    found = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
+    summaries = [one for one in found if retired or not one.details.is_retired(at)]
     details = await crossing_details(session, [one.details for one in summaries])
     crossings = [crossing_summary(one, details[one.id]) for one in summaries]
     notices = await notices_in_force(
@@ -79,12 +82,14 @@ async def list_borders(
     at: datetime | None,
     as_of: AsOf,
     country: str | None,
+    retired: bool = False,
     after: str | None,
     limit: int,
 ) -> tuple[list[BorderSummary], Snapshot, Validity]:
     """Return borders with their counts by status, by id, from the one after ``after``.
 
-    Now, or as they were ``at``. The validity is of all but the last of ``limit``. Raises Invalid
+    Now, or as they were ``at``; crossings that were retired by then do not count, unless
+    ``retired``. The validity is of all but the last of ``limit``. Raises Invalid
     for a country that does not exist here.
     """
     await require_existing(session, {"country": (Kind.COUNTRY, [country])})
@@ -104,7 +109,14 @@ async def list_borders(
         rows = rows.where(Border.id > after)
     borders = (await session.scalars(rows)).all()
     summaries = await _summaries(session, borders, snapshot, at)
-    listed = [border_summary(one.id, one.sides, summaries[one.id]) for one in borders]
+    listed = [
+        border_summary(
+            one.id,
+            one.sides,
+            [each for each in summaries[one.id] if retired or not each.details.is_retired(at)],
+        )
+        for one in borders
+    ]
     shown = [one for border in borders[: limit - 1] for one in summaries[border.id]]
     validity = await validity_of(session, shown) if at is None else ALWAYS_VALID
     return listed, snapshot, validity

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
@@ -40,6 +41,8 @@ class CrossingFilter:
     radius_km: float | None = None
     bbox: Box | None = None
     q: str | None = None
+    retired: bool = False
+    """Those that are retired, too; what ``ids`` names is asked for in any case."""
 
     @property
     def of_lanes(self) -> bool:
@@ -59,6 +62,10 @@ class CrossingFilter:
             and (self.near is None or details.point is not None)
         )
 
+    def leaves_out(self, details: Details, at: datetime | None = None) -> bool:
+        """Tell whether a crossing is not listed since it is retired, or was by ``at``."""
+        return not self.retired and not self.ids and details.is_retired(at)
+
     @staticmethod
     def _is_within(box: Box, point: Point | None) -> bool:
         return point is not None and box.holds(point)
@@ -66,7 +73,7 @@ class CrossingFilter:
     @property
     def is_plain(self) -> bool:
         """Tell whether it asks for every crossing, or for every one of a border."""
-        return replace(self, ids=tuple(self.ids), border=None) == CrossingFilter()
+        return replace(self, ids=tuple(self.ids), border=None, retired=False) == CrossingFilter()
 
     @property
     def of_details(self) -> bool:

@@ -35,6 +35,8 @@ class Properties(Body):
     stale: bool
     overdue: bool
     last_confirmed_at: datetime | None
+    retired_at: datetime | None
+    replaced_by: CrossingId | None
     precision_km: float | None
     links: Links
 

@@ -23,11 +23,17 @@ from app.crossings.answers import (
 )
 from app.crossings.candidates import CrossingFilter, Rank, rank_cursor
 from app.database.sessions import Session
-from app.errors import BorderNotFound, CountryNotFound, CrossingExists, CrossingNotFound
+from app.errors import (
+    BorderNotFound,
+    CountryNotFound,
+    CrossingExists,
+    CrossingNotFound,
+    CrossingRetired,
+)
 from app.http.bodies import BorderId, CountryCode, CrossingId
 from app.http.caching import ResponseCacheHeaders
 from app.http.paging import Page, PageQuery, Pagination, border_code, country_code
-from app.http.parameters import AsOf, AsOfQuery, At
+from app.http.parameters import AsOf, AsOfQuery, At, Retired
 from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.places.geography import Box, Point
@@ -103,6 +109,7 @@ def _wanted(
             examples=["Шумскас"],
         ),
     ] = None,
+    retired: Retired = False,
 ) -> CrossingFilter:
     return CrossingFilter(
         ids=ids,
@@ -115,6 +122,7 @@ def _wanted(
         radius_km=radius_km,
         bbox=None if bbox is None else Box.parse(bbox),
         q=q,
+        retired=retired,
     )
 
 
@@ -141,7 +149,8 @@ async def list_crossings(
     """List crossings with their status now or at an instant: by id, or the nearest first.
 
     Or the best match first: `order` goes before `near`, `near` before `q`. Names are found as
-    they are spelt now, whatever instant is asked about.
+    they are spelt now, whatever instant is asked about. Crossings that were retired by that
+    instant are left out, unless `id` names them or `retired` is true.
     """
     after = pagination.start(rank_cursor)
     async with read_sessions.for_question(at, as_of) as session:
@@ -191,6 +200,7 @@ async def list_alternatives(
     crossing_id: Annotated[CrossingId, Path()],
     traffic: AuthorisedTraffic = None,
     to: AuthorisedTo = None,
+    retired: Retired = False,
 ) -> Page[Alternative]:
     """List other crossings of either country that are not closed for these lanes.
 
@@ -203,6 +213,7 @@ async def list_alternatives(
         crossing_id=crossing_id,
         traffic=traffic,
         to=to,
+        retired=retired,
         after=pagination.start(rank_cursor),
         limit=pagination.limit + 1,
     )
@@ -229,7 +240,7 @@ async def post_crossing(
     "/crossings/{crossing_id}",
     summary="Revise a crossing's details",
     response_model=CrossingDetail | CrossingPreview,
-    responses=responses(*WRITE_PROBLEMS, CrossingNotFound),
+    responses=responses(*WRITE_PROBLEMS, CrossingNotFound, CrossingRetired),
 )
 async def patch_crossing(
     crossing_id: Annotated[CrossingId, Path()],
@@ -238,8 +249,9 @@ async def patch_crossing(
 ) -> Response:
     """Give a crossing new details, cited. The old ones stay: past answers do not change.
 
-    What is left out stays as it is. With `validate_only` the answer is what would be,
-    `version` and `change` null.
+    What is left out stays as it is. With `retired_at` the crossing is retired: nothing more can
+    be recorded about it, and lists leave it out. With `validate_only` the answer is what would
+    be, `version` and `change` null.
     """
     return await writer.run(
         patch,
@@ -256,6 +268,7 @@ async def list_borders(
     as_of: AsOfQuery,
     at: At = None,
     country: Annotated[CountryCode | None, Query()] = None,
+    retired: Retired = False,
 ) -> Page[BorderSummary]:
     """List borders and how many crossings are of each status, now or at an instant, by id."""
     after = pagination.start(border_code)
@@ -265,6 +278,7 @@ async def list_borders(
             at=at,
             as_of=as_of,
             country=country,
+            retired=retired,
             after=after,
             limit=pagination.limit + 1,
         )
@@ -279,6 +293,7 @@ async def get_border(
     border_id: Annotated[BorderId, Path()],
     as_of: AsOfQuery,
     at: At = None,
+    retired: Retired = False,
 ) -> BorderOut:
     """Return a border now or at an instant: counts by status, crossings, notices in force.
 
@@ -286,7 +301,7 @@ async def get_border(
     """
     async with read_sessions.for_question(at, as_of) as session:
         body, snapshot = await reading.get_border_status(
-            session, border_id=border_id, at=at, as_of=as_of
+            session, border_id=border_id, at=at, as_of=as_of, retired=retired
         )
     cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict())
     return body

@@ -1,7 +1,7 @@
 """Add and revise crossings, look at one, list them with their present status."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
 
@@ -22,9 +22,11 @@ from app.notices.reading import last_noticed
 from app.places.details import (
     Details,
     crossing_details,
+    details_of,
     details_of_one,
     details_out,
     details_record,
+    require_in_use,
 )
 from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.places.schemas import (
@@ -55,22 +57,26 @@ async def add_crossing(
     """Add a crossing, and its border and countries with the first. Raises CrossingExists."""
     reporter.require_sides(crossing.sides)
     slot = await reserve_slot(session)
-    return await _record(session, reporter, slot, crossing, new=True)
+    return await _record(session, reporter, slot, crossing, _Retirement(), new=True)
 
 
 async def revise_crossing(
     session: AsyncSession, reporter: Reporter, *, crossing: CrossingIn
 ) -> WriteResult:
-    """Replace all details of a crossing by a new version."""
+    """Replace all details of a crossing by a new version. Retired, it stays so."""
     reporter.require_sides(crossing.sides)
     place = await _reserve_slot(session, [crossing.id])
-    return await _record(session, reporter, place, crossing, new=False)
+    current = await details_of_one(session, crossing.id, known_change=place.number)
+    return await _record(session, reporter, place, crossing, _Retirement.of(current), new=False)
 
 
 async def patch_crossing(
     session: AsyncSession, reporter: Reporter, *, crossing_id: str, patch: CrossingPatch
 ) -> WriteResult:
-    """Replace some details of a crossing by a new version. Raises CrossingNotFound."""
+    """Replace some details of a crossing by a new version.
+
+    Raises CrossingNotFound, and CrossingRetired for a successor that is retired itself.
+    """
     place = await _reserve_slot(session, [crossing_id])
     current = await details_of_one(session, crossing_id, known_change=place.number)
     reporter.require_sides(current.sides)
@@ -81,7 +87,54 @@ async def patch_crossing(
     # What is kept was checked when it came in.
     crossing = CrossingIn.model_construct(**kept | given)
     _check_together(crossing, given)
-    return await _record(session, reporter, place, crossing, new=False)
+    retirement = await _retirement(session, current, patch, place)
+    return await _record(session, reporter, place, crossing, retirement, new=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Retirement:
+    """Since when a crossing is retired, and what replaced it; both None while it is in use."""
+
+    at: datetime | None = None
+    replaced_by: str | None = None
+
+    @classmethod
+    def of(cls, details: Details) -> "_Retirement":
+        return cls(details.version.retired_at, details.version.replaced_by)
+
+
+async def _retirement(
+    session: AsyncSession, current: Details, patch: CrossingPatch, slot: LogSlot
+) -> _Retirement:
+    """Return what a patch leaves of a crossing's retirement, or makes of it.
+
+    Raises Invalid, and CrossingRetired for a successor that is retired itself.
+    """
+    kept, given = _Retirement.of(current), patch.model_fields_set
+    at = patch.retired_at if "retired_at" in given else kept.at
+    if at is None:
+        if patch.replaced_by is not None:
+            raise invalid("replaced_by", "requires retired_at")
+        return _Retirement()
+    if at > slot.recorded_at:
+        raise invalid("retired_at", "lies in the future")
+    if "replaced_by" not in given:
+        return _Retirement(at, kept.replaced_by)
+    if patch.replaced_by is not None:
+        await _require_successor(session, current.id, patch.replaced_by, slot)
+    return _Retirement(at, patch.replaced_by)
+
+
+async def _require_successor(
+    session: AsyncSession, crossing_id: str, successor: str, slot: LogSlot
+) -> None:
+    """Raise Invalid or CrossingRetired for what cannot take a crossing's place."""
+    if successor == crossing_id:
+        raise invalid("replaced_by", "must be another crossing")
+    found = await details_of(session, [successor], known_change=slot.number)
+    if not found:
+        raise invalid("replaced_by", f"there is no crossing {successor!r}")
+    await require_in_use(session, found.values(), known_change=slot.number)
 
 
 def _check_together(crossing: CrossingIn, given: Collection[str]) -> None:
@@ -126,9 +179,10 @@ async def list_crossings(
 ) -> tuple[list[tuple[Rank, CrossingSummary]], Snapshot, Validity | None]:
     """Return crossings in their order, from the one after ``after``, as they are or were ``at``.
 
-    Where traffic or direction is asked for, the status is of those lanes. The validity is of
-    all but the last of ``limit``, and only of lists whose members do not depend on the time.
-    Raises Invalid for a place that does not exist.
+    Those retired by then are left out, unless they are wanted or named. Where traffic or
+    direction is asked for, the status is of those lanes. The validity is of all but the last of
+    ``limit``, and only of lists whose members do not depend on the time. Raises Invalid for a
+    place that does not exist.
     """
     await require_existing(
         session,
@@ -144,19 +198,23 @@ async def list_crossings(
     if order is None:
         ranks = [rank for rank in ranks if after is None or rank > after]
     found: list[tuple[Rank, Summary]] = []
+    left_out: list[tuple[Rank, Summary]] = []
     while ranks and (order is not None or len(found) < limit):
         batch, ranks = ranks[:_CROSSINGS_PER_READ], ranks[_CROSSINGS_PER_READ:]
-        found += [
-            (rank, one)
-            for rank, one in await _summaries(session, batch, wanted, snapshot, at)
-            if status in {None, one.answer.status}
-        ]
+        for rank, one in await _summaries(session, batch, wanted, snapshot, at):
+            if wanted.leaves_out(one.details, at):
+                left_out.append((rank, one))
+            elif status in {None, one.answer.status}:
+                found.append((rank, one))
     if order is not None:
         by_evidence = sorted((Rank(_heard(one), one.id), one) for _, one in found)
         found = [pair for pair in by_evidence if after is None or pair[0] > after]
     validity = None
     if wanted.is_plain and at is None and status is None and order is None:
-        validity = await validity_of(session, [one for _, one in found[: limit - 1]])
+        # The page is as it is since those went that would be on it.
+        last = found[limit - 1][0] if len(found) >= limit else None
+        gone = [one for rank, one in left_out if last is None or rank < last]
+        validity = await validity_of(session, [*(one for _, one in found[: limit - 1]), *gone])
     return await _shown(session, found[:limit], wanted), snapshot, validity
 
 
@@ -166,6 +224,7 @@ async def list_alternatives(
     crossing_id: str,
     traffic: Traffic | None,
     to: str | None,
+    retired: bool = False,
     after: Rank | None,
     limit: int,
 ) -> tuple[list[tuple[Rank, Alternative]], Snapshot]:
@@ -180,7 +239,7 @@ async def list_alternatives(
     snapshot = await take_snapshot(session, AsOf())
     here = await details_of_one(session, crossing_id, known_change=snapshot.change)
     categories = here.traffic if traffic is None else [traffic]
-    wanted = CrossingFilter(any_traffic=categories, to=to, of_sides=here.sides)
+    wanted = CrossingFilter(any_traffic=categories, to=to, of_sides=here.sides, retired=retired)
     ranks = await candidates(session, wanted, known_change=snapshot.change)
     found = [
         (nearness(here, one.details, one.answer.status), one)
@@ -188,7 +247,9 @@ async def list_alternatives(
         for _, one in await _summaries(
             session, ranks[start : start + _CROSSINGS_PER_READ], wanted, snapshot, None
         )
-        if one.answer.status is not Status.CLOSED and one.id != crossing_id
+        if one.answer.status is not Status.CLOSED
+        and one.id != crossing_id
+        and not wanted.leaves_out(one.details)
     ]
     found.sort(key=itemgetter(0))
     page = [pair for pair in found if after is None or pair[0] > after][:limit]
@@ -254,13 +315,19 @@ def _heard(summary: Summary) -> float:
 
 
 async def _record(
-    session: AsyncSession, reporter: Reporter, slot: LogSlot, crossing: CrossingIn, *, new: bool
+    session: AsyncSession,
+    reporter: Reporter,
+    slot: LogSlot,
+    crossing: CrossingIn,
+    retirement: _Retirement,
+    *,
+    new: bool,
 ) -> WriteResult:
     border = Border(first=min(crossing.sides), second=max(crossing.sides))
     border_id = f"{border.first}-{border.second}"
     await require_sources(session, crossing.citations)
     cited = cite(slot, reporter, crossing.citations)
-    version = _version(crossing, slot, reporter)
+    version = _version(crossing, retirement, slot, reporter)
     citations = cited.linked(crossing_id=crossing.id, version=slot.number)
     details = Details(crossing.id, border_id, border.sides, version, known=True)
     found = await _consequences(session, details, slot)
@@ -336,7 +403,9 @@ async def _alone(
     return crossing_detail(summary, told[crossing_id], events), summary
 
 
-def _version(crossing: CrossingIn, slot: LogSlot, reporter: Reporter) -> CrossingVersion:
+def _version(
+    crossing: CrossingIn, retirement: _Retirement, slot: LogSlot, reporter: Reporter
+) -> CrossingVersion:
     location = crossing.location
     return CrossingVersion(
         crossing_id=crossing.id,
@@ -351,4 +420,6 @@ def _version(crossing: CrossingIn, slot: LogSlot, reporter: Reporter) -> Crossin
         lon=location and location.lon,
         precision_km=location and location.precision_km,
         confirm_within_days=crossing.confirm_within_days,
+        retired_at=retirement.at,
+        replaced_by=retirement.replaced_by,
     )

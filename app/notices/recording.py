@@ -14,6 +14,7 @@ from app.changes.ids import new_ids
 from app.changes.service import LogSlot, Snapshot, append_change, reserve_slot
 from app.database.sessions import append
 from app.errors import (
+    CrossingRetired,
     Forbidden,
     NotCorrectable,
     NoticeNotFound,
@@ -27,6 +28,7 @@ from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.reading import lineage, notice_out, notices_out
 from app.notices.records import notice_record, retraction_record
 from app.notices.schemas import NoticeIn, NoticeRecorded
+from app.places.details import details_of, require_in_use
 from app.places.models import Border, Country, Crossing
 from app.sources.service import NewCitations, cite, require_sources
 from app.sources.statements import RetractionIn
@@ -44,6 +46,7 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
         "The incident was corrected or retracted already.",
     ),
     "ck_incident_standing": (Superseded, "The incident was retracted already."),
+    "ck_notice_crossings_in_use": (CrossingRetired, "A crossing that it names is retired."),
     "ck_retraction_target_standing": (Superseded, "It was corrected or retracted already."),
     "ck_notice_supersedes_no_firmer": (
         NotCorrectable,
@@ -60,7 +63,7 @@ async def record_notice(
     slot = await reserve_slot(session)
     effective = _effective(notice, slot)
     corrected = await _require_told(session, reporter, notice)
-    places = await _places(session, notice, corrected)
+    places = await _places(session, notice, corrected, slot)
     await require_sources(session, notice.citations)
     cited = cite(slot, reporter, notice.citations)
     notice_id = new_ids(slot.recorded_at, ["notice"], seed=seed)["notice"]
@@ -253,16 +256,15 @@ async def _require_told(
 
 
 async def _places(
-    session: AsyncSession, notice: NoticeIn, corrected: Notice | None
+    session: AsyncSession, notice: NoticeIn, corrected: Notice | None, slot: LogSlot
 ) -> dict[str, list[str]]:
     """Return the places that it is about, or that it no longer is about, wider ones included.
 
-    Raises Invalid for places that are not known.
+    Raises Invalid for places that are not known, and CrossingRetired; but a correction may go on
+    naming a crossing that was retired since.
     """
     subjects = notice.subjects
-    known_crossings = set(
-        await session.scalars(select(Crossing.id).where(Crossing.id.in_(subjects.crossings)))
-    )
+    known_crossings = await details_of(session, subjects.crossings, known_change=slot.number)
     known_borders = set(
         await session.scalars(select(Border.id).where(Border.id.in_(subjects.borders)))
     )
@@ -272,6 +274,9 @@ async def _places(
     for name in subjects.borders:
         if name not in known_borders:
             raise invalid("subjects.borders", f"there is no border {name}")
+    named_before = [] if corrected is None else corrected.crossings
+    newly_named = [known_crossings[one] for one in subjects.crossings if one not in named_before]
+    await require_in_use(session, newly_named, known_change=slot.number)
     countries, borders, crossings = subjects.countries, subjects.borders, subjects.crossings
     if corrected is not None:
         countries = [*countries, *corrected.countries]

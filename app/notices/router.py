@@ -10,6 +10,7 @@ from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
 from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import (
+    CrossingRetired,
     NotCorrectable,
     NoticeNotFound,
     Superseded,
@@ -95,7 +96,8 @@ async def get_notice(
     summary="Record or correct a notice",
     status_code=201,
     response_model=NoticeRecorded,
-    responses=responses(*WRITE_PROBLEMS, Superseded, NotCorrectable) | preview(NoticePreview),
+    responses=responses(*WRITE_PROBLEMS, Superseded, NotCorrectable, CrossingRetired)
+    | preview(NoticePreview),
 )
 async def post_notice(notice: NoticeIn, writer: NoticeWriter) -> Response:
     """Record a cited fact that is no status, or correct one that is recorded."""

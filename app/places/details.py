@@ -1,18 +1,20 @@
 """Read crossings' details as known at a change. Knows nothing of statuses."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from pydantic import JsonValue
-from sqlalchemy import BigInteger, Select, Text, any_, bindparam, select
+from sqlalchemy import BigInteger, Select, Text, any_, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from app.errors import BorderNotFound, CrossingNotFound
-from app.http.bodies import STORED
+from app.changes.service import wire_instant
+from app.errors import BorderNotFound, CrossingNotFound, CrossingRetired
+from app.http.bodies import STORED, utc
 from app.places.geography import Point
 from app.places.models import Border, Crossing, CrossingVersion
 from app.places.schemas import CrossingRecord, Location, Name
@@ -74,6 +76,11 @@ class Details:
     def confirm_within(self) -> timedelta:
         return timedelta(days=self.version.confirm_within_days)
 
+    def is_retired(self, at: datetime | None = None) -> bool:
+        """Tell whether it is retired as known, or was by the instant ``at``."""
+        retired_at = self.version.retired_at
+        return retired_at is not None and (at is None or retired_at <= at)
+
 
 @lru_cache(maxsize=10_000)
 def _lanes_of(traffic: tuple[str, ...], sides: tuple[str, str]) -> tuple[Lane, ...]:
@@ -103,6 +110,71 @@ async def details_of_one(session: AsyncSession, crossing_id: str, *, known_chang
     if crossing_id not in found:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     return found[crossing_id]
+
+
+def successor_of(retired: Details, find: Callable[[str], Details | None]) -> Details | None:
+    """Return what replaced a crossing, or what has replaced that since; None if nothing did.
+
+    Nothing that is retired becomes a successor, so that this never leads back.
+    """
+    found: Details | None = None
+    following = retired.version.replaced_by
+    while following is not None and (found := find(following)) is not None:
+        following = found.version.replaced_by
+    return found
+
+
+async def successors_of(
+    session: AsyncSession, retired: Iterable[Details], *, known_change: int
+) -> dict[str, Details]:
+    """Return the successor, as known, of each of these crossings that has one."""
+    retired = list(retired)
+    found = {one.id: one for one in retired}
+    while named := {one.version.replaced_by for one in found.values()} - {None, *found}:
+        found |= await details_of(
+            session, [one for one in named if one is not None], known_change=known_change
+        )
+    successors = {one.id: successor_of(one, found.get) for one in retired}
+    return {name: one for name, one in successors.items() if one is not None}
+
+
+async def require_in_use(
+    session: AsyncSession, crossings: Iterable[Details], *, known_change: int
+) -> None:
+    """Raise CrossingRetired where any of the crossings is retired, as known."""
+    retired = [one for one in crossings if one.is_retired()]
+    if not retired:
+        return
+    successors = await successors_of(session, retired, known_change=known_change)
+    told = [_retirement(one, successors.get(one.id)) for one in retired]
+    listed = ", ".join(
+        f"{name} (since {since}{f', replaced by {successor}' if successor else ''})"
+        for name, since, successor in told
+    )
+    raise CrossingRetired(
+        f"Nothing more can be recorded about a retired crossing: {listed}.",
+        retired=[
+            {"crossing": name, "retired_at": since, "successor": successor}
+            for name, since, successor in told
+        ],
+    )
+
+
+def _retirement(retired: Details, successor: Details | None) -> tuple[str, str, str | None]:
+    retired_at = retired.version.retired_at
+    assert retired_at is not None  # it is retired
+    return retired.id, wire_instant(retired_at), successor and successor.id
+
+
+def retired_crossings(known_change: int | None = None) -> Select[str]:
+    """Return the ids of the crossings that are retired, as known at a change or now."""
+    version, later = CrossingVersion, aliased(CrossingVersion)
+    following = [later.crossing_id == version.crossing_id, later.change > version.change]
+    rows = select(version.crossing_id).where(version.retired_at.is_not(None))
+    if known_change is not None:
+        rows = rows.where(version.change <= known_change)
+        following.append(later.change <= known_change)
+    return rows.where(~exists().where(*following))
 
 
 async def get_border(session: AsyncSession, border_id: str) -> Border:
@@ -153,7 +225,11 @@ async def version_records(
 
 def details_record(one: Details, citations: Iterable[Citation]) -> JsonValue:
     """Return a crossing's details as the chain keeps them."""
-    told: JsonValue = details_out(one, citations).model_dump(mode="json")
+    told: dict[str, JsonValue] = details_out(one, citations).model_dump(mode="json")
+    for name in ("retired_at", "replaced_by"):
+        # What was recorded before a crossing could be retired says nothing of it.
+        if told[name] is None:
+            del told[name]
     return told
 
 
@@ -172,6 +248,8 @@ def details_out(one: Details, citations: Iterable[Citation]) -> CrossingRecord:
         aliases=version.aliases,
         location=location,
         confirm_within_days=version.confirm_within_days,
+        retired_at=utc(version.retired_at),
+        replaced_by=version.replaced_by,
         citations=[citation_out(citation) for citation in citations],
         version=version.change,
     )

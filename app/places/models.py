@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -79,7 +80,20 @@ class CrossingVersion(Base):
         CheckConstraint("lat BETWEEN -90 AND 90", name="lat_in_range"),
         CheckConstraint("lon BETWEEN -180 AND 180", name="lon_in_range"),
         CheckConstraint("precision_km > 0", name="precision_positive"),
+        CheckConstraint(
+            "isfinite(retired_at) IS NOT FALSE AND retired_at <= recorded_at",
+            name="retired_in_the_past",
+        ),
+        CheckConstraint(
+            "replaced_by IS NULL OR retired_at IS NOT NULL", name="only_retired_replaced"
+        ),
+        CheckConstraint("replaced_by <> crossing_id", name="replaced_by_another"),
         Index(None, "change"),
+        Index(
+            "ix_crossing_version_retired",
+            "crossing_id",
+            postgresql_where=text("retired_at IS NOT NULL"),
+        ),
     )
 
     crossing_id: Mapped[str] = mapped_column(ForeignKey("crossing.id"), primary_key=True)
@@ -94,3 +108,5 @@ class CrossingVersion(Base):
     lon: Mapped[float | None] = mapped_column(Double)
     precision_km: Mapped[float | None] = mapped_column(Double)
     confirm_within_days: Mapped[int]
+    retired_at: Mapped[datetime | None]
+    replaced_by: Mapped[str | None] = mapped_column(ForeignKey("crossing.id"))

@@ -2,12 +2,22 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated, LiteralString
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Line, example, known_language
+from app.http.bodies import (
+    Body,
+    BorderId,
+    CountryCode,
+    CrossingId,
+    Instant,
+    Line,
+    example,
+    known_language,
+)
 from app.places.geography import Box, Point, lies_around
 from app.places.phrases import fold
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
@@ -168,12 +178,18 @@ class CrossingPatch(Body):
     aliases: Aliases | None = None
     location: Location | None = Field(None, description="Null removes the location.")
     confirm_within_days: ConfirmWithinDays | None = None
+    retired_at: Instant | None = Field(
+        None, description="Not in the future. Null brings a retired crossing back."
+    )
+    replaced_by: CrossingId | None = Field(
+        None, description="The crossing in use that takes a retired one's place."
+    )
     citations: Citations
 
     @field_validator("mode", "traffic", "names", "aliases", "confirm_within_days")
     @classmethod
     def _means_something(cls, value: object) -> object:
-        """Null has a meaning for the location alone."""
+        """Null has no meaning for these."""
         if value is None:
             raise PydanticCustomError("null", "cannot be null: leave it out to keep it")
         return value
@@ -213,5 +229,9 @@ class CrossingRecord(Body):
     aliases: list[str]
     location: Location | None
     confirm_within_days: int
+    retired_at: datetime | None = Field(
+        description="Since when it is retired: lists leave it out from then on."
+    )
+    replaced_by: CrossingId | None
     citations: list[CitationOut]
     version: int = Field(description="The number of the change that recorded these details.")

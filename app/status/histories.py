@@ -56,7 +56,7 @@ BEFORE_ALL = datetime(1899, 12, 31, tzinfo=UTC)
 _CROSSINGS = """
     SELECT crossing.id, border.id, first, second, version.change <= %(known)s,
            version.crossing_id, version.change, recorded_at, recorded_by, mode, traffic, names,
-           aliases, lat, lon, precision_km, confirm_within_days,
+           aliases, lat, lon, precision_km, confirm_within_days, retired_at, replaced_by,
            compacted.change, known_from, events, held,
            (SELECT change FROM status_event
             WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1)
@@ -132,6 +132,8 @@ class _Version(NamedTuple):
     lon: float | None
     precision_km: float | None
     confirm_within_days: int
+    retired_at: datetime | None
+    replaced_by: str | None
 
 
 class _EventRow(NamedTuple):
@@ -215,6 +217,8 @@ class _PlaceRow(NamedTuple):
     lon: float | None
     precision_km: float | None
     confirm_within_days: int
+    retired_at: datetime | None
+    replaced_by: str | None
     compacted: int | None
     known_from: datetime | None
     events: list[UUID] | None
@@ -222,7 +226,7 @@ class _PlaceRow(NamedTuple):
     last_event: int | None
 
     def details(self) -> Details:
-        version = _Version(*self[5:17])
+        version = _Version(*self[5:19])
         # Thousands of crossings have these words in common.
         version = version._replace(
             crossing_id=self.id,

@@ -21,6 +21,7 @@ from app.database.driver import pipelined
 from app.database.sessions import append
 from app.errors import (
     CrossingNotFound,
+    CrossingRetired,
     EventNotFound,
     FieldError,
     Invalid,
@@ -33,7 +34,7 @@ from app.errors import (
 )
 from app.http.parameters import AsOf
 from app.notices.recording import require_incident
-from app.places.details import Details
+from app.places.details import Details, require_in_use
 from app.sources.schemas import CitationIn
 from app.sources.service import NewCitations, cite, require_sources, require_sources_of
 from app.sources.statements import RetractionIn
@@ -73,6 +74,7 @@ _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
         _ALREADY_UNDONE,
     ),
     "ck_incident_standing": (Superseded, "The incident was retracted already."),
+    "ck_status_event_crossing_in_use": (CrossingRetired, "The crossing is retired."),
     "ck_status_event_supersedes_declaration": (NotCorrectable, ONLY_DECLARATIONS),
     "ck_status_event_supersedes_no_firmer": (
         NotCorrectable,
@@ -386,18 +388,22 @@ async def _before(
     """Load what the crossings' statuses follow from, as far back as the entry may alter them.
 
     With it goes what they are now, so that it need not be worked out while others wait; and, if
-    ``fully``, all that the entry would do at that moment.
+    ``fully``, all that the entry would do at that moment. Raises Invalid for what speaks against
+    it, and CrossingRetired.
     """
     if entry.undone:
         await _require_standing(session, entry.undone, snapshot.change)
     place = LogSlot(snapshot.change + 1, snapshot.now, b"")
     events = _events_by_crossing(entry.rows_at(place))
     faults: list[FieldError] = []
+    retired: list[Details] = []
 
     def use(history: CrossingHistory) -> CrossingHistory:
         found = entry.check(history.details.id, history.details)
         faults.extend(found)
-        if found:
+        if history.details.is_retired():
+            retired.append(history.details)
+        if found or history.details.is_retired():
             return history
         new = events[history.details.id]
         if history.history.held is not None and any(
@@ -418,6 +424,7 @@ async def _before(
             faults += entry.check(crossing, None)
     if faults:
         raise Invalid(faults)
+    await require_in_use(session, retired, known_change=snapshot.change)
     return LoadedHistories(snapshot, found)
 
 

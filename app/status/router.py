@@ -12,6 +12,7 @@ from app.changes.read_sessions import AnyReadSessions
 from app.database.sessions import Session
 from app.errors import (
     CrossingNotFound,
+    CrossingRetired,
     EventNotFound,
     LaneNotFound,
     NotCorrectable,
@@ -169,7 +170,8 @@ async def get_event(session: Session, event_id: EventPath) -> EventOut:
     summary="Declare or correct a status",
     status_code=201,
     response_model=DecisionOut,
-    responses=responses(*WRITE_PROBLEMS, Superseded, NotCorrectable) | preview(DecisionPreview),
+    responses=responses(*WRITE_PROBLEMS, Superseded, NotCorrectable, CrossingRetired)
+    | preview(DecisionPreview),
 )
 async def post_event(decision: DecisionIn, writer: EventWriter) -> Response:
     """Declare a status for one or many crossings, all of them or none; or correct a decision.
@@ -185,7 +187,7 @@ async def post_event(decision: DecisionIn, writer: EventWriter) -> Response:
     summary="Withdraw an event",
     status_code=201,
     response_model=DecisionOut,
-    responses=responses(*WRITE_PROBLEMS, EventNotFound, Superseded, NotRetractable)
+    responses=responses(*WRITE_PROBLEMS, EventNotFound, Superseded, NotRetractable, CrossingRetired)
     | preview(DecisionPreview),
 )
 async def post_retraction(
@@ -207,7 +209,8 @@ async def post_retraction(
     summary="Confirm a crossing",
     status_code=201,
     response_model=DecisionOut,
-    responses=responses(*WRITE_PROBLEMS, CrossingNotFound) | preview(DecisionPreview),
+    responses=responses(*WRITE_PROBLEMS, CrossingNotFound, CrossingRetired)
+    | preview(DecisionPreview),
 )
 async def post_confirmation(
     crossing_id: CrossingPath, confirmation: ConfirmationIn, writer: EventWriter
@@ -224,7 +227,7 @@ async def post_confirmation(
     summary="Confirm many crossings",
     status_code=201,
     response_model=DecisionOut,
-    responses=responses(*WRITE_PROBLEMS) | preview(DecisionPreview),
+    responses=responses(*WRITE_PROBLEMS, CrossingRetired) | preview(DecisionPreview),
 )
 async def post_confirmations(confirmations: ConfirmationsIn, writer: EventWriter) -> Response:
     """Say of up to 1,000 crossings that their sources were checked again: all of them or none.

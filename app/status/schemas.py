@@ -299,6 +299,10 @@ class StatusOut(Body):
     also_said: list[EventOut] = Field(
         description="Other statements about this instant that do not decide."
     )
+    retired_at: datetime | None = Field(
+        description="Since when the crossing is retired: nothing more is recorded about it."
+    )
+    replaced_by: CrossingId | None
     change: int | None = Field(description="The newest change that touches this crossing.")
 
 

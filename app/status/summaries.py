@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
+from app.http.bodies import utc
 from app.http.caching import ALWAYS_VALID, Validity
 from app.places.details import Details
 from app.status.histories import CrossingHistory
@@ -133,6 +134,8 @@ def status_out(
         lanes=[lane_out(lane) for lane in answer.lanes],
         decided_by=[events[event.id] for event in answer.decided_by],
         also_said=[events[event.id] for event in answer.also_said],
+        retired_at=utc(summary.details.version.retired_at),
+        replaced_by=summary.details.version.replaced_by,
         change=summary.change,
     )
 

@@ -67,6 +67,8 @@ FIELDS = [
     "aliases",
     "location",
     "confirm_within_days",
+    "retired_at",
+    "replaced_by",
     "citations",
     "version",
     "status",
@@ -252,6 +254,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             "overdue": False,
         }
         since = {"since": None, "last_confirmed_at": None}
+        in_use = {"retired_at": None, "replaced_by": None}
 
         assert response.status_code == 201
         assert response.headers["location"] == here
@@ -265,6 +268,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             "version": 2,
             **unknown,
             **since,
+            **in_use,
             "links": {
                 "self": here,
                 "status": f"{here}/status",
@@ -277,6 +281,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
                 "crossing": "kuznica-bruzgi",
                 **unknown,
                 **since,
+                **in_use,
                 "at": None,
                 "known_at": None,
                 "until": None,
