@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.feeds import words
 from app.feeds.revisions import Labels, Places, RevisionChain
 from app.languages.words import N_, Words
-from app.places.details import Details, details_of
-from app.places.schemas import Name
+from app.places.details import details_of
 from app.places.zones import is_midnight
 from app.sources.schemas import SourceOut
 from app.sources.statements import PeriodOut
@@ -48,8 +47,7 @@ async def name_of(session: AsyncSession, places: Places, known_change: int, said
     details = await details_of(session, places.crossings, known_change=known_change)
     narrowed = [
         _listed(
-            said.crossing(_names(details[one])) if one in details else one
-            for one in places.crossings
+            said.crossing(details[one].names) if one in details else one for one in places.crossings
         ),
         _listed(map(said.border, places.borders)),
         _listed(map(said.country, places.countries)),
@@ -63,10 +61,6 @@ def _listed(names: Iterable[str]) -> str:
     first = list(dict.fromkeys(names))
     more = f" (+{len(first) - _NAMED})" if len(first) > _NAMED else ""
     return ", ".join(first[:_NAMED]) + more
-
-
-def _names(details: Details) -> list[Name]:
-    return [Name.model_validate(name) for name in details.version.names]
 
 
 def _events(chains: Sequence[RevisionChain], glossary: Labels, here: str, said: Words) -> bytes:
@@ -102,7 +96,7 @@ def _event(chain: RevisionChain, glossary: Labels, here: str, said: Words) -> by
     event.add("created", chain.begun)
     event.add("last-modified", chain.last.recorded_at)
     event.add("dtstamp", chain.last.recorded_at)
-    name = said.crossing(_names(details))
+    name = said.crossing(details.names)
     event.add("summary", words.writable(_summary(chain, name, said)))
     event.add("description", words.writable(_description(chain, glossary.sources, page, said)))
     event.add("location", words.writable(name))

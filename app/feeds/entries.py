@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
-from sqlalchemy import Select, func, or_, select, tuple_
+from sqlalchemy import Select, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -37,7 +37,8 @@ from app.incidents.reading import get_incident
 from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.reading import NoticeFilter, lineage, notices_out, wanted
 from app.notices.schemas import NoticeOut
-from app.places.details import details_of, details_of_one, get_border
+from app.places.details import details_of, details_of_one, get_border, retired_crossings
+from app.places.models import Crossing
 from app.places.zones import date_zone, zone_of
 from app.sources.schemas import CitationOut
 from app.status.consequences import AnswerChangeOut, AnswerOut, LaneChangeOut
@@ -92,20 +93,28 @@ async def title_of(session: AsyncSession, of: NoticeFilter, known_change: int) -
 
 
 async def entries_of(
-    session: AsyncSession, *, of: NoticeFilter, snapshot: Snapshot, after: Step | None, limit: int
+    session: AsyncSession,
+    *,
+    of: NoticeFilter,
+    retired: bool = False,
+    snapshot: Snapshot,
+    after: Step | None,
+    limit: int,
 ) -> list[FeedEntry]:
     """Return the entries of a place, of an incident or of everything, from the one after ``after``.
 
     Notices of a place are those that concern it, as everywhere. What came by time alone
-    belongs to no incident.
+    belongs to no incident. Events of retired crossings are left out, unless ``retired`` or the
+    feed is that of the crossing or of an incident.
     """
-    found = await _chain_entries(session, of, snapshot, after, limit)
+    places = _places(of, retired=retired)
+    found = await _chain_entries(session, of, places, snapshot, after, limit)
     found += await _notice_entries(session, of, snapshot, after, limit)
     found = _newest(found, limit)
     if of.incident is None:
         # What is older than a full page cannot be on it, and the log is long.
         floor = found[-1].step[0] if len(found) == limit else 0
-        found += await _effective_entries(session, of, snapshot, after, limit, floor=floor)
+        found += await _effective_entries(session, of, places, snapshot, after, limit, floor=floor)
     return _newest(found, limit)
 
 
@@ -114,9 +123,14 @@ def _newest(entries: list[FeedEntry], limit: int) -> list[FeedEntry]:
 
 
 async def _chain_entries(
-    session: AsyncSession, of: NoticeFilter, snapshot: Snapshot, after: Step | None, limit: int
+    session: AsyncSession,
+    of: NoticeFilter,
+    places: Places,
+    snapshot: Snapshot,
+    after: Step | None,
+    limit: int,
 ) -> list[FeedEntry]:
-    rows = last_steps(_places(of), snapshot.change)
+    rows = last_steps(places, snapshot.change)
     if of.incident is not None:
         rows = rows.where(
             StatusEvent.id.in_(_what_followed(StatusEvent, of.incident, "supersedes", "retracts"))
@@ -267,12 +281,16 @@ def _zone_of(notice: NoticeOut, glossary: Labels) -> ZoneInfo:
 async def _effective_entries(
     session: AsyncSession,
     of: NoticeFilter,
+    places: Places,
     snapshot: Snapshot,
     after: Step | None,
     limit: int,
     *,
     floor: int,
 ) -> list[FeedEntry]:
+    left_out: set[str] = set()
+    if not places.has_retired:
+        left_out.update(await session.scalars(retired_crossings(snapshot.change)))
     rows = (
         select(Change)
         .where(
@@ -286,6 +304,13 @@ async def _effective_entries(
     for kind, one in (("crossings", of.crossing), ("borders", of.border)):
         if one is not None:
             rows = rows.where(Change.subjects.contains({kind: [one]}))
+    if left_out:
+        # A change without an entry would end the feed before its time.
+        named = func.jsonb_array_elements_text(Change.subjects["crossings"]).table_valued("id")
+        listed = select(named).join(Crossing, Crossing.id == named.c.id)
+        rows = rows.where(
+            exists(listed.where(*places.listed(Crossing.id, snapshot.change)).correlate(Change))
+        )
     if after is not None:
         rows = rows.where(Change.number <= after[0])
     changes = (await session.scalars(rows)).all()
@@ -302,6 +327,7 @@ async def _effective_entries(
         for one, turn in turns
         if of.crossing in {None, turn.crossing}
         and of.border in {None, details[turn.crossing].border}
+        and turn.crossing not in left_out
     ]
     return [one for one in entries if after is None or one.step < after]
 
@@ -350,10 +376,11 @@ def _state(one: AnswerOut) -> str:
     return told + ", not confirmed recently" * one.stale + ", overdue" * one.overdue
 
 
-def _places(of: NoticeFilter) -> Places:
+def _places(of: NoticeFilter, *, retired: bool) -> Places:
     return Places(
         crossings=() if of.crossing is None else (of.crossing,),
         borders=() if of.border is None else (of.border,),
+        retired=retired or of.incident is not None,
     )
 
 

@@ -91,7 +91,9 @@ async def timelines(
     name: str | None = ""
     while name is not None:
         async with opened() as session:
-            following = select(Crossing.id).where(Crossing.id > name, *places.hold(Crossing.id))
+            following = select(Crossing.id).where(
+                Crossing.id > name, *places.listed(Crossing.id, known_change)
+            )
             name = await session.scalar(following.order_by(Crossing.id).limit(1))
             history = None
             if name is not None:

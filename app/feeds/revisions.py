@@ -29,7 +29,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from app.changes.service import Snapshot, recorded_at, take_snapshot
 from app.http.parameters import AsOf, Kind, require_existing
 from app.notices.models import Notice
-from app.places.details import Details, details_of
+from app.places.details import Details, details_of, retired_crossings
 from app.places.models import Border, Crossing, CrossingVersion
 from app.sources.schemas import CitationOut, SourceOut
 from app.sources.service import sources_of
@@ -56,6 +56,21 @@ class Places:
     crossings: Sequence[str] = field(default_factory=tuple)
     borders: Sequence[str] = field(default_factory=tuple)
     countries: Sequence[str] = field(default_factory=tuple)
+    retired: bool = False
+    """Retired crossings, too; what ``crossings`` names is meant in any case."""
+
+    @property
+    def has_retired(self) -> bool:
+        return self.retired or bool(self.crossings)
+
+    def listed(
+        self, crossing: InstrumentedAttribute[str], known_change: int
+    ) -> list[ColumnElement[bool]]:
+        """Return the conditions on the id of a crossing that is listed, as known."""
+        found = self.hold(crossing)
+        if not self.has_retired:
+            found.append(crossing.not_in(retired_crossings(known_change)))
+        return found
 
     def hold(self, crossing: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:
         """Return the conditions on a crossing's id."""
@@ -115,12 +130,12 @@ class Labels:
 
 
 def last_steps(places: Places, known_change: int) -> Select[int, UUID]:
-    """Return the place of each chain's last step, as known."""
+    """Return the place of the last step of each chain of the crossings listed, as known."""
     correction, retraction = aliased(StatusEvent), aliased(StatusEvent)
     # Two conditions, not one with OR: each is a look in an index of its own.
     return select(StatusEvent.change, StatusEvent.id).where(
         StatusEvent.change <= known_change,
-        *places.hold(StatusEvent.crossing_id),
+        *places.listed(StatusEvent.crossing_id, known_change),
         ~exists().where(correction.supersedes == StatusEvent.id, correction.change <= known_change),
         ~exists().where(retraction.retracts == StatusEvent.id, retraction.change <= known_change),
     )

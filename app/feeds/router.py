@@ -1,6 +1,7 @@
 """HTTP of the feeds."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from app.feeds.revisions import Opened, Places, all_chains, pin
 from app.http.bodies import BorderId, CountryCode, CrossingId
 from app.http.caching import ResponseCacheHeaders, Validity, streamed
 from app.http.paging import PageQuery, Pagination, change_and_id, encode_cursor
-from app.http.parameters import AsOf, AsOfQuery
+from app.http.parameters import AsOf, AsOfQuery, Retired
 from app.http.problems import responses
 from app.http.routing import feature_router
 from app.incidents.router import IncidentId
@@ -102,6 +103,13 @@ def _places(
     return Places(crossings, borders, countries)
 
 
+AskedPlaces = Annotated[Places, Depends(_places)]
+
+
+def _listed_places(places: AskedPlaces, retired: Retired = False) -> Places:
+    return replace(places, retired=retired)
+
+
 def _language(
     request: Request,
     lang: Annotated[
@@ -122,7 +130,7 @@ def _language(
 
 
 AskedLanguage = Annotated[Language, Depends(_language)]
-AskedPlaces = Annotated[Places, Depends(_places)]
+ListedPlaces = Annotated[Places, Depends(_listed_places)]
 BorderPath = Annotated[BorderId, Path()]
 
 
@@ -173,7 +181,14 @@ class FeedReader:
         )
 
     async def atom(
-        self, session: Session, pagination: Pagination, *, path: str, about: str, of: NoticeFilter
+        self,
+        session: Session,
+        pagination: Pagination,
+        *,
+        path: str,
+        about: str,
+        of: NoticeFilter,
+        retired: bool = False,
     ) -> Atom:
         """Answer with a page of the entries of a place, an incident, or everything."""
         snapshot = await take_snapshot(session, AsOf())
@@ -181,6 +196,7 @@ class FeedReader:
         found = await entries_of(
             session,
             of=of,
+            retired=retired,
             snapshot=snapshot,
             after=pagination.start(change_and_id),
             limit=pagination.limit + 1,
@@ -230,7 +246,7 @@ CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
 
 @router.get("/events.atom", summary="Follow everything", response_class=Atom, responses=responses())
 async def get_events_atom(
-    session: Session, reader: CurrentFeedReader, pagination: PageQuery
+    session: Session, reader: CurrentFeedReader, pagination: PageQuery, retired: Retired = False
 ) -> Response:
     """Return what was said last, and what came by time alone, as Atom entries.
 
@@ -238,7 +254,12 @@ async def get_events_atom(
     to older ones (RFC 5005).
     """
     return await reader.atom(
-        session, pagination, path="events", about="/v1/events", of=NoticeFilter()
+        session,
+        pagination,
+        path="events",
+        about="/v1/events",
+        of=NoticeFilter(),
+        retired=retired,
     )
 
 
@@ -264,12 +285,18 @@ async def get_crossing_atom(
     responses=responses(BorderNotFound),
 )
 async def get_border_atom(
-    session: Session, reader: CurrentFeedReader, pagination: PageQuery, border_id: BorderPath
+    session: Session,
+    reader: CurrentFeedReader,
+    pagination: PageQuery,
+    border_id: BorderPath,
+    retired: Retired = False,
 ) -> Response:
     """Return what concerns a border as Atom entries, the newest first."""
     path = f"borders/{border_id}"
     of = NoticeFilter(border=border_id)
-    return await reader.atom(session, pagination, path=path, about=f"/v1/{path}", of=of)
+    return await reader.atom(
+        session, pagination, path=path, about=f"/v1/{path}", of=of, retired=retired
+    )
 
 
 @router.get(
@@ -294,7 +321,7 @@ async def get_incident_atom(
     responses=responses(),
 )
 async def get_closures(
-    reader: CurrentFeedReader, places: AskedPlaces, language: AskedLanguage
+    reader: CurrentFeedReader, places: ListedPlaces, language: AskedLanguage
 ) -> Response:
     """Return past and planned closures and restrictions as a calendar.
 
@@ -325,10 +352,13 @@ async def get_crossing_closures(
     responses=responses(BorderNotFound),
 )
 async def get_border_closures(
-    reader: CurrentFeedReader, border_id: BorderPath, language: AskedLanguage
+    reader: CurrentFeedReader,
+    border_id: BorderPath,
+    language: AskedLanguage,
+    retired: Retired = False,
 ) -> Response:
     """Return a border's past and planned closures and restrictions as a calendar."""
-    places, of = Places(borders=[border_id]), NoticeFilter(border=border_id)
+    places, of = Places(borders=[border_id], retired=retired), NoticeFilter(border=border_id)
     return await reader.calendar(places, language, of=of)
 
 
@@ -340,8 +370,8 @@ async def get_events_ndjson(
 ) -> Response:
     """Return all status events, the oldest first, one a line, each as `/v1/events/{id}` has it.
 
-    All of it as known at the change that `Change-Number` names. A body without its end is not
-    whole: it broke off.
+    Those of retired crossings, too. All of it as known at the change that `Change-Number` names.
+    A body without its end is not whole: it broke off.
     """
 
     def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
@@ -374,7 +404,7 @@ async def get_events_csv(
     "/timelines.ndjson", summary="Export timelines", response_class=Ndjson, responses=responses()
 )
 async def get_timelines_ndjson(
-    reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
+    reader: CurrentFeedReader, places: ListedPlaces, as_of: AsOfQuery
 ) -> Response:
     """Return every period of every crossing's timeline, one a line, by crossing.
 
@@ -398,7 +428,7 @@ async def get_timelines_ndjson(
     responses=responses(),
 )
 async def get_timelines_csv(
-    reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
+    reader: CurrentFeedReader, places: ListedPlaces, as_of: AsOfQuery
 ) -> Response:
     def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
         pages = exports.timelines(opened, places, snapshot.change)
@@ -422,12 +452,13 @@ async def get_crossings_geojson(
     status: Annotated[
         Status | None, Query(description="Only crossings with this status now.")
     ] = None,
+    retired: Retired = False,
 ) -> Response:
     """Return every crossing with its status now as GeoJSON (RFC 7946), by id.
 
     Its `geometry` is null where nobody knows where it is.
     """
-    wanted = CrossingFilter(border=border, country=country)
+    wanted = CrossingFilter(border=border, country=country, retired=retired)
     found, asked, validity = await places_service.list_crossings(
         session, wanted=wanted, status=status, after=None, limit=_EVERY_CROSSING
     )

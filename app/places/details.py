@@ -67,6 +67,10 @@ class Details:
         ]
 
     @property
+    def names(self) -> list[Name]:
+        return [Name.model_validate(name, context=STORED) for name in self.version.names]
+
+    @property
     def point(self) -> Point | None:
         if self.version.lat is None or self.version.lon is None:
             return None
@@ -244,7 +248,7 @@ def details_out(one: Details, citations: Iterable[Citation]) -> CrossingRecord:
         sides=list(one.sides),
         mode=Mode(version.mode),
         traffic=one.traffic,
-        names=[Name.model_validate(name, context=STORED) for name in version.names],
+        names=one.names,
         aliases=version.aliases,
         location=location,
         confirm_within_days=version.confirm_within_days,

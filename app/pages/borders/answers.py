@@ -44,20 +44,23 @@ class BorderAnswer:
         return replace(self, border=border, sources=other.sources)
 
 
-def present(board: Board, border_id: str, vehicle: Vehicle) -> BorderAnswer | None:
+def present(
+    board: Board, border_id: str, vehicle: Vehicle, *, retired: bool
+) -> BorderAnswer | None:
     """Return what the board knows, None if it knows no such border, or not yet."""
     entries = board.entries(border_id) if board.is_loaded else []
     if not entries:
         return None
     moment = board.moment()
     asked = [entry.view(moment, vehicle.traffic, vehicle.to) for entry in entries]
-    views = [view for view in asked if view is not None]
+    found = [view for view in asked if view is not None]
+    validity = ALWAYS_VALID
+    for view in found:
+        validity = validity.also(view.validity)
+    views = [view for view in found if retired or not view.is_retired]
     sides = sides_of(border_id)
     summaries = [view.summary for view in views]
     crossings = [crossing_summary(view.summary, view.present.told) for view in views]
-    validity = ALWAYS_VALID
-    for view in views:
-        validity = validity.also(view.validity)
     border = BorderOut(
         **dict(border_summary(border_id, sides, summaries)),
         at=None,
@@ -76,6 +79,7 @@ async def look_up(
     at: datetime | None,
     as_of: AsOf,
     vehicle: Vehicle,
+    retired: bool,
 ) -> BorderAnswer:
     """Return a border at an instant, as known, from the database. Raises BorderNotFound."""
     border, _ = await get_border_status(
@@ -85,6 +89,7 @@ async def look_up(
         as_of=as_of,
         traffic=vehicle.traffic,
         to=vehicle.to,
+        retired=retired,
     )
     cited = [one.source for notice in border.notices for one in notice.citations]
     return BorderAnswer(border, ALWAYS_VALID, {}, await sources_of(session, cited))

@@ -12,7 +12,14 @@ from app.http.problems import unless_out
 from app.pages.borders.answers import BorderAnswer, look_up, present
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import kept
-from app.pages.rendering import AskedVehicle, CurrentReader, PageInstant, PageKnowledge, page
+from app.pages.rendering import (
+    AskedVehicle,
+    CurrentReader,
+    Maybe,
+    PageInstant,
+    PageKnowledge,
+    page,
+)
 from app.vocabulary import Traffic
 
 router = APIRouter()
@@ -27,11 +34,15 @@ async def border(
     as_of: PageKnowledge,
     vehicle: AskedVehicle,
     at: PageInstant = None,
+    retired: Maybe[bool] = None,
 ) -> Response:
     """Show a border's crossings with their statuses, what else holds, what is not covered."""
     is_present = at is None and as_of.is_newest
-    answer = present(reader.board, border_id, vehicle) if is_present else None
-    looking = _look_up(read_sessions, border_id, at, as_of, vehicle)
+    with_retired = bool(retired)
+    answer = None
+    if is_present:
+        answer = present(reader.board, border_id, vehicle, retired=with_retired)
+    looking = _look_up(read_sessions, border_id, at, as_of, vehicle, retired=with_retired)
     if answer is None:
         answer = await looking
     else:
@@ -59,6 +70,10 @@ async def _look_up(
     at: datetime | None,
     as_of: AsOf,
     vehicle: Vehicle,
+    *,
+    retired: bool,
 ) -> BorderAnswer:
     async with read_sessions.for_question(at, as_of) as session:
-        return await look_up(session, border_id=border_id, at=at, as_of=as_of, vehicle=vehicle)
+        return await look_up(
+            session, border_id=border_id, at=at, as_of=as_of, vehicle=vehicle, retired=retired
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from heapq import nsmallest
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
 from app.notices.schemas import NoticeOut
 from app.pages.lanes.plans import Plan, Scopes, plans_of, plans_of_view, scopes_of
 from app.pages.lanes.vehicle import Vehicle
-from app.places.details import Details, crossing_details
+from app.places.details import Details, crossing_details, successor_of, successors_of
 from app.places.geography import Point
 from app.places.schemas import CrossingRecord
 from app.places.zones import Clocks
@@ -65,6 +66,8 @@ class CrossingAnswer:
     plans: Sequence[Plan] = ()
     """What is to come for the vehicle; only of the present."""
     all_plans: Sequence[Plan] = ()
+    successor: Details | None = None
+    """Of a retired crossing: what replaced it, or has replaced that since."""
 
     @property
     def clocks(self) -> Clocks:
@@ -169,6 +172,7 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
         view.summary.is_confirmed_evenly,
         plans,
         plans,
+        successor_of(view.present.details, partial(_on_board, board)),
     )
     if not vehicle:
         return answer
@@ -184,6 +188,11 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
         is_confirmed_evenly=part.summary.is_confirmed_evenly,
         plans=plans_of_view(part),
     )
+
+
+def _on_board(board: Board, crossing_id: str) -> Details | None:
+    entry = board.entry(crossing_id)
+    return entry and entry.present.details
 
 
 def _usable(vehicle: Vehicle, details: Details) -> Vehicle:
@@ -224,8 +233,11 @@ async def look_up(
         for one in summaries
     )
     is_even = part.is_confirmed_evenly
+    known_change = snapshot.change
+    successors = await successors_of(session, [history.details], known_change=known_change)
+    successor = successors.get(crossing_id)
     return CrossingAnswer(
-        details, status, whole, vehicle, instant, validity, is_even, plans, all_plans
+        details, status, whole, vehicle, instant, validity, is_even, plans, all_plans, successor
     ), record
 
 
@@ -286,7 +298,9 @@ def alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
         return []
     here, moment = entry.present.details, board.moment()
     others = [
-        view for view in board.views_of_countries(here.sides, moment) if view.summary.id != here.id
+        view
+        for view in board.views_of_countries(here.sides, moment)
+        if view.summary.id != here.id and not view.is_retired
     ]
     found: dict[tuple[object, ...], Alternatives] = {}
     for traffic in here.traffic:

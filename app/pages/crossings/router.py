@@ -9,6 +9,7 @@ from app.changes.read_sessions import AnyReadSessions, ReadSessions
 from app.http.bodies import CrossingId
 from app.http.parameters import AsOf
 from app.http.problems import unless_out
+from app.languages.words import N_
 from app.pages.crossings.answers import (
     CrossingAnswer,
     Record,
@@ -22,6 +23,7 @@ from app.pages.crossings.band import Band, Zoom, band, window
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import kept
 from app.pages.rendering import AskedVehicle, CurrentReader, PageInstant, PageKnowledge, page
+from app.vocabulary import Status
 
 router = APIRouter()
 
@@ -79,9 +81,11 @@ async def badge(
     answer = present(reader.board, crossing_id)
     if answer is None:
         answer, _ = await _look_up(read_sessions, crossing_id, None, AsOf(), Vehicle())
-    status = answer.status.status
-    name = reader.words.crossing(answer.details.names)
-    shown = Badge(name, status, reader.words.word(status))
+    status, word = answer.status.status, reader.words.word(answer.status.status)
+    if answer.details.retired_at is not None:
+        # A badge has no room to say that the last status is one of the past.
+        status, word = Status.UNKNOWN, reader.words.say(N_("retired"))
+    shown = Badge(reader.words.crossing(answer.details.names), status, word)
     response = page(reader, "badge.svg", validity=answer.validity, badge=shown)
     response.headers["Content-Type"] = "image/svg+xml"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"

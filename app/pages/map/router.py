@@ -75,11 +75,17 @@ def _asked(
     country: Maybe[CountryCode] = None,
     status: Maybe[Status] = None,
     q: Maybe[SearchText] = None,
+    retired: Maybe[bool] = None,
     at: PageInstant = None,
     known_at: PageInstant = None,
 ) -> MapQuery:
     wanted = CrossingFilter(
-        border=border, country=country, traffic=vehicle.traffic, to=vehicle.to, q=q
+        border=border,
+        country=country,
+        traffic=vehicle.traffic,
+        to=vehicle.to,
+        q=q,
+        retired=bool(retired),
     )
     return MapQuery(wanted, status, at, known_at)
 

@@ -147,6 +147,8 @@ async def present(
         if view is None or (scores is not None and view.summary.id not in scores):
             continue
         validity = validity.also(view.validity)
+        if wanted.leaves_out(view.present.details):
+            continue
         if status in {None, view.summary.answer.status}:
             views.append(view)
     if scores is not None:
@@ -179,7 +181,9 @@ async def past(
         told = [
             (summary, events)
             for summary, events in answers.values()
-            if summary.details.known and status in {None, summary.answer.status}
+            if summary.details.known
+            and not wanted.leaves_out(summary.details, at)
+            and status in {None, summary.answer.status}
         ]
         details = await crossing_details(session, [summary.details for summary, _ in told])
         found += [

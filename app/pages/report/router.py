@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 
+from app.board.views import View
 from app.errors import Unavailable, invalid
 from app.http.bodies import sides_of
 from app.http.problems import RETRY_AFTER
@@ -133,8 +134,9 @@ async def report(
     if not reader.board.is_loaded:
         raise Unavailable("The board is still being loaded.", headers={"Retry-After": RETRY_AFTER})
     views = {
-        border: reader.board.views_of(border, reader.moment)
+        border: in_use
         for border in reader.board.borders(after=None, limit=_EVERY_CROSSING)
+        if (in_use := _in_use(reader.board.views_of(border, reader.moment)))
     }
     chosen = crossing or []
     countries = sorted({code for border in views for code in sides_of(border)})
@@ -162,6 +164,11 @@ async def report(
         SourceKind=SourceKind,
         Traffic=Traffic,
     )
+
+
+def _in_use(views: Sequence[View]) -> list[View]:
+    """Return those of which something can be reported."""
+    return [one for one in views if not one.is_retired]
 
 
 def _zones(details: CrossingRecord) -> list[ZoneInfo]:
