@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 
 from pydantic import JsonValue
 from sqlalchemy import BigInteger, Select, Text, any_, bindparam, exists, select
@@ -146,7 +147,7 @@ async def require_in_use(
     session: AsyncSession, crossings: Iterable[Details], *, known_change: int
 ) -> None:
     """Raise CrossingRetired where any of the crossings is retired, as known."""
-    retired = [one for one in crossings if one.is_retired()]
+    retired = sorted((one for one in crossings if one.is_retired()), key=attrgetter("id"))
     if not retired:
         return
     successors = await successors_of(session, retired, known_change=known_change)
@@ -167,7 +168,7 @@ async def require_in_use(
 def _retirement(retired: Details, successor: Details | None) -> tuple[str, str, str | None]:
     retired_at = retired.version.retired_at
     assert retired_at is not None  # it is retired
-    return retired.id, wire_instant(retired_at), successor and successor.id
+    return retired.id, wire_instant(retired_at), None if successor is None else successor.id
 
 
 def retired_crossings(known_change: int | None = None) -> Select[str]:

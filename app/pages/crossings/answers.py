@@ -192,7 +192,7 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
 
 def _on_board(board: Board, crossing_id: str) -> Details | None:
     entry = board.entry(crossing_id)
-    return entry and entry.present.details
+    return None if entry is None else entry.present.details
 
 
 def _usable(vehicle: Vehicle, details: Details) -> Vehicle:
