@@ -117,7 +117,7 @@ At = Annotated[
         examples=["2023-09-01T00:00:00Z"],
     ),
 ]
-Retired = Annotated[bool, Query(description="List retired crossings, too.", examples=["true"])]
+Retired = Annotated[bool, Query(description="List retired crossings, too.", examples=[True])]
 KnownAt = Annotated[
     QueryInstant | None,
     Query(description="Use only what was recorded by this instant; not in the future."),

@@ -1,4 +1,4 @@
-"""Going down from notices and incidents, and up again: the change log forgets nothing."""
+"""Going down and up again with rows in the way: the change log forgets nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +20,8 @@ Rows = dict[str, list[str]]
 
 BELOW = "0001"
 """The revision that knows no notices."""
+NONE_RETIRED = "0010"
+"""The newest revision that knows no retired crossings."""
 
 SUBJECTS = "event_id, crossing_id, version, notice_id, incident_id, retraction_id"
 EXACTLY = {
@@ -47,11 +49,11 @@ def rows_of(database: Database) -> Rows:
         }
 
 
-def go_down(database: Database) -> None:
+def go_down(database: Database, revision: str = BELOW) -> None:
     engine = create_engine(database.owner_url)
     try:
         with engine.begin() as connection:
-            command.downgrade(schema._config(connection), BELOW)
+            command.downgrade(schema._config(connection), revision)
     finally:
         engine.dispose()
 
@@ -122,6 +124,9 @@ async def tell_everything(api: Api) -> None:
         first = await write(api, path, body)
         correction = await write(api, path, body | {"supersedes": first["id"]})
         await write(api, f"{path}/{correction['id']}/retraction", reason)
+    for retired in ({"retired_at": "2024-02-29T12:00:00.000001Z"}, {"replaced_by": MEDININKAI}):
+        response = await api.patch(f"/v1/crossings/{TVERECIUS}", cited | retired)
+        assert response.status_code == 200, response.text
 
 
 async def load(database: Database) -> int:
@@ -162,3 +167,33 @@ async def test_down_and_up_again_restores_every_row(seeded: Database) -> None:
         assert rows_of(seeded) == before
     assert await faults(seeded) == []
     assert await load(seeded) == 0
+
+
+async def test_a_crossing_that_was_retired_is_so_again_after_going_down_and_up(
+    seeded: Database,
+) -> None:
+    """Below, it is in use like any other."""
+    async with seeded.api() as api:
+        retired = {"retired_at": "2024-02-29T12:00:00Z", "replaced_by": MEDININKAI}
+        path = f"/v1/crossings/{SUMSKAS}"
+        cited: Body = {"citations": [citation()]}
+        assert (await api.patch(path, cited | retired)).status_code == 200
+        assert (await api.patch(path, cited | {"aliases": ["X"]})).status_code == 200
+        before = (await api.get(path)).json()
+    rows = rows_of(seeded)
+
+    go_down(seeded, NONE_RETIRED)
+    with seeded.connect() as connection:
+        columns = connection.execute(
+            "SELECT column_name FROM information_schema.columns"
+            " WHERE table_name = 'crossing_version'"
+        ).fetchall()
+    assert {"retired_at", "replaced_by"}.isdisjoint(name for (name,) in columns)
+    go_up(seeded)
+
+    assert rows_of(seeded) == rows
+    assert await faults(seeded) == []
+    async with seeded.api() as api:
+        assert (await api.get(path)).json() == before
+        refused = await api.post("/v1/events", decision(crossings=[SUMSKAS]))
+        assert refused.status_code == 409

@@ -452,6 +452,42 @@ def test_a_change_confirms_a_crossing_once_for_the_same_sides_and_lanes(log: Log
         log.confirm(**place)
 
 
+# Retired crossings
+
+
+@pytest.mark.parametrize("kind", ["declaration", "correction", "confirmation", "retraction"])
+def test_nothing_more_is_said_of_a_retired_crossing(log: Log, kind: str) -> None:
+    target = log.declare()
+    log.version(retired_at=START)
+
+    with refused(log, "ck_status_event_crossing_in_use"):
+        match kind:
+            case "declaration":
+                log.declare()
+            case "correction":
+                log.declare(supersedes=target)
+            case "confirmation":
+                log.confirm()
+            case _:
+                log.retract(target)
+    log.declare(crossing_id=THERE)
+    log.version()
+    log.retract(target)
+
+
+def test_a_successor_is_in_use_when_it_is_named(log: Log) -> None:
+    """It may be retired later, and what named it be revised in other ways."""
+    log.version(retired_at=START, replaced_by=THERE)
+    with refused(log, "ck_crossing_version_successor_in_use"):
+        log.version(crossing_id=THERE, retired_at=START, replaced_by=HERE)
+    log.version(crossing_id=THERE, retired_at=START)
+
+    log.version(retired_at=START, replaced_by=THERE, confirm_within_days=7)
+    log.version(retired_at=START)
+    with refused(log, "ck_crossing_version_successor_in_use"):
+        log.version(retired_at=START, replaced_by=THERE)
+
+
 # Corrections and withdrawals
 
 
@@ -671,6 +707,11 @@ def test_a_crossings_id_is_a_slug(log: Log, crossing: str) -> None:
         ({"traffic": ["car", "train"]}, "ck_crossing_version_traffic_of_mode"),
         ({"mode": "air", "traffic": ["train"]}, "ck_crossing_version_traffic_of_mode"),
         ({"confirm_within_days": 0}, "ck_crossing_version_confirm_within_positive"),
+        ({"retired_at": "2999-01-01Z"}, "ck_crossing_version_retired_in_the_past"),
+        ({"retired_at": "-infinity"}, "ck_crossing_version_retired_in_the_past"),
+        ({"replaced_by": THERE}, "ck_crossing_version_only_retired_replaced"),
+        ({"retired_at": START, "replaced_by": HERE}, "ck_crossing_version_replaced_by_another"),
+        ({"retired_at": START, "replaced_by": "nowhere"}, "fk_crossing_version_replaced_by"),
         ({"lat": 54.5}, "ck_crossing_version_location_whole"),
         ({"lat": 90.5, "lon": 25, "precision_km": 1}, "ck_crossing_version_lat_in_range"),
         ({"lat": 54.5, "lon": -181, "precision_km": 1}, "ck_crossing_version_lon_in_range"),

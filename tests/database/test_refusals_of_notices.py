@@ -30,6 +30,21 @@ def test_a_valid_log_is_taken(teller: Teller) -> None:
     teller.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
+# Retired crossings
+
+
+def test_a_notice_does_not_come_to_name_a_retired_crossing(teller: Teller) -> None:
+    before = teller.notify(crossings=[HERE])
+    other = teller.notify(crossings=[THERE])
+    teller.version(retired_at=START)
+
+    with refused(teller, "ck_notice_crossings_in_use"):
+        teller.notify(crossings=[THERE, HERE])
+    with refused(teller, "ck_notice_crossings_in_use"):
+        teller.notify(crossings=[THERE, HERE], supersedes=other)
+    teller.notify(crossings=[THERE, HERE], supersedes=before)
+
+
 # What a notice says
 
 
