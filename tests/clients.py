@@ -11,5 +11,7 @@ from tests.waiting import PATIENCE
 
 get = partial(httpx2.get, trust_env=False, verify=False, timeout=PATIENCE)
 post = partial(httpx2.post, trust_env=False, verify=False, timeout=PATIENCE)
+patch = partial(httpx2.patch, trust_env=False, verify=False, timeout=PATIENCE)
 client = partial(httpx2.Client, trust_env=False, verify=False, timeout=PATIENCE)
-async_client = partial(httpx2.AsyncClient, trust_env=False, verify=False, timeout=PATIENCE)
+async_patch = partial(httpx2.patch, trust_env=False, verify=False, timeout=PATIENCE)
+client = partial(httpx2.AsyncClient, trust_env=False, verify=False, timeout=PATIENCE)

@@ -22,7 +22,7 @@ from app.seeding.files import (
 )
 from app.seeding.service import load_seeds
 from app.vocabulary import Basis
-from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api
+from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation
 from tests.conftest import Database
 from tests.marks import full
 
@@ -169,10 +169,10 @@ def test_only_the_article_is_cited_for_what_is_stated() -> None:
     """What is stated, inferred and background must never blur."""
     article = seed_id("source/article", "source")
     for seed in Seeds(SEEDS).checked():
-        for citation in getattr(seed.body, "citations", []):
-            stated = citation.basis is Basis.STATED
-            assert not stated or citation.source == article, seed.name
-            assert citation.source != article or citation.basis is not Basis.BACKGROUND, seed.name
+        for one in getattr(seed.body, "citations", []):
+            stated = one.basis is Basis.STATED
+            assert not stated or one.source == article, seed.name
+            assert one.source != article or one.basis is not Basis.BACKGROUND, seed.name
 
 
 async def load(database: Database, folder: Path = SEEDS) -> int:
@@ -366,6 +366,122 @@ async def test_a_changed_crossing_becomes_a_new_version(
     changed = {name for name in old if old[name] != new[name]}
     assert changed == {"aliases", "version", "now"}
     assert await load(seeded, folder) == 0
+
+
+# Retired crossings
+
+
+async def retire(
+    api: Api, crossing: str = SUMSKAS, at: str | None = "2026-01-01T00:00:00Z"
+) -> None:
+    body = {"retired_at": at, "citations": [citation()]}
+    response = await api.patch(f"/v1/crossings/{crossing}", body)
+    assert response.status_code == 200, response.text
+
+
+async def test_a_changed_crossing_that_is_retired_stays_so(
+    seeded: Database, api: Api, folder: Path
+) -> None:
+    await retire(api)
+    successor = {"replaced_by": TVERECIUS, "citations": [citation()]}
+    assert (await api.patch(f"/v1/crossings/{SUMSKAS}", successor)).status_code == 200
+    replace(folder, f"crossing/{SUMSKAS}", "aliases = [", 'aliases = ["Shum-skas", ')
+
+    assert await load(seeded, folder) == 1
+
+    demanded = {"At-Least-Change": str(changes(seeded))}
+    new = (await api.client.get(f"/v1/crossings/{SUMSKAS}", headers=demanded)).json()
+    assert "Shum-skas" in new["aliases"]
+    assert new["retired_at"] == "2026-01-01T00:00:00Z"
+    assert new["replaced_by"] == TVERECIUS
+
+
+ABOUT = """
+[[record]]
+id = "new-{kind}"
+kind = "{kind}"
+{about}
+sides = ["LT"]
+{what}
+citations = ["article"]
+"""
+CLOSED = """
+status = "closed"
+reason = {code = "security"}
+effective = {from = 2026-01-02T00:00:00Z}
+announced_at = 2026-01-02T00:00:00Z
+"""
+NEW_NOTICE = """
+[[notice]]
+id = "new-notice"
+kind = "announcement"
+issuer = {country = "LT"}
+subjects = {crossings = ["sumskas-losa"]BORDERS}
+text = {en = "News"}
+announced_at = 2026-01-02T00:00:00Z
+citations = ["article"]
+"""
+
+
+async def test_what_new_seeds_say_of_a_retired_crossing_waits_until_it_is_back(
+    seeded: Database, api: Api, folder: Path
+) -> None:
+    """It is left out, and the rest of the seeds is loaded."""
+    await retire(api)
+    history = folder / "by-lt" / "history.toml"
+    one = f'crossings = ["{SUMSKAS}"]'
+    append(history, ABOUT.format(kind="declaration", about=one, what=CLOSED))
+    confirmed = f'crossing = "{SUMSKAS}"'
+    what = "confirmed_at = 2026-01-03T00:00:00Z"
+    append(history, ABOUT.format(kind="confirmation", about=confirmed, what=what))
+    append(history, NEW_NOTICE.replace("BORDERS", ""))
+
+    assert await load(seeded, folder) == 0
+
+    await retire(api, at=None)
+    assert await load(seeded, folder) == 3
+    assert await load(seeded, folder) == 0
+
+
+async def test_a_new_seed_about_several_crossings_is_loaded_for_those_in_use(
+    seeded: Database, api: Api, folder: Path
+) -> None:
+    await retire(api)
+    history = folder / "by-lt" / "history.toml"
+    both = f'crossings = ["{SUMSKAS}", "{TVERECIUS}"]'
+    append(history, ABOUT.format(kind="declaration", about=both, what=CLOSED))
+    append(history, NEW_NOTICE.replace("BORDERS", ', borders = ["BY-LT"]'))
+
+    assert await load(seeded, folder) == 2
+
+    loaded = "SELECT crossing_id FROM status_event WHERE change > {} ORDER BY 1"
+    since = changes(seeded) - 2
+    assert rows(seeded, loaded.format(since)) == [(TVERECIUS,)]
+    assert rows(seeded, "SELECT crossings FROM notice ORDER BY change DESC LIMIT 1") == [([],)]
+    # That one crossing has no event of it does not keep it from being corrected, even later.
+    await retire(api, at=None)
+    replace(folder, "record/new-declaration", "2026-01-02T00", "2026-01-02T01")
+    assert await load(seeded, folder) == 1
+    assert rows(seeded, loaded.format(changes(seeded) - 1)) == [(TVERECIUS,)]
+    assert await load(seeded, folder) == 0
+
+
+async def test_changed_seeds_are_corrected_for_crossings_in_use_alone(
+    seeded: Database, api: Api, folder: Path
+) -> None:
+    (old,) = (await status(api, SUMSKAS, at="2024-01-01T00:00:00Z"))["decided_by"]
+    await retire(api)
+    name = "record/two-closed-2023-08-18"
+    replace(folder, name, "2023-08-18T00:00", "2023-08-18T01:00")
+    confirmation = "record/sumskas-still-closed-2025-10-29"
+    replace(folder, confirmation, "2025-10-29T00:00", "2025-10-29T12:00")
+
+    assert await load(seeded, folder) == 1
+
+    (new,) = (await status(api, TVERECIUS, at="2024-01-01T00:00:00Z"))["decided_by"]
+    assert new["effective"]["from"] == "2023-08-17T22:00:00Z"
+    (kept,) = (await status(api, SUMSKAS, at="2024-01-01T00:00:00Z"))["decided_by"]
+    assert kept == old
 
 
 async def test_a_changed_source_is_refused(seeded: Database, folder: Path) -> None:

@@ -306,10 +306,10 @@ async def _effective_entries(
             rows = rows.where(Change.subjects.contains({kind: [one]}))
     if left_out:
         # A change without an entry would end the feed before its time.
-        named = func.jsonb_array_elements_text(Change.subjects["crossings"]).table_valued("id")
-        listed = select(named).join(Crossing, Crossing.id == named.c.id)
+        named = func.jsonb_array_elements_text(Change.subjects["crossings"]).column_valued("named")
+        listed = places.listed(Crossing.id, snapshot.change)
         rows = rows.where(
-            exists(listed.where(*places.listed(Crossing.id, snapshot.change)).correlate(Change))
+            exists(select(Crossing.id).where(Crossing.id == named, *listed).correlate(Change))
         )
     if after is not None:
         rows = rows.where(Change.number <= after[0])

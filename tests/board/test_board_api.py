@@ -29,8 +29,11 @@ ADDRESSES = [
     "/v1/crossings?limit=999",
     "/v1/crossings?border=BY-LT",
     "/v1/crossings?border=LT-BY&limit=2",
+    "/v1/crossings?retired=true",
+    "/v1/crossings?retired=false&border=BY-LT",
     "/v1/borders",
     "/v1/borders?limit=1",
+    "/v1/borders?retired=true",
 ]
 LEFT_TO_THE_ROUTES = [
     f"{STATUS}?at=2023-09-01T00:00:00Z",
@@ -43,6 +46,8 @@ LEFT_TO_THE_ROUTES = [
     "/v1/crossings?limit=0",
     "/v1/crossings?limit=+5",
     "/v1/crossings?cursor=nonsense",
+    "/v1/crossings?retired=yes",
+    "/v1/crossings?retired=never",
     "/v1/crossings?status=closed",
     "/v1/crossings?border=Lithuania",
     "/v1/borders?country=LT",
@@ -90,7 +95,8 @@ async def test_every_crossing_every_lane_and_every_page_is_answered_alike(sides:
     )
     await sides.front.declare(certainty="unconfirmed", status="open", sides=["BY"])
     assert (await sides.front.post("/v1/crossings", crossing())).status_code == 201
-    addresses = ["/v1/crossings?limit=7", "/v1/borders?limit=2"]
+    await retire(sides, TVERECIUS, replaced_by=SUMSKAS)
+    addresses = ["/v1/crossings?limit=7&retired=true", "/v1/borders?limit=2"]
     while addresses:
         address = addresses.pop()
         by_board, by_routes = await sides.both(address)
@@ -113,6 +119,34 @@ def lanes_of(here: str, listed: Json) -> list[str]:
     assert isinstance(traffic, list)
     assert isinstance(to, list)
     return [f"{here}/status?traffic={one}&to={side}" for one in traffic for side in to]
+
+
+async def retire(sides: Sides, name: str, replaced_by: str | None = None) -> None:
+    body = {"retired_at": "2024-03-01T00:00:00Z", "replaced_by": replaced_by}
+    cited = {"citations": [citation()]}
+    assert (await sides.front.patch(f"/v1/crossings/{name}", body | cited)).status_code == 200
+
+
+async def test_a_retired_crossing_leaves_the_lists_of_both_alike(sides: Sides) -> None:
+    """Wherever on a page it was: also the bounds of pages and since when they are so."""
+    listed = (await sides.front.get("/v1/crossings", border="BY-LT")).json()["items"]
+    ids = [one["id"] for one in listed]
+    for name in (ids[0], ids[2], ids[3], ids[-1]):
+        await retire(sides, name)
+        for limit in range(1, len(ids) + 1):
+            for query in (
+                f"border=BY-LT&limit={limit}",
+                f"border=BY-LT&limit={limit}&retired=true",
+            ):
+                address = f"/v1/crossings?{query}"
+                while address:
+                    by_board, by_routes = await sides.both(address)
+                    assert told(by_board) == told(by_routes)
+                    following = by_board.json()["next"] or ""
+                    address = following.removeprefix("http://crossings.test")
+        for address in ("/v1/borders", "/v1/borders?retired=true", "/feeds/crossings.geojson"):
+            by_board, by_routes = await sides.both(address)
+            assert told(by_board) == told(by_routes)
 
 
 @pytest.mark.parametrize("address", LEFT_TO_THE_ROUTES)

@@ -96,7 +96,7 @@ async def test_it_is_filtered_like_the_list(here: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?border=LT-BY", "?country=PL", "?status=unknown&country=LT"]
+    "query", ["", "?border=LT-BY", "?country=PL", "?status=unknown&country=LT", "?retired=true"]
 )
 async def test_the_board_and_the_route_behind_it_say_the_same(
     read_sides: Sides, query: str
