@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from app import schema
@@ -20,7 +21,11 @@ Rows = dict[str, list[str]]
 
 BELOW = "0001"
 """The revision that knows no notices."""
-NONE_RETIRED = "0010"
+(NONE_RETIRED,) = (
+    str(one.down_revision)
+    for one in ScriptDirectory.from_config(schema._config()).walk_revisions()
+    if "retired" in str(one.doc)
+)
 """The newest revision that knows no retired crossings."""
 
 SUBJECTS = "event_id, crossing_id, version, notice_id, incident_id, retraction_id"
