@@ -122,9 +122,12 @@ def lanes_of(here: str, listed: Json) -> list[str]:
 
 
 async def retire(sides: Sides, name: str, replaced_by: str | None = None) -> None:
-    body = {"retired_at": "2024-03-01T00:00:00Z", "replaced_by": replaced_by}
-    cited = {"citations": [citation()]}
-    assert (await sides.front.patch(f"/v1/crossings/{name}", body | cited)).status_code == 200
+    body = {
+        "retired_at": "2024-03-01T00:00:00Z",
+        "replaced_by": replaced_by,
+        "citations": [citation()],
+    }
+    assert (await sides.front.patch(f"/v1/crossings/{name}", body)).status_code == 200
 
 
 async def test_a_retired_crossing_leaves_the_lists_of_both_alike(sides: Sides) -> None:
