@@ -153,10 +153,7 @@ class CrossingExists(Problem):
 
 
 class CrossingRetired(Problem):
-    """The crossing is retired. `retired` lists each, and its successor: write about that instead.
-
-    What was recorded about it stays. To go on recording, bring it back with `retired_at: null`.
-    """
+    """The crossing is retired: write about the successor that `retired` names, or bring it back."""
 
     status, slug, title = 409, "crossing-retired", "The crossing is retired"
 

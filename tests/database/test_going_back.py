@@ -44,13 +44,19 @@ EXACTLY = {
 }
 
 
+NOT_RESTORED = {
+    "fan_out",  # made anew, it begins at the newest change
+    "write_attempt",  # the change log does not hold it
+}
+
+
 def rows_of(database: Database) -> Rows:
-    """Return every row of every table, as PostgreSQL itself spells it."""
+    """Return every row that going up restores, as PostgreSQL itself spells it."""
     with database.connect() as connection:
         return {
             table: [row for (row,) in connection.execute(query.encode())]
             for table, query in EXACTLY.items()
-            if table != "fan_out"  # made anew, it begins at the newest change
+            if table not in NOT_RESTORED
         }
 
 
