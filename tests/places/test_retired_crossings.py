@@ -1,5 +1,6 @@
 """A retired crossing: not listed, not written about, and still there with all its history."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -327,6 +328,24 @@ async def test_each_retired_crossing_of_a_write_is_named(here: Api) -> None:
         {"crossing": NEW, "retired_at": BEFORE, "successor": None},
         {"crossing": OLD, "retired_at": RETIRED_AT, "successor": None},
     ]
+
+
+async def test_whoever_writes_meanwhile_comes_before_it_or_is_refused(here: Api) -> None:
+    body = {**CITED, "retired_at": RETIRED_AT, "replaced_by": NEW}
+
+    def write(number: int) -> Awaitable[httpx2.Response]:
+        return here.post("/v1/events", decision(crossings=[OLD])) if number % 2 else tell(here)
+
+    first = [write(number) for number in range(6)]
+    retiring = here.patch(f"{CROSSINGS}/{OLD}", body)
+    retired, *written = await asyncio.gather(retiring, *first, *map(write, range(6)))
+
+    assert retired.status_code == 200, retired.text
+    for one in written:
+        if one.status_code == 201:
+            assert one.json()["change"] < retired.json()["version"]
+        else:
+            problem(one, 409, RETIRED)
 
 
 async def test_a_preview_of_a_write_about_it_is_refused_too(here: Api) -> None:
