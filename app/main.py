@@ -2,15 +2,17 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
 from multiprocessing import parent_process
 from operator import attrgetter
+from threading import Event
 from time import monotonic
 from types import FrameType
 
 from fastapi import APIRouter, Depends, FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
@@ -55,7 +57,7 @@ from app.subscriptions.router import router as subscriptions
 
 DRAIN_SECONDS = 1.0
 """For so long a worker that is to stop lets its readers leave: answers ask them to."""
-LOAD_SECONDS = 120.0
+LOAD_SECONDS, LOAD_POLL_SECONDS = 120.0, 0.1
 """For so long a worker beside others waits for its board before it takes connections."""
 
 FEATURES = (
@@ -96,17 +98,9 @@ def create_service(
 
     trail = AuditTrail(create_sessions(engine), board.monitor)
     writability = Writability(create_sessions(engine), board.monitor)
-    engines = {"primary": engine} if standby is None else {"primary": engine, "standby": standby}
+    pools = _pools(primary=engine, standby=standby)
     metrics = Metrics(
-        Observed(
-            board,
-            tally,
-            write_queue,
-            stream,
-            trail,
-            writability,
-            {name: one.pool for name, one in engines.items() if isinstance(one.pool, QueuePool)},
-        ),
+        Observed(board, tally, write_queue, stream, trail, writability, pools),
         settings.figures_dir,
     )
 
@@ -116,10 +110,9 @@ def create_service(
             asyncio.create_task(one.run()) for one in (updater, stream, metrics, trail, writability)
         }
         if owns_process:
-            _on_stop(service.drain)
+            stopping = _on_stop(service.drain)
             if parent_process() is not None:
-                # Until then the other workers answer, and one that is replaced stays.
-                await board.reached(0, within=LOAD_SECONDS)
+                await _loaded(board, stopping)
         try:
             yield
         finally:
@@ -153,6 +146,14 @@ def create_service(
     return service
 
 
+def _pools(**engines: AsyncEngine | None) -> Mapping[str, QueuePool]:
+    return {
+        name: engine.pool
+        for name, engine in engines.items()
+        if engine is not None and isinstance(engine.pool, QueuePool)
+    }
+
+
 def _write_queue(settings: Settings) -> WriteQueue:
     return WriteQueue(
         limit=settings.write_queue,
@@ -170,28 +171,40 @@ def worker() -> BoardMiddleware:
     return create_service(settings, owns_process=True)
 
 
-def _on_stop(drain: Callable[[], None]) -> None:
+def _on_stop(drain: Callable[[], None]) -> Event:
     """Drain as soon as the server is to stop, and let it stop once that is done.
+
+    Return what is set as soon as it is to stop.
 
     The server by itself would cut off every connection that is idle, at times a moment after the
     next request was sent on it.
     """
     loop = asyncio.get_running_loop()
-    leaving: set[asyncio.Task[None]] = set()
+    stopping, leaving = Event(), set[asyncio.Task[None]]()
     for number in (signal.SIGINT, signal.SIGTERM):
         servers = signal.getsignal(number)
 
         def stop(number: int, frame: FrameType | None, then: object = servers) -> None:
-            if not callable(then):
-                loop.call_soon_threadsafe(drain)
-            elif leaving or not isinstance(server := getattr(then, "__self__", None), Server):
-                loop.call_soon_threadsafe(drain)
-                then(number, frame)
-            else:
-                drained = _drained(server, drain, partial(then, number, frame))
+            server = getattr(then, "__self__", None)
+            if isinstance(server, Server) and server.started and not stopping.is_set():
+                drained = _drained(server, drain, partial(server.handle_exit, number, frame))
                 loop.call_soon_threadsafe(lambda: leaving.add(loop.create_task(drained)))
+            else:
+                loop.call_soon_threadsafe(drain)
+                if callable(then):
+                    then(number, frame)
+            stopping.set()
 
         signal.signal(number, stop)
+    return stopping
+
+
+async def _loaded(board: Board, stopping: Event) -> None:
+    """Wait for the board: until then other workers answer, and the one that is replaced stays."""
+    ends_at = monotonic() + LOAD_SECONDS
+    while monotonic() < ends_at and not stopping.is_set():
+        if await board.reached(0, within=LOAD_POLL_SECONDS):
+            return
 
 
 async def _drained(server: Server, drain: Callable[[], None], stop: Callable[[], object]) -> None:
