@@ -80,6 +80,20 @@ class Settings(BaseSettings):
         description="Seconds without database contact after which open and restricted crossings"
         " are reported as unknown.",
     )
+    wait_max_age: int = Field(
+        10_800,
+        ge=60,
+        le=86_400,
+        description="Seconds for which an observation is told as a present wait. It holds for what"
+        " is recorded from then on.",
+    )
+    observations_keep_days: int = Field(
+        400,
+        ge=7,
+        le=3_660,
+        description="Days for which observations are kept. Older ones are refused, and those that"
+        " have grown older are deleted by the delivery worker, a week at a time.",
+    )
     tile_url: str | None = Field(
         None,
         pattern=r"^https?://[^/?#;,\s{}]+/[^;,\s]*$",

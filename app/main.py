@@ -48,6 +48,8 @@ from app.http.root import router as root
 from app.incidents.router import router as incidents
 from app.logs import configure_logs
 from app.notices.router import router as notices
+from app.observations.recording import ObservationLimits
+from app.observations.router import router as observations
 from app.pages.page_cache import PageCache
 from app.pages.problems import tell
 from app.pages.router import router as pages
@@ -66,6 +68,7 @@ FEATURES = (
     places,
     borders,
     countries,
+    observations,
     notices,
     incidents,
     sources,
@@ -139,6 +142,7 @@ def create_service(
     app.state.board = board
     app.state.board_max_age = board.max_age
     app.state.updater = updater
+    app.state.observation_limits = ObservationLimits.of(settings)
     app.state.reach = AddressPolicy(settings.webhook_networks)
     service = BoardMiddleware(
         app, board, stream, tally=tally, logged=settings.log_requests, note=trail.note

@@ -13,6 +13,7 @@ import app.access.models
 import app.changes.models
 import app.database.writability
 import app.notices.models
+import app.observations.models
 import app.places.models
 import app.seeding.models
 import app.sources.models
@@ -32,6 +33,8 @@ MUTABLE = {
     "write_probe": "UPDATE",
 } | dict.fromkeys(("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE")
 """What the service may do to a table besides: those that are no part of the log."""
+READ_ONLY = ("alembic_version", "latest_observation")
+"""Tables that only migrations and triggers write to."""
 
 
 def migrate(owner_url: str, *, revision: str = "head", service_role: str | None = None) -> None:
@@ -51,8 +54,9 @@ def grant(connection: Connection, service_role: str) -> None:
     role = connection.dialect.identifier_preparer.quote(service_role)
     connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))
     connection.execute(text(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}"))
-    connection.execute(text(f"REVOKE INSERT ON alembic_version FROM {role}"))
-    present = inspect(connection).get_table_names()
+    present = set(inspect(connection).get_table_names())
+    for table in present.intersection(READ_ONLY):
+        connection.execute(text(f"REVOKE INSERT ON {table} FROM {role}"))
     for table in MUTABLE.keys() & present:
         connection.execute(text(f"GRANT {MUTABLE[table]} ON {table} TO {role}"))
 

@@ -158,6 +158,23 @@ class Qualifier(Word):
     ABOUT = "about"
 
 
+class ObservationMethod(Word):
+    """How the figures of an observation came about."""
+
+    OFFICIAL = "official"
+    """Measured or counted by an authority, and entered by its staff."""
+    SENSOR = "sensor"
+    """Measured by devices: loops, Bluetooth, RFID, number plate readers."""
+    QUEUE_SYSTEM = "queue_system"
+    """Told by a booking or queueing system of what is registered in it."""
+    CAMERA = "camera"
+    """Read from a picture, by a person or a program."""
+    REPORTED = "reported"
+    """Told by travellers or the press."""
+    DERIVED = "derived"
+    """Worked out from other figures."""
+
+
 class CrossingOrder(Word):
     """In which order crossings are listed."""
 
@@ -190,7 +207,6 @@ class ChangeKind(Word):
     SOURCE = "source"
     NOTICE = "notice"
     INCIDENT = "incident"
-    OBSERVATION = "observation"
     HOURS = "hours"
     EFFECTIVE = "effective"
 

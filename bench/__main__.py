@@ -25,6 +25,7 @@ from bench.parts.changes.news import news
 from bench.parts.changes.stream import stream
 from bench.parts.changes.webhooks import webhooks
 from bench.parts.growth import growth
+from bench.parts.observations import observations
 from bench.parts.pages import pages
 from bench.parts.past import past
 from bench.parts.rule import rule
@@ -53,13 +54,14 @@ PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
         news,
         stream,
         webhooks,
+        observations,
         pages,
         start,
         rule,
     )
 }
 
-LONG = {stream, webhooks, pages}
+LONG = {stream, webhooks, observations, pages}
 """What takes its time on the smallest database too: a quick run has it only if it is asked for."""
 
 

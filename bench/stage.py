@@ -35,9 +35,9 @@ class Database:
         with self.server.connect(SERVICE, self.name) as reader:
             return closures(reader)
 
-    def headers(self) -> dict[str, str]:
-        """Return the headers of a write, with a new key that may write events."""
-        command = [str(BIN / "crossings"), "keys", "create", "bench", "--scope", "events:write"]
+    def headers(self, scope: str = "events:write") -> dict[str, str]:
+        """Return the headers of a write, with a new key that has ``scope``."""
+        command = [str(BIN / "crossings"), "keys", "create", "bench", "--scope", scope]
         done = subprocess.run(
             command,
             capture_output=True,

@@ -13,8 +13,8 @@ APP = PROJECT / "app"
 MODULES = sorted(APP.rglob("*.py"))
 STAIR = (
     "main", "cli", "audit", "pages", "feeds", "health", "schema", "seeding", "board", "delivery",
-    "facts", "incidents", "crossings", "status", "notices", "languages", "places", "sources",
-    "subscriptions", "changes", "access", "status.rule", "http", "database", "embedded",
+    "facts", "incidents", "crossings", "status", "notices", "languages", "observations", "places",
+    "sources", "subscriptions", "changes", "access", "status.rule", "http", "database", "embedded",
     "logs", "config", "errors", "validation", "vocabulary",
 )  # fmt: skip
 """Packages and modules of `app`, from the top down: each imports only what stands after it."""

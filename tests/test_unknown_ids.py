@@ -21,7 +21,10 @@ UNKNOWN = {
     "decision": NOBODY,
 }
 """Of each kind of filter, an id that is well formed."""
-OF_A_LANE = ("/v1/crossings/{crossing_id}/status", "/v1/crossings/{crossing_id}/timeline")
+OF_A_LANE = tuple(
+    f"/v1/crossings/{{crossing_id}}/{name}"
+    for name in ("status", "timeline", "observations", "observations/summary")
+)
 """Here it is the lane that does not exist: a 404."""
 
 

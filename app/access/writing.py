@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -48,6 +48,7 @@ WRITE_PROBLEMS = (
 )
 """What every write can give besides its own problems."""
 
+_OF_THE_BODY = {"content-type", "content-length"}
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _LOCK_KEY = """
@@ -86,13 +87,15 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 class WriteResult:
     """What a write did: the answer, where to find it, and the ids that it brought up.
 
-    What is no part of the log has no change.
+    What is no part of the log has no change, and many things at once have no location.
     """
 
     body: BaseModel
-    location: str
+    location: str | None
     change: int | None
     new_ids: AbstractSet[str] = field(default_factory=frozenset)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More that is told with the answer."""
 
 
 class _StoredAnswer(NamedTuple):
@@ -141,9 +144,7 @@ class IdempotentWriter:
             request_hash=request_hash,
             status=response.status_code,
             headers={
-                name: response.headers[name]
-                for name in ("location", "change-number")
-                if name in response.headers
+                name: value for name, value in response.headers.items() if name not in _OF_THE_BODY
             },
             body=bytes(response.body),
         )
@@ -246,8 +247,10 @@ def _unquoted(key: str) -> str:
 
 
 def _answer(written: WriteResult, status: int) -> Response:
-    headers = {} if written.change is None else {"Change-Number": str(written.change)}
-    if status == HTTPStatus.CREATED:
+    headers = dict(written.headers)
+    if written.change is not None:
+        headers["Change-Number"] = str(written.change)
+    if status == HTTPStatus.CREATED and written.location is not None:
         headers["Location"] = written.location
     return Response(
         written.body.model_dump_json(by_alias=True),

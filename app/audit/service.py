@@ -15,6 +15,7 @@ from app.changes.models import Change
 from app.changes.service import GENESIS, chained_hash, changes_after, take_snapshot
 from app.http.parameters import AsOf
 from app.incidents.records import notice_records
+from app.observations.reading import find_outdated
 from app.places.details import version_records
 from app.places.models import Crossing
 from app.sources.models import Source
@@ -34,7 +35,8 @@ _Told = dict[str, list[JsonValue]]
 async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
     """Tell of each change that is not what its hash says, and of each row that is not its.
 
-    And of each crossing whose compacted log does not answer for now as the whole log does.
+    And of each crossing whose compacted log does not answer for now as the whole log does, or whose
+    waits are not those that were observed last.
     """
     previous, number = GENESIS, 0
     while changes := await changes_after(session, number, _CHANGES_PER_CHECK):
@@ -51,6 +53,8 @@ async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
     for crossing_id in await session.scalars(select(Crossing.id).order_by(Crossing.id)):
         if not await _is_well_compacted(session, crossing_id):
             yield f"the compacted log of {crossing_id} answers differently from the whole log"
+    for crossing_id in await find_outdated(session):
+        yield f"the latest observations of {crossing_id} are not those that were made last"
 
 
 async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:

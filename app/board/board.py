@@ -8,12 +8,14 @@ that it hears of. Answers are made of it when they are asked for.
 import asyncio
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from app.board.views import BoardEntry, Moment, View
 from app.database.monitor import DatabaseMonitor, monotonic_seconds
 from app.http.bodies import sides_of
+from app.observations.reading import BEFORE_ALL
+from app.observations.waits import Waits
 
 
 class Board:
@@ -27,6 +29,10 @@ class Board:
         """The newest change that it reflects; -1 before it is loaded."""
         self.hash = b""
         """Of that change: it tells one history from another."""
+        self.observed_until = BEFORE_ALL
+        """When the newest observation was recorded that it reflects."""
+        self.revision = 0
+        """Counts what it has taken in: as long as it is the same, so are the answers."""
         self.as_of = -math.inf
         """When it was last known to reflect everything, in `monotonic_seconds`."""
         self._entries: dict[str, BoardEntry] = {}
@@ -59,8 +65,12 @@ class Board:
         change_hash: bytes,
         as_of: float,
         whole: bool,
+        observed_until: datetime | None = None,
     ) -> None:
-        """Take in what was loaded: ``whole`` replaces everything."""
+        """Take in what was loaded: ``whole`` replaces everything.
+
+        Then its waits have all that was recorded ``observed_until`` then.
+        """
         if whole or not entries.keys() <= self._entries.keys():
             self._entries = {**({} if whole else self._entries), **entries}
             self._ids = sorted(self._entries)
@@ -71,6 +81,20 @@ class Board:
         else:
             self._entries.update(entries)
         self.change, self.hash, self.as_of = change, change_hash, as_of
+        self.observed_until = observed_until or self.observed_until
+        self._tell_altered()
+
+    def take_waits(self, waits: Mapping[str, Waits], *, observed_until: datetime) -> None:
+        """Take in what was observed since."""
+        for name, newer in waits.items():
+            # Of a crossing that is not here yet, they come with it.
+            if name in self._entries:
+                self._entries[name].take(newer)
+        self.observed_until = observed_until
+        self._tell_altered()
+
+    def _tell_altered(self) -> None:
+        self.revision += 1
         self._altered.set()
         self._altered = asyncio.Event()
 
@@ -80,15 +104,22 @@ class Board:
 
     def forget(self) -> None:
         """Know nothing: the ordinary routes answer until it is loaded again."""
-        self.change, self.hash = -1, b""
+        self.change, self.hash, self.observed_until = -1, b"", BEFORE_ALL
 
     # For whoever asks
 
     async def reached(self, change: int, *, within: float) -> bool:
         """Wait until it reflects ``change``, for so many seconds at most; tell whether it does."""
+        return await self._until(lambda: self.change >= change, within)
+
+    async def observed(self, until: datetime, *, within: float) -> bool:
+        """Wait until it reflects what was observed and recorded ``until`` then."""
+        return await self._until(lambda: self.observed_until >= until, within)
+
+    async def _until(self, holds: Callable[[], bool], within: float) -> bool:
         try:
             async with asyncio.timeout(within):
-                while self.change < change:
+                while not holds():
                     await self._altered.wait()
         except TimeoutError:
             return False

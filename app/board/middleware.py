@@ -45,6 +45,7 @@ from app.http.requests import (
     id_header,
     log_request,
 )
+from app.observations.recording import WAITS_AS_OF
 
 OWN_WRITE_WAIT_SECONDS = 1.0
 """How long the answer to a write may wait until the readers of its own worker see it."""
@@ -94,7 +95,7 @@ class CachedResponse:
         """The path of the operation, as the documentation has it."""
         self.origin = origin
         """The scheme and host that the body names; None if it names none."""
-        self.change = -1
+        self.revision = -1
         """The board's, when this was last seen to be the answer."""
         self.withheld_since: datetime | None = None
         self.due = math.inf
@@ -117,10 +118,10 @@ class CachedResponse:
             self._gzip = compressed(self.body)
         return self._gzip
 
-    def renew(self, answer: BoardAnswer, moment: Moment, change: int) -> None:
+    def renew(self, answer: BoardAnswer, moment: Moment, revision: int) -> None:
         """Take down that this is still the answer, and until when."""
         validity = answer.validity
-        self.change = change
+        self.revision = revision
         self.withheld_since = moment.withheld_since
         self.due = math.inf if validity.due is None else validity.due.timestamp()
         self._modified = validity.modified
@@ -280,7 +281,7 @@ class BoardMiddleware:
         page = self._pages.get(key)
         if (
             page is not None
-            and page.change == board.change
+            and page.revision == board.revision
             and now < page.due
             and page.withheld_since == telling.withheld_since
             and (page.origin is None or page.origin == (scope["scheme"], host))
@@ -304,7 +305,7 @@ class BoardMiddleware:
                 question.route,
             )
             self._keep(key, page)
-        page.renew(answer, moment, board.change)
+        page.renew(answer, moment, board.revision)
         return page
 
     def _keep(self, key: bytes, page: CachedResponse) -> None:
@@ -335,9 +336,13 @@ class BoardMiddleware:
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start" and self.board.is_loaded:
-                change = Headers(raw=message["headers"]).get("change-number")
+                headers = Headers(raw=message["headers"])
+                change, observed = headers.get("change-number"), headers.get(WAITS_AS_OF)
                 if change is not None:
                     await self.board.reached(int(change), within=OWN_WRITE_WAIT_SECONDS)
+                if observed is not None:
+                    until = datetime.fromisoformat(observed)
+                    await self.board.observed(until, within=OWN_WRITE_WAIT_SECONDS)
             await send(message)
 
         return told

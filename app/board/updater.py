@@ -40,6 +40,14 @@ from app.database.monitor import (
 from app.database.sessions import OPTIONS, create_engine, create_sessions, read_only_session
 from app.http.parameters import AsOf
 from app.notices.reading import last_noticed
+from app.observations.reading import (
+    BEFORE_ALL,
+    OBSERVATION_CHANNEL,
+    latest_since,
+    latest_waits,
+    newest_recorded,
+)
+from app.observations.waits import NO_WAITS
 from app.places.details import crossing_details
 from app.places.models import Crossing
 from app.status.histories import CrossingHistory, load_histories
@@ -55,7 +63,8 @@ _CROSSINGS_PER_PART = 500
 
 _NEWEST_CHANGE = """
     SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
-           (SELECT version_num FROM alembic_version)
+           (SELECT version_num FROM alembic_version),
+           (SELECT max(recorded_at) FROM latest_observation)
     FROM (SELECT) one LEFT JOIN LATERAL
          (SELECT number, hash FROM change ORDER BY number DESC LIMIT 1) newest ON true
 """
@@ -107,6 +116,10 @@ class BoardUpdater:
         self._behind = asyncio.Event()
         self._told = 0
         """The newest change that a notification told of."""
+        self._observations_told = 0
+        """How often something told of new observations."""
+        self._observations_loaded = 0
+        """How often it had when they were last loaded."""
 
     async def run(self) -> None:
         """Keep the board true until cancelled."""
@@ -160,10 +173,12 @@ class BoardUpdater:
     async def _follow(self, connection: psycopg.AsyncConnection) -> None:
         """Hear of every commit, and that there was none."""
         await answer_within(ANSWER_SECONDS, connection.execute("LISTEN change"))
+        await answer_within(ANSWER_SECONDS, connection.execute("LISTEN observation"))
         while True:
             asked_at = monotonic_seconds()
             cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST_CHANGE))
-            change, change_hash, clock, self.schema_revision = await cursor.fetchone() or ()
+            row = await cursor.fetchone() or ()
+            change, change_hash, clock, self.schema_revision, observed = row
             heard = partial(
                 self._monitor.heard, change, change_hash or b"", clock, asked_at=asked_at
             )
@@ -172,23 +187,33 @@ class BoardUpdater:
                 await self._at_home(partial(self._board.confirm, asked_at))
             else:
                 self._behind.set()
+            if (observed or BEFORE_ALL) != self._board.observed_until:
+                self._hear_of_observations()
             await self._at_home(partial(self._stream.compare, change, self._monitor.hash))
             async for told in connection.notifies(timeout=COMPARE_SECONDS):
+                if told.channel == OBSERVATION_CHANNEL:
+                    self._hear_of_observations()
+                    continue
                 self._told = max(self._told, int(told.payload))
                 self._behind.set()
                 self._home.call_soon_threadsafe(self._stream.hear)
+
+    def _hear_of_observations(self) -> None:
+        self._observations_told += 1
+        self._behind.set()
 
     async def _catch_up(self) -> None:
         """Load whenever the board is behind."""
         while True:
             await self._behind.wait()
             self._behind.clear()
-            if self._is_level():
-                continue
             try:
                 async with self._monitor.deadline(limited=False):
                     with _collecting_nothing():
-                        await self._load()
+                        if not self._is_level():
+                            await self._load()
+                        if self._observations_loaded < self._observations_told:
+                            await self._load_waits()
             except OUTAGES as error:
                 _log.warning("The board could not be brought up to date: %s", reason(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
@@ -209,21 +234,41 @@ class BoardUpdater:
 
     async def _load(self) -> None:
         """Bring the board up to date: load what is news to it, or everything."""
-        if self._board.is_loaded and await self._load_news():
-            return
+        if not (self._board.is_loaded and await self._load_news()):
+            await self._load_all()
+
+    async def _load_all(self) -> None:
         asked_at = monotonic_seconds()
         async with read_only_session(self._sessions) as session:
             snapshot = await take_snapshot(session, AsOf())
             change_hash = await _hash_of(session, snapshot.change)
+            observed_until = await newest_recorded(session)
             presents = await self._whole(session, snapshot)
         entries = {name: BoardEntry(present) for name, present in presents.items()}
-        take = partial(self._board.take, entries, as_of=asked_at, whole=True)
+        take = partial(
+            self._board.take, entries, as_of=asked_at, whole=True, observed_until=observed_until
+        )
         await self._at_home(partial(take, change=snapshot.change, change_hash=change_hash))
         self._told = snapshot.change  # it may count less than another history did
         if self._owns_process:
             # All of it is there to stay: to look it through for garbage would halt readers.
             gc.freeze()
         await _warm(entries, Moment(snapshot.now))
+
+    async def _load_waits(self) -> None:
+        """Load what was observed since the board's newest observation was recorded."""
+        told = self._observations_told
+        async with self._sessions() as session:
+            _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            # A standby that took over may lack what the board has.
+            is_known = await newest_recorded(session) >= self._board.observed_until
+            waits, observed_until = await latest_since(session, self._board.observed_until)
+        if is_known:
+            take = partial(self._board.take_waits, waits, observed_until=observed_until)
+            await self._at_home(take)
+        else:
+            await self._load_all()
+        self._observations_loaded = told
 
     async def _load_news(self) -> bool:
         """Load what is news to the board; False if it knows of another history."""
@@ -285,7 +330,10 @@ class BoardUpdater:
         for name, history in (await _histories(session, known_already, snapshot)).items():
             entry = old[name]
             assert entry is not None
-            found[name] = PresentData(history, entry.present.told_json, *news.touched[name])
+            present = entry.present
+            found[name] = PresentData(
+                history, present.told_json, *news.touched[name], present.waits
+            )
         others = sorted(news.touched.keys() - found.keys())
         return found | (await _presents(session, others, snapshot) if others else {})
 
@@ -297,6 +345,7 @@ async def _presents(
     histories = await _histories(session, names, snapshot)
     told = await crossing_details(session, [one.details for one in histories.values()])
     noticed = await last_noticed(session, names, snapshot.change)
+    waits = await latest_waits(session, names)
     changes = {name: one.last_change(noticed.get(name)) for name, one in histories.items()}
     recorded = await recorded_at(session, [one for one in changes.values() if one is not None])
     return {
@@ -305,6 +354,7 @@ async def _presents(
             told[name].model_dump_json(by_alias=True).encode(),
             changes[name],
             recorded.get(changes[name] or 0),
+            waits.get(name, NO_WAITS),
         )
         for name, one in histories.items()
     }

@@ -6,10 +6,13 @@ from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
+from app.crossings.answers import CrossingSummary
 from app.crossings.geojson import feature_of, json_of
 from app.crossings.summaries import crossing_detail, crossing_summary
 from app.http.bodies import STORED
 from app.http.caching import Validity
+from app.observations.schemas import WaitOut
+from app.observations.waits import NO_WAITS, Waits
 from app.places.details import Details
 from app.places.schemas import CrossingRecord
 from app.status.histories import CrossingHistory
@@ -17,7 +20,7 @@ from app.status.rule.history import Lane, OutOfReach
 from app.status.rule.resolution import ResolvedHistory
 from app.status.rule.upcoming import Upcoming, upcoming
 from app.status.schemas import EventOut
-from app.status.summaries import Summary, status_out, valid
+from app.status.summaries import Summary, status_out, valid, waits_out
 from app.vocabulary import Traffic
 
 
@@ -40,6 +43,7 @@ class PresentData:
     change: int | None
     """The last change that touches it, and when that was recorded."""
     recorded_at: datetime | None
+    waits: Waits = NO_WAITS
 
     @property
     def told(self) -> CrossingRecord:
@@ -61,7 +65,8 @@ class View:
     present: PresentData
     moment: Moment
     summary: Summary
-    validity: Validity
+    status_validity: Validity
+    """Of all but the waits."""
     upcoming: Sequence[Upcoming]
 
     @classmethod
@@ -83,14 +88,31 @@ class View:
         summary.forget()
         return cls(present, moment, summary, validity, upcoming(resolved, now))
 
-    def holds(self, moment: Moment) -> bool:
-        """Tell whether it is still the answer."""
-        due = self.validity.due
+    def renewed(self, present: PresentData, moment: Moment) -> "View":
+        """Return this with other waits: the status, which takes the most work, stays the same."""
+        return replace(self, present=present, moment=moment)
+
+    def status_holds(self, moment: Moment) -> bool:
+        """Tell whether all but the waits is still the answer."""
+        due = self.status_validity.due
         return (
             self.moment.withheld_since == moment.withheld_since
             and self.moment.now <= moment.now
             and (due is None or moment.now < due)
         )
+
+    def holds(self, moment: Moment) -> bool:
+        """Tell whether it is still the answer."""
+        due = self.validity.due
+        return self.status_holds(moment) and (due is None or moment.now < due)
+
+    @cached_property
+    def validity(self) -> Validity:
+        return self.status_validity.also(self.present.waits.validity(self.moment.now))
+
+    @cached_property
+    def waits(self) -> list[WaitOut]:
+        return waits_out(self.summary, self.present.waits, self.moment.now)
 
     @property
     def is_retired(self) -> bool:
@@ -98,24 +120,25 @@ class View:
 
     @cached_property
     def status(self) -> bytes:
-        return status_out(self.summary, self.present.events).model_dump_json(by_alias=True).encode()
+        body = status_out(self.summary, self.present.events, self.waits)
+        return body.model_dump_json(by_alias=True).encode()
 
     @cached_property
     def alone(self) -> bytes:
-        body = crossing_detail(self.summary, self.present.told, self.present.events)
+        body = crossing_detail(self.summary, self.present.told, self.present.events, self.waits)
         return body.model_dump_json(by_alias=True).encode()
 
     @cached_property
     def listed(self) -> bytes:
-        return (
-            crossing_summary(self.summary, self.present.told)
-            .model_dump_json(by_alias=True)
-            .encode()
-        )
+        return self._summary_out.model_dump_json(by_alias=True).encode()
 
     @cached_property
     def feature(self) -> bytes:
-        return json_of(feature_of(crossing_summary(self.summary, self.present.told)))
+        return json_of(feature_of(self._summary_out))
+
+    @property
+    def _summary_out(self) -> CrossingSummary:
+        return crossing_summary(self.summary, self.present.told, self.waits)
 
 
 class BoardEntry:
@@ -133,7 +156,7 @@ class BoardEntry:
         None without any, and in the rare case that only older events can tell since when it holds.
         """
         view = self._views.get((traffic, to))
-        if view is None or not view.holds(moment):
+        if view is None or not view.status_holds(moment):
             lanes = self.present.details.lanes_for(traffic, to)
             if not lanes:
                 return None
@@ -142,4 +165,10 @@ class BoardEntry:
             except OutOfReach:
                 return None
             self._views[traffic, to] = view
+        elif view.present is not self.present or not view.holds(moment):
+            view = self._views[traffic, to] = view.renewed(self.present, moment)
         return view
+
+    def take(self, waits: Waits) -> None:
+        """Take in what was observed since."""
+        self.present = replace(self.present, waits=self.present.waits.updated(waits.latest))

@@ -178,6 +178,11 @@ def wire_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+class _NewestRow(NamedTuple):
+    number: int
+    now: datetime
+
+
 class Snapshot(NamedTuple):
     """The newest change an answer reflects, and the database's present instant.
 
@@ -187,6 +192,8 @@ class Snapshot(NamedTuple):
 
     change: int
     now: datetime
+    is_complete: bool = True
+    """Whether nothing that is recorded from now on is part of what was asked to be known."""
 
 
 async def take_snapshot(session: AsyncSession, as_of: AsOf) -> Snapshot:
@@ -201,12 +208,14 @@ async def take_snapshot(session: AsyncSession, as_of: AsOf) -> Snapshot:
         async with driver(session) as connection:
             await connection.execute(_SHARE)
     statement = _SNAPSHOT if as_of.known_at is None else _SNAPSHOT_AT
-    [(number, now)] = await fetch(session, Snapshot, statement, {"at": as_of.known_at})
+    [(number, now)] = await fetch(session, _NewestRow, statement, {"at": as_of.known_at})
     if as_of.known_at is not None and as_of.known_at > now:
         raise invalid("known_at", "lies in the future", where="query")
     if as_of.known_change is not None and as_of.known_change > number:
         raise invalid("known_change", f"the newest change is {number}", where="query")
-    return Snapshot(number if as_of.known_change is None else as_of.known_change, now)
+    if as_of.known_change is None:
+        return Snapshot(number, now, as_of.known_at is not None)
+    return Snapshot(as_of.known_change, now, as_of.known_change < number)
 
 
 async def recorded_at(session: AsyncSession, numbers: Iterable[int]) -> dict[int, datetime]:

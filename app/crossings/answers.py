@@ -6,6 +6,7 @@ from pydantic import Field
 
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId
 from app.notices.schemas import NoticeOut
+from app.observations.schemas import WaitOut
 from app.places.schemas import CrossingRecord
 from app.sources.schemas import CitationPreview
 from app.status.schemas import StatusOut, StatusPreview
@@ -47,6 +48,9 @@ class CrossingSummary(CrossingRecord):
     stale: bool
     overdue: bool
     last_confirmed_at: datetime | None
+    waits: list[WaitOut] = Field(
+        description="The latest observation of each lane and queue, unless it is too old."
+    )
     links: Links
 
 

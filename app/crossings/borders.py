@@ -24,12 +24,14 @@ from app.errors import CountryNotFound
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf, Kind, require_existing
 from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
+from app.observations.reading import latest_waits, waits_of
+from app.observations.waits import NO_WAITS
 from app.places.details import crossing_details, get_border
 from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.status.histories import CrossingHistory, load_histories
 from app.status.reading import validity_of
 from app.status.rule.history import LaneAnswer
-from app.status.summaries import Summary
+from app.status.summaries import Summary, waits_out
 from app.vocabulary import GapCode, Status, Traffic
 
 COUNTRY_NAME_LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
@@ -57,7 +59,12 @@ async def get_border_status(
     found = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
     summaries = [one for one in found if retired or not one.details.is_retired(at)]
     details = await crossing_details(session, [one.details for one in summaries])
-    crossings = [crossing_summary(one, details[one.id]) for one in summaries]
+    ids = [one.id for one in summaries]
+    waits = await waits_of(session, ids, at=at, as_of=as_of, snapshot=snapshot)
+    crossings = [
+        crossing_summary(one, details[one.id], waits_out(one, waits.get(one.id, NO_WAITS)))
+        for one in summaries
+    ]
     notices = await notices_in_force(
         session,
         about=NoticeFilter(border=border.id),
@@ -118,7 +125,10 @@ async def list_borders(
         for one in borders
     ]
     shown = [one for border in borders[: limit - 1] for one in summaries[border.id]]
-    validity = await validity_of(session, shown) if at is None else ALWAYS_VALID
+    validity = ALWAYS_VALID
+    if at is None:
+        waits = await latest_waits(session, [one.id for one in shown])
+        validity = await validity_of(session, shown, waits)
     return listed, snapshot, validity
 
 
@@ -251,10 +261,15 @@ def gaps(
             side=None,
             crossings=[one.id for one in crossings if one.location is None],
         ),
+        Gap(
+            code=GapCode.WAITING_TIMES,
+            text="No recent waiting times are known.",
+            side=None,
+            crossings=[one.id for one in crossings if not one.waits],
+        ),
     ]
     return [gap for gap in specific if gap.crossings] + [
         _gap(GapCode.OPENING_HOURS, "Opening hours are not recorded.", summaries),
-        _gap(GapCode.WAITING_TIMES, "Waiting times are not recorded.", summaries),
         _gap(
             GapCode.OTHER_CROSSINGS,
             "There may be crossings on this border besides those listed here.",

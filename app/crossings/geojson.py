@@ -8,6 +8,7 @@ from pydantic import Field
 
 from app.crossings.answers import CrossingSummary, Links
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId
+from app.observations.schemas import WaitOut
 from app.places.schemas import Name
 from app.vocabulary import Mode, Status, Traffic
 
@@ -37,6 +38,7 @@ class Properties(Body):
     last_confirmed_at: datetime | None
     retired_at: datetime | None
     replaced_by: CrossingId | None
+    waits: list[WaitOut]
     precision_km: float | None
     links: Links
 

@@ -1,6 +1,6 @@
 """Add and revise crossings, look at one, list them with their present status."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
@@ -19,6 +19,8 @@ from app.errors import CrossingExists, CrossingNotFound, invalid, raising
 from app.http.caching import Validity
 from app.http.parameters import AsOf, Kind, require_existing
 from app.notices.reading import last_noticed
+from app.observations.reading import latest_waits, waits_of
+from app.observations.waits import NO_WAITS, Waits
 from app.places.details import (
     Details,
     crossing_details,
@@ -43,7 +45,7 @@ from app.status.histories import CrossingHistory, Events, compact, load_historie
 from app.status.reading import validity_of
 from app.status.rule.history import History, OutOfReach
 from app.status.rule.resolution import ResolvedHistory
-from app.status.summaries import Summary
+from app.status.summaries import Summary, waits_out
 from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
 
 _CROSSINGS_PER_READ = 100
@@ -162,8 +164,9 @@ async def get_crossing(
 ) -> tuple[CrossingDetail, Snapshot, Validity]:
     """Return one crossing with its whole present answer. Raises CrossingNotFound."""
     snapshot = await take_snapshot(session, AsOf())
-    body, summary = await _alone(session, crossing_id, snapshot)
-    return body, snapshot, await validity_of(session, [summary])
+    waits = await latest_waits(session, [crossing_id])
+    body, summary = await _alone(session, crossing_id, snapshot, waits)
+    return body, snapshot, await validity_of(session, [summary], waits)
 
 
 async def list_crossings(
@@ -209,13 +212,18 @@ async def list_crossings(
     if order is not None:
         by_evidence = sorted((Rank(_heard(one), one.id), one) for _, one in found)
         found = [pair for pair in by_evidence if after is None or pair[0] > after]
+    page = found[:limit]
+    ids = [one.id for _, one in page]
+    waits = await waits_of(session, ids, at=at, as_of=as_of, snapshot=snapshot)
     validity = None
     if wanted.is_plain and at is None and status is None and order is None:
         # The page is as it is since those went that would be on it.
         last = found[limit - 1][0] if len(found) >= limit else None
         gone = [one for rank, one in left_out if last is None or rank < last]
-        validity = await validity_of(session, [*(one for _, one in found[: limit - 1]), *gone])
-    return await _shown(session, found[:limit], wanted), snapshot, validity
+        validity = await validity_of(
+            session, [*(one for _, one in found[: limit - 1]), *gone], waits
+        )
+    return await _shown(session, page, wanted, waits), snapshot, validity
 
 
 async def list_alternatives(
@@ -254,7 +262,11 @@ async def list_alternatives(
     found.sort(key=itemgetter(0))
     page = [pair for pair in found if after is None or pair[0] > after][:limit]
     details = await crossing_details(session, [one.details for _, one in page])
-    return [(rank, alternative(here, one, details[one.id])) for rank, one in page], snapshot
+    waits = await latest_waits(session, [one.id for _, one in page])
+    return [
+        (rank, alternative(here, one, details[one.id], waits_out(one, waits.get(one.id, NO_WAITS))))
+        for rank, one in page
+    ], snapshot
 
 
 def nearness(here: Details, there: Details, status: Status) -> Rank:
@@ -293,13 +305,17 @@ async def _summaries(
 
 
 async def _shown(
-    session: AsyncSession, page: list[tuple[Rank, Summary]], wanted: CrossingFilter
+    session: AsyncSession,
+    page: list[tuple[Rank, Summary]],
+    wanted: CrossingFilter,
+    waits: Mapping[str, Waits],
 ) -> list[tuple[Rank, CrossingSummary]]:
     """Return the crossings of a page as lists show them, with distances if they are asked for."""
     details = await crossing_details(session, [one.details for _, one in page])
     found: list[tuple[Rank, CrossingSummary]] = []
     for rank, one in page:
-        listed = crossing_summary(one, details[one.id])
+        shown = waits_out(one, waits.get(one.id, NO_WAITS))
+        listed = crossing_summary(one, details[one.id], shown)
         there = one.details.point
         if wanted.near is not None and there is not None:
             distance = wanted.near.distance_km(there)
@@ -349,7 +365,8 @@ async def _record(
     await append(session, version)
     await append(session, *citations)
     await compact(session, {crossing.id: (found.due_at, found.left)}, change=slot.number)
-    body, _ = await _alone(session, crossing.id, Snapshot(slot.number, slot.recorded_at))
+    waits = await latest_waits(session, [crossing.id])
+    body, _ = await _alone(session, crossing.id, Snapshot(slot.number, slot.recorded_at), waits)
     return WriteResult(body, f"/v1/crossings/{crossing.id}", slot.number, cited.new_ids)
 
 
@@ -386,7 +403,7 @@ async def _place(session: AsyncSession, crossing_id: str, border: Border) -> Non
 
 
 async def _alone(
-    session: AsyncSession, crossing_id: str, snapshot: Snapshot
+    session: AsyncSession, crossing_id: str, snapshot: Snapshot, waits: Mapping[str, Waits]
 ) -> tuple[CrossingDetail, Summary]:
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
 
@@ -400,7 +417,8 @@ async def _alone(
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     summary, events = found[crossing_id]
     told = await crossing_details(session, [summary.details])
-    return crossing_detail(summary, told[crossing_id], events), summary
+    shown = waits_out(summary, waits.get(crossing_id, NO_WAITS))
+    return crossing_detail(summary, told[crossing_id], events, shown), summary
 
 
 def _version(

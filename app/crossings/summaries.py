@@ -1,9 +1,10 @@
 """How a crossing is shown with its status: in a list, and alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from app.crossings.answers import Alternative, CrossingDetail, CrossingSummary, Links
+from app.observations.schemas import WaitOut
 from app.places.details import Details
 from app.places.schemas import CrossingRecord
 from app.status.schemas import EventOut
@@ -11,7 +12,9 @@ from app.status.summaries import Summary, status_out
 from app.vocabulary import Status
 
 
-def crossing_summary(summary: Summary, details: CrossingRecord) -> CrossingSummary:
+def crossing_summary(
+    summary: Summary, details: CrossingRecord, waits: Sequence[WaitOut]
+) -> CrossingSummary:
     """Return a crossing as lists show it."""
     answer = summary.answer
     return CrossingSummary(
@@ -22,11 +25,14 @@ def crossing_summary(summary: Summary, details: CrossingRecord) -> CrossingSumma
         stale=answer.stale,
         overdue=answer.overdue,
         last_confirmed_at=answer.last_confirmed_at,
+        waits=list(waits),
         links=Links.of(details.id, details.border),
     )
 
 
-def alternative(here: Details, summary: Summary, details: CrossingRecord) -> Alternative:
+def alternative(
+    here: Details, summary: Summary, details: CrossingRecord, waits: Sequence[WaitOut]
+) -> Alternative:
     """Return a crossing as one to use instead of ``here``."""
     there = summary.details.point
     distance = None
@@ -36,15 +42,18 @@ def alternative(here: Details, summary: Summary, details: CrossingRecord) -> Alt
         lane.lane.traffic for lane in summary.answer.lanes if lane.status is not Status.CLOSED
     )
     return Alternative(
-        **dict(crossing_summary(summary, details)),
+        **dict(crossing_summary(summary, details, waits)),
         usable_for=list(usable_for),
         distance_km=distance,
     )
 
 
 def crossing_detail(
-    summary: Summary, details: CrossingRecord, events: Mapping[UUID, EventOut]
+    summary: Summary,
+    details: CrossingRecord,
+    events: Mapping[UUID, EventOut],
+    waits: Sequence[WaitOut],
 ) -> CrossingDetail:
     """Return a crossing with its whole present answer."""
-    listed = crossing_summary(summary, details)
-    return CrossingDetail(**dict(listed), now=status_out(summary, events))
+    listed = crossing_summary(summary, details, waits)
+    return CrossingDetail(**dict(listed), now=status_out(summary, events, waits))

@@ -1,8 +1,8 @@
 """The delivery worker: a process beside those that serve, which notifies subscribers of changes.
 
-It follows the log, makes deliveries, sends them, and announces what comes due, so that none of it
-slows readers. There may be several: the database says who does what, and whatever one leaves
-undone when it is killed, another or the next one does.
+It follows the log, makes deliveries, sends them, announces what comes due, and keeps the partitions
+of observations, so that none of it slows readers. There may be several: the database says who does
+what, and whatever one leaves undone when it is killed, another or the next one does.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ from app.config import Settings
 from app.database.connections import Connector
 from app.database.monitor import OUTAGES, DatabaseMonitor, answer_within, reason
 from app.database.sessions import OPTIONS, Sessions, create_engine, create_sessions
+from app.observations.partitions import drop_partitions, make_partitions
+from app.observations.recording import ObservationLimits
 from app.status.due import announce_due, next_due
 from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.deliveries import (
@@ -79,6 +81,7 @@ class DeliveryWorker:
         self._url = settings.database_url
         self._request_seconds = settings.request_deadline
         self._audit_keep_days = settings.audit_keep_days
+        self._keep_observations = ObservationLimits.of(settings).keep
         self._connect = Connector(settings.database_url)
         self._reach = AddressPolicy(settings.webhook_networks)
         self._stopping = asyncio.Event()
@@ -162,6 +165,8 @@ class DeliveryWorker:
         while True:
             await self._transact(tidy)
             await self._transact(partial(forget_attempts, keep_days=self._audit_keep_days))
+            await self._transact(make_partitions)
+            await self._transact(partial(drop_partitions, keep=self._keep_observations))
             await asyncio.sleep(TIDY_SECONDS)
 
     async def _renew(self) -> None:

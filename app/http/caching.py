@@ -136,17 +136,18 @@ class CacheHeaders:
         as_of: AsOf,
         change: int,
         now: datetime,
+        is_complete: bool,
         validity: Validity | None = None,
         is_repeatable: bool = True,
     ) -> None:
         """Say what an answer reflects, and how long it is good.
 
         One about the present is good for as long as its ``validity`` says. One that names its
-        instant and its knowledge never differs, if it ``is_repeatable``.
+        instant and its knowledge never differs, if that ``is_complete`` and it ``is_repeatable``.
         """
         if at is None and as_of.is_newest and validity is not None:
             self.tell_present(change, now, validity)
-        elif at is not None and not as_of.is_newest and is_repeatable:
+        elif at is not None and is_complete and is_repeatable:
             self.tell_immutable(change)
         else:
             self.set_change(change)

@@ -108,6 +108,7 @@ TAGS = [
         "name": "countries",
         "description": "Countries by name, and their borders that are covered.",
     },
+    {"name": "observations", "description": "Waits at crossings, as they were observed."},
     {"name": "notices", "description": "Cited facts that are not a status."},
     {"name": "incidents", "description": "Stories: decisions and notices grouped together."},
     {

@@ -69,6 +69,8 @@ instant_change_and_id: TypeAdapter[tuple[datetime, int, UUID]] = TypeAdapter(
     tuple[_Instant, _Number, UUID]
 )
 """The place of an item of a story."""
+instant_and_number: TypeAdapter[tuple[datetime, int]] = TypeAdapter(tuple[_Instant, _Number])
+"""The place of an observation: when it was made, and its series."""
 row_id: TypeAdapter[UUID] = TypeAdapter(UUID)
 number: TypeAdapter[int] = TypeAdapter(_Number)
 slug: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=SLUG)])

@@ -11,10 +11,11 @@ from pydantic import JsonValue
 
 
 def _refuse_repeats(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    for name, count in Counter(name for name, _ in pairs).items():
-        if count > 1:
-            raise json.JSONDecodeError(f"{name!r} is given twice", "", 0)
-    return dict(pairs)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise json.JSONDecodeError(f"{name!r} is given twice", "", 0)
+    return found
 
 
 class StrictRequest(Request):

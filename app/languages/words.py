@@ -11,10 +11,12 @@ from babel.dates import format_date, format_skeleton, format_time, format_timede
 from babel.dates import get_timezone_location as location_of
 from babel.lists import format_list
 from babel.numbers import format_decimal
+from babel.units import format_unit
 from markupsafe import Markup
 
 from app.http.bodies import sides_of
 from app.languages.languages import ENGLISH, Language
+from app.observations.schemas import Queue, WeightClass
 from app.places.schemas import Name
 from app.places.zones import day_zone, is_midnight
 from app.vocabulary import (
@@ -25,6 +27,7 @@ from app.vocabulary import (
     GapCode,
     Mode,
     NoticeKind,
+    ObservationMethod,
     Precision,
     Qualifier,
     ReasonCode,
@@ -129,6 +132,14 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         NoticeKind.EXPECTED_IMPACT: N_("expected impact"),
         NoticeKind.CONTEXT: N_("context"),
     },
+    ObservationMethod: {
+        ObservationMethod.OFFICIAL: N_("official figure"),
+        ObservationMethod.SENSOR: N_("measured by sensors"),
+        ObservationMethod.QUEUE_SYSTEM: N_("from the queue system"),
+        ObservationMethod.CAMERA: N_("seen by camera"),
+        ObservationMethod.REPORTED: N_("reported by travellers"),
+        ObservationMethod.DERIVED: N_("worked out from other figures"),
+    },
     Qualifier: {
         Qualifier.EXACTLY: N_("exactly"),
         Qualifier.UP_TO: N_("up to"),
@@ -140,7 +151,7 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         GapCode.EVIDENCE_OLD: N_("Some lanes have not been confirmed lately."),
         GapCode.LOCATION_UNKNOWN: N_("Location unknown"),
         GapCode.OPENING_HOURS: N_("Opening hours are not recorded."),
-        GapCode.WAITING_TIMES: N_("Waiting times are not recorded."),
+        GapCode.WAITING_TIMES: N_("No recent waiting times are known."),
         GapCode.OTHER_CROSSINGS: N_("There may be more crossings on this border."),
     },
 }
@@ -380,6 +391,49 @@ class Words:
                 Markup('{} <span class="zone">({})</span>').format(clock, ", ".join(places))
             )
         return Markup(" · ").join(told)
+
+    def duration(self, minutes: int) -> str:
+        """Return how long something takes, in days, hours and minutes."""
+        hours, rest = divmod(minutes, 60)
+        days, hours = divmod(hours, 24)
+        parts = [(days, "day"), (hours, "hour"), (rest, "minute")]
+        return " ".join(
+            format_unit(number, f"duration-{unit}", length="short", locale=self.language.locale)
+            for number, unit in parts
+            if number or (unit == "minute" and not minutes)
+        )
+
+    def age(self, at: datetime, now: datetime) -> str:
+        """Say how long before ``now`` it was, in minutes at the finest."""
+        return format_timedelta(
+            min(at - now, -timedelta(seconds=1)),
+            granularity="minute",
+            threshold=2,
+            add_direction=True,
+            locale=self.language.locale,
+        )
+
+    def queue(self, queue: Queue) -> str:
+        """Say whom a queue is for, besides the traffic of its lane."""
+        kinds = [
+            (queue.empty, N_("empty")),
+            (queue.priority, N_("with priority")),
+            (queue.pre_booked, N_("with a booking")),
+        ]
+        weight = [] if queue.weight_kg is None else [self._weight(queue.weight_kg)]
+        goods = [] if queue.goods is None else [queue.goods]
+        return ", ".join([*weight, *(self.say(word) for holds, word in kinds if holds), *goods])
+
+    def _weight(self, weight: WeightClass) -> str:
+        lowest, highest = (
+            None if kilograms is None else self.number(kilograms / 1000)
+            for kilograms in (weight.from_, weight.to)
+        )
+        if highest is None:
+            return self.say(N_("over %(tonnes)s t"), tonnes=lowest)
+        if lowest is None:
+            return self.say(N_("up to %(tonnes)s t"), tonnes=highest)
+        return self.say(N_("%(lowest)s to %(highest)s t"), lowest=lowest, highest=highest)
 
     def ago(self, at: datetime, now: datetime) -> str:
         """Say how long before ``now`` it was, in hours at the finest."""

@@ -20,7 +20,7 @@ MOST = 200
 
 Asked = ParamSpec("Asked")
 _Key = tuple[str, str, int]
-"""The address, the language, and the newest change that the board reflects."""
+"""The address, the language, and what the board reflects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class PageCache:
         board = reader.board
         if not board.is_loaded:
             return await make()
-        key = (str(reader.request.url), reader.language.code, board.change)
+        key = (str(reader.request.url), reader.language.code, board.revision)
         now = board.monitor.now()
         page = self._pages.get(key)
         if page is None or now >= page.until or not _holds(page.made, now):

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.changes.service import wire_instant
-from app.errors import BorderNotFound, CrossingNotFound, CrossingRetired
+from app.errors import BorderNotFound, CrossingNotFound, CrossingRetired, LaneNotFound
 from app.http.bodies import STORED, utc
 from app.places.geography import Point
 from app.places.models import Border, Crossing, CrossingVersion
@@ -180,6 +180,19 @@ def retired_crossings(known_change: int | None = None) -> Select[str]:
         rows = rows.where(version.change <= known_change)
         following.append(later.change <= known_change)
     return rows.where(~exists().where(*following))
+
+
+def require_lanes(details: Details, traffic: Traffic | None, to: str | None) -> list[Lane]:
+    """Return a crossing's lanes of that traffic into that country. Raises LaneNotFound."""
+    wanted = details.lanes_for(traffic, to)
+    if not wanted:
+        lanes = details.lanes
+        listed = ", ".join(f"{lane.traffic.value} to {lane.to}" for lane in lanes)
+        raise LaneNotFound(
+            f"{details.id} has these lanes: {listed}.",
+            lanes=[{"traffic": lane.traffic.value, "to": lane.to} for lane in lanes],
+        )
+    return wanted
 
 
 async def get_border(session: AsyncSession, border_id: str) -> Border:

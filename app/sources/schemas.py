@@ -74,13 +74,17 @@ def _which_source(value: object) -> str:
     return f"{UNTOLD}inline" if isinstance(value, dict | SourceIn) else f"{UNTOLD}id"
 
 
+GivenSource = Annotated[
+    Annotated[UUID, Tag(f"{UNTOLD}id")] | Annotated[SourceIn, Tag(f"{UNTOLD}inline")],
+    Discriminator(_which_source),
+]
+"""One that is recorded, by id, or a new one, inline."""
+
+
 class CitationIn(Body):
     """The link to a source: one that is recorded, by id, or a new one, inline."""
 
-    source: Annotated[
-        Annotated[UUID, Tag(f"{UNTOLD}id")] | Annotated[SourceIn, Tag(f"{UNTOLD}inline")],
-        Discriminator(_which_source),
-    ]
+    source: GivenSource
     locator: Line | None = Field(None, examples=["paragraph 1"])
     basis: Basis = Basis.STATED
 

@@ -1,22 +1,24 @@
 """Answer questions about statuses: load the log, ask the rule, tell it as a body."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.service import Snapshot, recorded_at, take_snapshot
-from app.errors import CrossingNotFound, LaneNotFound, invalid
+from app.errors import CrossingNotFound, invalid
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
 from app.notices.reading import last_noticed
-from app.places.details import Details
+from app.observations.reading import waits_of
+from app.observations.waits import NO_WAITS, Waits
+from app.places.details import require_lanes
 from app.status.histories import BEFORE_ALL, CrossingHistory, load_histories
-from app.status.rule.history import ALWAYS, NEVER, Lane, OutOfReach, TimelinePeriod
+from app.status.rule.history import ALWAYS, NEVER, OutOfReach, TimelinePeriod
 from app.status.rule.resolution import ResolvedHistory
 from app.status.schemas import StatusOut, TimelinePeriodOut
-from app.status.summaries import Summary, lane_out, status_out, valid
+from app.status.summaries import Summary, lane_out, status_out, valid, waits_out
 from app.vocabulary import Traffic
 
 
@@ -32,28 +34,39 @@ async def get_status(
     """Answer for one crossing, or for those of its lanes that ``traffic`` and ``to`` name."""
     snapshot = await take_snapshot(session, as_of)
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
+    found_waits = await waits_of(session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot)
+    waits = found_waits.get(crossing_id, NO_WAITS)
     is_present = at is None and as_of.is_newest
 
     def answer(history: CrossingHistory) -> tuple[Summary, StatusOut]:
-        lanes = _lanes(history.details, traffic, to)
+        lanes = require_lanes(history.details, traffic, to)
         summary = Summary.of(history, at or snapshot.now, lanes, noticed=noticed.get(crossing_id))
         if is_present:
             _ = summary.due_at, summary.last_change_at
-        return summary, status_out(summary, history.events, at=at, known_at=as_of.known_at)
+        shown = waits_out(summary, waits)
+        return summary, status_out(summary, history.events, shown, at=at, known_at=as_of.known_at)
 
     found = await load_histories(session, [crossing_id], snapshot, answer, at=at)
     if crossing_id not in found:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     summary, body = found[crossing_id]
-    validity = await validity_of(session, [summary]) if is_present else ALWAYS_VALID
+    validity = await validity_of(session, [summary], found_waits) if is_present else ALWAYS_VALID
     return body, snapshot, validity
 
 
-async def validity_of(session: AsyncSession, summaries: Sequence[Summary]) -> Validity:
-    """Return since when and until when answers are as they are, by what is recorded now."""
+async def validity_of(
+    session: AsyncSession, summaries: Sequence[Summary], waits: Mapping[str, Waits]
+) -> Validity:
+    """Return since when and until when answers are as they are, by what is recorded now.
+
+    ``waits`` are those of the crossings that have any.
+    """
     changes = {one.change for one in summaries if one.change is not None}
     recorded = await recorded_at(session, changes)
-    return valid((one, None if one.change is None else recorded[one.change]) for one in summaries)
+    found = valid((one, None if one.change is None else recorded[one.change]) for one in summaries)
+    for one in summaries:
+        found = found.also(waits.get(one.id, NO_WAITS).validity(one.instant))
+    return found
 
 
 async def get_timeline(
@@ -78,7 +91,9 @@ async def get_timeline(
     since = _later(start, after)
 
     def page(history: CrossingHistory) -> list[TimelinePeriodOut]:
-        narrowed = replace(history.history, lanes=tuple(_lanes(history.details, traffic, to)))
+        narrowed = replace(
+            history.history, lanes=tuple(require_lanes(history.details, traffic, to))
+        )
         found: list[TimelinePeriodOut] = []
         for one in ResolvedHistory(narrowed).timeline(since or ALWAYS):
             if end is not None and one.start is not None and one.start >= end:
@@ -120,18 +135,6 @@ def clipped(
         if (start is None or one.end is None or one.end > start)
         and (end is None or one.start is None or one.start < end)
     ]
-
-
-def _lanes(details: Details, traffic: Traffic | None, to: str | None) -> list[Lane]:
-    wanted = details.lanes_for(traffic, to)
-    if not wanted:
-        lanes = details.lanes
-        listed = ", ".join(f"{lane.traffic.value} to {lane.to}" for lane in lanes)
-        raise LaneNotFound(
-            f"{details.id} has these lanes: {listed}.",
-            lanes=[{"traffic": lane.traffic.value, "to": lane.to} for lane in lanes],
-        )
-    return wanted
 
 
 def _stretch_out(one: TimelinePeriod) -> TimelinePeriodOut:

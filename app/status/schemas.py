@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, CountryCode, CrossingId, Instant, Text, example
+from app.observations.schemas import WaitOut
 from app.places.schemas import Distinct, TrafficList
 from app.sources.schemas import (
     CITATION_EXAMPLE,
@@ -286,7 +287,8 @@ class StatusOut(Body):
     expected_until: datetime | None
     overdue: bool = Field(description="The announced end has passed, but nobody has reopened it.")
     next_change_at: datetime | None = Field(
-        description="When this answer will next change even if nothing new is recorded."
+        description="When this answer will next change even if nothing new is recorded;"
+        " waits have their own `shown_until`."
     )
     last_confirmed_at: datetime | None = Field(
         description="When the lane that has gone unconfirmed for longest was last heard of."
@@ -295,6 +297,9 @@ class StatusOut(Body):
     stale: bool = Field(description="Closed, but not confirmed recently.")
     sides: dict[str, Status]
     lanes: list[LaneOut]
+    waits: list[WaitOut] = Field(
+        description="The latest observation of each lane and queue, unless it is too old."
+    )
     decided_by: list[EventOut]
     also_said: list[EventOut] = Field(
         description="Other statements about this instant that do not decide."

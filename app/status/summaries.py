@@ -8,6 +8,8 @@ from uuid import UUID
 
 from app.http.bodies import utc
 from app.http.caching import ALWAYS_VALID, Validity
+from app.observations.schemas import WaitOut
+from app.observations.waits import NO_WAITS, Waits
 from app.places.details import Details
 from app.status.histories import CrossingHistory
 from app.status.rule.history import Answer, Lane, LaneAnswer, LaneState
@@ -109,6 +111,7 @@ class Summary:
 def status_out(
     summary: Summary,
     events: Mapping[UUID, EventOut],
+    waits: Sequence[WaitOut],
     *,
     at: datetime | None = None,
     known_at: datetime | None = None,
@@ -132,12 +135,21 @@ def status_out(
         stale=answer.stale,
         sides=dict(answer.sides),
         lanes=[lane_out(lane) for lane in answer.lanes],
+        waits=list(waits),
         decided_by=[events[event.id] for event in answer.decided_by],
         also_said=[events[event.id] for event in answer.also_said],
         retired_at=utc(summary.details.version.retired_at),
         replaced_by=summary.details.version.replaced_by,
         change=summary.change,
     )
+
+
+def waits_out(
+    summary: Summary, waits: Waits = NO_WAITS, instant: datetime | None = None
+) -> list[WaitOut]:
+    """Return what is shown of a crossing's waits beside its answer, or at a later instant."""
+    statuses = {lane.lane: lane.status for lane in summary.answer.lanes}
+    return waits.out(instant or summary.instant, statuses)
 
 
 def valid(summaries: Iterable[tuple[Summary, datetime | None]]) -> Validity:

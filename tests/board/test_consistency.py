@@ -22,6 +22,8 @@ from app.embedded.server import Server
 from tests.api import Json, citation, crossing, decision
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import EMPTY, clone
+from tests.observations.observing import OBSERVATIONS, ago, batch
+from tests.observations.observing import row as observed
 from tests.waiting import PATIENCE
 
 _numbers = count(1)
@@ -119,6 +121,42 @@ class Workers(RuleBasedStateMachine):
         body: dict[str, object] = {"reason": {"code": "other", "text": "A mistake"}}
         self._write(worker, f"/v1/events/{event}/retraction", body)
 
+    @rule(
+        worker=st.sampled_from([0, 1]),
+        minutes_ago=st.integers(0, 200),
+        traffic=st.sampled_from(TRAFFIC),
+        to=st.sampled_from(["LT", "BY"]),
+        queue=st.sampled_from([None, {"empty": True}]),
+        source=st.sampled_from(["One", "Another"]),
+        both=st.booleans(),
+    )
+    def observe(
+        self,
+        *,
+        worker: int,
+        minutes_ago: int,
+        traffic: str,
+        to: str,
+        queue: dict[str, object] | None,
+        source: str,
+        both: bool,
+    ) -> None:
+        rows = [
+            observed(
+                name, traffic=traffic, to=to, queue=queue, observed_at=ago(minutes=minutes_ago)
+            )
+            for name in (self.here if both else self.here[:1])
+        ]
+        self.portal.call(self._observe, worker, batch(*rows, source={"title": source}))
+
+    async def _observe(self, worker: int, body: dict[str, object]) -> None:
+        answer = await self.workers[worker].front.post(OBSERVATIONS, body)
+        assert answer.status_code == 201, answer.text
+        self.change = answer.json()["change"] or self.change
+        until = datetime.fromisoformat(answer.headers["waits-as-of"])
+        for one in self.workers:
+            assert await one.board.observed(until, within=PATIENCE)
+
     @rule(days=st.integers(1, 90))
     def be_patient(self, days: int) -> None:
         path = f"/v1/crossings/{self.here[1]}"
@@ -127,7 +165,7 @@ class Workers(RuleBasedStateMachine):
         assert answer.status_code == 200
         self.change = int(answer.headers["change-number"])
 
-    @rule(worker=st.sampled_from([0, 1]), ahead=st.integers(0, 200_000))
+    @rule(worker=st.sampled_from([0, 1]), ahead=st.integers(0, 300) | st.integers(0, 200_000))
     def look_ahead(self, *, worker: int, ahead: int) -> None:
         """Let the clock of a worker's board move on: it is what the log says for that instant."""
         at = datetime.now(UTC) + timedelta(minutes=ahead)

@@ -118,6 +118,7 @@ async def test_it_is_not_to_be_kept_or_held_back_on_its_way(world: World) -> Non
             "cache-control": "no-store",
             "vary": "Accept",
             "x-accel-buffering": "no",
+            "x-request-id": reader.headers["x-request-id"],
         }
         assert reader.text.startswith("retry: ")
 

@@ -7,6 +7,7 @@ import pytest
 
 from app.changes.ids import seed_id
 from tests.api import MEDININKAI, SUMSKAS, Api, citation, crossing, fields_of, problem
+from tests.observations.observing import record, row
 
 Body = dict[str, Any]
 
@@ -189,6 +190,14 @@ async def test_a_gap_closes_when_it_is_filled(api: Api) -> None:
     body = await border(api)
     assert MEDININKAI not in gaps(body, "evidence_old")[0]["crossings"]
     assert MEDININKAI not in gaps(body, "side_silent")[0]["crossings"]
+
+
+async def test_waiting_times_are_a_gap_until_there_is_one(api: Api) -> None:
+    assert MEDININKAI in gaps(await border(api), "waiting_times")[0]["crossings"]
+
+    await record(api, row())
+
+    assert MEDININKAI not in gaps(await border(api), "waiting_times")[0]["crossings"]
 
 
 async def test_a_side_that_spoke_of_some_lanes_is_not_silent(api: Api) -> None:

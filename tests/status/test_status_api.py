@@ -31,8 +31,8 @@ PATH = f"/v1/crossings/{HERE}/status"
 NOON = "2024-01-05T12:00:00Z"
 STATUS_FIELDS = """
     crossing status last_known at known_at since until expires_at expected_until overdue
-    next_change_at last_confirmed_at stale sides lanes decided_by also_said retired_at replaced_by
-    change
+    next_change_at last_confirmed_at stale sides lanes waits decided_by also_said retired_at
+    replaced_by change
 """
 EVENT_FIELDS = """
     id kind crossing decision change sides status effective expected_until traffic to reason
@@ -128,6 +128,7 @@ async def test_an_answer_has_exactly_these_fields_in_this_order(here: Api) -> No
             {"traffic": "car", "to": "BY", **lane},
             {"traffic": "car", "to": "LT", **lane},
         ],
+        "waits": [],
         "decided_by": [
             {
                 "id": event_id,
@@ -230,6 +231,7 @@ async def test_a_crossing_of_which_nothing_was_said_is_unknown(here: Api) -> Non
         "stale": False,
         "sides": {"BY": "unknown", "LT": "unknown"},
         "lanes": [{"traffic": "car", "to": "BY", **lane}, {"traffic": "car", "to": "LT", **lane}],
+        "waits": [],
         "decided_by": [],
         "also_said": [],
         "retired_at": None,
@@ -542,6 +544,7 @@ async def test_before_its_first_version_a_crossing_has_that_versions_lanes_all_u
         "stale": False,
         "sides": {"BY": "unknown", "LT": "unknown"},
         "lanes": [{"traffic": "car", "to": "BY", **lane}, {"traffic": "car", "to": "LT", **lane}],
+        "waits": [],
         "decided_by": [],
         "also_said": [],
         "retired_at": None,

@@ -21,6 +21,8 @@ from app.http.caching import Validity
 from app.http.parameters import AsOf
 from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
 from app.notices.schemas import NoticeOut
+from app.observations.reading import waits_of
+from app.observations.waits import NO_WAITS
 from app.pages.lanes.plans import Plan, Scopes, plans_of, plans_of_view, scopes_of
 from app.pages.lanes.vehicle import Vehicle
 from app.places.details import Details, crossing_details, successor_of, successors_of
@@ -36,7 +38,7 @@ from app.status.rule import resolution
 from app.status.rule.history import TimelinePeriod
 from app.status.rule.upcoming import upcoming
 from app.status.schemas import EventOut, LaneOut, StatusOut
-from app.status.summaries import Summary, status_out
+from app.status.summaries import Summary, status_out, waits_out
 from app.vocabulary import Status, Traffic
 
 ANY = Vehicle()
@@ -161,7 +163,8 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
     view = entry.view(moment)
     if view is None:
         return None
-    status, plans = status_out(view.summary, view.present.events), plans_of_view(view)
+    status = status_out(view.summary, view.present.events, view.waits)
+    plans = plans_of_view(view)
     answer = CrossingAnswer(
         view.present.told,
         status,
@@ -181,7 +184,7 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
         return None
     return replace(
         answer,
-        status=status_out(part.summary, part.present.events),
+        status=status_out(part.summary, part.present.events, part.waits),
         vehicle=vehicle,
         instant=part.moment.now,
         validity=view.validity.also(part.validity),
@@ -221,12 +224,15 @@ async def look_up(
         lanes = history.details.lanes_for(vehicle.traffic, vehicle.to)
         part = Summary.of(history, instant, lanes, noticed=noticed)
     summaries = (part, whole_summary)
+    found_waits = await waits_of(session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot)
+    waits = found_waits.get(crossing_id, NO_WAITS)
     status, whole = (
-        status_out(one, history.events, at=at, known_at=as_of.known_at) for one in summaries
+        status_out(one, history.events, waits_out(one, waits), at=at, known_at=as_of.known_at)
+        for one in summaries
     )
     details = (await crossing_details(session, [history.details]))[crossing_id]
     record = await _record(session, history, whole, details, snapshot, instant)
-    validity = await validity_of(session, summaries)
+    validity = await validity_of(session, summaries, found_waits)
     is_present = at is None and as_of.is_newest
     plans, all_plans = (
         plans_of(upcoming(one.resolved, instant), one.details, history.events) if is_present else []
@@ -314,7 +320,7 @@ def alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
         if alike in found:
             found[alike].traffic.append(traffic)
         elif views:
-            told = [alternative(here, one.summary, one.present.told) for one in views]
+            told = [alternative(here, one.summary, one.present.told, one.waits) for one in views]
             found[alike] = Alternatives([traffic], told)
     return list(found.values())
 

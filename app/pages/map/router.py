@@ -158,7 +158,8 @@ async def give_line(
     if not rows:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     row = rows[0]
-    line = row.line + row.next_line(reader.moment.now)
+    now = reader.moment.now
+    line = row.line + row.next_line(now) + row.wait_lines(None if asked.is_past else now)
     return _part(reader, HtmlPage(line, headers=HEADERS), validity)
 
 

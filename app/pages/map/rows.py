@@ -22,6 +22,9 @@ from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
 from app.languages.languages import Language
 from app.languages.words import Words
+from app.observations.reading import waits_of
+from app.observations.schemas import WaitOut
+from app.observations.waits import NO_WAITS
 from app.pages.lanes.plans import Plan, plans_of_view
 from app.pages.rendering import render
 from app.places.details import crossing_details
@@ -30,7 +33,7 @@ from app.places.spelling import Index
 from app.places.zones import Clocks
 from app.status.histories import CrossingHistory, Events, load_histories
 from app.status.schemas import EventOut
-from app.status.summaries import Summary
+from app.status.summaries import Summary, waits_out
 from app.vocabulary import Precision, Status
 
 _ROWS_PER_READ = 500
@@ -45,6 +48,7 @@ class RowData:
     summary: Summary
     details: CrossingRecord
     events: Mapping[UUID, EventOut]
+    waits: Sequence[WaitOut]
     plans: Sequence[Plan] = ()
     """What is to come; only of the present."""
 
@@ -110,6 +114,14 @@ class MapRow:
         plans, clocks = self.shown.plans, self.clocks
         line = render(self.language, "plans.html", plans=plans, clocks=clocks, now=now)
         return Markup(line.strip())  # noqa: S704  # of a template, which escapes
+
+    def wait_lines(self, now: datetime | None) -> Markup:
+        """Tell its waits with their age, or without ``now`` with their instants; not kept."""
+        if not self.shown.waits:
+            return Markup()
+        waits, clocks = self.shown.waits, self.clocks
+        lines = render(self.language, "wait_lines.html", waits=waits, clocks=clocks, now=now)
+        return Markup(lines.strip())  # noqa: S704  # of a template, which escapes
 
     @property
     def clocks(self) -> Clocks:
@@ -186,10 +198,11 @@ async def past(
             and status in {None, summary.answer.status}
         ]
         details = await crossing_details(session, [summary.details for summary, _ in told])
-        found += [
-            MapRow(RowData(summary, details[summary.id], events), language)
-            for summary, events in told
-        ]
+        waits = await waits_of(session, list(details), at=at, as_of=as_of, snapshot=snapshot)
+        for summary, events in told:
+            shown = waits_out(summary, waits.get(summary.id, NO_WAITS))
+            row = RowData(summary, details[summary.id], events, shown)
+            found.append(MapRow(row, language))
     return found if wanted.q else sorted(found, key=lambda row: (row.border, row.id))
 
 
@@ -210,7 +223,7 @@ def _row_of(view: View, language: Language) -> MapRow:
     rows = _rows.setdefault(view, {})
     if language.code not in rows:
         present = view.present
-        shown = RowData(view.summary, present.told, present.events, plans_of_view(view))
+        shown = RowData(view.summary, present.told, present.events, view.waits, plans_of_view(view))
         rows[language.code] = MapRow(shown, language)
     return rows[language.code]
 

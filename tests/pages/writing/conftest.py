@@ -33,10 +33,10 @@ def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def key(database: Database) -> str:
-    """A key that may report, and record crossings."""
+    """A key that may report, and record observations and crossings."""
     # In another thread: in this one a browser may have its own event loop going.
     with ThreadPoolExecutor(1) as thread:
-        made = database.new_key(KeyScope.EVENTS, KeyScope.ADMIN)
+        made = database.new_key(KeyScope.EVENTS, KeyScope.OBSERVATIONS, KeyScope.ADMIN)
         return thread.submit(asyncio.run, made).result()
 
 

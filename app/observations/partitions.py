@@ -1,0 +1,35 @@
+"""Partitions of the observations: made ahead, and dropped with all that is in them.
+
+Any number of processes may do so at once. Where none does, a batch makes those that it needs.
+"""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database.driver import driver, fetch
+from app.observations.recording import TAKE_LOCK
+
+_MAKE = "SELECT make_observation_partitions(now(), now() + interval '14 days')"
+_DROP = "SELECT drop_observation_partitions(now() - %(keep)s)"
+
+
+class _Dropped(NamedTuple):
+    partitions: int
+
+
+async def make_partitions(session: AsyncSession) -> None:
+    """Make the partitions of this week and the next two."""
+    async with driver(session) as connection, connection.pipeline():
+        await connection.execute(TAKE_LOCK)
+        await connection.execute(_MAKE)
+
+
+async def drop_partitions(session: AsyncSession, *, keep: timedelta) -> int:
+    """Drop the partitions in which everything is older than ``keep``; return how many.
+
+    One that somebody is reading is left for the next time.
+    """
+    [(dropped,)] = await fetch(session, _Dropped, _DROP, {"keep": keep})
+    return dropped

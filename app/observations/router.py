@@ -1,0 +1,109 @@
+"""HTTP of observations."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request, Response
+
+from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
+from app.database.sessions import Session
+from app.errors import CrossingNotFound, LaneNotFound
+from app.http.bodies import CountryCode, CrossingId, QueryInstant
+from app.http.paging import Page, PageQuery, instant_and_number
+from app.http.problems import preview, responses
+from app.http.routing import feature_router
+from app.observations import reading, recording
+from app.observations.reading import ObservationFilter
+from app.observations.schemas import (
+    ObservationOut,
+    ObservationsIn,
+    ObservationsOut,
+    ObservationsPreview,
+    ObservationSummary,
+)
+from app.vocabulary import KeyScope, Traffic
+
+router = feature_router(prefix="/v1", tag="observations")
+
+
+def _wanted(
+    crossing_id: Annotated[CrossingId, Path()],
+    traffic: Annotated[
+        Traffic | None, Query(description="Only of this traffic.", examples=["car"])
+    ] = None,
+    to: Annotated[
+        CountryCode | None, Query(description="Only entering this country.", examples=["LT"])
+    ] = None,
+    from_: Annotated[
+        QueryInstant | None, Query(alias="from", description="Leave out what was observed before.")
+    ] = None,
+    until: Annotated[
+        QueryInstant | None,
+        Query(description="Leave out what was observed then or later."),
+    ] = None,
+) -> ObservationFilter:
+    return ObservationFilter(crossing=crossing_id, traffic=traffic, to=to, from_=from_, until=until)
+
+
+Wanted = Annotated[ObservationFilter, Depends(_wanted)]
+
+
+@router.post(
+    "/observations",
+    summary="Record observations",
+    status_code=201,
+    response_model=ObservationsOut,
+    responses=responses(*WRITE_PROBLEMS) | preview(ObservationsPreview),
+)
+async def post_observations(
+    request: Request,
+    observations: ObservationsIn,
+    writer: Annotated[IdempotentWriter, writes(KeyScope.OBSERVATIONS)],
+) -> Response:
+    """Record up to 1,000 observations of one source: all of them or none.
+
+    What the source has already said of the same lane, queue and instant is left out. If rows
+    are not valid, nothing is recorded, and each of them is listed by its index, up to 50.
+    """
+    return await writer.run(
+        observations,
+        partial(
+            recording.record_observations,
+            source=observations.source,
+            observations=observations.observations,
+            limits=request.app.state.observation_limits,
+        ),
+    )
+
+
+@router.get(
+    "/crossings/{crossing_id}/observations",
+    summary="List the observations of a crossing",
+    responses=responses(CrossingNotFound, LaneNotFound),
+)
+async def list_observations(
+    session: Session, pagination: PageQuery, wanted: Wanted
+) -> Page[ObservationOut]:
+    """Return what was observed at a crossing, the newest first."""
+    found = await reading.list_observations(
+        session,
+        wanted=wanted,
+        after=pagination.start(instant_and_number),
+        limit=pagination.limit + 1,
+    )
+    page = pagination.page(found, lambda one: (one[1].observed_at.isoformat(), str(one[0])))
+    return Page(items=[one for _, one in page.items], next=page.next)
+
+
+@router.get(
+    "/crossings/{crossing_id}/observations/summary",
+    summary="Summarise the observations of a crossing",
+    responses=responses(CrossingNotFound, LaneNotFound),
+)
+async def get_observation_summary(session: Session, wanted: Wanted) -> ObservationSummary:
+    """Return the waits of each hour of the week, by the clocks of the side where traffic waits.
+
+    Of the four weeks before `until`, which is now by default; of up to 92 days with `from`. Each
+    source's observations of each lane and queue are summarised on their own.
+    """
+    return await reading.summarise_observations(session, wanted=wanted)

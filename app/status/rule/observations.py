@@ -1,0 +1,43 @@
+"""What an observation is evidence of. By itself it changes no status."""
+
+from dataclasses import dataclass
+
+from app.vocabulary import ObservationMethod, Status
+
+_MEASURED_BY = frozenset({ObservationMethod.OFFICIAL, ObservationMethod.SENSOR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What was observed of a lane, as far as it can be evidence of a status."""
+
+    method: ObservationMethod
+    is_closed: bool = False
+    """The lane was seen closed."""
+    is_moving: bool | None = None
+    """Whether its traffic was seen to move; None if nobody looked."""
+    minutes: int | None = None
+    """The wait."""
+    vehicles: int | None = None
+    """How many wait."""
+    is_paused: bool | None = None
+    """Whether the queue was paused; None where queues do not pause."""
+    is_estimate: bool = False
+
+
+def supported_status(observation: Observation) -> Status | None:
+    """Return the status that an observation is evidence of; None if it is of none.
+
+    Traffic that was seen to move, and a wait that a sensor or an official has measured, support
+    an `open`: somebody passes. Neither is seen in an estimate, nor in what was derived from other
+    figures. The length of a queue supports nothing: vehicles wait before a closed gate too, and
+    an empty queue may be one that nobody can join. Nor does a pause of the queue. A lane seen
+    closed supports no `open`; that it is closed is for a declaration to say.
+    """
+    if observation.is_closed or observation.is_estimate:
+        return None
+    is_seen_moving = (
+        observation.is_moving is True and observation.method is not ObservationMethod.DERIVED
+    )
+    is_measured = observation.minutes is not None and observation.method in _MEASURED_BY
+    return Status.OPEN if is_seen_moving or is_measured else None

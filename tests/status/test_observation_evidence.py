@@ -1,0 +1,89 @@
+"""What an observation is evidence of: a rule of its own, which no status asks."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.status.rule.observations import Observation, supported_status
+from app.vocabulary import ObservationMethod, Status
+
+FIGURES = st.none() | st.integers(0, 43_200)
+OBSERVATIONS = st.builds(
+    Observation,
+    method=st.sampled_from(ObservationMethod),
+    is_closed=st.booleans(),
+    is_moving=st.none() | st.booleans(),
+    minutes=FIGURES,
+    vehicles=FIGURES,
+    is_paused=st.none() | st.booleans(),
+    is_estimate=st.booleans(),
+)
+
+
+def oracle(observation: Observation) -> bool:
+    """Tell, as the documentation has it, whether an observation supports an `open`."""
+    measurers = [ObservationMethod.SENSOR, ObservationMethod.OFFICIAL]
+    measured = observation.minutes is not None and observation.method in measurers
+    moves = observation.is_moving is True and observation.method != ObservationMethod.DERIVED
+    return (measured or moves) and not observation.is_estimate and not observation.is_closed
+
+
+@given(OBSERVATIONS)
+def test_it_is_as_the_documentation_says(observation: Observation) -> None:
+    assert (supported_status(observation) is Status.OPEN) == oracle(observation)
+
+
+@given(OBSERVATIONS)
+def test_it_never_supports_anything_but_an_open(observation: Observation) -> None:
+    assert supported_status(observation) in {None, Status.OPEN}
+
+
+@given(OBSERVATIONS, FIGURES)
+def test_the_length_of_a_queue_makes_no_difference(
+    observation: Observation, vehicles: int | None
+) -> None:
+    other = replace(observation, vehicles=vehicles)
+
+    assert supported_status(other) is supported_status(observation)
+
+
+@given(OBSERVATIONS, st.none() | st.booleans())
+def test_a_pause_of_the_queue_makes_no_difference(
+    observation: Observation, is_paused: bool | None
+) -> None:
+    other = replace(observation, is_paused=is_paused)
+
+    assert supported_status(other) is supported_status(observation)
+
+
+@given(OBSERVATIONS, st.integers(0, 43_200))
+def test_how_long_a_wait_is_makes_no_difference(observation: Observation, minutes: int) -> None:
+    one, other = (replace(observation, minutes=wait) for wait in (0, minutes))
+
+    assert supported_status(one) is supported_status(other)
+
+
+@given(OBSERVATIONS)
+def test_an_estimate_and_a_lane_seen_closed_support_nothing(observation: Observation) -> None:
+    assert supported_status(replace(observation, is_estimate=True)) is None
+    assert supported_status(replace(observation, is_closed=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("observation", "status"),
+    [
+        (Observation(method=ObservationMethod.SENSOR, minutes=35), Status.OPEN),
+        (Observation(method=ObservationMethod.OFFICIAL, minutes=0), Status.OPEN),
+        (Observation(method=ObservationMethod.CAMERA, is_moving=True), Status.OPEN),
+        (Observation(method=ObservationMethod.REPORTED, is_moving=True), Status.OPEN),
+        (Observation(method=ObservationMethod.QUEUE_SYSTEM, minutes=35, vehicles=9), None),
+        (Observation(method=ObservationMethod.DERIVED, minutes=35, is_moving=True), None),
+        (Observation(method=ObservationMethod.CAMERA, vehicles=200), None),
+        (Observation(method=ObservationMethod.OFFICIAL, vehicles=0), None),
+        (Observation(method=ObservationMethod.CAMERA, is_moving=False), None),
+    ],
+)
+def test_examples(observation: Observation, status: Status | None) -> None:
+    assert supported_status(observation) is status
