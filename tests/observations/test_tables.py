@@ -9,12 +9,14 @@ from psycopg import sql
 from psycopg.errors import CheckViolation, ForeignKeyViolation, RestrictViolation
 from sqlalchemy.exc import DBAPIError
 
+from app import schema
 from app.audit.service import find_faults
 from app.embedded.server import OWNER, SERVICE
 from app.observations.partitions import drop_partitions, make_partitions
 from app.observations.recording import OBSERVATION_LOCK
 from tests.api import MEDININKAI, SUMSKAS, Api
 from tests.conftest import Database
+from tests.database.test_migrations import downgrade
 from tests.observations.observing import ago, known, listed, minutes_of, record, row, waits
 from tests.subscriptions.conftest import with_worker
 from tests.waiting import until
@@ -285,3 +287,16 @@ async def test_the_delivery_worker_makes_and_drops_partitions(api: Api, seeded: 
     async with with_worker(seeded, observations_keep_days=30):
         await until(lambda: oldest not in partitions(seeded) and newest < partitions(seeded)[-1])
     assert await listed(api) == []
+
+
+async def test_the_tables_go_and_come_again_with_rows_in_them(seeded: Database) -> None:
+    async with seeded.api() as api:
+        await record(api, row(), row(SUMSKAS, observed_at=ago(days=50)))
+
+    downgrade(seeded, "0011")
+    schema.migrate(seeded.owner_url, service_role=SERVICE)
+
+    async with seeded.api() as api:
+        assert await listed(api) == []
+        assert (await record(api, row()))["recorded"] == 1
+        assert minutes_of(await waits(api)) == [35]
