@@ -26,19 +26,24 @@ from app import schema
 from app.access import service as access
 from app.access.attempts import attempts_since
 from app.access.keys import Key
+from app.audit.pages import damaged_page_of, damaged_pages, describe
 from app.audit.service import find_faults
+from app.backup import clusters, dumps
+from app.backup.directories import BackupError, Kind, kind_of
+from app.changes.checkpoints import Checkpoint, SigningKey, is_signed, missing_of
 from app.changes.service import change_record, changes_after
 from app.config import Settings
 from app.database.connections import create_sync_engine
 from app.database.sessions import create_engine, create_sessions
 from app.delivery.processes import follow_parent, interrupts_held, kept_alive
+from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, has_cluster
 from app.embedded.running import reaching, serving
-from app.embedded.server import OWNER, SERVICE, EmbeddedError
-from app.errors import Problem
+from app.embedded.server import OWNER, SERVICE, EmbeddedError, Server
+from app.errors import DAMAGED, Problem, sqlstate_of
 from app.logs import configure_logs
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
-from app.validation import message_of
+from app.validation import faults_of, message_of
 from app.vocabulary import KeyScope
 
 STALLED_SECONDS = 20
@@ -67,6 +72,17 @@ def _print_version(is_wanted: bool) -> None:
         raise typer.Exit
 
 
+def _instant(text: str) -> datetime:
+    """Read an instant, which must not leave open in which time zone it is."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not an instant") from None
+    if instant.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no offset from UTC, such as Z or +02:00")
+    return instant
+
+
 @app.callback()
 def options(
     show_version: Annotated[
@@ -85,6 +101,8 @@ class DatabaseUrls:
 
     url: str
     owner_url: str
+    server: Server | None = None
+    """The embedded PostgreSQL, where that is what it is."""
 
     def migrate(self) -> None:
         schema.migrate(self.owner_url, service_role=schema.service_role(self.url, self.owner_url))
@@ -130,12 +148,17 @@ def serve(
     settings = _settings(host=host, port=port, workers=workers, data_dir=data_dir)
     # Returning from uvicorn, a stop must unwind what follows rather than end the process.
     signal.signal(signal.SIGTERM, _leave)
-    with _database(settings, serve=True) as database:
-        if settings.database_url is None:
-            database.migrate()
-            database.run(load_seeds)
-        database.require_schema()
-        _serve(settings, database)
+    # Before anything is made: a port that is taken leaves no trace.
+    with _port(settings.host, settings.port) as listener:
+        is_embedded = settings.database_url is None
+        is_first = is_embedded and not has_cluster(settings.data_dir)
+        if is_first:
+            typer.echo(f"Making a database in {settings.data_dir.absolute()} (first start only)")
+        with _database(settings, serve=True) as database:
+            if is_embedded:
+                _prepare(database, is_first=is_first)
+            database.require_schema()
+            _serve(settings, database, listener)
 
 
 @app.command("courier", hidden=True)
@@ -178,19 +201,50 @@ def export(data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def check(data_dir: DataDir = None) -> None:
-    """Verify the hash chain of the change log and the invariants of the database."""
+def check(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="A kept answer of /v1/changes/checkpoint, which the log must contain."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Verify the pages on the disk, the change log and its hash chain, and what follows from it."""
+    kept = _read_checkpoint(checkpoint) if checkpoint else None
 
     async def look(session: AsyncSession) -> list[str]:
-        return [fault async for fault in find_faults(session)]
+        faults = [fault async for fault in find_faults(session)]
+        missing = await missing_of(session, kept) if kept else None
+        return [*faults, missing] if missing else faults
 
     with _migrated(data_dir) as database:
-        faults = database.run(look)
+        pages = damaged_pages(database.server) if database.server else []
+        try:
+            faults = [] if pages else database.run(look)
+        except sqlalchemy.exc.DBAPIError as error:
+            pages = [page] if (page := damaged_page_of(error)) else []
+            if not pages:
+                raise
+        faults = [*describe(database.url, pages)] or faults
     for fault in faults:
         typer.echo(fault, err=True)
     if faults:
         raise typer.Exit(1)
     typer.echo("The change log is intact.")
+    if kept:
+        signed = f"signed by key {kept.fingerprint}" if kept.signature else "not signed"
+        typer.echo(f"It contains change {kept.change} of the checkpoint, which is {signed}.")
+
+
+def _read_checkpoint(path: Path) -> Checkpoint:
+    try:
+        checkpoint = Checkpoint.model_validate_json(path.read_bytes())
+    except OSError as error:
+        _fail(f"{path} cannot be read: {error.strerror}.")
+    except ValidationError as error:
+        _fail(f"{path} is not a checkpoint: {faults_of(error)}.")
+    if checkpoint.signature and not is_signed(checkpoint):
+        _fail(f"{path} was altered: its signature does not match.")
+    return checkpoint
 
 
 @app.command()
@@ -222,6 +276,52 @@ def audit(
 
     with _migrated(data_dir) as database:
         database.run(write)
+
+
+@app.command()
+def backup(
+    directory: Annotated[Path, typer.Argument(help="A new directory, made by this.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Back the database up, with its keys, while the service may go on."""
+    settings = _settings(data_dir=data_dir)
+    with _database(settings) as database:
+        if database.server is None:
+            newest = dumps.back_up(database.owner_url, directory)
+        else:
+            newest = clusters.back_up(database.server, settings.data_dir, directory)
+    typer.echo(f"{directory} is a verified backup; it has {newest}.")
+
+
+@app.command()
+def restore(
+    directory: Annotated[Path, typer.Argument(help="What `crossings backup` made.")],
+    wal: Annotated[
+        Path | None, typer.Option(help="An archive of the write-ahead log, to replay all of it.")
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=_instant, help="Replay only up to this instant, such as 2026-11-24T09:00:00Z."
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a new data directory of a backup; of a dump, fill the empty DATABASE_URL."""
+    settings = _settings(data_dir=data_dir)
+    kind = kind_of(directory)
+    if kind is Kind.CLUSTER:
+        recovery = clusters.Recovery(wal and wal.resolve(), until)
+        newest = clusters.restore(directory, settings.data_dir, recovery)
+        then = f"crossings serve --data-dir {settings.data_dir}"
+    elif wal or until:
+        _fail(f"{directory} is a dump: it is restored as it is, without --wal and --until.")
+    elif settings.owner_url is None:
+        _fail(f"{directory} is a dump: set DATABASE_URL to the empty database to restore it to.")
+    else:
+        newest = dumps.restore(directory, settings.owner_url)
+        then = "crossings migrate"
+    typer.echo(f"Restored; the newest is {newest}. Next: {then}")
 
 
 @keys.command("create")
@@ -279,14 +379,18 @@ def main() -> None:
     """Run the command line; what an operator can mend is said in a sentence."""
     try:
         app()
-    except (EmbeddedError, SeedError, Problem) as error:
+    except (BackupError, EmbeddedError, SeedError, Problem) as error:
         _fail(str(error))
     except ValidationError as error:
         _fail("\n".join(f"{fault['loc'][0]}: {message_of(fault)}" for fault in error.errors()))
-    except sqlalchemy.exc.OperationalError as error:
+    except sqlalchemy.exc.DBAPIError as error:
+        state = sqlstate_of(error)
+        if state in DAMAGED:
+            _fail(f"The database is damaged, see `crossings check`: {error.orig}")
+        if not isinstance(error, sqlalchemy.exc.OperationalError):
+            raise
         # An answer has a code, a failed connection has none.
-        answered = getattr(error.orig, "sqlstate", None)
-        _fail(f"The database {'refused' if answered else 'cannot be reached'}: {error.orig}")
+        _fail(f"The database {'refused' if state else 'cannot be reached'}: {error.orig}")
 
 
 def _settings(**given: object) -> Settings:
@@ -299,11 +403,13 @@ def _settings(**given: object) -> Settings:
 def _database(settings: Settings, *, serve: bool = False) -> Iterator[DatabaseUrls]:
     """Give the database that is set, else the embedded one: held, or beside who holds it."""
     if settings.database_url and settings.owner_url:
+        if settings.wal_archive is not None:
+            _fail("CROSSINGS_WAL_ARCHIVE is for the embedded database: unset it or DATABASE_URL.")
         yield DatabaseUrls(settings.database_url, settings.owner_url)
         return
     reach = serving if serve else reaching
-    with reach(settings.data_dir) as server:
-        yield DatabaseUrls(server.url(SERVICE), server.url(OWNER))
+    with reach(settings.data_dir, settings.wal_archive) as server:
+        yield DatabaseUrls(server.url(SERVICE), server.url(OWNER), server)
 
 
 @contextmanager
@@ -315,19 +421,50 @@ def _migrated(data_dir: Path | None) -> Iterator[DatabaseUrls]:
 
 def _admin_key(data_dir: Path, database: DatabaseUrls) -> Path:
     """Make ``admin.key``, a key with every scope, on the first start."""
-    path = data_dir / "admin.key"
-    if path.exists():
-        return path
 
     async def create(session: AsyncSession) -> Key:
         return await access.create_key(session, name="admin", scopes=list(KeyScope))
 
-    # The key is stored before the file appears whole, so a file always holds a valid key.
-    draft = path.with_suffix(".draft")
+    # The key is stored before the file appears, so a file always holds a valid key.
+    return _key_file(data_dir / ADMIN_KEY, lambda: f"{database.run(create)}\n")
+
+
+def _checkpoint_key(settings: Settings) -> Path | None:
+    """Return the file of the key that signs checkpoints; of an embedded database, it is made."""
+    path = settings.checkpoint_key
+    if path is None and settings.database_url is None:
+        path = _key_file(settings.data_dir / CHECKPOINT_KEY, lambda: SigningKey.generate().pem())
+    if path is not None:
+        try:
+            SigningKey.read(path)
+        except (OSError, ValueError) as error:
+            _fail(f"CROSSINGS_CHECKPOINT_KEY cannot be used: {error}.")
+    return path
+
+
+def _key_file(path: Path, make: Callable[[], str]) -> Path:
+    """Return a file that appears whole, on the first start, and that only its owner can read."""
+    if path.exists():
+        return path
+    draft = path.with_name(f"{path.name}.draft")
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
-    draft.write_text(f"{database.run(create)}\n", encoding="ascii")
+    draft.write_text(make(), encoding="ascii")
     return draft.rename(path)
+
+
+def _prepare(database: DatabaseUrls, *, is_first: bool) -> None:
+    """Bring an embedded database to what this version needs, and say so where it takes long."""
+    if is_first:
+        typer.echo("Creating the tables")
+    elif database.revision() != schema.head():
+        typer.echo("Migrating the tables to this version")
+    database.migrate()
+    if is_first:
+        typer.echo("Loading the crossings and their history")
+    database.run(load_seeds)
+    if is_first:
+        typer.echo("Starting the service")
 
 
 def _announce(here: str, admin_key: Path | None) -> None:
@@ -347,18 +484,35 @@ def _announce(here: str, admin_key: Path | None) -> None:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything is promised about it; workers inherit it."""
+@contextmanager
+def _port(host: str, port: int) -> Iterator[socket.socket]:
+    """Take the port, at which connections are refused until `_listen`; workers inherit it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        with _port_explained(host, port):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((host, port))
+        listener.set_inheritable(True)
+        # Connections inherit it: the kernel cuts off who stopped reading, or is gone unsaid.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
+        yield listener
+
+
+def _listen(listener: socket.socket, host: str, port: int) -> None:
+    # Two that took the port at the same time find out here.
+    with _port_explained(host, port):
+        listener.listen()
+
+
+@contextmanager
+def _port_explained(host: str, port: int) -> Iterator[None]:
     try:
-        listener = socket.create_server((host, port), family=family)
+        yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         _fail(f"Cannot listen on {host} port {port}: {reason}.")
-    listener.set_inheritable(True)
-    # Connections inherit it: the kernel cuts off who stopped reading, or is gone unsaid.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
-    return listener
 
 
 def beside_server() -> None:
@@ -393,15 +547,19 @@ class Workers(Multiprocess):
             super().keep_subprocess_alive()
 
 
-def _serve(settings: Settings, database: DatabaseUrls) -> None:
+def _serve(settings: Settings, database: DatabaseUrls, listener: socket.socket) -> None:
     with TemporaryDirectory(prefix="crossings-metrics-") as figures:
-        _serve_until_stopped(settings, database, figures)
+        _serve_until_stopped(settings, database, listener, figures)
 
 
-def _serve_until_stopped(settings: Settings, database: DatabaseUrls, figures: str) -> None:
+def _serve_until_stopped(
+    settings: Settings, database: DatabaseUrls, listener: socket.socket, figures: str
+) -> None:
     configure_logs(settings.log_format, settings.log_level)
+    checkpoint_key = _checkpoint_key(settings)
     # Workers are processes of their own: they read the settings from their environment.
     os.environ |= {
+        "CROSSINGS_CHECKPOINT_KEY": str(checkpoint_key or ""),
         "PROMETHEUS_MULTIPROC_DIR": figures,
         "CROSSINGS_DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": database.url,
@@ -427,7 +585,7 @@ def _serve_until_stopped(settings: Settings, database: DatabaseUrls, figures: st
         timeout_worker_healthcheck=30,
         server_header=False,
     )
-    listener = _listen(settings.host, settings.port)
+    _listen(listener, settings.host, settings.port)
     embedded_database = settings.database_url is None
     _announce(
         f"http://{settings.host}:{listener.getsockname()[1]}",

@@ -46,6 +46,16 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("data"), description="Where the embedded server keeps its data and `admin.key`."
     )
+    wal_archive: Path | None = Field(
+        None,
+        description="Directory to which the embedded server copies its write-ahead log, for"
+        " recovery up to an instant. Set it for every command that uses the data directory.",
+    )
+    checkpoint_key: Path | None = Field(
+        None,
+        description="PEM file of the Ed25519 key that signs `/v1/changes/checkpoint`. Unset:"
+        " `checkpoint.key` in the embedded server's data directory, made at the first start.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     trusted_proxies: str = Field(
@@ -151,6 +161,11 @@ class Settings(BaseSettings):
         if scheme in {"postgres", "postgresql"}:
             return f"postgresql+psycopg://{rest}"
         return url
+
+    @field_validator("wal_archive", "checkpoint_key", mode="before")
+    @classmethod
+    def _be_unset_if_empty(cls, path: object) -> object:
+        return path or None
 
     @field_validator("webhook_allow", "metrics_allow")
     @classmethod

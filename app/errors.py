@@ -234,6 +234,16 @@ def raising(constraints: Mapping[str, tuple[type[Problem], str]]) -> Iterator[No
         raise problem(detail) from error
 
 
+DAMAGED = frozenset({"XX001", "XX002"})
+"""What the database answers where a table or an index is not as it was written."""
+
+
+def sqlstate_of(error: DBAPIError) -> str | None:
+    """Return the code of the database's answer; None if it did not answer."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
 def constraint_name(error: DBAPIError) -> str | None:
     """Return the constraint that the database names in its refusal."""
     diagnostics = getattr(error.orig, "diag", None)

@@ -22,6 +22,7 @@ from app.access.attempts import AuditTrail
 from app.board.board import Board
 from app.board.middleware import BoardMiddleware
 from app.board.updater import BoardUpdater
+from app.changes.checkpoints import SigningKey
 from app.changes.read_sessions import Standby
 from app.changes.router import router as changes
 from app.changes.router import webhooks
@@ -130,13 +131,14 @@ def create_service(
 
     app = create_app(settings, lifespan)
     app.state.settings = settings
+    app.state.signing_key = (
+        SigningKey.read(settings.checkpoint_key) if settings.checkpoint_key else None
+    )
     app.state.metrics = metrics
     app.state.engine = engine
     app.state.writability = writability
     app.state.write_queue = write_queue
-    app.state.standby = None
-    if standby is not None:
-        app.state.standby = Standby(create_sessions(standby), board.monitor)
+    app.state.standby = standby and Standby(create_sessions(standby), board.monitor)
     app.state.sessions = create_sessions(engine)
     app.state.monitor = board.monitor
     app.state.board = board

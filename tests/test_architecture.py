@@ -12,8 +12,9 @@ from app.config import PROJECT
 APP = PROJECT / "app"
 MODULES = sorted(APP.rglob("*.py"))
 STAIR = (
-    "main", "cli", "audit", "pages", "feeds", "health", "schema", "seeding", "board", "delivery",
-    "facts", "incidents", "crossings", "status", "notices", "languages", "observations", "places",
+    "main", "cli", "backup", "audit", "pages", "feeds", "health", "schema", "seeding", "board",
+    "delivery", "facts", "incidents", "crossings", "status", "notices", "languages",
+    "observations", "places",
     "sources", "subscriptions", "changes", "access", "status.rule", "http", "database", "embedded",
     "logs", "config", "errors", "validation", "vocabulary",
 )  # fmt: skip

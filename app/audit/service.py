@@ -1,18 +1,22 @@
 """Verify the hash chain, that every row is what its change says, and what is left of each log.
 
 The chain shows that no change was altered, and none left out in the middle. A cut tail leaves no
-trace in it: keep the newest hash elsewhere, from `GET /v1/changes`, to notice one.
+trace in it: a checkpoint that is kept elsewhere shows it.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import pairwise
 
 from pydantic import JsonValue
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.invariants import broken_invariants
 from app.changes.models import Change
-from app.changes.service import GENESIS, chained_hash, changes_after, take_snapshot
+from app.changes.service import GENESIS, chained_hash, take_snapshot
+from app.errors import sqlstate_of
 from app.http.parameters import AsOf
 from app.incidents.records import notice_records
 from app.observations.reading import find_outdated
@@ -35,26 +39,67 @@ _Told = dict[str, list[JsonValue]]
 async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
     """Tell of each change that is not what its hash says, and of each row that is not its.
 
-    And of each crossing whose compacted log does not answer for now as the whole log does, or whose
-    waits are not those that were observed last.
+    Then of what no change tells of, but follows from them; and last, if nothing was found, of each
+    crossing whose compacted log does not answer for now as the whole log does, or whose waits are
+    not those that were observed last.
     """
-    previous, number = GENESIS, 0
-    while changes := await changes_after(session, number, _CHANGES_PER_CHECK):
-        rows = await _rows_told(session, number + 1, changes[-1].number)
-        for change in changes:
-            if change.number != number + 1:
-                yield f"changes {number + 1} to {change.number - 1} are missing"
-            if chained_hash(previous, change) != change.hash:
-                yield f"change {change.number} does not match its hash"
-            if _told(change) != rows[change.number]:
-                yield f"the rows of change {change.number} are not what it says"
-            previous, number = change.hash, change.number
+    is_intact, last = True, 0
+    while numbers := await _numbers_after(session, last):
+        for fault in [*_gaps(last, numbers), *await _faults_of(session, numbers)]:
+            is_intact = False
+            yield fault
+        last = numbers[-1]
         session.expunge_all()  # a long log is walked in constant memory
+    async for fault in broken_invariants(session):
+        is_intact = False
+        yield fault
+    if not is_intact:
+        return
     for crossing_id in await session.scalars(select(Crossing.id).order_by(Crossing.id)):
         if not await _is_well_compacted(session, crossing_id):
             yield f"the compacted log of {crossing_id} answers differently from the whole log"
     for crossing_id in await find_outdated(session):
         yield f"the latest observations of {crossing_id} are not those that were made last"
+
+
+async def _numbers_after(session: AsyncSession, last: int) -> Sequence[int]:
+    rows = select(Change.number).where(Change.number > last).order_by(Change.number)
+    return (await session.scalars(rows.limit(_CHANGES_PER_CHECK))).all()
+
+
+def _gaps(last: int, numbers: Sequence[int]) -> Iterator[str]:
+    for before, number in pairwise([last, *numbers]):
+        if number != before + 1:
+            yield f"changes {before + 1} to {number - 1} are missing"
+
+
+async def _faults_of(session: AsyncSession, numbers: Sequence[int]) -> list[str]:
+    """Return what is wrong with some changes, which follow each other, and with their rows."""
+    try:
+        return [fault async for fault in _compared(session, numbers)]
+    except DBAPIError as error:
+        # What the database refuses, such as a damaged page, it refuses for every change.
+        if sqlstate_of(error) is not None or error.connection_invalidated:
+            raise
+        reason: Exception = error
+    except Exception as error:  # noqa: BLE001 -- an altered row may break any code that reads it
+        reason = error
+    if len(numbers) == 1:
+        return [f"change {numbers[0]}, or a row of it, cannot be read: {reason}"]
+    return [fault for number in numbers for fault in await _faults_of(session, [number])]
+
+
+async def _compared(session: AsyncSession, numbers: Sequence[int]) -> AsyncIterator[str]:
+    first, last = numbers[0], numbers[-1]
+    changes = select(Change).where(Change.number.between(first, last)).order_by(Change.number)
+    previous = await session.scalar(select(Change.hash).where(Change.number == first - 1))
+    rows = await _rows_told(session, first, last)
+    for change in await session.scalars(changes):
+        if chained_hash(previous or GENESIS, change) != change.hash:
+            yield f"change {change.number} does not match its hash"
+        if _told(change) != rows[change.number]:
+            yield f"the rows of change {change.number} are not what it says"
+        previous = change.hash
 
 
 async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 
 from app.changes import service
+from app.changes.checkpoints import Checkpoint, newest_checkpoint
 from app.changes.cloudevents import CLOUDEVENTS_JSON as CLOUDEVENT
 from app.changes.cloudevents import CloudEvent, EnvelopeKind
 from app.changes.filters import Filter
@@ -173,6 +174,17 @@ async def list_changes(
     response.headers["Vary"] = "Accept"
     items = [ChangeOut.model_validate(service.change_record(change)) for change in found]
     return ChangePage(items=items, next=address)
+
+
+@router.get("/checkpoint", summary="Get the newest change, signed", responses=responses())
+async def get_checkpoint(request: Request) -> Checkpoint:
+    """Return the number and the hash of the newest change, to keep and to compare later.
+
+    Whoever kept one can show that the log was cut off or written anew: it has to contain that
+    change with that hash.
+    """
+    async with transaction(request) as session:
+        return await newest_checkpoint(session, request.app.state.signing_key)
 
 
 @webhooks.post("change", summary="Receive a change", tags=["changes"])

@@ -19,6 +19,10 @@ if sys.platform != "win32":
     import fcntl
 
 SOCKET = f".s.PGSQL.{PORT}"
+ADMIN_KEY = "admin.key"
+CHECKPOINT_KEY = "checkpoint.key"
+UNFINISHED = "restore.unfinished"
+"""A file that is there from the beginning of a restore to its end."""
 _LONGEST_SOCKET_PATH = 107  # bytes, from sockaddr_un
 
 _INITDB = (
@@ -81,8 +85,26 @@ class DataDirectory:
         return False
 
 
+def has_cluster(data_dir: Path) -> bool:
+    """Tell whether a directory has been served before."""
+    return (data_dir / "postgres" / "PG_VERSION").exists()
+
+
 def open_data_directory(stack: ExitStack, data_dir: Path) -> DataDirectory:
     """Hold the directory, make in it what is missing, and find the user to run as."""
+    place = hold_data_directory(stack, data_dir)
+    if (place.data_dir / UNFINISHED).exists():
+        raise EmbeddedError(
+            f"the restore into {place.data_dir} did not finish: run `crossings restore` again"
+        )
+    if not has_cluster(place.data_dir):
+        _make_cluster(place)
+    place.identity.adopt(place.cluster)
+    return place
+
+
+def hold_data_directory(stack: ExitStack, data_dir: Path) -> DataDirectory:
+    """Hold the directory, which is made if it is missing, and find the user to run as."""
     if sys.platform != "linux":
         raise EmbeddedError("PostgreSQL is run here on Linux only: set DATABASE_URL instead")
     data_dir = data_dir.resolve()
@@ -90,14 +112,10 @@ def open_data_directory(stack: ExitStack, data_dir: Path) -> DataDirectory:
         data_dir.mkdir(mode=0o700, parents=True)
         ours = True
     except FileExistsError:
-        ours = (data_dir / "postgres" / "PG_VERSION").exists()
+        ours = has_cluster(data_dir)
     _hold(stack, data_dir)
     identity = choose_identity(data_dir, ours=ours)
-    place = DataDirectory(data_dir, identity, _make_socket_dir(stack, data_dir, identity))
-    if not (place.cluster / "PG_VERSION").exists():
-        _make_cluster(place)
-    identity.adopt(place.cluster)
-    return place
+    return DataDirectory(data_dir, identity, _make_socket_dir(stack, data_dir, identity))
 
 
 @contextmanager
@@ -137,9 +155,11 @@ def _hold(stack: ExitStack, data_dir: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(fd, 20, 0).decode().strip()
+        # Whoever took the lock a moment ago may not have written its number yet.
+        number = os.pread(fd, 20, 0).decode().strip()
+        holder = f"process {number}" if number else "another process"
         raise DirectoryInUse(
-            f"{data_dir} is in use by process {holder}: stop that, or choose another directory"
+            f"{data_dir} is in use by {holder}: stop that, or choose another directory"
         ) from None
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
@@ -184,7 +204,12 @@ def _make_cluster(place: DataDirectory) -> None:
     if reason := place.identity.run(place.data_dir, "initdb", *_INITDB, "-D", str(new)):
         raise EmbeddedError(f"PostgreSQL could not make its files in {place.data_dir}:\n{reason}")
     new.rename(place.cluster)
-    fd = os.open(place.data_dir, os.O_RDONLY)
+    sync_directory(place.data_dir)
+
+
+def sync_directory(path: Path) -> None:
+    """Return when the names in a directory are on the disk."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

@@ -43,7 +43,8 @@ def follow(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # After the change of identity, which clears it.
-    ask_kernel("prctl", PR_SET_PDEATHSIG, signal.SIGINT)
+    if sys.platform == "linux":
+        ask_kernel("prctl", PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != parent:
         sys.exit("the process that wanted PostgreSQL is gone")
 

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,11 +50,16 @@ class Identity:
         launch = (sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()))
         return [*launch, *who, str(data_dir), str(bin_dir() / program), *arguments]
 
-    def run(self, data_dir: Path, program: str, *arguments: str) -> str | None:
-        """Run a program to its end; return what it complained about if it failed."""
+    def run(
+        self, directory: Path, program: str, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> str | None:
+        """Run a program in ``directory``; return what it complained about if it failed.
+
+        A program that is not PostgreSQL's is given by its full path.
+        """
         done = subprocess.run(  # noqa: S603 -- the command is all our own
-            self.command(data_dir, program, *arguments),
-            env=ENVIRONMENT,
+            self.command(directory, program, *arguments),
+            env={**ENVIRONMENT, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             start_new_session=True,
@@ -61,6 +67,11 @@ class Identity:
         )
         complaint = done.stderr.decode(errors="replace").strip()
         return (complaint or f"exit status {done.returncode}") if done.returncode else None
+
+    def may(self, modes: str, path: Path) -> bool:
+        """Tell whether this user may do with ``path`` what ``test`` has letters for: ``rwx``."""
+        tests = " && ".join(f'[ -{mode} "$1" ]' for mode in modes)
+        return self.run(Path("/"), "/bin/sh", "-c", tests, "sh", str(path)) is None
 
     def adopt(self, path: Path) -> None:
         """Give one of our directories, with all that is in it, to this user."""
@@ -75,6 +86,11 @@ class Identity:
             for name in names:
                 os.chown(Path(folder, name), uid, gid, follow_symlinks=False)
             os.chown(folder, uid, gid)
+
+
+def ourselves() -> Identity:
+    """Return who we are: for PostgreSQL's clients, which run as any user."""
+    return Identity("plain", os.geteuid(), os.getegid())
 
 
 def choose_identity(data_dir: Path, *, ours: bool) -> Identity:

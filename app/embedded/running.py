@@ -23,15 +23,20 @@ from app.embedded.server import (
     Server,
 )
 from app.embedded.supervisor import START_SECONDS, PostgresSupervisor
+from app.embedded.wal_archive import archive_settings
 
 
 @contextmanager
-def serving(data_dir: Path) -> Iterator[Server]:
-    """Run PostgreSQL on a directory nobody else serves; should it die, it is started again."""
+def serving(data_dir: Path, wal_archive: Path | None = None) -> Iterator[Server]:
+    """Run PostgreSQL on a directory nobody else serves; should it die, it is started again.
+
+    Finished segments of its write-ahead log are copied to ``wal_archive``.
+    """
     with ExitStack() as stack:
         with _explained(data_dir):
             place = open_data_directory(stack, data_dir)
-            keeper = PostgresSupervisor(place)
+            settings = archive_settings(place, wal_archive) if wal_archive else {}
+            keeper = PostgresSupervisor(place, settings)
             stack.callback(keeper.stop)
             keeper.start()
             keeper.ready.result()
@@ -41,21 +46,21 @@ def serving(data_dir: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def reaching(data_dir: Path) -> Iterator[Server]:
+def reaching(data_dir: Path, wal_archive: Path | None = None) -> Iterator[Server]:
     """Use the server that somebody runs on a directory, or else run one for the time being."""
     deadline = time.monotonic() + START_SECONDS
     with ExitStack() as stack:
-        while not (server := _own(stack, data_dir) or _neighbours(stack, data_dir)):
+        while not (server := _own(stack, data_dir, wal_archive) or _neighbours(stack, data_dir)):
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"the PostgreSQL in {data_dir} does not answer: see its log")
             time.sleep(0.05)
         yield server
 
 
-def _own(stack: ExitStack, data_dir: Path) -> Server | None:
+def _own(stack: ExitStack, data_dir: Path, wal_archive: Path | None) -> Server | None:
     gate = stack.enter_context(ExitStack())
     try:
-        server = stack.enter_context(serving(data_dir))
+        server = stack.enter_context(serving(data_dir, wal_archive))
     except DirectoryInUse:
         return None
     # Others may have found our server: it stays until they are done, and no more get in.

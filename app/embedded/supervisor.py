@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -55,9 +56,18 @@ class PostgresSupervisor:
     kernel to the thread that forked.
     """
 
-    def __init__(self, place: DataDirectory) -> None:
+    def __init__(
+        self,
+        place: DataDirectory,
+        settings: Mapping[str, str] | None = None,
+        *,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        """Take PostgreSQL's settings besides `SETTINGS`, and how long a start may take."""
         self.ready: Future[None] = Future()
         self._place = place
+        self._settings = settings or {}
+        self._start_seconds = start_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="embedded-postgres", daemon=True)
 
@@ -88,7 +98,7 @@ class PostgresSupervisor:
             pause = 0.0 if steady else min(2 * pause + 0.1, _LONGEST_PAUSE)
 
     def _keep_one(self) -> str:
-        self._vacate()
+        self.vacate()
         process = self._spawn()
         try:
             self._await_ready(process)
@@ -100,7 +110,7 @@ class PostgresSupervisor:
             shut_down(process)
         return f"process {process.pid} ended with {process.returncode}"
 
-    def _vacate(self) -> None:
+    def vacate(self) -> None:
         """Wait for what is left of an earlier server, then remove the lock files it left."""
         began = time.monotonic()
         while pids := self._place.inhabitants():
@@ -124,7 +134,8 @@ class PostgresSupervisor:
         # Quoted, because a comma separates directories.
         sockets = '"' + str(self._place.socket_dir).replace('"', '""') + '"'
         names = {"unix_socket_directories": sockets, "cluster_name": tag(self._place.data_dir)}
-        options = [f"--{name}={value}" for name, value in (SETTINGS | names).items()]
+        settings = SETTINGS | names | dict(self._settings)
+        options = [f"--{name}={value}" for name, value in settings.items()]
         with os.fdopen(open_file(self._place.log, os.O_WRONLY | os.O_APPEND), "ab") as log:
             return subprocess.Popen(  # noqa: S603 -- the command is all our own
                 self._place.identity.command(
@@ -139,7 +150,7 @@ class PostgresSupervisor:
             )
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self._start_seconds
         while process.poll() is None and time.monotonic() < deadline:
             if self._place.status() == (process.pid, "ready") or self._stopping.wait(0.01):
                 return

@@ -34,7 +34,7 @@ class Cluster:
         """Start the PostgreSQL of a place, and return when it answers."""
         settings = {"fsync": "off", "synchronous_standby_names": synchronous_standby_names}
         keeper = PostgresSupervisor(place)
-        keeper._vacate()
+        keeper.vacate()
         with patch.dict(SETTINGS, settings):
             process = keeper._spawn()
         eventually(lambda: place.status()[1] in {"ready", "standby"} or process.poll() is not None)

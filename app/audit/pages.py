@@ -1,0 +1,76 @@
+"""Which pages on the disk are damaged: their checksums do not match what they hold."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from app.database.connections import create_sync_engine
+from app.embedded.programs import ourselves
+from app.embedded.server import PORT, SUPERUSER, EmbeddedError, Server
+
+_OF_A_BACKUP = re.compile(r'checksum verification failed in file "(?:\./)?(.+?)", block (\d+)')
+_OF_A_STATEMENT = re.compile(r'invalid page in block (\d+) of relation "?([^"\s]+)"?')
+_NAME = text("""
+    SELECT CASE found.relkind WHEN 'i' THEN 'the index ' WHEN 't' THEN 'the long values of '
+                              ELSE 'the table ' END || coalesce(owner.relname, found.relname)
+    FROM pg_class found LEFT JOIN pg_class owner ON owner.reltoastrelid = found.oid
+    WHERE pg_relation_filepath(found.oid) = :file
+""")
+
+
+class Page(NamedTuple):
+    """A page by its file, below the directory of the cluster, and its number in it, from 0."""
+
+    file: str
+    number: int
+
+
+def damaged_pages(server: Server) -> list[Page]:
+    """Return the damaged pages of an embedded server, which may be in use.
+
+    PostgreSQL verifies every page that it reads for a backup; this one is kept nowhere.
+    """
+    reason = ourselves().run(
+        Path("/"),
+        "pg_basebackup",
+        f"--host={server.socket_dir}",
+        f"--port={PORT}",
+        f"--username={SUPERUSER}",
+        "--target=blackhole",
+        "--wal-method=fetch",
+        "--checkpoint=fast",
+        "--no-manifest",
+    )
+    if reason is None:
+        return []
+    found = [Page(file, int(number)) for file, number in _OF_A_BACKUP.findall(reason)]
+    if not found:
+        raise EmbeddedError(f"the pages of the database cannot be read: {reason}")
+    return found
+
+
+def damaged_page_of(error: DBAPIError) -> Page | None:
+    """Return the page for which the database refused a statement; None if it was not for one."""
+    found = _OF_A_STATEMENT.search(str(error.orig))
+    return Page(found[2], int(found[1])) if found else None
+
+
+def describe(url: str, pages: list[Page]) -> Iterator[str]:
+    """Say of each page what it is of, as far as the database can still tell."""
+    engine = create_sync_engine(url)
+    try:
+        with engine.connect() as connection:
+            for page in pages:
+                yield f"page {page.number} of {_name(connection, page.file)} is damaged"
+    finally:
+        engine.dispose()
+
+
+def _name(connection: Connection, file: str) -> str:
+    # Of a large table, each gigabyte is a file of its own.
+    name = connection.scalar(_NAME, {"file": re.sub(r"\.\d+$", "", file)})
+    return f"{name} ({file})" if name else file
