@@ -110,6 +110,8 @@ lock: ## Renew the locked requirements from pyproject.toml
 	@$(COMPILE) $(UNUSED) --extra dev --output-file requirements-dev.txt
 	@echo hatchling | $(subst pyproject.toml,-,$(COMPILE)) --output-file requirements-build.txt
 	@$(subst pyproject.toml,requirements-audit.in,$(COMPILE)) --output-file requirements-audit.txt
+	@cd tests/generated && $(subst $(VENV)-lock,../../$(VENV)-lock,$(subst pyproject.toml,requirements.in,$(COMPILE))) \
+	  --output-file requirements.txt
 	@rm -r $(VENV)-lock
 
 .PHONY: clean

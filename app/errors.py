@@ -105,7 +105,7 @@ class IncidentNotFound(NotFound):
 
 
 class CountryNotFound(NotFound):
-    """There is no information about the country: no border of it, and no notice about it."""
+    """Nothing is known of this country: no border, and no notice."""
 
     slug, title = "country-not-found", "Country not found"
 
@@ -129,19 +129,19 @@ class MethodNotAllowed(Problem):
 
 
 class Superseded(Problem):
-    """What is to be corrected or withdrawn was corrected or withdrawn already."""
+    """The entry was already corrected or withdrawn."""
 
     status, slug, title = 409, "superseded", "Already corrected or withdrawn"
 
 
 class NotCorrectable(Problem):
-    """What is to be corrected is nothing that this correction may supersede."""
+    """The correction cannot supersede this entry."""
 
     status, slug, title = 409, "not-correctable", "This correction is not possible"
 
 
 class NotRetractable(Problem):
-    """What is to be withdrawn is nothing that can be withdrawn."""
+    """The entry cannot be withdrawn."""
 
     status, slug, title = 409, "not-retractable", "This cannot be retracted"
 

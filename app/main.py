@@ -41,8 +41,8 @@ from app.health.metrics import Metrics, Observed
 from app.health.router import metrics as metrics_router
 from app.health.router import router as health
 from app.http import problems
-from app.http.docs import DESCRIPTION, TAGS, document
-from app.http.docs import router as docs
+from app.http.documentation.docs import router as docs
+from app.http.documentation.openapi import Documents, describe
 from app.http.parameters import refuse_unknown
 from app.http.requests import RequestTally
 from app.http.root import router as root
@@ -96,9 +96,8 @@ def create_service(
     tally, write_queue = RequestTally(), _write_queue(settings)
     updater = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
     engine = create_engine(settings.database_url, pool_size=settings.pool_size)
-    standby = None
-    if settings.database_read_url is not None:
-        standby = create_engine(settings.database_read_url, pool_size=settings.pool_size)
+    read_url = settings.database_read_url
+    standby = None if read_url is None else create_engine(read_url, pool_size=settings.pool_size)
 
     trail = AuditTrail(create_sessions(engine), board.monitor)
     writability = Writability(create_sessions(engine), board.monitor)
@@ -146,6 +145,8 @@ def create_service(
     app.state.updater = updater
     app.state.observation_limits = ObservationLimits.of(settings)
     app.state.reach = AddressPolicy(settings.webhook_networks)
+    if owns_process:
+        app.state.documents()  # or the first who asks for it would make everybody wait
     service = BoardMiddleware(
         app, board, stream, tally=tally, logged=settings.log_requests, note=trail.note
     )
@@ -227,13 +228,7 @@ async def _drained(server: Server, drain: Callable[[], None], stop: Callable[[],
 def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     """Build the application: the ordinary routes, and their documentation."""
     app = FastAPI(
-        title="Crossing Status",
-        version="1",
-        description=DESCRIPTION,
-        openapi_tags=TAGS,
-        webhooks=webhooks,
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
         lifespan=lifespan,
         routes=[*_routes(settings.max_body_bytes)],
         redirect_slashes=False,
@@ -243,7 +238,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app.state.kept = PageCache()
     app.add_middleware(problems.DrainGuard)
     app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
-    document(app)
+    app.state.documents = partial(_documents, settings.max_body_bytes)
     return app
 
 
@@ -263,3 +258,9 @@ def _routes(max_body_bytes: int) -> Sequence[BaseRoute]:
     router.include_router(docs)
     router.include_router(metrics_router)
     return router.routes
+
+
+@cache
+def _documents(max_body_bytes: int) -> Documents:
+    """Build the OpenAPI document, once for all applications of a process."""
+    return describe(_routes(max_body_bytes), webhooks.routes)

@@ -127,3 +127,25 @@ def _of_errors(body: Json, key: str) -> Sequence[str]:
     errors = body["errors"]
     assert isinstance(errors, list)
     return [str(error[key]) for error in errors if isinstance(error, dict)]
+
+
+def whole(document: Json, node: JsonValue) -> JsonValue:
+    """Return a part of an OpenAPI document with what it refers to in its place, save schemas'."""
+    match node:
+        case {"$ref": str(target)} if not target.startswith("#/components/schemas/"):
+            return whole(document, referred(document, target))
+        case dict():
+            return {name: whole(document, part) for name, part in node.items()}
+        case list():
+            return [whole(document, part) for part in node]
+        case _:
+            return node
+
+
+def referred(document: Json, target: str) -> JsonValue:
+    """Return what a reference within an OpenAPI document leads to."""
+    found: JsonValue = document
+    for name in target.removeprefix("#/").split("/"):
+        assert isinstance(found, dict)
+        found = found[name]
+    return found

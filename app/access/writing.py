@@ -23,30 +23,12 @@ from app.access.service import Reporter, authenticate
 from app.database.driver import driver
 from app.database.sessions import Session, WriteSession, append
 from app.errors import (
-    Forbidden,
     KeyInFlight,
     KeyReused,
-    Malformed,
-    Overloaded,
-    TooLarge,
-    Unauthorized,
-    UnsupportedMediaType,
     invalid,
 )
 from app.http.parameters import require_json
 from app.vocabulary import KeyScope
-
-WRITE_PROBLEMS = (
-    Malformed,
-    Unauthorized,
-    Forbidden,
-    KeyReused,
-    KeyInFlight,
-    TooLarge,
-    UnsupportedMediaType,
-    Overloaded,
-)
-"""What every write can give besides its own problems."""
 
 _OF_THE_BODY = {"content-type", "content-length"}
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -69,6 +51,7 @@ ValidateOnly = Annotated[
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         max_length=255,
         description="Any string that is unique to this write, bare or quoted. A retry with the"
         " same key"

@@ -7,7 +7,6 @@ the same bytes. The common case is a look in a dictionary and two messages.
 import math
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
 from time import perf_counter
 
 from fastapi import FastAPI
@@ -29,13 +28,13 @@ from app.errors import FieldError, Invalid, Problem, Unavailable
 from app.http.caching import (
     COMPRESSED_FROM,
     CachingMiddleware,
-    accepts_gzip,
     cache_control,
     compressed,
     etag_of,
     http_date,
     matches,
 )
+from app.http.negotiation import accepts_gzip
 from app.http.problems import RETRY_AFTER, render
 from app.http.requests import (
     RequestKind,
@@ -131,7 +130,9 @@ class CachedResponse:
         self, accepted: bytes, if_none_match: bytes, telling: "BoardHeaders"
     ) -> tuple[int, list[_Header], bytes]:
         """Return status, headers and body as a request wants them."""
-        coding = bool(accepted) and self.is_compressible and _accepts_gzip(accepted)
+        coding = (
+            bool(accepted) and self.is_compressible and accepts_gzip(accepted.decode("latin-1"))
+        )
         variant = self._variants.get(coding) or self._vary(coding)
         if variant.telling is not telling:
             variant.tell(telling, self.due)
@@ -234,7 +235,7 @@ class BoardMiddleware:
         brings_id = False
         for name, value in scope["headers"]:
             if name == b"accept-encoding":
-                accepted = value
+                accepted = accepted + b"," + value if accepted else value
             elif name == b"if-none-match":
                 if_none_match = value
             elif name == b"host":
@@ -248,8 +249,8 @@ class BoardMiddleware:
                     return
         page = self._page(scope, host)
         if page is None or self._telling is None:
-            streams = scope["method"] == "GET" and asks_for_stream(scope)
-            await (self._way_in if streams else self._behind)(scope, receive, send)
+            behind = self._way_in if asks_for_stream(scope) else self._behind
+            await behind(scope, receive, send)
             return
         status, headers, body = page.coded(accepted, if_none_match, self._telling)
         if brings_id:
@@ -357,11 +358,6 @@ def _closing(send: Send) -> Send:
         await send(message)
 
     return last
-
-
-@lru_cache(maxsize=1_000)
-def _accepts_gzip(accepted: bytes) -> bool:
-    return accepts_gzip(accepted.decode("latin-1"))
 
 
 def _weight(page: CachedResponse) -> int:

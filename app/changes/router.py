@@ -14,9 +14,9 @@ from app.changes.stream.endpoint import ADMIT, EVENT_STREAM, Admit
 from app.changes.stream.stream import StreamQuery
 from app.database.sessions import transaction
 from app.errors import invalid
-from app.http.bodies import BorderId, CountryCode, CrossingId
+from app.http.bodies import CountryCode
 from app.http.paging import MAX_LIMIT
-from app.http.parameters import require_existing
+from app.http.parameters import Borders, Countries, Crossings, require_existing
 from app.http.problems import responses
 from app.http.routing import feature_router
 from app.vocabulary import ChangeKind, Traffic
@@ -25,7 +25,6 @@ router = feature_router(prefix="/v1/changes", tag="changes")
 webhooks = APIRouter()
 """What is sent to whoever subscribed."""
 
-_MAX_NAMES = 200
 # Any: OpenAPI's own words.
 _STREAM: dict[str, Any] = {
     "description": "A page of changes; as `text/event-stream`, each change when it is committed.",
@@ -34,8 +33,8 @@ _STREAM: dict[str, Any] = {
             "itemSchema": {
                 "type": "object",
                 "description": "`event` is the kind of the change, and `id` its number. `dropped`"
-                " is no change: those after `id` are no longer in the log, and the stream ends. An"
-                " `id` alone says how far the stream has come.",
+                " says that changes after `id` are no longer in the log; the stream ends. An `id`"
+                " alone says how far the stream has come.",
                 "properties": {
                     "id": {"type": "string", "pattern": "^[0-9]+$"},
                     "event": {"type": "string", "examples": ["decision"]},
@@ -59,35 +58,14 @@ _STREAM: dict[str, Any] = {
 
 
 def _wanted(
-    crossing: Annotated[
-        list[CrossingId],
-        Query(
-            description="Only changes that touch it; repeat it for several.",
-            max_length=_MAX_NAMES,
-            default_factory=list,
-        ),
-    ],
-    border: Annotated[
-        list[BorderId],
-        Query(
-            description="Only changes that touch it; repeat it for several.",
-            max_length=_MAX_NAMES,
-            default_factory=list,
-        ),
-    ],
-    country: Annotated[
-        list[CountryCode],
-        Query(
-            description="Only changes that touch it; repeat it for several.",
-            max_length=_MAX_NAMES,
-            default_factory=list,
-        ),
-    ],
+    crossings: Crossings,
+    borders: Borders,
+    countries: Countries,
     kind: Annotated[
         list[ChangeKind],
         Query(
-            description="Only changes of this kind; repeat it for several.",
-            max_length=_MAX_NAMES,
+            description="Only changes of this kind; repeatable.",
+            max_length=200,
             default_factory=list,
         ),
     ],
@@ -104,13 +82,13 @@ def _wanted(
     ] = None,
 ) -> Filter:
     return Filter(
-        frozenset(crossing), frozenset(border), frozenset(country), frozenset(kind), traffic, to
+        frozenset(crossings), frozenset(borders), frozenset(countries), frozenset(kind), traffic, to
     )
 
 
 @router.get(
     "",
-    summary="Follow every change",
+    summary="List changes, or stream them (SSE)",
     response_model=ChangePage,
     responses={**responses(), 200: _STREAM},
 )
@@ -127,7 +105,7 @@ async def list_changes(
         ),
     ] = None,
     limit: Annotated[
-        int, Query(ge=1, description="Changes on a page; values over 200 are lowered to 200.")
+        int, Query(ge=1, description="Items on a page; values over 200 are lowered to 200.")
     ] = 50,
     envelope: Annotated[
         EnvelopeKind,
@@ -143,12 +121,11 @@ async def list_changes(
         ),
     ] = None,
 ) -> ChangePage | Response:
-    """Return every committed change in order: whoever goes by number misses none.
+    """Return every committed change in order: reading by number misses none.
 
-    As JSON, a page; `next` goes on from where it looked to, also if nothing matched. The end of
-    the log is reached when `next` is the page's own address. An `after` beyond the newest change
-    is a 422, as after a restore. With `Accept: text/event-stream`,
-    a stream that goes on: its ids are change numbers, and `Last-Event-ID` resumes it.
+    `next` always leads on; at the end of the log it is the page's own address. With
+    `Accept: text/event-stream` the answer is a stream that goes on: its ids are change numbers,
+    and `Last-Event-ID` resumes it. An `after` beyond the newest change is a 422.
     """
     if ADMIT in request.scope:
         if "limit" in request.query_params:
@@ -187,6 +164,13 @@ async def get_checkpoint(request: Request) -> Checkpoint:
         return await newest_checkpoint(session, request.app.state.signing_key)
 
 
-@webhooks.post("change", summary="Receive a change", tags=["changes"])
+@webhooks.post(
+    "change",
+    summary="Receive a change",
+    tags=["changes"],
+    status_code=204,
+    response_description="It is received: any 2xx says so.",
+    responses={"4XX": {"description": "It is sent again later; 410 disables the subscription."}},
+)
 async def change(message: Annotated[CloudEvent, Body(media_type=CLOUDEVENT)]) -> None:
     """Tell a subscriber of one change that it wants; any 2xx says that it has it."""

@@ -8,7 +8,7 @@ from app.http.bodies import Body
 from app.vocabulary import ChangeKind
 
 
-class ChangeOut(Body):
+class ChangeOut(Body, title="Change"):
     """One committed step of the world, chained to the one before.
 
     ``hash`` is the SHA-256, in hex, of the 32 bytes of the hash before it (zeros for the
@@ -23,7 +23,7 @@ class ChangeOut(Body):
     hash: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class ChangePage(Body):
+class ChangePage(Body, title="PageOfChanges"):
     """A page of the change log. ``next`` is never null: the log goes on."""
 
     items: list[ChangeOut]

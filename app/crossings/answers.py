@@ -9,14 +9,14 @@ from app.notices.schemas import NoticeOut
 from app.observations.schemas import WaitOut
 from app.places.schemas import CrossingRecord
 from app.sources.schemas import CitationPreview
-from app.status.schemas import StatusOut, StatusPreview
+from app.status.schemas import StatusOut
 from app.vocabulary import GapCode, Mode, Status, Traffic
 
 NOTICES_SHOWN = 50
 """How many notices a border is shown with."""
 
 
-class Links(Body):
+class Links(Body, title="CrossingLinks"):
     """Where to go on from a crossing."""
 
     self: str
@@ -39,7 +39,7 @@ class Links(Body):
         )
 
 
-class CrossingSummary(CrossingRecord):
+class CrossingSummary(CrossingRecord, title="CrossingSummary"):
     """A crossing with the summary of its present status."""
 
     status: Status
@@ -54,36 +54,35 @@ class CrossingSummary(CrossingRecord):
     links: Links
 
 
-class NearbyCrossing(CrossingSummary):
+class NearbyCrossing(CrossingSummary, title="NearbyCrossing"):
     """A crossing in a list by distance."""
 
     distance_km: float = Field(description="From the point in `near`.")
 
 
-class Alternative(CrossingSummary):
+class Alternative(CrossingSummary, title="Alternative"):
     """Another crossing that can be used instead of one, with the status for that traffic."""
 
     usable_for: list[Traffic] = Field(
-        description="The traffic for which it is not closed: of the traffic asked about, or of that"
-        " which both crossings are authorised for."
+        description="The traffic asked about, or common to both, for which it is not closed."
     )
     distance_km: float | None = Field(
         description="From the other crossing. Null if one of the two locations is unknown."
     )
 
 
-class CrossingDetail(CrossingSummary):
+class CrossingDetail(CrossingSummary, title="CrossingDetail"):
     """A crossing with the whole answer for now."""
 
     now: StatusOut
 
 
-class CrossingPreview(CrossingSummary):
+class CrossingPreview(CrossingSummary, title="CrossingPreview"):
     """A crossing as it would be added."""
 
     citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id
     version: None  # type: ignore[assignment]  # a preview takes no place in the log
-    now: StatusPreview
+    now: StatusOut
 
 
 class NewestEvidence(Body):
@@ -93,7 +92,7 @@ class NewestEvidence(Body):
     crossing: CrossingId
 
 
-class Gap(Body):
+class Gap(Body, title="CoverageGap"):
     """Something that one might expect to find here, and will not."""
 
     code: GapCode
@@ -120,7 +119,7 @@ class BorderLinks(Body):
         )
 
 
-class BorderSummary(Body):
+class BorderSummary(Body, title="BorderSummary"):
     """A border, and how many of its crossings are of each status."""
 
     id: BorderId
@@ -131,7 +130,7 @@ class BorderSummary(Body):
     links: BorderLinks
 
 
-class BorderOut(BorderSummary):
+class BorderOut(BorderSummary, title="BorderDetail"):
     """A border: its crossings, what else holds there, and what is not covered."""
 
     at: datetime | None
@@ -143,7 +142,7 @@ class BorderOut(BorderSummary):
     not_covered: list[Gap]
 
 
-class CountryOut(Body):
+class CountryOut(Body, title="Country"):
     """A country, its names by language, and the borders of it that are covered."""
 
     code: CountryCode

@@ -15,14 +15,14 @@ from app.vocabulary import Mode, Status, Traffic
 GEOJSON = "application/geo+json"
 
 
-class PointOut(Body):
+class PointOut(Body, title="Point"):
     """A point in WGS 84 degrees: longitude first."""
 
     type: Literal["Point"]
     coordinates: tuple[float, float] = Field(examples=[[25.7557, 54.6063]])
 
 
-class Properties(Body):
+class Properties(Body, title="CrossingProperties"):
     """What a list of crossings shows of one; ``precision_km`` is how far off the point may be."""
 
     border: BorderId
@@ -43,7 +43,7 @@ class Properties(Body):
     links: Links
 
 
-class Feature(Body):
+class Feature(Body, title="CrossingFeature"):
     """A crossing; without a geometry where nobody knows where it is."""
 
     type: Literal["Feature"]

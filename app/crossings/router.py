@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Response
 
-from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
+from app.access.writing import IdempotentWriter, writes
 from app.changes.read_sessions import AnyReadSessions
 from app.changes.service import Snapshot
 from app.crossings import borders as reading
@@ -146,11 +146,11 @@ async def list_crossings(
         ),
     ] = None,
 ) -> Page[NearbyCrossing | CrossingSummary]:
-    """List crossings with their status now or at an instant: by id, or the nearest first.
+    """List crossings with their status now, by id.
 
-    Or the best match first: `order` goes before `near`, `near` before `q`. Names are found as
-    they are spelt now, whatever instant is asked about. Crossings that were retired by that
-    instant are left out, unless `id` names them or `retired` is true.
+    With `near` the nearest come first, with `q` the best match; `order` goes before `near`, `near`
+    before `q`. `at` asks about another instant; names are found as they are spelt now. Crossings
+    that were retired by then are left out, unless `id` names them or `retired` is true.
     """
     after = pagination.start(rank_cursor)
     async with read_sessions.for_question(at, as_of) as session:
@@ -204,9 +204,9 @@ async def list_alternatives(
 ) -> Page[Alternative]:
     """List other crossings of either country that are not closed for these lanes.
 
-    Without `traffic`, only crossings that share a category of traffic with this one, each with
-    the status of the lanes of that traffic; `usable_for` says which of it can cross there. First
-    those known to be open or restricted, then the unknown; the nearest first.
+    Without `traffic` it is about the traffic that both crossings are authorised for; `usable_for`
+    says which of it can cross. Open and restricted crossings come first, then unknown ones, each
+    with the nearest first.
     """
     found, asked = await service.list_alternatives(
         session,
@@ -227,7 +227,7 @@ async def list_alternatives(
     summary="Add a crossing",
     status_code=201,
     response_model=CrossingDetail,
-    responses=responses(*WRITE_PROBLEMS, CrossingExists) | preview(CrossingPreview),
+    responses=responses(CrossingExists) | preview(CrossingPreview),
 )
 async def post_crossing(
     crossing: CrossingIn, writer: Annotated[IdempotentWriter, writes(KeyScope.ADMIN)]
@@ -238,9 +238,9 @@ async def post_crossing(
 
 @router.patch(
     "/crossings/{crossing_id}",
-    summary="Revise a crossing's details",
+    summary="Change a crossing's details",
     response_model=CrossingDetail | CrossingPreview,
-    responses=responses(*WRITE_PROBLEMS, CrossingNotFound, CrossingRetired),
+    responses=responses(CrossingNotFound, CrossingRetired),
 )
 async def patch_crossing(
     crossing_id: Annotated[CrossingId, Path()],
@@ -250,8 +250,8 @@ async def patch_crossing(
     """Give a crossing new details, cited. The old ones stay: past answers do not change.
 
     What is left out stays as it is. With `retired_at` the crossing is retired: nothing more can
-    be recorded about it, and lists leave it out. With `validate_only` the answer is what would
-    be, `version` and `change` null.
+    be recorded about it, and lists leave it out. With `validate_only`, `version` and `change` are
+    null.
     """
     return await writer.run(
         patch,
@@ -270,7 +270,7 @@ async def list_borders(
     country: Annotated[CountryCode | None, Query()] = None,
     retired: Retired = False,
 ) -> Page[BorderSummary]:
-    """List borders and how many crossings are of each status, now or at an instant, by id."""
+    """List borders by id, with how many crossings are of each status now, or `at` an instant."""
     after = pagination.start(border_code)
     async with read_sessions.for_question(at, as_of) as session:
         found, snapshot, validity = await reading.list_borders(
@@ -295,10 +295,7 @@ async def get_border(
     at: At = None,
     retired: Retired = False,
 ) -> BorderOut:
-    """Return a border now or at an instant: counts by status, crossings, notices in force.
-
-    And what is not covered, plainly.
-    """
+    """Return a border now: counts by status, crossings, notices, and what is not covered."""
     async with read_sessions.for_question(at, as_of) as session:
         body, snapshot = await reading.get_border_status(
             session, border_id=border_id, at=at, as_of=as_of, retired=retired

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Path, Response
 
-from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
+from app.access.writing import IdempotentWriter, writes
 from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import SourceNotFound
@@ -60,7 +60,7 @@ async def get_source(
     summary="Record a source",
     status_code=201,
     response_model=SourceOut,
-    responses=responses(*WRITE_PROBLEMS) | preview(SourcePreview),
+    responses=responses() | preview(SourcePreview),
 )
 async def post_source(
     source: SourceIn, writer: Annotated[IdempotentWriter, writes(KeyScope.EVENTS)]

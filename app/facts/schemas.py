@@ -12,7 +12,7 @@ from app.status.schemas import EventOut
 from app.vocabulary import Basis
 
 
-class FactOut(Body):
+class FactOut(Body, title="Fact"):
     """Where in the source, on what basis, and what was drawn: one of the four."""
 
     locator: str | None
@@ -25,7 +25,7 @@ class FactOut(Body):
     crossing: CrossingRecord | None = Field(description="A crossing's present details.")
 
 
-class SourceDetail(SourceOut):
+class SourceDetail(SourceOut, title="SourceDetail"):
     """A source with every fact that was drawn from it and stands."""
 
     facts: Page[FactOut] = Field(

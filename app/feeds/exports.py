@@ -42,18 +42,6 @@ TIMELINE_COLUMNS = (
 )  # fmt: skip
 
 
-def csv_description(what: str, columns: Sequence[str]) -> str:
-    """Return what the documentation says of a table."""
-    return (
-        f"Return {what} as CSV (RFC 4180) in UTF-8, in the order of the NDJSON export.\n\n"
-        f"The columns are {', '.join(f'`{one}`' for one in columns)}: the API's fields, those"
-        " within another under both names. Lists have spaces between; lists of objects are JSON;"
-        " null is empty. A cell that a spreadsheet would take for a formula begins with `'`. All"
-        " of it as known at the change that `Change-Number` names. A body without its end is not"
-        " whole: it broke off."
-    )
-
-
 class TimelineLine(TimelinePeriodOut):
     """A period of a crossing's timeline."""
 

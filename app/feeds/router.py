@@ -19,10 +19,10 @@ from app.errors import BorderNotFound, CrossingNotFound, IncidentNotFound, inval
 from app.feeds import atom, calendars, exports
 from app.feeds.entries import entries_of, title_of
 from app.feeds.revisions import Opened, Places, all_chains, pin
-from app.http.bodies import BorderId, CountryCode, CrossingId
+from app.http.bodies import BorderId, CountryCode
 from app.http.caching import ResponseCacheHeaders, Validity, streamed
 from app.http.paging import PageQuery, Pagination, change_and_id, encode_cursor
-from app.http.parameters import AsOf, AsOfQuery, Retired
+from app.http.parameters import AsOf, AsOfQuery, Borders, Countries, Crossings, Retired
 from app.http.problems import responses
 from app.http.routing import feature_router
 from app.incidents.router import IncidentId
@@ -71,35 +71,7 @@ class GeoJson(JSONResponse):
         return content
 
 
-def _places(
-    crossings: Annotated[
-        list[CrossingId],
-        Query(
-            alias="crossing",
-            description="Only this crossing; repeatable.",
-            max_length=200,
-            default_factory=list,
-        ),
-    ],
-    borders: Annotated[
-        list[BorderId],
-        Query(
-            alias="border",
-            description="Only this border; repeatable.",
-            max_length=200,
-            default_factory=list,
-        ),
-    ],
-    countries: Annotated[
-        list[CountryCode],
-        Query(
-            alias="country",
-            description="Only borders of this country; repeatable.",
-            max_length=200,
-            default_factory=list,
-        ),
-    ],
-) -> Places:
+def _places(crossings: Crossings, borders: Borders, countries: Countries) -> Places:
     return Places(crossings, borders, countries)
 
 
@@ -244,7 +216,9 @@ class FeedReader:
 CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
 
 
-@router.get("/events.atom", summary="Follow everything", response_class=Atom, responses=responses())
+@router.get(
+    "/events.atom", summary="Follow everything (Atom)", response_class=Atom, responses=responses()
+)
 async def get_events_atom(
     session: Session, reader: CurrentFeedReader, pagination: PageQuery, retired: Retired = False
 ) -> Response:
@@ -265,7 +239,7 @@ async def get_events_atom(
 
 @router.get(
     "/crossings/{crossing_id}.atom",
-    summary="Follow a crossing",
+    summary="Follow a crossing (Atom)",
     response_class=Atom,
     responses=responses(CrossingNotFound),
 )
@@ -280,7 +254,7 @@ async def get_crossing_atom(
 
 @router.get(
     "/borders/{border_id}.atom",
-    summary="Follow a border",
+    summary="Follow a border (Atom)",
     response_class=Atom,
     responses=responses(BorderNotFound),
 )
@@ -301,7 +275,7 @@ async def get_border_atom(
 
 @router.get(
     "/incidents/{incident_id}.atom",
-    summary="Follow an incident",
+    summary="Follow an incident (Atom)",
     response_class=Atom,
     responses=responses(IncidentNotFound),
 )
@@ -316,7 +290,7 @@ async def get_incident_atom(
 
 @router.get(
     "/closures.ics",
-    summary="Subscribe to closures",
+    summary="Get all closures (iCalendar)",
     response_class=ICalendar,
     responses=responses(),
 )
@@ -333,7 +307,7 @@ async def get_closures(
 
 @router.get(
     "/crossings/{crossing_id}.ics",
-    summary="Subscribe to a crossing's closures",
+    summary="Get a crossing's closures (iCalendar)",
     response_class=ICalendar,
     responses=responses(CrossingNotFound),
 )
@@ -347,7 +321,7 @@ async def get_crossing_closures(
 
 @router.get(
     "/borders/{border_id}.ics",
-    summary="Subscribe to a border's closures",
+    summary="Get a border's closures (iCalendar)",
     response_class=ICalendar,
     responses=responses(BorderNotFound),
 )
@@ -363,15 +337,17 @@ async def get_border_closures(
 
 
 @router.get(
-    "/events.ndjson", summary="Export the log", response_class=Ndjson, responses=responses()
+    "/events.ndjson",
+    summary="Export status events (NDJSON)",
+    response_class=Ndjson,
+    responses=responses(),
 )
 async def get_events_ndjson(
     reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
 ) -> Response:
     """Return all status events, the oldest first, one a line, each as `/v1/events/{id}` has it.
 
-    Those of retired crossings, too. All of it as known at the change that `Change-Number` names.
-    A body without its end is not whole: it broke off.
+    Those of retired crossings, too.
     """
 
     def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
@@ -382,17 +358,20 @@ async def get_events_ndjson(
 
 @router.get(
     "/events.csv",
-    summary="Export the log as a table",
-    description=exports.csv_description("all status events", exports.EVENT_COLUMNS)
-    + " `local_from` and `local_until` are the bounds of `effective` in the event's `time_zone`,"
-    " as exact as its `precision`: a date where that is `day`, a month where it is `month`, empty"
-    " where it is `unknown`.",
+    summary="Export status events (CSV)",
     response_class=Csv,
     responses=responses(),
 )
 async def get_events_csv(
     reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
 ) -> Response:
+    """Return all status events as CSV (RFC 4180) in UTF-8, in the order of the NDJSON export.
+
+    `local_from` and `local_until` are the bounds of `effective` in the event's `time_zone`, as
+    exact as its `precision`: a date where that is `day`, a month where it is `month`, empty where
+    it is `unknown`.
+    """
+
     def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
         pages = exports.events(opened, places, snapshot.change)
         return exports.table(pages, exports.EVENT_COLUMNS)
@@ -401,15 +380,17 @@ async def get_events_csv(
 
 
 @router.get(
-    "/timelines.ndjson", summary="Export timelines", response_class=Ndjson, responses=responses()
+    "/timelines.ndjson",
+    summary="Export timelines (NDJSON)",
+    response_class=Ndjson,
+    responses=responses(),
 )
 async def get_timelines_ndjson(
     reader: CurrentFeedReader, places: ListedPlaces, as_of: AsOfQuery
 ) -> Response:
     """Return every period of every crossing's timeline, one a line, by crossing.
 
-    Each is as `/v1/crossings/{id}/timeline` has it, with its `crossing`. All of it as known
-    at the change that `Change-Number` names. A body without its end is not whole: it broke off.
+    Each is as `/v1/crossings/{id}/timeline` has it, with its `crossing`.
     """
 
     def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
@@ -420,16 +401,15 @@ async def get_timelines_ndjson(
 
 @router.get(
     "/timelines.csv",
-    summary="Export timelines as a table",
-    description=exports.csv_description(
-        "every period of every crossing's timeline", exports.TIMELINE_COLUMNS
-    ),
+    summary="Export timelines (CSV)",
     response_class=Csv,
     responses=responses(),
 )
 async def get_timelines_csv(
     reader: CurrentFeedReader, places: ListedPlaces, as_of: AsOfQuery
 ) -> Response:
+    """Return every period of every timeline as CSV (RFC 4180), in the same order."""
+
     def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
         pages = exports.timelines(opened, places, snapshot.change)
         return exports.table(pages, exports.TIMELINE_COLUMNS)
@@ -439,7 +419,7 @@ async def get_timelines_csv(
 
 @router.get(
     "/crossings.geojson",
-    summary="Get the crossings as GeoJSON",
+    summary="Get crossings as GeoJSON",
     response_model=FeatureCollection,
     response_class=GeoJson,
     responses=responses(),

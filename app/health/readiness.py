@@ -14,7 +14,7 @@ from app.http.bodies import Body
 from app.http.problems import RETRY_AFTER
 
 
-class Ready(Body):
+class Ready(Body, title="Readiness"):
     """The service answers about the present; while degraded, about nothing else."""
 
     status: Literal["ready", "degraded"] = Field(

@@ -19,7 +19,7 @@ router = feature_router(prefix="/health", tag="health")
 metrics = APIRouter()
 
 
-class Live(Body):
+class Live(Body, title="Liveness"):
     """The process answers."""
 
     status: Literal["live"] = "live"

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    TypeAdapter,
     ValidationInfo,
 )
 from pydantic.json_schema import WithJsonSchema
@@ -193,11 +194,12 @@ Text = Annotated[
     AfterValidator(_visible),
     Field(
         max_length=2000,
+        examples=["Preventive measure"],
         json_schema_extra={"minLength": 1, "pattern": "^[^\\u0000\\ud800-\\udfff]*$"},
     ),
 ]
 """Text that people read: whoever has nothing to say leaves it out."""
-Line = Annotated[Text, Field(max_length=300)]
+Line = Annotated[Text, Field(max_length=300, examples=["State Border Guard Service"])]
 
 
 @cache
@@ -224,11 +226,17 @@ def _in_languages(value: dict[str, str]) -> dict[str, str]:
 Texts = Annotated[
     dict[Annotated[str, Field(pattern=LANGUAGE_TAG, max_length=35)], Text],
     AfterValidator(_in_languages),
-    Field(
-        min_length=1,
-        max_length=50,
-        examples=[{"en": "Travel is discouraged."}],
-        description="In our own words, by language.",
+    Field(min_length=1, max_length=50),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": LANGUAGE_TAG, "maxLength": 35},
+            "additionalProperties": TypeAdapter(Text).json_schema(),
+            "minProperties": 1,
+            "maxProperties": 50,
+            "examples": [{"en": "Travel is discouraged."}],
+            "description": "In our own words, by language.",
+        }
     ),
 ]
 
@@ -273,12 +281,12 @@ def sorted_border(value: str) -> str:
 
 BorderId = Annotated[
     str,
-    AfterValidator(sorted_border),
     Field(
         pattern=BORDER_CODE,
         examples=["BY-LT"],
         description="The two countries in alphabetical order; the other order is accepted.",
     ),
+    AfterValidator(sorted_border),
 ]
 
 

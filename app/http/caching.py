@@ -23,6 +23,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.database.monitor import DatabaseMonitor
+from app.http.negotiation import accepts_gzip
 from app.http.parameters import AsOf
 
 FRESH_SECONDS = 2
@@ -86,15 +87,6 @@ def etag_of(body: bytes, coding: str = "") -> str:
 def compressed(body: bytes) -> bytes:
     """Return the body in gzip, the same bytes every time."""
     return gzip.compress(body, _LEVEL, mtime=0)
-
-
-def accepts_gzip(accepted: str) -> bool:
-    """Tell whether an ``Accept-Encoding`` takes gzip."""
-    for one in accepted.lower().split(","):
-        coding, _, weight = one.partition(";")
-        if coding.strip() in {"gzip", "*"}:
-            return weight.strip().removeprefix("q=").strip("0.") != "" or not weight
-    return False
 
 
 def matches(if_none_match: str, etag: str) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_args
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, TypeAdapter
 
 from app.errors import invalid
 from app.http.bodies import Body
@@ -28,6 +28,16 @@ class Page(Body, Generic[Item]):
     next: str | None = Field(
         description="Address of the next page, null on the last; also in the `Link` header."
     )
+
+    # Any: Pydantic's own type for parameters.
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Return what the documentation calls a page of such items, like ``PageOfNotices``."""
+        # Of several types the last is the most general.
+        (item,) = params
+        model: type[BaseModel] = get_args(item)[-1] if get_args(item) else item
+        name = str(model.model_config.get("title", model.__name__))
+        return f"PageOf{name[:-1]}ies" if name.endswith("y") else f"PageOf{name}s"
 
 
 def encode_cursor(*parts: str) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.driver import fetch
 from app.errors import FieldError, Invalid, UnsupportedMediaType
-from app.http.bodies import QueryInstant
+from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
 
 
 # Asynchronous although it waits for nothing: the framework would run it in a thread.
@@ -110,6 +110,33 @@ def require_json(request: Request) -> None:
         )
 
 
+Crossings = Annotated[
+    list[CrossingId],
+    Query(
+        alias="crossing",
+        description="Only what concerns this crossing; repeatable.",
+        max_length=200,
+        default_factory=list,
+    ),
+]
+Borders = Annotated[
+    list[BorderId],
+    Query(
+        alias="border",
+        description="Only what concerns this border; repeatable.",
+        max_length=200,
+        default_factory=list,
+    ),
+]
+Countries = Annotated[
+    list[CountryCode],
+    Query(
+        alias="country",
+        description="Only what concerns this country; repeatable.",
+        max_length=200,
+        default_factory=list,
+    ),
+]
 At = Annotated[
     QueryInstant | None,
     Query(

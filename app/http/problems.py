@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
@@ -20,6 +20,8 @@ from app import errors
 from app.database.monitor import reason
 from app.errors import FieldError, Problem
 from app.http.bodies import UNTOLD
+from app.http.caching import HEAD_ASKED
+from app.http.routing import RepeatedMember
 from app.validation import message_of
 
 PROBLEM_JSON = "application/problem+json"
@@ -37,7 +39,7 @@ _log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 
-class FieldErrorOut(BaseModel):
+class FieldErrorOut(BaseModel, title="FieldError"):
     """One fault of the input."""
 
     in_: str = Field(alias="in", examples=["body", "query", "path", "header"])
@@ -45,7 +47,7 @@ class FieldErrorOut(BaseModel):
     message: str = Field(examples=["must lie after effective.from"])
 
 
-class ProblemOut(BaseModel):
+class ProblemOut(BaseModel, title="Problem"):
     """An RFC 9457 problem. ``type`` is stable; ``detail`` is for people."""
 
     type: str = Field(examples=["/problems/invalid"])
@@ -59,46 +61,57 @@ class ProblemOut(BaseModel):
 
 def render(problem: Problem) -> Response:
     """Return the problem as a response."""
-    body = {
+    # ensure_ascii: a message may quote what no encoding can carry.
+    return Response(
+        json.dumps(_body(problem)), problem.status, headers=problem.headers, media_type=PROBLEM_JSON
+    )
+
+
+def _body(problem: Problem) -> dict[str, JsonValue]:
+    return {
         "type": f"/problems/{problem.slug}",
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
         **problem.extensions,
     }
-    # ensure_ascii: a message may quote what no encoding can carry.
-    return Response(
-        json.dumps(body), problem.status, headers=problem.headers, media_type=PROBLEM_JSON
-    )
+
+
+_DEFAULT = """Any other problem:
+
+* of every operation: `internal` (500), `unavailable` (503)
+* where a key is needed: `unauthorized` (401), `forbidden` (403)
+* where a body is sent: `malformed` (400), `too-large` (413), `unsupported-media-type` (415)
+* with an `Idempotency-Key`: `idempotency-key-reused`, `idempotency-key-in-flight` (409)
+* of writes: `overloaded` (503)
+"""
+"""What does not depend on the operation: it is documented once, as every operation's default."""
+
+
+_EXAMPLES = (
+    errors.Unavailable(errors.Unavailable.__doc__ or ""),
+    errors.invalid("effective.until", "must lie after effective.from"),
+)
+"""Of any problem, and of what every operation says of its input."""
 
 
 # Any: FastAPI's own type for documented responses.
 def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """Document the problems an operation can give, several to a status where need be."""
-    found: dict[int | str, dict[str, Any]] = {}
-    shared: tuple[type[Problem], ...] = (errors.Invalid, errors.Internal, errors.Unavailable)
-    for problem in problems + shared:
-        entry = found.setdefault(
-            problem.status,
-            {
-                "description": HTTPStatus(problem.status).phrase,
-                "content": {
-                    PROBLEM_JSON: {
-                        "schema": {"$ref": "#/components/schemas/ProblemOut"},
-                        "examples": {},
-                    }
-                },
-            },
-        )
-        entry["content"][PROBLEM_JSON]["examples"][problem.slug] = {
-            "summary": problem.title,
-            "value": {
-                "type": f"/problems/{problem.slug}",
-                "title": problem.title,
-                "status": problem.status,
-                "detail": problem.__doc__,
-            },
-        }
+    """Document the problems that an operation has of its own, and those that any has.
+
+    Several may share a status.
+    """
+    schema = {"$ref": "#/components/schemas/ProblemOut"}
+    anything, invalid = _EXAMPLES
+    content: dict[str, Any] = {PROBLEM_JSON: {"schema": schema, "example": _body(anything)}}
+    found: dict[int | str, dict[str, Any]] = {
+        "default": {"description": _DEFAULT, "content": content}
+    }
+    for problem in (*(kind(kind.__doc__ or "") for kind in problems), invalid):
+        content = {PROBLEM_JSON: {"schema": schema, "examples": {}}}
+        entry = {"description": HTTPStatus(problem.status).phrase, "content": content}
+        media = found.setdefault(problem.status, entry)["content"][PROBLEM_JSON]
+        media["examples"][problem.slug] = {"value": _body(problem)}
     return found
 
 
@@ -143,6 +156,8 @@ def _on_problem(request: Request, problem: Exception) -> Response:
 def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = error.errors()
+    if isinstance(error.__cause__, RepeatedMember):
+        return _told(request, errors.invalid(error.__cause__.name, "must be given once"))
     if any(fault["type"] == "json_invalid" for fault in faults):
         return _told(request, errors.Malformed("The body cannot be read as JSON."))
     found = errors.Invalid([_field_error(fault["loc"], message_of(fault)) for fault in faults])
@@ -164,7 +179,7 @@ def _on_http(request: Request, error: Exception) -> Response:
             problem = errors.NotFound(f"There is nothing at {request.url.path}.")
         case 405:
             problem = errors.MethodNotAllowed(
-                f"{request.url.path} does not accept {request.method}.",
+                f"{request.url.path} does not accept {_method(request)}.",
                 headers={"Allow": ", ".join(_methods(request))},
             )
         case 413:
@@ -174,16 +189,24 @@ def _on_http(request: Request, error: Exception) -> Response:
     return _told(request, problem)
 
 
+def _method(request: Request) -> str:
+    return "HEAD" if request.scope.get(HEAD_ASKED) else request.method
+
+
 def _methods(request: Request) -> list[str]:
-    """Return what the address takes: the framework names the first route's methods alone."""
-    return [
+    """Return what the address takes: the framework names the first route's methods alone.
+
+    Whatever answers GET answers HEAD.
+    """
+    found = [
         method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
         if any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL
             for route in request.app.routes
         )
     ]
+    return sorted({*found, "HEAD"} if "GET" in found else found)
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:

@@ -10,11 +10,19 @@ from fastapi.routing import APIRoute
 from pydantic import JsonValue
 
 
+class RepeatedMember(json.JSONDecodeError):
+    """An object of a body has two members of one name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("An object has two members of one name", "", 0)
+        self.name = name
+
+
 def _refuse_repeats(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     found = dict(pairs)
     if len(found) < len(pairs):
         [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise json.JSONDecodeError(f"{name!r} is given twice", "", 0)
+        raise RepeatedMember(name)
     return found
 
 

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
-from app.access.writing import WRITE_PROBLEMS
 from app.database.sessions import Session
 from app.errors import IncidentNotFound, Superseded
 from app.http.bodies import STORED, BorderId, CountryCode, CrossingId
@@ -42,7 +41,7 @@ async def list_incidents(
     crossing: Annotated[CrossingId | None, Query()] = None,
     source: QuerySource = None,
 ) -> Page[IncidentOut]:
-    """Return incidents, the newest first; of a place where something that joined touches it."""
+    """List incidents, the newest first. A place has those with a decision or notice about it."""
     found, knowledge = await reading.list_incidents(
         session,
         country=country,
@@ -58,7 +57,7 @@ async def list_incidents(
 
 @router.get(
     "/{incident_id}",
-    summary="Get an incident with its story",
+    summary="Get an incident and its story",
     responses=responses(IncidentNotFound),
 )
 async def get_incident(
@@ -87,7 +86,7 @@ async def get_incident(
     summary="Record or correct an incident",
     status_code=201,
     response_model=IncidentRecorded,
-    responses=responses(*WRITE_PROBLEMS, Superseded) | preview(IncidentPreview),
+    responses=responses(Superseded) | preview(IncidentPreview),
 )
 async def post_incident(incident: IncidentIn, writer: NoticeWriter) -> Response:
     """Record a story; decisions and notices then join it by naming it as their `incident`."""
@@ -99,15 +98,12 @@ async def post_incident(incident: IncidentIn, writer: NoticeWriter) -> Response:
     summary="Withdraw an incident",
     status_code=201,
     response_model=IncidentRecorded,
-    responses=responses(*WRITE_PROBLEMS, IncidentNotFound, Superseded) | preview(IncidentPreview),
+    responses=responses(IncidentNotFound, Superseded) | preview(IncidentPreview),
 )
 async def post_incident_retraction(
     incident_id: IncidentId, retraction: RetractionIn, writer: NoticeWriter
 ) -> Response:
-    """Withdraw an incident. It stays in the log, retracted; what had joined it stays too.
-
-    Retracting a correction withdraws the incident with all its versions.
-    """
+    """Withdraw an incident. It stays in the log, retracted; what had joined it stays too."""
     return await writer.run(
         retraction,
         partial(recording.retract_incident, incident_id=incident_id, retraction=retraction),

@@ -9,10 +9,11 @@ from app.http.bodies import Body, Texts, example
 from app.http.paging import Page
 from app.notices.schemas import NoticeOut, RetractionOut, RetractionPreview
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, CitationPreview, Citations
+from app.sources.statements import Undo
 from app.status.schemas import EventOut
 
 
-class IncidentIn(Body):
+class IncidentIn(Body, title="NewIncident"):
     """A story. Decisions and notices join it by naming it as their `incident`."""
 
     model_config = example(
@@ -33,7 +34,7 @@ class IncidentIn(Body):
     citations: Citations
 
 
-class IncidentOut(Body):
+class IncidentOut(Body, title="Incident"):
     """An incident, and what became of it."""
 
     id: UUID
@@ -59,7 +60,7 @@ class StoryItem(Body):
     notice: NoticeOut | None
 
 
-class IncidentDetail(IncidentOut):
+class IncidentDetail(IncidentOut, title="IncidentDetail"):
     """An incident with its story so far."""
 
     timeline: Page[StoryItem] = Field(
@@ -67,13 +68,13 @@ class IncidentDetail(IncidentOut):
     )
 
 
-class IncidentRecorded(IncidentOut):
+class IncidentRecorded(IncidentOut, title="RecordedIncident"):
     """An incident as it was recorded, and where to take it back."""
 
-    undo: list[str] = Field(description="Address to POST a retraction to; none for a correction.")
+    undo: Undo
 
 
-class IncidentPreview(IncidentRecorded):
+class IncidentPreview(IncidentRecorded, title="IncidentPreview"):
     """An incident as it would be recorded, or withdrawn."""
 
     id: UUID | None  # type: ignore[assignment]  # an incident to be withdrawn has one

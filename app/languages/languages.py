@@ -14,6 +14,8 @@ from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from app.http.negotiation import weights
+
 ENGLISH = "en"
 
 
@@ -53,15 +55,9 @@ LANGUAGES: Mapping[str, Language] = _load()
 
 def negotiated(accept_language: str) -> Language:
     """Return the language that an ``Accept-Language`` likes best; English if it likes none."""
-    wanted: list[tuple[float, str]] = []
-    for one in accept_language.split(","):
-        tag, _, weight = one.partition(";")
-        try:
-            quality = float(weight.strip().removeprefix("q=") or 1)
-        except ValueError:
-            continue
-        wanted.append((-quality, tag.strip().lower().partition("-")[0]))
-    for quality, code in sorted(wanted, key=lambda pair: pair[0]):
-        if quality and code in LANGUAGES:
+    given = weights(accept_language)
+    for tag in sorted(given, key=lambda tag: -given[tag]):
+        code = tag.partition("-")[0]
+        if given[tag] > 0 and code in LANGUAGES:
             return LANGUAGES[code]
     return LANGUAGES[ENGLISH]

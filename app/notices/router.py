@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
 
-from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
+from app.access.writing import IdempotentWriter, writes
 from app.changes.ids import seed_id
 from app.database.sessions import Session
 from app.errors import (
@@ -96,8 +96,7 @@ async def get_notice(
     summary="Record or correct a notice",
     status_code=201,
     response_model=NoticeRecorded,
-    responses=responses(*WRITE_PROBLEMS, Superseded, NotCorrectable, CrossingRetired)
-    | preview(NoticePreview),
+    responses=responses(Superseded, NotCorrectable, CrossingRetired) | preview(NoticePreview),
 )
 async def post_notice(notice: NoticeIn, writer: NoticeWriter) -> Response:
     """Record a cited fact that is no status, or correct one that is recorded."""
@@ -109,15 +108,12 @@ async def post_notice(notice: NoticeIn, writer: NoticeWriter) -> Response:
     summary="Withdraw a notice",
     status_code=201,
     response_model=NoticeRecorded,
-    responses=responses(*WRITE_PROBLEMS, NoticeNotFound, Superseded) | preview(NoticePreview),
+    responses=responses(NoticeNotFound, Superseded) | preview(NoticePreview),
 )
 async def post_notice_retraction(
     notice_id: NoticeId, retraction: RetractionIn, writer: NoticeWriter
 ) -> Response:
-    """Withdraw a notice that should not have been recorded. It stays in the log, retracted.
-
-    Retracting a correction withdraws the notice with all its versions.
-    """
+    """Withdraw a notice that should not have been recorded. It stays in the log, retracted."""
     return await writer.run(
         retraction,
         partial(recording.retract_notice, notice_id=notice_id, retraction=retraction),

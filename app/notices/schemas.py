@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from app.http.bodies import Body, BorderId, CountryCode, CrossingId, Instant, Line, Texts, example
 from app.places.schemas import DEFAULT_CONFIRM_WITHIN_DAYS, Distinct
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, CitationPreview, Citations
-from app.sources.statements import PeriodIn, Reason
+from app.sources.statements import PeriodIn, Reason, Undo
 from app.vocabulary import Certainty, NoticeKind, Precision, Qualifier
 
 STALE_AFTER_DAYS = DEFAULT_CONFIRM_WITHIN_DAYS
@@ -73,7 +73,7 @@ class NoticePeriod(Body):
     until: datetime | None
 
 
-class NoticeIn(Body):
+class NoticeIn(Body, title="NewNotice"):
     """A cited fact that is no status: advice, a measure, a threat, a reaction, talks."""
 
     model_config = example(
@@ -100,8 +100,8 @@ class NoticeIn(Body):
     certainty: Certainty = Certainty.CONFIRMED
     effective: PeriodIn = Field(
         default_factory=lambda: PeriodIn(from_=None, until=None),
-        description="Without `from` it holds from the recorded instant; or, where `precision`"
-        " is `unknown`, from a start that nobody told.",
+        description="Without `from` it holds from the recorded instant or, with `precision`"
+        " `unknown`, from an unknown start.",
     )
     precision: Precision = Field(
         Precision.MINUTE,
@@ -124,7 +124,7 @@ class NoticeIn(Body):
     citations: Citations
 
 
-class RetractionOut(Body):
+class RetractionOut(Body, title="Retraction"):
     """The withdrawal of something that should not have been recorded."""
 
     id: UUID
@@ -135,7 +135,7 @@ class RetractionOut(Body):
     citations: list[CitationOut]
 
 
-class NoticeOut(Body):
+class NoticeOut(Body, title="Notice"):
     """A notice, and what became of it."""
 
     id: UUID
@@ -165,13 +165,13 @@ class NoticeOut(Body):
     )
 
 
-class NoticeRecorded(NoticeOut):
+class NoticeRecorded(NoticeOut, title="RecordedNotice"):
     """A notice as it was recorded, and where to take it back."""
 
-    undo: list[str] = Field(description="Address to POST a retraction to; none for a correction.")
+    undo: Undo
 
 
-class RetractionPreview(RetractionOut):
+class RetractionPreview(RetractionOut, title="RetractionPreview"):
     """A withdrawal as it would be recorded."""
 
     id: None  # type: ignore[assignment]  # only a real write brings it up
@@ -180,7 +180,7 @@ class RetractionPreview(RetractionOut):
     citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id
 
 
-class NoticePreview(NoticeRecorded):
+class NoticePreview(NoticeRecorded, title="NoticePreview"):
     """A notice as it would be recorded, or withdrawn."""
 
     id: UUID | None  # type: ignore[assignment]  # a notice to be withdrawn has one

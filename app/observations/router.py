@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request, Response
 
-from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
+from app.access.writing import IdempotentWriter, writes
 from app.database.sessions import Session
 from app.errors import CrossingNotFound, LaneNotFound
 from app.http.bodies import CountryCode, CrossingId, QueryInstant
@@ -53,7 +53,7 @@ Wanted = Annotated[ObservationFilter, Depends(_wanted)]
     summary="Record observations",
     status_code=201,
     response_model=ObservationsOut,
-    responses=responses(*WRITE_PROBLEMS) | preview(ObservationsPreview),
+    responses=responses() | preview(ObservationsPreview),
 )
 async def post_observations(
     request: Request,

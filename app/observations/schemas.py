@@ -89,7 +89,7 @@ _WAIT_TAGS = frozenset({"known", "closed", "unknown"})
 """By which faults of a wait name its kind, within their path."""
 
 
-class ObservationIn(Body):
+class ObservationIn(Body, title="NewObservation"):
     """What was observed of a lane, or of one of its queues, at an instant."""
 
     crossing: CrossingId
@@ -156,7 +156,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in parts)
 
 
-class ObservationsIn(Body):
+class ObservationsIn(Body, title="NewObservations"):
     """What one source says of many lanes: all of it is recorded, or none."""
 
     model_config = example(
@@ -201,7 +201,7 @@ class ObservationsIn(Body):
     ] = Field(min_length=1, max_length=AT_MOST)
 
 
-class ObservationsOut(Body):
+class ObservationsOut(Body, title="RecordedObservations"):
     """What was recorded of a batch."""
 
     recorded: int
@@ -212,14 +212,14 @@ class ObservationsOut(Body):
     change: int | None = Field(description="That of a new source; observations are no changes.")
 
 
-class ObservationsPreview(ObservationsOut):
+class ObservationsPreview(ObservationsOut, title="ObservationsPreview"):
     """What would be recorded of a batch."""
 
     source: UUID | None  # type: ignore[assignment]  # wider: a new source has no id
     change: None
 
 
-class WaitOut(Body):
+class WaitOut(Body, title="LatestWait"):
     """The latest observation of a lane, or of one of its queues."""
 
     traffic: Traffic
@@ -242,7 +242,7 @@ class WaitOut(Body):
     )
 
 
-class ObservationOut(WaitOut):
+class ObservationOut(WaitOut, title="Observation"):
     """An observation as it was recorded."""
 
     crossing: CrossingId
@@ -251,7 +251,7 @@ class ObservationOut(WaitOut):
     recorded_by: str
 
 
-class HourOut(Body):
+class HourOut(Body, title="WaitsOfHour"):
     """An hour of the week; shares are of its observations, waits of those that have one."""
 
     weekday: int = Field(ge=1, le=7, description="1 is Monday.")

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 
 from app.errors import Invalid, Problem
-from app.http.problems import render
+from app.http.negotiation import preferred
+from app.http.problems import PROBLEM_JSON, render
 from app.languages.words import N_
 from app.pages.rendering import PageReader, page
 
@@ -16,11 +17,16 @@ _FOR_PROGRAMS = (
     "/static",
     "/docs",
     "/openapi.json",
+    "/openapi-3.2.json",
     "/problems",
     "/health",
     "/metrics",
 )
 """Where addresses begin that are no pages."""
+
+HTML = "text/html"
+_FORMS = (PROBLEM_JSON, "application/json", HTML)
+"""In which a problem at the address of a page can be told; the first two are one."""
 
 _OTHERWISE = (N_("This page cannot be shown"), N_("Go to the list of all crossings, or try again."))
 
@@ -86,10 +92,12 @@ _HINTS: Mapping[str, str] = {
 def tell(request: Request, problem: Problem) -> Response:
     """Return the problem as a page to who looks at pages, and else as what programs read."""
     path = request.url.path
-    if "text/html" not in request.headers.get("accept", "") or any(
-        path == one or path.startswith(f"{one}/") for one in _FOR_PROGRAMS
-    ):
+    if any(path == one or path.startswith(f"{one}/") for one in _FOR_PROGRAMS):
         return render(problem)
+    if preferred(", ".join(request.headers.getlist("accept")), _FORMS) != HTML:
+        response = render(problem)
+        response.headers["Vary"] = "Accept"
+        return response
     reader = PageReader(request)
     title, detail = (reader.words.say(one) for one in _SENTENCES.get(problem.slug, _OTHERWISE))
     response = page(
@@ -103,6 +111,7 @@ def tell(request: Request, problem: Problem) -> Response:
     )
     response.headers.update(problem.headers)
     response.headers["Cache-Control"] = "no-store"
+    response.headers.add_vary_header("Accept")
     return response
 
 

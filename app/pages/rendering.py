@@ -17,7 +17,7 @@ from app.board.board import Board
 from app.board.views import Moment
 from app.http.bodies import CountryCode, FormInstant
 from app.http.caching import Validity, cache_control, http_date
-from app.http.docs import POLICY
+from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf, KnownChange
 from app.languages.languages import LANGUAGES, Language, negotiated
 from app.languages.words import Words

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from app.errors import NotFound
-from app.http.caching import accepts_gzip
+from app.http.negotiation import accepts_gzip
 from app.languages.languages import ENGLISH, LANGUAGES
 from app.pages.assets import ASSETS, VERSION
 from app.pages.borders.router import router as borders

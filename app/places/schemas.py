@@ -47,7 +47,7 @@ Distinct = AfterValidator(_distinct)
 TrafficList = Annotated[list[Traffic], Distinct, Field(min_length=1, json_schema_extra=_UNIQUE)]
 
 
-class Name(Body):
+class Name(Body, title="CrossingName"):
     """What one side's checkpoint is called in one language."""
 
     lang: str = Field(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["lt"])
@@ -106,7 +106,7 @@ ConfirmWithinDays = Annotated[
 ]
 
 
-class CrossingIn(Body):
+class CrossingIn(Body, title="NewCrossing"):
     """A border crossing point: two checkpoints facing each other."""
 
     model_config = example(
@@ -217,7 +217,7 @@ def _has_letters(value: str) -> str:
 SearchText = Annotated[Line, AfterValidator(_has_letters), Field(max_length=100)]
 
 
-class CrossingRecord(Body):
+class CrossingRecord(Body, title="CrossingRecord"):
     """A crossing as known: the fields it was posted with, its border and its version."""
 
     id: CrossingId

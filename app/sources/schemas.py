@@ -25,13 +25,12 @@ SOURCE_EXAMPLE: dict[str, JsonValue] = {
     "url": "https://example.org/notice/17",
 }
 CITATION_EXAMPLE: dict[str, JsonValue] = {
-    "source": SOURCE_EXAMPLE,
+    "source": {"title": "Two crossings close on Friday", "url": "https://example.org/notice/17"},
     "locator": "paragraph 1",
-    "basis": "stated",
 }
 
 
-class SourceIn(Body):
+class SourceIn(Body, title="NewSource"):
     """Where a fact comes from: as much as is known of it."""
 
     model_config = example(SOURCE_EXAMPLE)
@@ -52,7 +51,7 @@ class SourceIn(Body):
     note: Text | None = Field(None, description="What a reader should know about the source.")
 
 
-class SourceOut(SourceIn):
+class SourceOut(SourceIn, title="Source", json_schema_extra=None):
     """A source as it was recorded. Sources never change."""
 
     id: UUID
@@ -61,7 +60,7 @@ class SourceOut(SourceIn):
     recorded_by: str
 
 
-class SourcePreview(SourceIn):
+class SourcePreview(SourceIn, title="SourcePreview", json_schema_extra=None):
     """A source as it would be recorded."""
 
     id: None
@@ -81,7 +80,7 @@ GivenSource = Annotated[
 """One that is recorded, by id, or a new one, inline."""
 
 
-class CitationIn(Body):
+class CitationIn(Body, title="NewCitation"):
     """The link to a source: one that is recorded, by id, or a new one, inline."""
 
     source: GivenSource
@@ -92,7 +91,7 @@ class CitationIn(Body):
 Citations = Annotated[list[CitationIn], Field(min_length=1, max_length=50)]
 
 
-class CitationOut(Body):
+class CitationOut(Body, title="Citation"):
     """The link to a source, and how it carries the fact."""
 
     source: UUID
@@ -100,7 +99,7 @@ class CitationOut(Body):
     basis: Basis
 
 
-class CitationPreview(CitationOut):
+class CitationPreview(CitationOut, title="CitationPreview"):
     """A citation before it is written: a new source has no id yet."""
 
     source: UUID | None  # type: ignore[assignment]  # wider on purpose

@@ -1,6 +1,7 @@
 """What every statement has, be it a status event or a notice: a period, a reason, a withdrawal."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import Field
 
@@ -9,7 +10,7 @@ from app.sources.schemas import CitationIn
 from app.vocabulary import ReasonCode
 
 
-class PeriodIn(Body):
+class PeriodIn(Body, title="NewPeriod"):
     """When it holds: ``[from, until)``; no ``until`` is until further notice."""
 
     from_: Instant | None = Field(
@@ -18,7 +19,7 @@ class PeriodIn(Body):
     until: Instant | None = None
 
 
-class PeriodOut(Body):
+class PeriodOut(Body, title="Period"):
     """When it holds: ``[from, until)``; ``until`` null is until further notice."""
 
     from_: datetime = Field(alias="from")
@@ -32,8 +33,20 @@ class Reason(Body):
     text: Text | None = Field(None, examples=["Preventive measure"])
 
 
-class RetractionIn(Body):
-    """The withdrawal of an event that should not have been recorded."""
+Undo = Annotated[
+    list[str],
+    Field(
+        description="Where to POST a retraction of each new entry; empty for a correction, whose"
+        " retraction would withdraw what it corrected as well."
+    ),
+]
+
+
+class RetractionIn(Body, title="NewRetraction"):
+    """The withdrawal of something that should not have been recorded.
+
+    Of a correction it withdraws all versions: what was superseded stays superseded.
+    """
 
     model_config = example({"reason": {"code": "other", "text": "Posted by mistake"}})
 

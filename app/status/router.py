@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
-from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, writes
+from app.access.writing import IdempotentWriter, writes
 from app.changes.ids import seed_id
 from app.changes.read_sessions import AnyReadSessions
 from app.database.sessions import Session
@@ -55,7 +55,7 @@ EventWriter = Annotated[IdempotentWriter, writes(KeyScope.EVENTS)]
 
 @router.get(
     "/crossings/{crossing_id}/status",
-    summary="Get the status of a crossing",
+    summary="Get a crossing's status",
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_status(
@@ -67,9 +67,10 @@ async def get_status(
     traffic: LaneTraffic = None,
     to: LaneTo = None,
 ) -> StatusOut:
-    """Is it open? For whom, since when, until when, why, and who says so.
+    """Return a crossing's status now: for whom it is open, since when, until when, and who says so.
 
-    Asks about now, or about any instant, from all that is known or from what was known.
+    `traffic` and `to` narrow it to a vehicle and a direction. `at` asks about another instant, and
+    `known_at` or `known_change` about what was known then.
     """
     async with read_sessions.for_question(at, as_of) as session:
         body, snapshot, validity = await reading.get_status(
@@ -81,7 +82,7 @@ async def get_status(
 
 @router.get(
     "/crossings/{crossing_id}/timeline",
-    summary="Get the timeline of a crossing",
+    summary="Get a crossing's timeline",
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def get_timeline(
@@ -123,7 +124,7 @@ async def get_timeline(
 
 @router.get(
     "/crossings/{crossing_id}/events",
-    summary="List the events of a crossing",
+    summary="List a crossing's status events",
     responses=responses(CrossingNotFound),
 )
 async def list_crossing_events(
@@ -139,7 +140,7 @@ async def list_crossing_events(
     return pagination.page(found, _place)
 
 
-@router.get("/events", summary="List events", responses=responses())
+@router.get("/events", summary="List status events", responses=responses())
 async def list_events(
     session: Session,
     pagination: PageQuery,
@@ -159,7 +160,7 @@ async def list_events(
     return pagination.page(found, _place)
 
 
-@router.get("/events/{event_id}", summary="Get an event", responses=responses(EventNotFound))
+@router.get("/events/{event_id}", summary="Get a status event", responses=responses(EventNotFound))
 async def get_event(session: Session, event_id: EventPath) -> EventOut:
     """Return one status event, and what became of it."""
     return await log.get_event(session, event_id)
@@ -167,37 +168,32 @@ async def get_event(session: Session, event_id: EventPath) -> EventOut:
 
 @router.post(
     "/events",
-    summary="Declare or correct a status",
+    summary="Record a closure or other status",
     status_code=201,
     response_model=DecisionOut,
-    responses=responses(*WRITE_PROBLEMS, Superseded, NotCorrectable, CrossingRetired)
-    | preview(DecisionPreview),
+    responses=responses(Superseded, NotCorrectable, CrossingRetired) | preview(DecisionPreview),
 )
 async def post_event(decision: DecisionIn, writer: EventWriter) -> Response:
-    """Declare a status for one or many crossings, all of them or none; or correct a decision.
+    """Declare a status for one or many crossings, all of them or none.
 
-    The answer's `effect` tells what changes from now on: an empty one means that the
-    declaration does nothing.
+    The answer's `effect` tells what changes from now on: if it is empty, the declaration does
+    nothing. With `supersedes` it corrects an earlier decision.
     """
     return await writer.run(decision, partial(recording.record_decision, decision=decision))
 
 
 @router.post(
     "/events/{event_id}/retraction",
-    summary="Withdraw an event",
+    summary="Withdraw a status event",
     status_code=201,
     response_model=DecisionOut,
-    responses=responses(*WRITE_PROBLEMS, EventNotFound, Superseded, NotRetractable, CrossingRetired)
+    responses=responses(EventNotFound, Superseded, NotRetractable, CrossingRetired)
     | preview(DecisionPreview),
 )
 async def post_retraction(
     event_id: EventPath, retraction: RetractionIn, writer: EventWriter
 ) -> Response:
-    """Withdraw an event that should not have been recorded. It stays in the log, retracted.
-
-    Retracting a correction withdraws the declaration with all its versions: what it superseded
-    stays superseded.
-    """
+    """Withdraw an event that should not have been recorded. It stays in the log, retracted."""
     return await writer.run(
         retraction,
         partial(recording.retract_event, event_id=event_id, retraction=retraction),
@@ -206,11 +202,10 @@ async def post_retraction(
 
 @router.post(
     "/crossings/{crossing_id}/confirmations",
-    summary="Confirm a crossing",
+    summary="Confirm a crossing's status",
     status_code=201,
     response_model=DecisionOut,
-    responses=responses(*WRITE_PROBLEMS, CrossingNotFound, CrossingRetired)
-    | preview(DecisionPreview),
+    responses=responses(CrossingNotFound, CrossingRetired) | preview(DecisionPreview),
 )
 async def post_confirmation(
     crossing_id: CrossingPath, confirmation: ConfirmationIn, writer: EventWriter
@@ -224,15 +219,15 @@ async def post_confirmation(
 
 @router.post(
     "/confirmations",
-    summary="Confirm many crossings",
+    summary="Confirm many crossings at once",
     status_code=201,
     response_model=DecisionOut,
-    responses=responses(*WRITE_PROBLEMS, CrossingRetired) | preview(DecisionPreview),
+    responses=responses(CrossingRetired) | preview(DecisionPreview),
 )
 async def post_confirmations(confirmations: ConfirmationsIn, writer: EventWriter) -> Response:
     """Say of up to 1,000 crossings that their sources were checked again: all of them or none.
 
-    It is one change, with one decision id. A row without citations has those that all share.
+    It is one change, with one decision id.
     """
     return await writer.run(
         confirmations, partial(recording.confirm_crossings, confirmations=confirmations)

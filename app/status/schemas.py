@@ -17,7 +17,7 @@ from app.sources.schemas import (
     CitationPreview,
     Citations,
 )
-from app.sources.statements import PeriodIn, PeriodOut, Reason
+from app.sources.statements import PeriodIn, PeriodOut, Reason, Undo
 from app.vocabulary import (
     Certainty,
     DeclaredStatus,
@@ -57,7 +57,7 @@ class Exemption(Body):
     text: Text | None = None
 
 
-class DecisionIn(Body):
+class DecisionIn(Body, title="NewDecision"):
     """One decision: a status for one or many crossings."""
 
     model_config = example(
@@ -113,7 +113,7 @@ class DecisionIn(Body):
         return value
 
 
-class ConfirmationIn(Body):
+class ConfirmationIn(Body, title="NewConfirmation"):
     """The source was checked again, and what it says is still true."""
 
     model_config = example({"sides": ["LT"], "citations": [CITATION_EXAMPLE]})
@@ -142,7 +142,7 @@ class ConfirmationRow(Body):
     )
 
 
-class ConfirmationsIn(Body):
+class ConfirmationsIn(Body, title="NewConfirmations"):
     """The sources of many crossings were checked again, and what they say is still true."""
 
     model_config = example(
@@ -161,7 +161,7 @@ class ConfirmationsIn(Body):
     )
 
 
-class EventOut(Body):
+class EventOut(Body, title="StatusEvent"):
     """A status event: everything that the resolution rule needs, so that anyone can check us."""
 
     id: UUID
@@ -196,7 +196,7 @@ class EventOut(Body):
     citations: list[CitationOut]
 
 
-class EventPreview(EventOut):
+class EventPreview(EventOut, title="StatusEventPreview"):
     """A status event as it would be recorded: without what only the log can give."""
 
     id: None  # type: ignore[assignment]
@@ -206,14 +206,14 @@ class EventPreview(EventOut):
     citations: list[CitationPreview]  # type: ignore[assignment]
 
 
-class LaneId(Body):
+class LaneId(Body, title="LaneId"):
     """One traffic category entering one country."""
 
     traffic: Traffic
     to: CountryCode
 
 
-class EffectOut(Body):
+class EffectOut(Body, title="Effect"):
     """A period in which the write changes the answer for some lanes.
 
     `before` and `after` are the statuses at its start, without and with the write.
@@ -225,22 +225,19 @@ class EffectOut(Body):
     from_: datetime = Field(alias="from")
     until: datetime | None = Field(
         description="When a declared status ends; null means until further notice."
-        " That an open or restricted status expires is not an end."
+        " An expiry is not an end."
     )
     lanes: list[LaneId]
 
 
-class DecisionOut(Body):
+class DecisionOut(Body, title="Decision"):
     """What was recorded, what it changes from now on, and how to take it back."""
 
     decision: UUID
     change: int
     events: list[EventOut]
     effect: list[EffectOut]
-    undo: list[str] = Field(
-        description="An address to POST a retraction to for each new event; none for a correction, "
-        "whose retraction would withdraw the corrected event as well."
-    )
+    undo: Undo
 
 
 class DecisionPreview(Body):
@@ -250,10 +247,10 @@ class DecisionPreview(Body):
     change: None
     events: list[EventPreview]
     effect: list[EffectOut]
-    undo: list[str]
+    undo: Undo
 
 
-class LaneOut(LaneId):
+class LaneOut(LaneId, title="Lane"):
     """A lane's status and the event that decides it, null if nothing is in force."""
 
     status: Status
@@ -263,7 +260,7 @@ class LaneOut(LaneId):
     decided_by: UUID | None
 
 
-class StatusOut(Body):
+class StatusOut(Body, title="CrossingStatus"):
     """The answer to the question: is it open, for whom, since when, and who says so."""
 
     crossing: CrossingId
@@ -278,7 +275,7 @@ class StatusOut(Body):
     )
     until: datetime | None = Field(
         description="When the declared status ends; null means until further notice."
-        " An open or restricted status that expires does not end: see `expires_at`."
+        " An expiry is not an end: see `expires_at`."
     )
     expires_at: datetime | None = Field(
         description="When an open or restricted status will be answered as unknown"
@@ -311,13 +308,7 @@ class StatusOut(Body):
     change: int | None = Field(description="The newest change that touches this crossing.")
 
 
-class StatusPreview(StatusOut):
-    """The answer for a crossing that is not added yet."""
-
-    change: None
-
-
-class TimelinePeriodOut(Body):
+class TimelinePeriodOut(Body, title="TimelinePeriod"):
     """A maximal period over which the answer does not differ; null bounds are open."""
 
     from_: datetime | None = Field(alias="from")

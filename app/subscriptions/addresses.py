@@ -61,13 +61,15 @@ class AddressPolicy:
         if parsed.raw_fragment:
             raise ValueError("must not have a fragment")
         addresses = await _look_up(parsed.host, parsed.port)
-        if parsed.scheme == "http" and not addresses:
-            raise ValueError("must be an absolute https URL")
-        for address in addresses:
-            try:
-                self.check(address, parsed.port, secure=parsed.scheme == "https")
-            except AddressRefused as refusal:
-                raise ValueError(str(refusal)) from refusal
+        secure = parsed.scheme == "https"
+        try:
+            if not addresses:
+                # Nobody can say that it will be in a network that is allowed.
+                self._check_scheme_and_port(parsed.port, secure=secure)
+            for address in addresses:
+                self.check(address, parsed.port, secure=secure)
+        except AddressRefused as refusal:
+            raise ValueError(str(refusal)) from refusal
 
     def check(self, address: str, port: int, *, secure: bool) -> None:
         """Raise AddressRefused unless webhooks may go there."""
@@ -76,10 +78,14 @@ class AddressPolicy:
             found = found.ipv4_mapped
         if any(found in network for network in self.allowed):
             return
+        if secure and not _is_public(found):
+            raise AddressRefused("must lead to a public address")
+        self._check_scheme_and_port(port, secure=secure)
+
+    @staticmethod
+    def _check_scheme_and_port(port: int, *, secure: bool) -> None:
         if not secure:
             raise AddressRefused("must be an absolute https URL")
-        if not _is_public(found):
-            raise AddressRefused("must lead to a public address")
         if port not in PORTS:
             raise AddressRefused(f"must have one of the ports {', '.join(map(str, sorted(PORTS)))}")
 

@@ -7,15 +7,11 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 
 from app.access.service import Reporter
-from app.access.writing import WRITE_PROBLEMS, IdempotentWriter, commands, holds, writes
+from app.access.writing import IdempotentWriter, commands, holds, writes
 from app.database.sessions import Session
 from app.errors import (
     DeliveryNotFound,
-    Forbidden,
-    KeyInFlight,
-    KeyReused,
     SubscriptionNotFound,
-    Unauthorized,
 )
 from app.http.bodies import Body
 from app.http.paging import Page, PageQuery, row_id
@@ -39,9 +35,6 @@ DeliveryId = Annotated[UUID, Path(description="A delivery's id.")]
 Holder = Annotated[Reporter, holds(KeyScope.SUBSCRIPTIONS)]
 Command = Annotated[IdempotentWriter, commands(KeyScope.SUBSCRIPTIONS)]
 
-READ_PROBLEMS = (Unauthorized, Forbidden)
-COMMAND_PROBLEMS = (*READ_PROBLEMS, SubscriptionNotFound, KeyReused, KeyInFlight)
-
 
 def _reach(request: Request) -> AddressPolicy:
     found: AddressPolicy = request.app.state.reach
@@ -54,8 +47,8 @@ async def _private(response: Response) -> None:
 
 @router.get(
     "",
-    summary="List subscriptions",
-    responses=responses(*READ_PROBLEMS),
+    summary="List webhook subscriptions",
+    responses=responses(),
     dependencies=[Depends(_private)],
 )
 async def list_subscriptions(
@@ -72,10 +65,10 @@ async def list_subscriptions(
 
 @router.post(
     "",
-    summary="Subscribe to changes",
+    summary="Subscribe to changes by webhook",
     status_code=201,
     response_model=SubscriptionSecret,
-    responses=responses(*WRITE_PROBLEMS) | preview(SubscriptionPreview),
+    responses=responses() | preview(SubscriptionPreview),
 )
 async def post_subscription(
     subscription: SubscriptionIn,
@@ -94,7 +87,7 @@ async def post_subscription(
 @router.get(
     "/{subscription_id}",
     summary="Get a subscription",
-    responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
+    responses=responses(SubscriptionNotFound),
     dependencies=[Depends(_private)],
 )
 async def get_subscription(
@@ -108,7 +101,7 @@ async def get_subscription(
     "/{subscription_id}",
     summary="Delete a subscription",
     status_code=204,
-    responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
+    responses=responses(SubscriptionNotFound),
 )
 async def delete_subscription(
     session: Session, reporter: Holder, subscription_id: SubscriptionId
@@ -121,7 +114,7 @@ async def delete_subscription(
     "/{subscription_id}/pause",
     summary="Pause a subscription",
     response_model=SubscriptionOut,
-    responses=responses(*COMMAND_PROBLEMS),
+    responses=responses(SubscriptionNotFound),
 )
 async def pause_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
     """Send nothing more for the time being; what concerns it is kept for later."""
@@ -133,7 +126,7 @@ async def pause_subscription(writer: Command, subscription_id: SubscriptionId) -
     "/{subscription_id}/resume",
     summary="Resume a subscription",
     response_model=SubscriptionOut,
-    responses=responses(*COMMAND_PROBLEMS),
+    responses=responses(SubscriptionNotFound),
 )
 async def resume_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
     """Go on where it stopped, be it paused or disabled: nothing is left out."""
@@ -143,9 +136,9 @@ async def resume_subscription(writer: Command, subscription_id: SubscriptionId) 
 
 @router.post(
     "/{subscription_id}/secret",
-    summary="Rotate the secret",
+    summary="Rotate a subscription's secret",
     response_model=SubscriptionSecret,
-    responses=responses(*COMMAND_PROBLEMS),
+    responses=responses(SubscriptionNotFound),
 )
 async def rotate_secret(writer: Command, subscription_id: SubscriptionId) -> Response:
     """Make a new secret, shown this once; for 24 hours the one before signs messages, too.
@@ -161,7 +154,7 @@ async def rotate_secret(writer: Command, subscription_id: SubscriptionId) -> Res
     summary="Send a test message",
     status_code=201,
     response_model=DeliveryOut,
-    responses=responses(*COMMAND_PROBLEMS),
+    responses=responses(SubscriptionNotFound),
 )
 async def ping_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
     """Send a test message, signed like all others; look at its delivery for what came of it."""
@@ -171,7 +164,7 @@ async def ping_subscription(writer: Command, subscription_id: SubscriptionId) ->
 @router.get(
     "/{subscription_id}/deliveries",
     summary="List deliveries",
-    responses=responses(*READ_PROBLEMS, SubscriptionNotFound),
+    responses=responses(SubscriptionNotFound),
     dependencies=[Depends(_private)],
 )
 async def list_deliveries(
@@ -200,7 +193,7 @@ async def list_deliveries(
     summary="Redeliver a message",
     status_code=201,
     response_model=DeliveryOut,
-    responses=responses(*COMMAND_PROBLEMS, DeliveryNotFound),
+    responses=responses(SubscriptionNotFound, DeliveryNotFound),
 )
 async def redeliver(
     writer: Command, subscription_id: SubscriptionId, delivery_id: DeliveryId

@@ -45,7 +45,7 @@ class ChangeFilter(Body):
         )
 
 
-class SubscriptionIn(Body):
+class SubscriptionIn(Body, title="NewSubscription"):
     """A new subscription. Without a filter it receives every change."""
 
     model_config = example(
@@ -61,7 +61,7 @@ class SubscriptionIn(Body):
     description: Text | None = None
 
 
-class SubscriptionOut(Body):
+class SubscriptionOut(Body, title="Subscription"):
     """A subscription, without its secret."""
 
     id: UUID
@@ -83,7 +83,7 @@ class SubscriptionOut(Body):
     )
 
 
-class SubscriptionSecret(SubscriptionOut):
+class SubscriptionSecret(SubscriptionOut, title="SubscriptionWithSecret"):
     """A subscription with its new secret, which is shown this once."""
 
     secret: str = Field(
@@ -92,14 +92,14 @@ class SubscriptionSecret(SubscriptionOut):
     )
 
 
-class SubscriptionPreview(SubscriptionOut):
+class SubscriptionPreview(SubscriptionOut, title="SubscriptionPreview"):
     """A subscription that would be: it has no id and no secret."""
 
     id: None  # type: ignore[assignment]  # what is not made has none
     secret: None
 
 
-class AttemptOut(Body):
+class AttemptOut(Body, title="DeliveryAttempt"):
     """One request to the receiver. Of its answer only the status is kept."""
 
     at: datetime
@@ -108,7 +108,7 @@ class AttemptOut(Body):
     error: str | None = Field(description="Why it failed; null if it succeeded.")
 
 
-class DeliveryOut(Body):
+class DeliveryOut(Body, title="Delivery"):
     """A message to a receiver; its id is in `webhook-id` however often it is sent."""
 
     id: UUID

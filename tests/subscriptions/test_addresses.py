@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from app.subscriptions import addresses
 from app.subscriptions.addresses import AddressPolicy, AddressRefused
 from app.subscriptions.deliveries import Outcome
 from app.subscriptions.sending import Message, Sender
@@ -129,6 +130,29 @@ async def test_a_name_is_looked_at_again_at_every_connection(receiver: Receiver)
 
     assert (refused.status, len(receiver.arrived)) == (None, 2)
     assert str(refused.error).startswith("refused")
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("https://nobody.invalid:8080/", "must have one of the ports 443, 8443"),
+        ("https://nobody.invalid:22/", "must have one of the ports 443, 8443"),
+        ("http://nobody.invalid:443/", "must be an absolute https URL"),
+    ],
+)
+async def test_a_refused_port_is_told_also_while_the_name_does_not_resolve(
+    url: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown(host: str, port: int) -> list[str]:
+        assert host
+        assert port
+        return []
+
+    monkeypatch.setattr(addresses, "_look_up", unknown)
+    for port in (443, 8443):
+        await AddressPolicy().require(f"https://nobody.invalid:{port}/")
+    with pytest.raises(ValueError, match=fault):
+        await AddressPolicy().require(url)
 
 
 async def test_a_redirect_is_not_followed(receiver: Receiver) -> None:

@@ -6,11 +6,13 @@ of the framework.
 
 from collections.abc import Callable
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.changes.stream.stream import Stream, StreamQuery
-from app.changes.stream.wire import RESPONSE_START
+from app.changes.stream.wire import END, RESPONSE_START
 from app.errors import Invalid, Problem, Unavailable, invalid
+from app.http.negotiation import preferred
 from app.http.problems import RETRY_AFTER, render
 
 PATH = "/v1/changes"
@@ -26,11 +28,11 @@ Admit = Callable[[StreamQuery], None]
 
 
 def asks_for_stream(scope: Scope) -> bool:
-    """Tell whether a GET is of the stream."""
-    return scope["path"] == PATH and any(
-        name == b"accept" and EVENT_STREAM in value.decode("latin-1").lower()
-        for name, value in scope["headers"]
-    )
+    """Tell whether a GET or HEAD is of the stream, rather than of a page of JSON."""
+    if scope["path"] != PATH:
+        return False
+    accept = ",".join(Headers(scope=scope).getlist("accept"))
+    return preferred(accept, ("application/json", EVENT_STREAM)) == EVENT_STREAM
 
 
 class StreamEndpoint:
@@ -49,6 +51,9 @@ class StreamEndpoint:
             await render(problem)(scope, receive, send)
             return
         await send(RESPONSE_START)
+        if scope["method"] == "HEAD":
+            await send(END)
+            return
         follower = await self._stream.join(asked, send)
         try:
             while (await receive())["type"] != "http.disconnect":
@@ -64,7 +69,8 @@ class StreamEndpoint:
             if not found:
                 await send(message)
 
-        await self._application({**scope, ADMIT: found.append}, receive, answer)
+        asking = {**scope, "method": "GET", ADMIT: found.append}
+        await self._application(asking, receive, answer)
         return found[0] if found else None
 
     async def _unknown(self, asked: StreamQuery) -> Problem | None:

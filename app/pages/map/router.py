@@ -16,7 +16,7 @@ from app.crossings.candidates import CrossingFilter
 from app.errors import CrossingNotFound, FieldError, Invalid, Unavailable
 from app.http.bodies import BorderId, CountryCode, CrossingId, sides_of
 from app.http.caching import Validity
-from app.http.docs import POLICY
+from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
 from app.http.problems import RETRY_AFTER
 from app.pages.assets import OUTLINED

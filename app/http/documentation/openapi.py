@@ -1,0 +1,178 @@
+"""The OpenAPI document: what the framework tells of the operations, and what it cannot know."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
+
+from app.http.documentation.components import (
+    Json,
+    Operation,
+    arrange,
+    objects,
+    operations,
+    without_streams,
+)
+from app.http.problems import ProblemOut
+
+DESCRIPTION = """Is that border crossing open? For whom, since when, and who says so.
+
+Every status is resolved from an append-only log of status events, each citing its source.
+Ask about now or about any instant (`at`), using all that is known or only what was known at
+an instant (`known_at`) or at a change (`known_change`).
+
+* Instants are RFC 3339 with an offset; answers are in UTC with `Z`.
+* A `null` bound is open: without `until`, something applies until further notice.
+* `unknown` is an honest answer: nothing reliable says otherwise.
+* Enumerations may get new members: clients should expect them.
+* Public reads carry an `ETag`, and `Cache-Control` says how long a cache may keep them.
+* Errors are RFC 9457 problems; each `type` is the address of its description.
+* Unknown parameters and body fields are refused, never ignored.
+"""
+TAGS = [
+    {
+        "name": "status",
+        "description": "The status of a crossing, its history, and the log behind it.",
+    },
+    {"name": "crossings", "description": "Border crossing points and their present status."},
+    {"name": "borders", "description": "All crossings between two countries."},
+    {
+        "name": "countries",
+        "description": "Countries by name, and their borders that are covered.",
+    },
+    {"name": "observations", "description": "Waits at crossings, as they were observed."},
+    {"name": "notices", "description": "Cited facts that are not a status."},
+    {"name": "incidents", "description": "Stories: decisions and notices grouped together."},
+    {
+        "name": "sources",
+        "description": "Where facts come from, and what was taken from each source.",
+    },
+    {"name": "changes", "description": "Every committed change, numbered and hash-chained."},
+    {
+        "name": "feeds",
+        "description": "Atom, iCalendar, GeoJSON, and exports as CSV and NDJSON.\n\n"
+        "An export is as known at the change that `Change-Number` names; without its end it broke"
+        " off. The first row of CSV names the API's fields, those within another under both names;"
+        " lists have spaces between, lists of objects are JSON, null is empty. A cell that a"
+        " spreadsheet would take for a formula begins with `'`.",
+    },
+    {"name": "subscriptions", "description": "Webhooks: have changes sent to you, signed."},
+    {"name": "collections", "description": "All lists of the API."},
+    {"name": "health", "description": "Whether the service is alive and ready."},
+]
+
+
+_CHANGE_NUMBER = "The newest change that the answer reflects; after a write, the change it made."
+_READ_HEADERS = {
+    "ETag": "Send it back in `If-None-Match`: the answer is an empty 304 if nothing has changed.",
+}
+"""Of every public read. A 304 is not among the answers: only who knows ETags gets it, and client
+generators would lose the type of the 200 beside an answer without a body.
+"""
+_PRESENT_HEADERS = {
+    "Change-Number": _CHANGE_NUMBER,
+    "Knowledge-Age": "How many seconds ago the answering worker last heard from the database.",
+    "Last-Modified": "Since when the answer has been the same.",
+}
+_OF_THE_BOARD = {
+    "get_status",
+    "get_crossing",
+    "list_crossings",
+    "list_borders",
+    "get_crossings_geojson",
+}
+"""The operations that are answered from memory, also without the database."""
+_DEMAND: Json = {
+    "name": "At-Least-Change",
+    "in": "header",
+    "required": False,
+    "description": "Answer from at least this change, as `Change-Number` told it; wait up to"
+    " 2 seconds for it, else 503.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 2**62},
+}
+_RETRY = {"Retry-After": "After how many seconds to try again."}
+_HEADERS = {
+    "201": {
+        "Location": "The address of what was written.",
+        "Change-Number": _CHANGE_NUMBER,
+        "Idempotent-Replayed": "`true` if this is the stored answer to an earlier request.",
+    },
+    "default": _RETRY,
+}
+"""The headers of an answer, by its status."""
+
+
+def _tell_headers(operation: Operation) -> None:
+    for status, headers in _HEADERS.items():
+        if status in operation.responses:
+            operation.responses[status]["headers"] = _described(headers)
+
+
+def _tell_success(operation: Operation) -> None:
+    for status, response in operation.responses.items():
+        if response["description"] == "Successful Response":
+            response["description"] = HTTPStatus(int(status)).phrase
+
+
+def _described(headers: Mapping[str, str]) -> Json:
+    return {
+        name: {"description": meaning, "schema": {"type": "string"}}
+        for name, meaning in headers.items()
+    }
+
+
+def _tell_reading(operation: Operation) -> None:
+    """Tell what every public read can do besides its own."""
+    headers = dict(_READ_HEADERS)
+    if operation.spec["operationId"] in _OF_THE_BOARD:
+        headers |= _PRESENT_HEADERS
+    elif operation.tag == "feeds":
+        headers["Change-Number"] = _CHANGE_NUMBER
+    operation.responses["200"]["headers"] = _described(headers)
+    # Who follows a feed has written nothing to wait for; the collections are always the same.
+    if operation.tag not in {"feeds", "collections"}:
+        operation.spec["parameters"] = [*operation.parameters, dict(_DEMAND)]
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The document as JSON: as most tools read it, and with all that OpenAPI can say."""
+
+    v3_1: bytes
+    v3_2: bytes
+
+
+def describe(routes: Sequence[BaseRoute], webhooks: Sequence[BaseRoute]) -> Documents:
+    """Build the document. It takes seconds of a processor: do it before anybody waits for it."""
+    document: Json = get_openapi(
+        title="Crossing Status",
+        version="1",
+        openapi_version="3.2.0",
+        description=DESCRIPTION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        servers=[{"url": "/", "description": "This service."}],
+        tags=TAGS,
+        routes=routes,
+        webhooks=webhooks,
+        separate_input_output_schemas=False,
+    )
+    # Reads need no key: it is only where an operation says so.
+    document["security"] = []
+    schemas = objects(objects(document["components"])["schemas"])
+    problem: Json = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= {**objects(problem.pop("$defs")), ProblemOut.__name__: problem}
+    for operation in operations(document):
+        _tell_headers(operation)
+        _tell_success(operation)
+        is_read = operation.method == "get" and operation.path.startswith(("/v1", "/feeds"))
+        if is_read and "security" not in operation.spec:
+            _tell_reading(operation)
+    arrange(document)
+    return Documents(_json(without_streams(document)), _json(document))
+
+
+def _json(document: Json) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

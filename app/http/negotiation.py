@@ -1,0 +1,53 @@
+"""Which form of an answer a reader likes best, by weights (RFC 9110, section 12.5)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+_QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
+
+
+@lru_cache(maxsize=1_000)
+def weights(header: str) -> Mapping[str, float]:
+    """Return what an ``Accept`` or the like names, in its order, in lower case, with its weight.
+
+    Of what has a weight that is not one, nothing is known: it is left out.
+    """
+    found: dict[str, float] = {}
+    for part in header.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = "1"
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip() == "q":
+                quality = value.strip()
+        if name and _QUALITY.fullmatch(quality):
+            found[name] = float(quality)
+    return found
+
+
+def preferred(accept: str, offers: Sequence[str]) -> str:
+    """Return the media type that an ``Accept`` likes best, by its most specific range.
+
+    Of equals it is the first; and also if none is liked, since an answer that was not asked for
+    says more than a 406.
+    """
+    given = weights(accept)
+    if not given:
+        return offers[0]
+    return max(offers, key=lambda offer: _quality(given, offer))
+
+
+def _quality(given: Mapping[str, float], media_type: str) -> float:
+    kind = media_type.partition("/")[0]
+    for media_range in (media_type, f"{kind}/*", "*/*"):
+        if media_range in given:
+            return given[media_range]
+    return 0.0
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether an ``Accept-Encoding`` takes gzip, and no less gladly than the bare answer."""
+    given = weights(accept_encoding)
+    quality = given.get("gzip", given.get("*", 0.0))
+    return quality > 0 and quality >= given.get("identity", 0.0)
