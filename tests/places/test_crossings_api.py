@@ -77,6 +77,7 @@ FIELDS = [
     "stale",
     "overdue",
     "last_confirmed_at",
+    "waits",
     "links",
 ]
 
@@ -254,7 +255,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             "overdue": False,
         }
         since = {"since": None, "last_confirmed_at": None}
-        in_use = {"retired_at": None, "replaced_by": None}
+        in_use = {"retired_at": None, "replaced_by": None, "waits": []}
 
         assert response.status_code == 201
         assert response.headers["location"] == here
