@@ -1,11 +1,12 @@
 """A filter that names what does not exist is refused by its name, and never answered by nothing."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
 
-from tests.api import SUMSKAS, Api, citation, crossing, fields_of, problem
+from tests.api import SUMSKAS, Api, citation, crossing, fields_of, problem, whole
 from tests.conftest import Database, started
 from tests.waiting import PATIENCE
 
@@ -34,7 +35,8 @@ async def filters_of(api: Api) -> list[tuple[str, str]]:
 
     def found() -> Iterator[tuple[str, str]]:
         for path, operations in document["paths"].items():
-            for parameter in operations.get("get", {}).get("parameters", ()):
+            parameters: Any = whole(document, operations.get("get", {}).get("parameters", []))
+            for parameter in parameters:
                 if parameter["in"] == "query" and parameter["name"] in UNKNOWN:
                     yield path, parameter["name"]
 

@@ -41,6 +41,8 @@ class AuditTrail:
         self._monitor = monitor
         self._waiting: deque[WriteAttempt] = deque()
         self._news = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self._flush: asyncio.Task[None] | None = None
 
     def note(self, outcome: RequestOutcome) -> None:
         """Take a request in, if it was to write."""
@@ -57,17 +59,20 @@ class AuditTrail:
         while True:
             await self._news.wait()
             self._news.clear()
-            await self._try_to_flush()
+            # Who stops this waits for what is under way by the next flush: else it came twice.
+            self._flush = asyncio.create_task(self._try_to_flush())
+            await asyncio.shield(self._flush)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def flush(self) -> None:
         """Write down what waits. Raises what the database raises, and keeps it then."""
-        while self._waiting:
-            page = list(self._waiting)[:_PAGE]
-            async with self._monitor.deadline(), self._sessions.begin() as session:
-                await append(session, *page)
-            for _ in page:
-                self._waiting.popleft()
+        async with self._flushing:
+            while self._waiting:
+                page = list(self._waiting)[:_PAGE]
+                async with self._monitor.deadline(), self._sessions.begin() as session:
+                    await append(session, *page)
+                for _ in page:
+                    self._waiting.popleft()
 
     async def _try_to_flush(self) -> None:
         lost = self.lost

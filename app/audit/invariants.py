@@ -5,11 +5,22 @@ The database sees to it, too; but its owner may take a constraint away, and put 
 
 from collections.abc import AsyncIterator, Iterator
 
-from sqlalchemy import ForeignKeyConstraint, Select, and_, exists, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Select,
+    and_,
+    exists,
+    func,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.models import Change
 from app.schema import metadata
+from app.vocabulary import Traffic
 
 _SHOWN = 20
 """Rows at most that are told of each invariant."""
@@ -51,9 +62,16 @@ _UNTOLD_COUNTRIES = """
 _MISSING_COUNTRIES = """
     SELECT unnest(countries) FROM notice EXCEPT SELECT code FROM country
 """
+# Read back, they are put in order and each is taken once.
+_TRAFFIC = f"""
+    SELECT change FROM crossing_version
+    WHERE cardinality(traffic) <> (SELECT count(DISTINCT one) FROM unnest(traffic) one
+                                   WHERE one = ANY ('{{{",".join(Traffic)}}}'))
+"""  # noqa: S608 -- the words are our own
 _STATEMENTS = {
     _SAID: "the order of an event of change {} was altered",
     _SERIES: "the series of an event of change {} was altered",
+    _TRAFFIC: "the traffic of a crossing was altered in the version of change {}",
     _UNTOLD_CROSSINGS: "no change tells of the crossing {}",
     _UNTOLD_BORDERS: "no change tells of the border {}",
     _UNTOLD_COUNTRIES: "no change tells of the country {}",
@@ -62,13 +80,32 @@ _STATEMENTS = {
 
 
 async def broken_invariants(session: AsyncSession) -> AsyncIterator[str]:
-    """Tell of rows that refer to nothing, that name another recorder, or that nothing led to."""
-    for sentence, statement in [*_references(), *_recorders()]:
+    """Tell of rows that break a rule, refer to nothing, or that no change led to."""
+    for sentence, statement in [*_rules(), *_references(), *_recorders()]:
         for row in await session.execute(statement.limit(_SHOWN)):
             yield sentence.format(", ".join(map(str, row)))
     for statement_text, sentence in _STATEMENTS.items():
         for (value,) in await session.execute(text(f"{statement_text} ORDER BY 1 LIMIT {_SHOWN}")):
             yield sentence.format(value)
+
+
+def _rules() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:
+    """Yield a statement for each check constraint, of how many rows break it, if any do."""
+    for table in metadata.sorted_tables:
+        for rule in sorted(table.constraints, key=lambda one: str(one.name)):
+            # Rows from before a rule that is not valid for them may break it.
+            if isinstance(rule, CheckConstraint) and not rule.dialect_kwargs.get(
+                "postgresql_not_valid"
+            ):
+                broken = (
+                    select(func.count())
+                    .select_from(table)
+                    .where(~func.coalesce(rule.sqltext, true()))
+                )
+                yield (
+                    f"{{}} rows of {table.name} break {rule.name}",
+                    broken.having(func.count() > 0),
+                )
 
 
 def _references() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:

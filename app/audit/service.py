@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import pairwise
 
 from pydantic import JsonValue
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,6 +43,8 @@ async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
     crossing whose compacted log does not answer for now as the whole log does, or whose waits are
     not those that were observed last.
     """
+    # Each statement is of the whole log, however long that is.
+    await session.execute(text("SET LOCAL statement_timeout = 0"))
     is_intact, last = True, 0
     while numbers := await _numbers_after(session, last):
         for fault in [*_gaps(last, numbers), *await _faults_of(session, numbers)]:

@@ -161,8 +161,21 @@ class Owner:
         return f"changes {first} to {last} of {numbers} were cut out"
 
     async def _state(self) -> list[list[str]]:
-        """Return what each table holds, whatever the order of its rows."""
-        rows = [select(cast(func.row(*_told_columns(table)), Text)) for table in LOG]
+        """Return what each table holds, whatever the order of its rows, and of its traffic."""
+        rows = [
+            select(
+                cast(
+                    func.row(
+                        *(
+                            func.array_sort(column) if column.name == "traffic" else column
+                            for column in _told_columns(table)
+                        )
+                    ),
+                    Text,
+                )
+            )
+            for table in LOG
+        ]
         return [sorted(await self.session.scalars(one)) for one in rows]
 
     def _column(self) -> tuple[Table, Column[object]]:

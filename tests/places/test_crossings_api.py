@@ -11,6 +11,7 @@ from tests.api import (
     SUMSKAS,
     TVERECIUS,
     Api,
+    Json,
     citation,
     crossing,
     decision,
@@ -255,7 +256,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             "overdue": False,
         }
         since = {"since": None, "last_confirmed_at": None}
-        in_use = {"retired_at": None, "replaced_by": None, "waits": []}
+        in_use: Json = {"retired_at": None, "replaced_by": None, "waits": []}
 
         assert response.status_code == 201
         assert response.headers["location"] == here
