@@ -31,7 +31,7 @@ from app.audit.service import find_faults
 from app.backup import clusters, dumps
 from app.backup.directories import BackupError, Kind, kind_of
 from app.changes.checkpoints import Checkpoint, SigningKey, is_signed, missing_of
-from app.changes.service import change_record, changes_after
+from app.changes.service import change_record, changes_after, wire_instant
 from app.config import Settings
 from app.database.connections import create_sync_engine
 from app.database.sessions import create_engine, create_sessions
@@ -261,7 +261,7 @@ def audit(
     async def write(session: AsyncSession) -> None:
         async for attempt, name in attempts_since(session, start, key_id=key):
             told = {
-                "at": attempt.at.isoformat().replace("+00:00", "Z"),
+                "at": wire_instant(attempt.at),
                 "request_id": attempt.request_id,
                 "key": attempt.key_id,
                 "key_name": name,

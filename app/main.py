@@ -99,8 +99,9 @@ def create_service(
     read_url = settings.database_read_url
     standby = None if read_url is None else create_engine(read_url, pool_size=settings.pool_size)
 
-    trail = AuditTrail(create_sessions(engine), board.monitor)
-    writability = Writability(create_sessions(engine), board.monitor)
+    sessions = create_sessions(engine)
+    trail = AuditTrail(sessions, board.monitor)
+    writability = Writability(sessions, board.monitor)
     pools = _pools(primary=engine, standby=standby)
     metrics = Metrics(
         Observed(board, tally, write_queue, stream, trail, writability, pools),
@@ -134,11 +135,10 @@ def create_service(
         SigningKey.read(settings.checkpoint_key) if settings.checkpoint_key else None
     )
     app.state.metrics = metrics
-    app.state.engine = engine
     app.state.writability = writability
     app.state.write_queue = write_queue
     app.state.standby = standby and Standby(create_sessions(standby), board.monitor)
-    app.state.sessions = create_sessions(engine)
+    app.state.sessions = sessions
     app.state.monitor = board.monitor
     app.state.board = board
     app.state.board_max_age = board.max_age

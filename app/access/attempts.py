@@ -68,11 +68,14 @@ class AuditTrail:
         """Write down what waits. Raises what the database raises, and keeps it then."""
         async with self._flushing:
             while self._waiting:
-                page = list(self._waiting)[:_PAGE]
-                async with self._monitor.deadline(), self._sessions.begin() as session:
-                    await append(session, *page)
-                for _ in page:
-                    self._waiting.popleft()
+                # Taken out, for meanwhile the oldest may have to go for new ones.
+                page = [self._waiting.popleft() for _ in range(min(_PAGE, len(self._waiting)))]
+                try:
+                    async with self._monitor.deadline(), self._sessions.begin() as session:
+                        await append(session, *page)
+                except BaseException:
+                    self._waiting.extendleft(reversed(page))
+                    raise
 
     async def _try_to_flush(self) -> None:
         lost = self.lost

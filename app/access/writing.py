@@ -26,6 +26,7 @@ from app.errors import (
     KeyInFlight,
     KeyReused,
     invalid,
+    sqlstate_of,
 )
 from app.http.parameters import require_json
 from app.vocabulary import KeyScope
@@ -157,7 +158,7 @@ class IdempotentWriter:
                     await cursor.execute(_STORED, asked)
                 return await cursor.fetchone()
         except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            if sqlstate_of(error) != _LOCK_NOT_AVAILABLE:
                 raise
             raise KeyInFlight(
                 "A request with this Idempotency-Key has not finished yet; try again soon.",

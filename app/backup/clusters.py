@@ -17,6 +17,7 @@ from pathlib import Path
 
 from app.backup.directories import BackupError, clear, explained, is_new_or_empty, new_backup
 from app.backup.newest import NewestChange, has_change, newest_change
+from app.changes.service import wire_instant
 from app.embedded.data_directory import (
     ADMIN_KEY,
     CHECKPOINT_KEY,
@@ -142,8 +143,8 @@ def _require_reach(directory: Path, recovery: Recovery) -> None:
     earliest = datetime.fromisoformat(began).replace(tzinfo=UTC) + timedelta(seconds=1)
     if recovery.until < earliest:
         raise BackupError(
-            f"{_utc(recovery.until)} is earlier than this backup, of {_utc(earliest)}:"
-            " restore an older one"
+            f"{wire_instant(recovery.until)} is earlier than this backup,"
+            f" of {wire_instant(earliest)}: restore an older one"
         )
 
 
@@ -192,11 +193,12 @@ def _explanation(reason: str, recovery: Recovery) -> str:
             "?"
         ]
         return (
-            f"the archive does not reach {_utc(recovery.until)}: what is recorded last is of"
-            f" {last}; leave out --until to restore all that the archive has"
+            f"the archive does not reach {wire_instant(recovery.until)}: what is recorded last is"
+            f" of {last}; leave out --until to restore all that the archive has"
         )
     if recovery.until is not None and "before consistent recovery point" in reason:
-        return f"{_utc(recovery.until)} is earlier than this backup's end: restore an older one"
+        until = wire_instant(recovery.until)
+        return f"{until} is earlier than this backup's end: restore an older one"
     if recovery.archive is not None:
         return f"the archive is damaged, or of another database: {reason}"
     return reason
@@ -228,7 +230,3 @@ def _restore_command(archive: Path) -> str:
     """Return a command that tells a file that is not there (1) from one that cannot be had."""
     file = shlex.quote(str(archive)).replace("%", "%%") + "/%f"
     return f'[ -e {file} ] || exit 1; cp {file} "%p" || exit 126'
-
-
-def _utc(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

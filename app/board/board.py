@@ -125,6 +125,11 @@ class Board:
             return False
         return True
 
+    @property
+    def size(self) -> int:
+        """How many crossings it has."""
+        return len(self._ids)
+
     def entry(self, crossing: str) -> BoardEntry | None:
         return self._entries.get(crossing)
 

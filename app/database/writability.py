@@ -6,11 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import CheckConstraint, func, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.monitor import OUTAGES, DatabaseMonitor, reason
 from app.database.sessions import Sessions
 from app.database.tables import Base
+from app.errors import sqlstate_of
 
 PROBE_SECONDS, FAILING_PROBE_SECONDS = 30.0, 5.0
 """Between probes while the last one succeeded, and while it failed."""
@@ -74,5 +76,5 @@ class Writability:
 
 
 def _fault(error: Exception) -> str:
-    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    code = sqlstate_of(error) if isinstance(error, DBAPIError) else None
     return _FAULTS.get(code or "", "see the log of the service")

@@ -184,7 +184,7 @@ class Metrics:
         if board.is_loaded:
             _BOARD_AGE.set(max(0.0, board.age))
             _BOARD_CHANGE.set(board.change)
-            _BOARD_CROSSINGS.set(len(board.entries()))
+            _BOARD_CROSSINGS.set(board.size)
         _DATABASE_UP.set(not board.monitor.is_lost)
         _WRITES_WAITING.set(observed.write_queue.waiting)
         _WRITES_REFUSED.inc(observed.write_queue.refused - self._refused)

@@ -219,7 +219,7 @@ def is_outage(error: Exception) -> bool:
     """Tell an outage from a fault of ours: not every one comes as an operational error."""
     if not isinstance(error, DBAPIError):
         return isinstance(error, _UNAVAILABLE_ERRORS)
-    code = getattr(error.orig, "sqlstate", None) or ""
+    code = errors.sqlstate_of(error) or ""
     return (
         isinstance(error, _UNAVAILABLE_ERRORS)
         or error.connection_invalidated

@@ -1,5 +1,6 @@
 """Who tried to write what, when, from where, and what came of it."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from app.http.requests import RequestKind, RequestOutcome
 from tests.api import SUMSKAS, decision
 from tests.commands import environment, run
 from tests.conftest import Database
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 Row = dict[str, Any]
 
@@ -98,6 +99,35 @@ async def test_while_the_database_is_away_attempts_wait_and_only_the_oldest_are_
     assert trail.lost == 3
     found = attempts(seeded)
     assert [one["request_id"] for one in found] == [str(n) for n in range(3, MOST_WAITING + 3)]
+
+
+async def test_attempts_that_come_while_others_are_written_are_written_too(
+    seeded: Database,
+) -> None:
+    """Also where the oldest have to go for them."""
+    engine = create_engine(seeded.url)
+    trail = AuditTrail(create_sessions(engine), DatabaseMonitor(PATIENCE))
+    for number in range(2):
+        trail.note(outcome(f"early {number}"))
+    with seeded.connect() as connection, connection.transaction():
+        connection.execute("LOCK TABLE write_attempt IN EXCLUSIVE MODE")
+        flushing = asyncio.create_task(trail.flush())
+        await until(lambda: waiting_for_locks(seeded))
+        for number in range(MOST_WAITING + 1):
+            trail.note(outcome(f"late {number}"))
+    await flushing
+    await engine.dispose()
+
+    found = [one["request_id"] for one in attempts(seeded)]
+    late = [f"late {number}" for number in range(1, MOST_WAITING + 1)]
+    assert found == ["early 0", "early 1", *late]
+    assert trail.lost == 1
+
+
+def waiting_for_locks(database: Database) -> bool:
+    with database.connect() as connection:
+        waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+        return bool(connection.execute(waiting).fetchone() == (True,))
 
 
 @pytest.mark.parametrize("client", [None, "", "testclient", "/run/socket"])

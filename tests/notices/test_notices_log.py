@@ -206,6 +206,19 @@ async def test_the_check_finds_nothing_wrong(here: Api, database: Database) -> N
     assert await faults(database) == []
 
 
+BESIDES = {
+    "DELETE FROM notice WHERE change = 7": [
+        "retraction has a notice_id that notice lacks",
+        "citation has a notice_id that notice lacks",
+        "no change tells of the country US",
+    ],
+    "UPDATE retraction SET notice_id = NULL WHERE change = 9": [
+        "1 rows of retraction break ck_retraction_one_target",
+    ],
+}
+"""What the check tells of besides: rules that are broken, and what refers to nothing."""
+
+
 @pytest.mark.parametrize(
     ("statement", "number"),
     [
@@ -232,5 +245,7 @@ async def test_the_check_names_the_change_whose_row_was_tampered_with(
         connection.execute("ALTER TABLE retraction DROP CONSTRAINT ck_retraction_one_target")
         assert connection.execute(statement.encode()).rowcount > 0
     found = await faults(database)
-    told = [re.findall(r"^\D*(\d+)", fault) for fault in found if "change" in fault]
-    assert [str(number)] in told
+    named = [fault for fault in found if re.search(r"change \d", fault)]
+    assert [re.findall(r"\d+", fault) for fault in named] == [[str(number)]]
+    besides = [re.sub(": [0-9a-f-]{36}$", "", fault) for fault in found if fault not in named]
+    assert besides == BESIDES.get(statement, [])
