@@ -29,7 +29,7 @@ from app.access.keys import Key
 from app.audit.pages import damaged_page_of, damaged_pages, describe
 from app.audit.service import find_faults
 from app.backup import clusters, dumps
-from app.backup.directories import BackupError, Kind, kind_of
+from app.backup.directories import BackupError, BackupKind, kind_of
 from app.changes.checkpoints import Checkpoint, SigningKey, is_signed, missing_of
 from app.changes.service import change_record, changes_after, wire_instant
 from app.config import Settings
@@ -310,7 +310,7 @@ def restore(
     """Make a new data directory of a backup; of a dump, fill the empty DATABASE_URL."""
     settings = _settings(data_dir=data_dir)
     kind = kind_of(directory)
-    if kind is Kind.CLUSTER:
+    if kind is BackupKind.CLUSTER:
         recovery = clusters.Recovery(wal and wal.resolve(), until)
         newest = clusters.restore(directory, settings.data_dir, recovery)
         then = f"crossings serve --data-dir {settings.data_dir}"

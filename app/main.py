@@ -37,7 +37,7 @@ from app.database.write_queue import WRITERS_AT_ONCE, WriteQueue
 from app.delivery.processes import follow_parent
 from app.facts.router import router as sources
 from app.feeds.router import router as feeds
-from app.health.metrics import Metrics, Observed
+from app.health.metrics import Metrics, WorkerParts
 from app.health.router import metrics as metrics_router
 from app.health.router import router as health
 from app.http import problems
@@ -104,7 +104,7 @@ def create_service(
     writability = Writability(sessions, board.monitor)
     pools = _pools(primary=engine, standby=standby)
     metrics = Metrics(
-        Observed(board, tally, write_queue, stream, trail, writability, pools),
+        WorkerParts(board, tally, write_queue, stream, trail, writability, pools),
         settings.figures_dir,
     )
 

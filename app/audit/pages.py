@@ -22,14 +22,14 @@ _NAME = text("""
 """)
 
 
-class Page(NamedTuple):
+class DamagedPage(NamedTuple):
     """A page by its file, below the directory of the cluster, and its number in it, from 0."""
 
     file: str
     number: int
 
 
-def damaged_pages(server: Server) -> list[Page]:
+def damaged_pages(server: Server) -> list[DamagedPage]:
     """Return the damaged pages of an embedded server, which may be in use.
 
     PostgreSQL verifies every page that it reads for a backup; this one is kept nowhere.
@@ -47,19 +47,19 @@ def damaged_pages(server: Server) -> list[Page]:
     )
     if reason is None:
         return []
-    found = [Page(file, int(number)) for file, number in _OF_A_BACKUP.findall(reason)]
+    found = [DamagedPage(file, int(number)) for file, number in _OF_A_BACKUP.findall(reason)]
     if not found:
         raise EmbeddedError(f"the pages of the database cannot be read: {reason}")
     return found
 
 
-def damaged_page_of(error: DBAPIError) -> Page | None:
+def damaged_page_of(error: DBAPIError) -> DamagedPage | None:
     """Return the page for which the database refused a statement; None if it was not for one."""
     found = _OF_A_STATEMENT.search(str(error.orig))
-    return Page(found[2], int(found[1])) if found else None
+    return DamagedPage(found[2], int(found[1])) if found else None
 
 
-def describe(url: str, pages: list[Page]) -> Iterator[str]:
+def describe(url: str, pages: list[DamagedPage]) -> Iterator[str]:
     """Say of each page what it is of, as far as the database can still tell."""
     engine = create_sync_engine(url)
     try:

@@ -23,7 +23,7 @@ MANIFEST = "postgres/backup_manifest"
 DUMP = "crossings.dump"
 
 
-class Kind(Enum):
+class BackupKind(Enum):
     """What a backup is of, by the file that only such a one has."""
 
     CLUSTER = MANIFEST
@@ -71,7 +71,7 @@ def new_backup(directory: Path) -> Iterator[Path]:
 
 
 @explained()
-def kind_of(directory: Path) -> Kind:
+def kind_of(directory: Path) -> BackupKind:
     """Return what a backup is; raises BackupError unless all its files are there and unaltered.
 
     Those of a cluster are told by its manifest, which this does not compare with them.
@@ -86,7 +86,7 @@ def kind_of(directory: Path) -> Kind:
         if _digest(directory / name) != digest:
             raise BackupError(f"{directory / name} was altered: restore another backup")
         names.add(name)
-    for kind in Kind:
+    for kind in BackupKind:
         if kind.value in names:
             return kind
     raise BackupError(f"{directory} is not a backup of this service")

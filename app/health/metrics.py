@@ -148,7 +148,7 @@ _SUBSCRIPTION_STATES = ("active", "paused", "disabled")
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class WorkerParts:
     """What the figures of a worker are read from."""
 
     board: Board
@@ -164,9 +164,9 @@ class Observed:
 class Metrics:
     """The figures of one worker, brought up to date every second."""
 
-    def __init__(self, observed: Observed, figures_dir: Path | None) -> None:
+    def __init__(self, parts: WorkerParts, figures_dir: Path | None) -> None:
         """``figures_dir`` is where the processes share their figures; None if there is but one."""
-        self._observed = observed
+        self._parts = parts
         self._figures_dir = figures_dir
         self._refused = self._lost = 0
 
@@ -178,22 +178,22 @@ class Metrics:
 
     def refresh(self) -> None:
         """Bring the figures of this worker up to date."""
-        observed, board = self._observed, self._observed.board
-        for kind, durations in observed.tally.drain():
+        parts, board = self._parts, self._parts.board
+        for kind, durations in parts.tally.drain():
             _REQUESTS.labels(*map(str, kind)).add(durations.counts, durations.total)
         if board.is_loaded:
             _BOARD_AGE.set(max(0.0, board.age))
             _BOARD_CHANGE.set(board.change)
             _BOARD_CROSSINGS.set(board.size)
         _DATABASE_UP.set(not board.monitor.is_lost)
-        _WRITES_WAITING.set(observed.write_queue.waiting)
-        _WRITES_REFUSED.inc(observed.write_queue.refused - self._refused)
-        self._refused = observed.write_queue.refused
-        _WRITES_FAIL.set(observed.writability.fault is not None)
-        _ATTEMPTS_LOST.inc(observed.trail.lost - self._lost)
-        self._lost = observed.trail.lost
-        _STREAM_FOLLOWERS.set(observed.stream.count)
-        for name, pool in observed.pools.items():
+        _WRITES_WAITING.set(parts.write_queue.waiting)
+        _WRITES_REFUSED.inc(parts.write_queue.refused - self._refused)
+        self._refused = parts.write_queue.refused
+        _WRITES_FAIL.set(parts.writability.fault is not None)
+        _ATTEMPTS_LOST.inc(parts.trail.lost - self._lost)
+        self._lost = parts.trail.lost
+        _STREAM_FOLLOWERS.set(parts.stream.count)
+        for name, pool in parts.pools.items():
             _POOL_USED.labels(name).set(pool.checkedout())
             _POOL_SIZE.labels(name).set(pool.size())
 

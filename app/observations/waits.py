@@ -19,7 +19,7 @@ from app.observations.schemas import (
     WaitOut,
 )
 from app.status.rule.history import Lane
-from app.status.rule.observations import Observation, supported_status
+from app.status.rule.observations import LaneObservation, supported_status
 from app.vocabulary import ObservationMethod, Status, Traffic
 
 
@@ -124,7 +124,7 @@ def _told(one: Observed, *, is_closed: bool) -> dict[str, object]:
         "observed_at": one.observed_at,
         "shown_until": one.shown_until,
         "supports": supported_status(
-            Observation(
+            LaneObservation(
                 method=one.method,
                 is_closed=one.closed,
                 is_moving=one.moving,

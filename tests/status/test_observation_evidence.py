@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.status.rule.observations import Observation, supported_status
+from app.status.rule.observations import LaneObservation, supported_status
 from app.vocabulary import ObservationMethod, Status
 
 FIGURES = st.none() | st.integers(0, 43_200)
 OBSERVATIONS = st.builds(
-    Observation,
+    LaneObservation,
     method=st.sampled_from(ObservationMethod),
     is_closed=st.booleans(),
     is_moving=st.none() | st.booleans(),
@@ -22,7 +22,7 @@ OBSERVATIONS = st.builds(
 )
 
 
-def oracle(observation: Observation) -> bool:
+def oracle(observation: LaneObservation) -> bool:
     """Tell, as the documentation has it, whether an observation supports an `open`."""
     measurers = [ObservationMethod.SENSOR, ObservationMethod.OFFICIAL]
     measured = observation.minutes is not None and observation.method in measurers
@@ -31,18 +31,18 @@ def oracle(observation: Observation) -> bool:
 
 
 @given(OBSERVATIONS)
-def test_it_is_as_the_documentation_says(observation: Observation) -> None:
+def test_it_is_as_the_documentation_says(observation: LaneObservation) -> None:
     assert (supported_status(observation) is Status.OPEN) == oracle(observation)
 
 
 @given(OBSERVATIONS)
-def test_it_never_supports_anything_but_an_open(observation: Observation) -> None:
+def test_it_never_supports_anything_but_an_open(observation: LaneObservation) -> None:
     assert supported_status(observation) in {None, Status.OPEN}
 
 
 @given(OBSERVATIONS, FIGURES)
 def test_the_length_of_a_queue_makes_no_difference(
-    observation: Observation, vehicles: int | None
+    observation: LaneObservation, vehicles: int | None
 ) -> None:
     other = replace(observation, vehicles=vehicles)
 
@@ -51,7 +51,7 @@ def test_the_length_of_a_queue_makes_no_difference(
 
 @given(OBSERVATIONS, st.none() | st.booleans())
 def test_a_pause_of_the_queue_makes_no_difference(
-    observation: Observation, is_paused: bool | None
+    observation: LaneObservation, is_paused: bool | None
 ) -> None:
     other = replace(observation, is_paused=is_paused)
 
@@ -59,14 +59,14 @@ def test_a_pause_of_the_queue_makes_no_difference(
 
 
 @given(OBSERVATIONS, st.integers(0, 43_200))
-def test_how_long_a_wait_is_makes_no_difference(observation: Observation, minutes: int) -> None:
+def test_how_long_a_wait_is_makes_no_difference(observation: LaneObservation, minutes: int) -> None:
     one, other = (replace(observation, minutes=wait) for wait in (0, minutes))
 
     assert supported_status(one) is supported_status(other)
 
 
 @given(OBSERVATIONS)
-def test_an_estimate_and_a_lane_seen_closed_support_nothing(observation: Observation) -> None:
+def test_an_estimate_and_a_lane_seen_closed_support_nothing(observation: LaneObservation) -> None:
     assert supported_status(replace(observation, is_estimate=True)) is None
     assert supported_status(replace(observation, is_closed=True)) is None
 
@@ -74,16 +74,16 @@ def test_an_estimate_and_a_lane_seen_closed_support_nothing(observation: Observa
 @pytest.mark.parametrize(
     ("observation", "status"),
     [
-        (Observation(method=ObservationMethod.SENSOR, minutes=35), Status.OPEN),
-        (Observation(method=ObservationMethod.OFFICIAL, minutes=0), Status.OPEN),
-        (Observation(method=ObservationMethod.CAMERA, is_moving=True), Status.OPEN),
-        (Observation(method=ObservationMethod.REPORTED, is_moving=True), Status.OPEN),
-        (Observation(method=ObservationMethod.QUEUE_SYSTEM, minutes=35, vehicles=9), None),
-        (Observation(method=ObservationMethod.DERIVED, minutes=35, is_moving=True), None),
-        (Observation(method=ObservationMethod.CAMERA, vehicles=200), None),
-        (Observation(method=ObservationMethod.OFFICIAL, vehicles=0), None),
-        (Observation(method=ObservationMethod.CAMERA, is_moving=False), None),
+        (LaneObservation(method=ObservationMethod.SENSOR, minutes=35), Status.OPEN),
+        (LaneObservation(method=ObservationMethod.OFFICIAL, minutes=0), Status.OPEN),
+        (LaneObservation(method=ObservationMethod.CAMERA, is_moving=True), Status.OPEN),
+        (LaneObservation(method=ObservationMethod.REPORTED, is_moving=True), Status.OPEN),
+        (LaneObservation(method=ObservationMethod.QUEUE_SYSTEM, minutes=35, vehicles=9), None),
+        (LaneObservation(method=ObservationMethod.DERIVED, minutes=35, is_moving=True), None),
+        (LaneObservation(method=ObservationMethod.CAMERA, vehicles=200), None),
+        (LaneObservation(method=ObservationMethod.OFFICIAL, vehicles=0), None),
+        (LaneObservation(method=ObservationMethod.CAMERA, is_moving=False), None),
     ],
 )
-def test_examples(observation: Observation, status: Status | None) -> None:
+def test_examples(observation: LaneObservation, status: Status | None) -> None:
     assert supported_status(observation) is status

@@ -8,7 +8,7 @@ _MEASURED_BY = frozenset({ObservationMethod.OFFICIAL, ObservationMethod.SENSOR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class LaneObservation:
     """What was observed of a lane, as far as it can be evidence of a status."""
 
     method: ObservationMethod
@@ -25,7 +25,7 @@ class Observation:
     is_estimate: bool = False
 
 
-def supported_status(observation: Observation) -> Status | None:
+def supported_status(observation: LaneObservation) -> Status | None:
     """Return the status that an observation is evidence of; None if it is of none.
 
     Traffic that was seen to move, and a wait that a sensor or an official has measured, support
