@@ -44,7 +44,10 @@ def observations(draw: st.DrawFn) -> Observed:
     )
 
 
-OBSERVATIONS = st.lists(observations(), max_size=30)
+OBSERVATIONS = st.lists(
+    observations(), max_size=30, unique_by=lambda one: (one.series_id, one.observed_at)
+)
+"""Of a series, one for each instant: that is the key of the table."""
 INSTANTS = st.integers(-300, 500).map(lambda minutes: NOON + timedelta(minutes=minutes))
 
 
