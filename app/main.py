@@ -203,6 +203,9 @@ def _on_stop(drain: Callable[[], None]) -> Event:
             stopping.set()
 
         signal.signal(number, stop)
+        server = getattr(servers, "__self__", None)
+        if isinstance(server, Server) and server.should_exit:
+            stopping.set()  # It was told so before anybody could hear of it here.
     return stopping
 
 

@@ -347,20 +347,45 @@ def test_a_kill_9_of_the_main_process_leaves_no_process_behind(
         assert again.get(f"/v1/events/{event}").json() == told.json()["events"][0]
 
 
+@full
+def test_a_kill_9_during_the_start_leaves_no_process_behind(data_dir: Path) -> None:
+    """Though its workers wait for a board that nobody will fill."""
+    env = environment(CROSSINGS_DELIVERY_WORKER="false")
+    started = start("crossings", "serve", "--data-dir", data_dir, "--workers", "2", env=env)
+    main = psutil.Process(started.pid)
+    try:
+        eventually(lambda: len(spawned_of(main.children(recursive=True))) == len(["one", "two"]))
+        family = [main, *main.children(recursive=True)]
+    finally:
+        started.kill()
+        started.wait()
+    assert survivors(family) == []
+    finish(started)
+
+
 def survivors(family: list[psutil.Process]) -> list[str]:
     """Wait for the ends of processes; return the commands of those that do not end."""
     deadline = time.monotonic() + PATIENCE / 2
     while (alive := list(filter(is_alive, family))) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return [" ".join(one.cmdline()) for one in alive]
+    return [command_of(one) for one in alive]
 
 
 def assert_whole(family: list[psutil.Process], workers: int) -> None:
     """Check that the processes are PostgreSQL's, the workers and the delivery worker."""
     names = [process.name() for process in family]
     assert "postgres" in names
-    spawned = [one for one in family if "multiprocessing.spawn" in " ".join(one.cmdline())]
-    assert len(spawned) == (workers if workers > 1 else 0) + len(["worker"])
+    assert len(spawned_of(family)) == (workers if workers > 1 else 0) + len(["worker"])
+
+
+def spawned_of(family: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in family if "multiprocessing.spawn" in command_of(one)]
+
+
+def command_of(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):  # a zombie, too, has none any more
+        return " ".join(process.cmdline())
+    return ""
 
 
 @full
