@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    or_,
     select,
     text,
     true,
@@ -81,12 +82,23 @@ _STATEMENTS = {
 
 async def broken_invariants(session: AsyncSession) -> AsyncIterator[str]:
     """Tell of rows that break a rule, refer to nothing, or that no change led to."""
-    for sentence, statement in [*_rules(), *_references(), *_recorders()]:
+    for sentence, statement in [*_required(), *_rules(), *_references(), *_recorders()]:
         for row in await session.execute(statement.limit(_SHOWN)):
             yield sentence.format(", ".join(map(str, row)))
     for statement_text, sentence in _STATEMENTS.items():
         for (value,) in await session.execute(text(f"{statement_text} ORDER BY 1 LIMIT {_SHOWN}")):
             yield sentence.format(value)
+
+
+def _required() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:
+    """Yield a statement for each table, of how many rows lack a value that each must have.
+
+    The other rules hold where a value is missing, as SQL has it.
+    """
+    for table in metadata.sorted_tables:
+        lacking = or_(*(column.is_(None) for column in table.c if not column.nullable))
+        rows = select(func.count()).select_from(table).where(lacking)
+        yield f"{{}} rows of {table.name} lack a required value", rows.having(func.count() > 0)
 
 
 def _rules() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:

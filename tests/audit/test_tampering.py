@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from uuid import UUID
 
 import pytest
@@ -288,6 +289,20 @@ async def test_every_act_is_told(stripped: Stripped, acts: str, number: int) -> 
             untold.append(f"{seed}: {act}")
 
     assert untold == []
+
+
+@pytest.mark.parametrize(
+    "table", [table for table in LOG if "recorded_at" in table.c], ids=attrgetter("name")
+)
+async def test_an_instant_that_is_taken_away_is_told(stripped: Stripped, table: Table) -> None:
+    """Of references that have two columns, one with a missing value refers to nothing."""
+    async with create_sessions(stripped.engine)() as session:
+        one = select(func.min(row_id)).select_from(table).scalar_subquery()
+        await session.execute(update(table).where(row_id == one).values(recorded_at=None))
+        faults = [fault async for fault in find_faults(session)]
+        await session.rollback()
+
+    assert any(f"of {table.name} lack a required value" in fault for fault in faults)
 
 
 async def test_what_nobody_altered_is_intact(stripped: Stripped) -> None:
