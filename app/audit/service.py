@@ -88,7 +88,11 @@ async def _faults_of(session: AsyncSession, numbers: Sequence[int]) -> list[str]
         reason = error
     if len(numbers) == 1:
         return [f"change {numbers[0]}, or a row of it, cannot be read: {reason}"]
-    return [fault for number in numbers for fault in await _faults_of(session, [number])]
+    half = len(numbers) // 2
+    return [
+        *await _faults_of(session, numbers[:half]),
+        *await _faults_of(session, numbers[half:]),
+    ]
 
 
 async def _compared(session: AsyncSession, numbers: Sequence[int]) -> AsyncIterator[str]:
