@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -156,7 +157,7 @@ def serve(
             typer.echo(f"Making a database in {settings.data_dir.absolute()} (first start only)")
         with _database(settings, serve=True) as database:
             if is_embedded:
-                _prepare(database, is_first=is_first)
+                _prepare(database, settings.seed_sets, is_first=is_first)
             database.require_schema()
             _serve(settings, database, listener)
 
@@ -179,10 +180,21 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def seed(data_dir: DataDir = None) -> None:
+def seed(
+    only: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the sets to load, separated by commas: the folders of `seeds/`.",
+            show_default="all",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
     """Load the seed data. Only what is new or has changed is written."""
+    settings = _settings(seeds=only)
     with _migrated(data_dir) as database:
-        typer.echo(f"{database.run(load_seeds)} seed records written.")
+        written = database.run(partial(load_seeds, only=settings.seed_sets))
+        typer.echo(f"{written} seed records written.")
 
 
 @app.command()
@@ -453,7 +465,7 @@ def _key_file(path: Path, make: Callable[[], str]) -> Path:
     return draft.rename(path)
 
 
-def _prepare(database: DatabaseUrls, *, is_first: bool) -> None:
+def _prepare(database: DatabaseUrls, seed_sets: tuple[str, ...] | None, *, is_first: bool) -> None:
     """Bring an embedded database to what this version needs, and say so where it takes long."""
     if is_first:
         typer.echo("Creating the tables")
@@ -462,7 +474,7 @@ def _prepare(database: DatabaseUrls, *, is_first: bool) -> None:
     database.migrate()
     if is_first:
         typer.echo("Loading the crossings and their history")
-    database.run(load_seeds)
+    database.run(partial(load_seeds, only=seed_sets))
     if is_first:
         typer.echo("Starting the service")
 

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
         description="PEM file of the Ed25519 key that signs `/v1/changes/checkpoint`. Unset:"
         " `checkpoint.key` in the embedded server's data directory, made at the first start.",
     )
+    seeds: str | None = Field(
+        None,
+        description="Names of the sets of seeds to load, separated by commas: the folders of"
+        " `seeds/`. Unset: all of them.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     trusted_proxies: str = Field(
@@ -174,6 +179,11 @@ class Settings(BaseSettings):
         return networks or None
 
     @property
+    def seed_sets(self) -> tuple[str, ...] | None:
+        """The sets of seeds to load; None for all."""
+        return _listed(self.seeds) or None
+
+    @property
     def webhook_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Where webhooks may go although it is no public network."""
         return _networks(self.webhook_allow)
@@ -190,4 +200,9 @@ class Settings(BaseSettings):
 
 
 def _networks(listed: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(one.strip()) for one in (listed or "").split(",") if one)
+    return tuple(map(ip_network, _listed(listed)))
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    """Return what stands between the commas."""
+    return tuple(one.strip() for one in (value or "").split(",") if one.strip())

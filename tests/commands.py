@@ -13,6 +13,7 @@ from unittest import mock
 from app import cli
 from app.config import PROJECT
 from tests.conftest import Database
+from tests.seeds import SETS
 from tests.waiting import PATIENCE
 
 BIN = Path(sys.executable).parent
@@ -34,7 +35,7 @@ def environment(database: Database | None = None, **extra: str) -> dict[str, str
     urls = {}
     if database is not None:
         urls = {"DATABASE_URL": database.url, "DATABASE_OWNER_URL": database.owner_url}
-    return {**others, **urls, **extra}
+    return {**others, "CROSSINGS_SEEDS": ",".join(SETS), **urls, **extra}
 
 
 def start(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:

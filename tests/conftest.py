@@ -33,6 +33,7 @@ from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
 from tests.api import Api
+from tests.seeds import SETS
 from tests.waiting import PATIENCE
 
 hypothesis_settings.register_profile("full", deadline=None, print_blob=True)
@@ -348,4 +349,4 @@ def _make_templates(server: Server) -> None:
 
 async def _load(database: Database) -> None:
     async with database.session() as session:
-        await load_seeds(session)
+        await load_seeds(session, only=SETS)

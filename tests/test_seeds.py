@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 from app.changes.ids import seed_id
 from app.languages.languages import LANGUAGES
 from app.languages.words import Words
-from app.places.schemas import CrossingIn
 from app.seeding.files import (
     SEEDS,
     SeedConfirmation,
@@ -25,6 +24,7 @@ from app.vocabulary import Basis
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation
 from tests.conftest import Database
 from tests.marks import full
+from tests.seeds import SETS, seeded_crossings, seeds
 
 Body = dict[str, Any]
 
@@ -43,7 +43,9 @@ BEFORE_MIDNIGHT, MIDNIGHT = "2023-08-17T20:59:59Z", "2023-08-17T21:00:00Z"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the seeds, to be changed."""
-    return Path(shutil.copytree(SEEDS, tmp_path / "seeds"))
+    for name in SETS:
+        shutil.copytree(SEEDS / name, tmp_path / "seeds" / name)
+    return tmp_path / "seeds"
 
 
 def ids_in(folder: Path) -> dict[str, list[str]]:
@@ -96,12 +98,12 @@ def test_every_record_is_what_its_schema_says_and_cites_a_source_there_is() -> N
     ids = ids_in(SEEDS)
     sources = {seed_id(f"source/{name}", "source") for name in ids["source"]}
 
-    seeds = Seeds(SEEDS).checked()
+    checked = Seeds(SEEDS).checked()
 
-    assert [seed.name for seed in seeds] == [
+    assert [seed.name for seed in checked] == [
         f"{kind}/{name}" for kind in KINDS for name in ids[kind]
     ]
-    for seed in seeds:
+    for seed in checked:
         citations = getattr(seed.body, "citations", [])
         assert {citation.source for citation in citations} <= sources
         assert citations or seed.name.startswith("source/")
@@ -110,10 +112,9 @@ def test_every_record_is_what_its_schema_says_and_cites_a_source_there_is() -> N
 @pytest.mark.parametrize("lang", ["be", "pl", "ru"])
 def test_every_crossing_has_a_name_of_both_sides_in_the_languages_of_the_border(lang: str) -> None:
     """Or a page in Belarusian would show it in Russian, and one in Polish in English."""
-    for body in (seed.body for seed in Seeds(SEEDS).checked()):
-        if isinstance(body, CrossingIn):
-            named = {name.side for name in body.names if name.lang == lang}
-            assert named == set(body.sides), body.id
+    for body in seeded_crossings():
+        named = {name.side for name in body.names if name.lang == lang}
+        assert named == set(body.sides), body.id
 
 
 @pytest.mark.parametrize(
@@ -140,9 +141,8 @@ def test_every_crossing_has_a_name_of_both_sides_in_the_languages_of_the_border(
     ],
 )
 def test_a_crossing_is_named_in_the_readers_language(crossing: str, lang: str, name: str) -> None:
-    (body,) = (seed.body for seed in Seeds(SEEDS).checked() if seed.name == f"crossing/{crossing}")
+    (body,) = (body for body in seeded_crossings() if body.id == crossing)
 
-    assert isinstance(body, CrossingIn)
     assert Words(LANGUAGES[lang]).crossing(body.names) == name
 
 
@@ -168,16 +168,18 @@ def test_history_says_when_it_was_said() -> None:
 def test_only_the_article_is_cited_for_what_is_stated() -> None:
     """What is stated, inferred and background must never blur."""
     article = seed_id("source/article", "source")
-    for seed in Seeds(SEEDS).checked():
+    for seed in seeds():
         for one in getattr(seed.body, "citations", []):
             stated = one.basis is Basis.STATED
             assert not stated or one.source == article, seed.name
             assert one.source != article or one.basis is not Basis.BACKGROUND, seed.name
 
 
-async def load(database: Database, folder: Path = SEEDS) -> int:
+async def load(
+    database: Database, folder: Path = SEEDS, only: Collection[str] | None = SETS
+) -> int:
     async with database.session() as session:
-        return await load_seeds(session, folder=folder)
+        return await load_seeds(session, folder=folder, only=only)
 
 
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
@@ -203,7 +205,7 @@ async def test_loading_twice_changes_nothing(seeded: Database) -> None:
 async def test_each_seed_is_one_change(database: Database) -> None:
     written = await load(database)
 
-    assert written == changes(database) == sum(len(ids_in(SEEDS)[kind]) for kind in KINDS)
+    assert written == changes(database) == len(seeds())
 
 
 NEWER = {
@@ -286,6 +288,46 @@ async def test_ids_are_the_same_in_every_database(database: Database, seeded: Da
 
 def append(path: Path, text: str) -> None:
     path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+
+# Some sets alone
+
+
+ALL_SETS = sorted(folder.name for folder in SEEDS.iterdir())
+
+
+@full
+@pytest.mark.parametrize("name", ALL_SETS)
+async def test_a_set_loads_by_itself_with_what_it_refers_to(database: Database, name: str) -> None:
+    mine = {f"{kind}/{one}" for kind, ids in ids_in(SEEDS / name).items() for one in ids}
+
+    written = await load(database, only=[name])
+
+    loaded = {one for (one,) in rows(database, "SELECT id FROM seed_record")}
+    assert len(loaded) == written
+    assert {one for one in mine if not one.startswith("fact/")} <= loaded
+
+
+async def test_a_set_can_be_added_later(seeded: Database) -> None:
+    written = await load(seeded, only=["md-ua"])
+
+    assert written == len(Seeds(SEEDS, only=["md-ua"]).checked()) > 0
+    assert await load(seeded, only=["md-ua"]) == 0
+
+
+async def test_a_set_that_does_not_exist_is_refused(seeded: Database) -> None:
+    with pytest.raises(SeedError, match=r"no seed set 'by-lx'\. There are article, by-lt, "):
+        await load(seeded, only=["by-lt", "by-lx"])
+
+
+async def test_the_crossings_of_feeds_have_no_status(seeded: Database) -> None:
+    """A list of waits says neither that a crossing is open nor that it is closed."""
+    await load(seeded, only=["ca-us", "mx-us", "pl-ua"])
+
+    async with seeded.api() as api:
+        for border in ("CA-US", "MX-US", "PL-UA"):
+            items = (await api.get("/v1/crossings", border=border, limit=200)).json()["items"]
+            assert {one["status"] for one in items} == {"unknown"}
 
 
 # What changed is corrected

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -113,16 +114,26 @@ class Files(Body):
 
 
 class Seeds:
-    """What the files of a folder hold."""
+    """What the files of a folder hold. Each folder in it is a set of seeds, by its name."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read every file in the folder and below it, in the order of their paths."""
-        self.files = _read(folder)
+    def __init__(self, folder: Path, *, only: Collection[str] | None = None) -> None:
+        """Read every file in the folder and below it, in the order of their paths.
+
+        With ``only``, the seeds are those of these sets, and what they refer to in others.
+        Raises SeedError for a set that does not exist.
+        """
+        by_set = _read(folder)
+        if only is not None and (unknown := sorted(set(only) - by_set.keys())):
+            raise SeedError(
+                f"There is no seed set {unknown[0]!r}. There are {', '.join(sorted(by_set))}."
+            )
+        self.files = _merged(by_set.values())
         self._ids = {
             "source": _ids("source", self.files.source),
             "incident": _ids("incident", self.files.incident),
             "notice": _ids("notice", self.files.notice),
         }
+        self._wanted = None if only is None else self._with_references(by_set, only)
 
     def checked(self) -> list[Seed]:
         """Return every seed in the order of loading. Raises SeedError."""
@@ -137,7 +148,22 @@ class Seeds:
         if twice := {name for name in names if names.count(name) > 1}:
             raise SeedError(f"There are two seeds {', '.join(sorted(twice))}.")
         self._check_facts(set(names))
-        return found
+        return [seed for seed in found if self._wanted is None or seed.name in self._wanted]
+
+    def _with_references(self, by_set: dict[str, Files], only: Collection[str]) -> set[str]:
+        """Return the names of the seeds of some sets, and of all that they refer to."""
+        records = dict(_named(self.files))
+        crossings_of: defaultdict[str, list[str]] = defaultdict(list)
+        for record in self.files.crossing:
+            border = "-".join(sorted(map(str, _listed(record.get("sides")))))
+            crossings_of[border].append(f"crossing/{record.get('id')}")
+        wanted: set[str] = set()
+        missing = {name for one in only for name, _ in _named(by_set[one])}
+        while missing:
+            wanted |= missing
+            references = [_references(records[name], crossings_of) for name in missing]
+            missing = {one for found in references for one in found} & records.keys() - wanted
+        return wanted
 
     def facts(self) -> list[Fact]:
         """Return what the article says, statement by statement. Raises SeedError."""
@@ -194,18 +220,63 @@ def _schema_of(record: dict[str, object]) -> type[SeedBody]:
     return SeedDeclaration if record.get("kind") == "declaration" else SeedConfirmation
 
 
-def _read(folder: Path) -> Files:
+def _named(files: Files) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield every record that is loaded, with its name among all seeds."""
+    for kind, records in files:
+        if kind != "fact":
+            yield from ((f"{kind}/{record.get('id')}", record) for record in records)
+
+
+def _references(
+    record: dict[str, object], crossings_of: Mapping[str, Collection[str]]
+) -> Iterator[str]:
+    """Yield the names of the seeds that a record refers to.
+
+    A border exists with its crossings, ``crossings_of`` it, so they are what it stands for.
+    """
+    fields = (
+        ("source", [_source_of(one) for one in _listed(record.get("citations"))]),
+        ("incident", [record.get("incident")]),
+        ("crossing", [record.get("crossing"), *_listed(record.get("crossings"))]),
+        ("notice", _listed(record.get("contradicts"))),
+    )
+    yield from (f"{kind}/{one}" for kind, given in fields for one in given)
+    subjects = record.get("subjects")
+    if isinstance(subjects, dict):
+        yield from (f"crossing/{one}" for one in _listed(subjects.get("crossings")))
+        for border in _listed(subjects.get("borders")):
+            yield from crossings_of.get(str(border), ())
+
+
+def _source_of(citation: object) -> object:
+    return citation.get("source") if isinstance(citation, dict) else citation
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _merged(sets: Iterable[Files]) -> Files:
     tables: dict[str, Records] = {}
+    for files in sets:
+        for kind, records in files:
+            tables.setdefault(kind, []).extend(records)
+    return Files.model_validate(tables)
+
+
+def _read(folder: Path) -> dict[str, Files]:
+    """Return what each set has, in the order of the sets' names."""
+    found: dict[str, list[Files]] = {}
     paths = sorted(folder.rglob("*.toml"))
     if not paths:
         raise SeedError(f"There are no seed files in {folder}.")
     for path in paths:
+        name = path.relative_to(folder).parts[0]
         try:
-            found = tomllib.loads(path.read_text(encoding="utf-8"))
-            for kind, records in Files.model_validate(found):
-                tables.setdefault(kind, []).extend(records)
+            told = tomllib.loads(path.read_text(encoding="utf-8"))
+            found.setdefault(name, []).append(Files.model_validate(told))
         except ValidationError as error:
             raise SeedError(f"{path.relative_to(folder)}: {faults_of(error)}") from error
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise SeedError(f"{path.relative_to(folder)}: {error}") from error
-    return Files.model_validate(tables)
+    return {name: _merged(files) for name, files in found.items()}

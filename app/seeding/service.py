@@ -1,6 +1,7 @@
 """Load the seeds: what is new is added, what changed is corrected, the rest is left alone."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,17 +45,20 @@ from app.vocabulary import KeyScope, ReasonCode
 SEEDER = Reporter(key_id=None, name="seed", scopes=frozenset(KeyScope))
 
 
-async def load_seeds(session: AsyncSession, *, folder: Path = SEEDS) -> int:
+async def load_seeds(
+    session: AsyncSession, *, folder: Path = SEEDS, only: Collection[str] | None = None
+) -> int:
     """Write every seed that is new or changed and return how many. Raises SeedError.
 
-    Of retired crossings nothing is written: what a seed says of others is written without them.
+    With ``only``, of these sets alone, and of what they refer to. Of retired crossings nothing
+    is written: what a seed says of others is written without them.
     """
     retired = await _retired(session)
     loaded: defaultdict[str, list[SeedRecord]] = defaultdict(list)
     for row in await session.scalars(select(SeedRecord).order_by(SeedRecord.change)):
         loaded[row.id].append(row)
     written = 0
-    for seed in Seeds(folder).checked():
+    for seed in Seeds(folder, only=only).checked():
         before = loaded[seed.name]
         if before and before[-1].digest == seed.digest:
             continue

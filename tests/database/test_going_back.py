@@ -15,6 +15,7 @@ from app.status.due import announce_due
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation, decision
 from tests.conftest import Database
 from tests.marks import full
+from tests.seeds import SETS
 
 Body = dict[str, Any]
 Rows = dict[str, list[str]]
@@ -142,7 +143,7 @@ async def tell_everything(api: Api) -> None:
 
 async def load(database: Database) -> int:
     async with database.session() as session:
-        return await load_seeds(session)
+        return await load_seeds(session, only=SETS)
 
 
 async def announce(database: Database) -> None:

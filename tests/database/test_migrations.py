@@ -15,12 +15,12 @@ from sqlalchemy.exc import OperationalError
 
 from app import schema
 from app.embedded.server import SERVICE, Server
-from app.seeding.files import SEEDS, Seeds
 from app.seeding.service import load_seeds
 from tests import clients
 from tests.commands import Done, call, environment, finish, run, start
 from tests.conftest import Database, clone
 from tests.marks import full
+from tests.seeds import SETS, seeded_crossings
 from tests.servers import free_port
 from tests.waiting import PATIENCE
 
@@ -148,7 +148,7 @@ def only_the_version_table(found: Schema) -> Schema:
 
 async def load(database: Database) -> int:
     async with database.session() as session:
-        return await load_seeds(session)
+        return await load_seeds(session, only=SETS)
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
@@ -272,7 +272,7 @@ def test_after_migrate_the_service_reads_and_writes_in_its_own_role(nothing: Dat
 
     told = ready.json()
     assert (told["status"], told["schema_revision"]) == ("ready", schema.head())
-    assert len(crossings.json()["items"]) == len(Seeds(SEEDS).files.crossing)
+    assert len(crossings.json()["items"]) == len(seeded_crossings())
     with nothing.connect() as connection:
         owners = connection.execute(
             "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"

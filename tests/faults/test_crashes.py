@@ -16,7 +16,6 @@ import pytest
 
 from app.changes.service import LOG_LOCK
 from app.embedded.server import DATABASE, OWNER
-from app.seeding.files import SEEDS, Seeds
 from tests import clients
 from tests.api import Api, decision
 from tests.commands import BIN
@@ -35,6 +34,7 @@ from tests.faults.servers import (
     write_on,
 )
 from tests.marks import full, in_full
+from tests.seeds import seeded_crossings
 from tests.servers import Service, free_port, is_alive, service, signal_all
 from tests.waiting import eventually, until
 
@@ -253,7 +253,7 @@ async def test_a_start_after_kill_9_in_the_midst_of_the_first_start_succeeds(
         async with running.api(key) as api:
             await api.declare()
             found = (await api.get("/v1/crossings")).json()["items"]
-            assert len(found) == len(Seeds(SEEDS).files.crossing)
+            assert len(found) == len(seeded_crossings())
             assert_chained(await all_changes(api))
     shutil.rmtree(data_dir)
 

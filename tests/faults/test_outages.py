@@ -34,6 +34,7 @@ from tests.faults.servers import (
     written_by_hand,
 )
 from tests.marks import full, in_full
+from tests.seeds import SETS
 from tests.servers import is_alive, signal_all
 from tests.waiting import PATIENCE, eventually, until
 
@@ -100,7 +101,7 @@ async def fragile(served_dir: Path) -> AsyncIterator[Fragile]:
     database = Database(database_of(served_dir), DATABASE)
     eventually(partial(accepts, database))
     async with database.session() as session:
-        await load_seeds(session)
+        await load_seeds(session, only=SETS)
     async with database.api() as api:
         yield Fragile(api, database, served_dir)
         # Where a test found requests that hang: they end with the connections' sockets.

@@ -28,8 +28,8 @@ pytestmark = full
 
 
 def seeded() -> list[dict[str, Any]]:
-    """Return the crossings of the seeds that have a location."""
-    files = [*PROJECT.glob("seeds/*/crossings.toml"), *PROJECT.glob("seeds/*/rail.toml")]
+    """Return the crossings around which the outlines are fine, where they have a location."""
+    files = [*PROJECT.glob("seeds/by-*/crossings.toml"), *PROJECT.glob("seeds/by-*/rail.toml")]
     found = [
         one
         for file in sorted(files)
