@@ -35,7 +35,7 @@ from app.changes.checkpoints import Checkpoint, SigningKey, is_signed, missing_o
 from app.changes.service import change_record, changes_after, wire_instant
 from app.config import Settings
 from app.database.connections import create_sync_engine
-from app.database.sessions import create_engine, create_sessions
+from app.database.sessions import Transact, create_engine, create_sessions
 from app.delivery.processes import follow_parent, interrupts_held, kept_alive
 from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, has_cluster
 from app.embedded.running import reaching, serving
@@ -51,6 +51,7 @@ STALLED_SECONDS = 20
 """Seconds a client may stop reading before its connection is closed."""
 
 Result = TypeVar("Result")
+Part = TypeVar("Part")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -127,15 +128,27 @@ class DatabaseUrls:
     def run(self, use: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Give ``use`` a session in one transaction of its own."""
 
-        async def once() -> Result:
+        async def once(transact: Transact) -> Result:
+            return await transact(use)
+
+        return self.run_all(once)
+
+    def run_all(self, use: Callable[[Transact], Awaitable[Result]]) -> Result:
+        """Let ``use`` work in as many transactions as it likes."""
+
+        async def work() -> Result:
             engine = create_engine(self.url)
-            try:
+
+            async def transact(part: Callable[[AsyncSession], Awaitable[Part]], /) -> Part:
                 async with create_sessions(engine)() as session, session.begin():
-                    return await use(session)
+                    return await part(session)
+
+            try:
+                return await use(transact)
             finally:
                 await engine.dispose()
 
-        return asyncio.run(once())
+        return asyncio.run(work())
 
 
 @app.command()
@@ -334,6 +347,38 @@ def restore(
         newest = dumps.restore(directory, settings.owner_url)
         then = "crossings migrate"
     typer.echo(f"Restored; the newest is {newest}. Next: {then}")
+
+
+@app.command("import")
+def import_feed(
+    name: Annotated[str, typer.Argument(help="The feed, such as us-cbp.")],
+    payload: Annotated[
+        str | None,
+        typer.Argument(help="A file, or an address, to read instead.", metavar="[FILE|URL]"),
+    ] = None,
+    observed_at: Annotated[
+        str | None,
+        typer.Option(
+            help="RFC 3339 instant of values that do not say one.",
+            show_default="when they were fetched",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Import the waits of a feed once, and say what was recorded and what was refused."""
+    from app.importers.command import import_once  # noqa: PLC0415 -- takes half a second
+
+    settings = _settings(data_dir=data_dir)
+    with _migrated(data_dir) as database:
+        report, has_failed = database.run_all(
+            partial(
+                import_once, name=name, given=payload, observed_at=observed_at, settings=settings
+            )
+        )
+    for line in report:
+        typer.echo(line)
+    if has_failed:
+        raise typer.Exit(1)
 
 
 @keys.command("create")
@@ -536,9 +581,10 @@ def beside_server() -> None:
 def _be_worker(settings: Settings) -> None:
     # Its libraries take half a second to import, for which no other process is to wait.
     from app.delivery.worker import main  # noqa: PLC0415
+    from app.importers.schedule import ImportSchedule  # noqa: PLC0415
 
     configure_logs(settings.log_format, settings.log_level)
-    main(settings)
+    main(settings, besides=[ImportSchedule(settings).run])
 
 
 class Workers(Multiprocess):

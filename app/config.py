@@ -151,6 +151,11 @@ class Settings(BaseSettings):
         description="Whether `serve` runs a delivery worker. One has to run somewhere: without it"
         " no webhook is sent, and what comes due is recorded only with the next write.",
     )
+    importers: str | None = Field(
+        None,
+        description="Feeds of waits that the delivery worker imports, separated by commas:"
+        " `us-cbp`, or `us-cbp=URL` to fetch it elsewhere. Unset: none.",
+    )
     webhook_allow: str | None = Field(
         None,
         description="Networks, separated by commas, to which webhooks may be sent although they"
@@ -182,6 +187,11 @@ class Settings(BaseSettings):
     def seed_sets(self) -> tuple[str, ...] | None:
         """The sets of seeds to load; None for all."""
         return _listed(self.seeds) or None
+
+    @property
+    def enabled_importers(self) -> tuple[str, ...]:
+        """The feeds to import, as they are set."""
+        return _listed(self.importers)
 
     @property
     def webhook_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, inspect, text
 import app.access.models
 import app.changes.models
 import app.database.writability
+import app.importers.models
 import app.notices.models
 import app.observations.models
 import app.places.models
@@ -28,10 +29,12 @@ MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the s
 metadata = Base.metadata
 
 MUTABLE = {
-    "compacted_log": "UPDATE",
     "write_attempt": "DELETE",
-    "write_probe": "UPDATE",
-} | dict.fromkeys(("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE")
+    **dict.fromkeys(
+        ("compacted_log", "write_probe", "imported_feed", "imported_payload"), "UPDATE"
+    ),
+    **dict.fromkeys(("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE"),
+}
 """What the service may do to a table besides: those that are no part of the log."""
 READ_ONLY = ("alembic_version", "latest_observation")
 """Tables that only migrations and triggers write to."""

@@ -12,11 +12,10 @@ from app.config import PROJECT
 APP = PROJECT / "app"
 MODULES = sorted(APP.rglob("*.py"))
 STAIR = (
-    "main", "cli", "backup", "audit", "pages", "feeds", "health", "schema", "seeding", "board",
-    "delivery", "facts", "incidents", "crossings", "status", "notices", "languages",
-    "observations", "places",
-    "sources", "subscriptions", "changes", "access", "status.rule", "http", "database", "embedded",
-    "logs", "config", "errors", "validation", "vocabulary",
+    "main", "cli", "backup", "audit", "pages", "feeds", "health", "schema", "seeding", "importers",
+    "board", "delivery", "facts", "incidents", "crossings", "status", "notices", "languages",
+    "observations", "places", "sources", "subscriptions", "changes", "access", "status.rule",
+    "http", "database", "embedded", "logs", "config", "errors", "validation", "vocabulary",
 )  # fmt: skip
 """Packages and modules of `app`, from the top down: each imports only what stands after it."""
 

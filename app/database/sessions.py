@@ -1,11 +1,11 @@
 """Engines, sessions, and the one transaction of each request."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Depends, Request
 from psycopg import sql
@@ -28,6 +28,16 @@ from app.database.tables import Base
 from app.database.write_queue import WriteQueue
 
 Sessions = async_sessionmaker[AsyncSession]
+Result = TypeVar("Result")
+
+
+class Transact(Protocol):
+    """Gives work a session in a transaction of its own, which commits when the work is done."""
+
+    def __call__(self, work: Callable[[AsyncSession], Awaitable[Result]], /) -> Awaitable[Result]:
+        """Return what the work returns."""
+        ...
+
 
 # A waiting writer is told to come back rather than left hanging; nothing the service
 # asks of the database takes long.

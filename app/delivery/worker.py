@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
@@ -30,7 +30,7 @@ from app.changes.service import change_record
 from app.config import Settings
 from app.database.connections import Connector
 from app.database.monitor import OUTAGES, DatabaseMonitor, answer_within, reason
-from app.database.sessions import OPTIONS, Sessions, create_engine, create_sessions
+from app.database.sessions import OPTIONS, Sessions, Transact, create_engine, create_sessions
 from app.observations.partitions import drop_partitions, make_partitions
 from app.observations.recording import ObservationLimits
 from app.status.due import announce_due, next_due
@@ -68,6 +68,8 @@ _BODIES = 50
 """Kept, as one change mostly goes to many."""
 
 Result = TypeVar("Result")
+Beside = Callable[[Transact], Coroutine[object, object, None]]
+"""Work that goes on until it is cancelled. What a lost database raises, it passes on."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +77,8 @@ _log = logging.getLogger(__name__)
 class DeliveryWorker:
     """One delivery worker, on one database."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, besides: Sequence[Beside] = ()) -> None:
+        """Work on the database of the settings; ``besides`` work on it beside the deliveries."""
         if settings.database_url is None:
             raise ValueError("DATABASE_URL is not set.")
         self._url = settings.database_url
@@ -84,6 +87,7 @@ class DeliveryWorker:
         self._keep_observations = ObservationLimits.of(settings).keep
         self._connect = Connector(settings.database_url)
         self._reach = AddressPolicy(settings.webhook_networks)
+        self._besides = besides
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
         """Set when there may be changes that nobody made deliveries of."""
@@ -127,7 +131,13 @@ class DeliveryWorker:
             async with asyncio.TaskGroup() as tasks:
                 besides = [
                     tasks.create_task(one)
-                    for one in (self._listen(), self._follow(), self._renew(), self._tidy())
+                    for one in (
+                        self._listen(),
+                        self._follow(),
+                        self._renew(),
+                        self._tidy(),
+                        *(beside(self._transact) for beside in self._besides),
+                    )
                 ]
                 await self._take_turns(tasks)
                 for task in besides:
@@ -295,11 +305,11 @@ def _soonest(wait: timedelta | None) -> float:
     return POLL_SECONDS if wait is None else min(wait.total_seconds(), POLL_SECONDS)
 
 
-def main(settings: Settings) -> None:
-    """Be a delivery worker until SIGTERM or SIGINT."""
+def main(settings: Settings, besides: Sequence[Beside] = ()) -> None:
+    """Be a delivery worker until SIGTERM or SIGINT, with work of others beside it."""
 
     async def work() -> None:
-        worker, loop = DeliveryWorker(settings), asyncio.get_running_loop()
+        worker, loop = DeliveryWorker(settings, besides), asyncio.get_running_loop()
 
         def stop() -> None:
             worker.stop()

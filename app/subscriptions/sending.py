@@ -132,10 +132,10 @@ class Sender:
             # Read so that the connection can serve again; what is longer ends it.
             await response.content.read(ANSWER_BYTES)
             wait = response.headers.get("Retry-After") if response.status in _BUSY else None
-            return response.status, None if wait is None else _waiting(wait, at)
+            return response.status, None if wait is None else retry_delay(wait, at)
 
 
-def _waiting(told: str, now: datetime) -> timedelta | None:
+def retry_delay(told: str, now: datetime) -> timedelta | None:
     """Return what a Retry-After asks for; None for one that is malformed."""
     if told.isascii() and told.isdigit():
         return timedelta(seconds=int(told[:6]))

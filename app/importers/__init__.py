@@ -1,0 +1,1 @@
+"""Waits that others publish: fetched, read, and recorded as observations."""

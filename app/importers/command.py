@@ -1,0 +1,98 @@
+"""One import by hand: of the feed's own address, of another one, or of a file."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.config import Settings
+from app.database.sessions import Transact
+from app.errors import invalid
+from app.http.bodies import Instant
+from app.importers.fetching import MAX_BYTES, Fetcher, Payload
+from app.importers.running import Outcome, Runner, told
+from app.importers.schedule import quarantine, require_importer
+from app.observations.recording import ObservationLimits
+from app.validation import message_of
+
+FILE = "file"
+"""The address of every payload that was read from a file."""
+
+_instant: TypeAdapter[datetime] = TypeAdapter(Instant)
+
+
+async def import_once(
+    transact: Transact,
+    *,
+    name: str,
+    given: str | None,
+    observed_at: str | None,
+    settings: Settings,
+) -> tuple[list[str], bool]:
+    """Import a feed; return what to say of it, and whether anything could not be read.
+
+    Raises Invalid for a feed, a file or an instant that is not right.
+    """
+    at = None if observed_at is None else _parse_instant(observed_at)
+    try:
+        importer = require_importer(name)
+    except ValueError as error:
+        raise invalid("name", str(error)) from error
+    runner = Runner(importer, transact, quarantine(settings), ObservationLimits.of(settings))
+    if given is None or given.startswith(("http://", "https://")):
+        async with Fetcher() as fetcher:
+            outcomes = await runner.run(fetcher, None if given is None else [given], observed_at=at)
+        await runner.note(outcomes)
+    else:
+        payload = _read(Path(given))
+        outcomes = [await runner.take(payload, address=FILE, observed_at=at)]
+        # A file that cannot be read says nothing of the feed.
+        if not outcomes[0].has_failed:
+            await runner.note(outcomes)
+    return list(_report(outcomes)), any(one.has_failed for one in outcomes)
+
+
+def _parse_instant(value: str) -> datetime:
+    try:
+        return _instant.validate_python(value)
+    except ValidationError as error:
+        raise invalid("observed-at", message_of(error.errors()[0])) from error
+
+
+def _read(file: Path) -> Payload:
+    try:
+        with file.open("rb") as content:
+            # One byte more than is taken tells that it is too much.
+            return Payload(content.read(MAX_BYTES + 1), datetime.now(UTC))
+    except OSError as error:
+        raise invalid("file", f"{file} cannot be read: {error.strerror}") from error
+
+
+def _report(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    for one in outcomes:
+        if len(outcomes) > 1:
+            yield f"{one.address}:"
+        yield _summary(one)
+        yield from _section("Refused", [told(refusal) for refusal in one.refused])
+        places = [told(place) for place in one.unknown_places]
+        yield from _section("Not among our crossings", places)
+        if one.kept:
+            yield f"Kept aside: {one.kept}"
+
+
+def _summary(outcome: Outcome) -> str:
+    if outcome.error:
+        return outcome.error
+    if outcome.is_unchanged:
+        return "Not changed since it was last read; nothing was recorded."
+    recorded = f"{outcome.recorded} observations recorded"
+    if outcome.duplicates:
+        recorded += f", {outcome.duplicates} known already"
+    return f"{recorded}; {len(outcome.refused)} values refused."
+
+
+def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield f"{title}:"
+        yield from (f"  {line}" for line in lines)

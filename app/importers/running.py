@@ -1,0 +1,379 @@
+"""Import a feed once: fetch what it has, read it, and record it as one batch of one source."""
+
+import asyncio
+import hashlib
+import logging
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.service import Reporter
+from app.database.sessions import Transact
+from app.errors import Invalid, Problem
+from app.importers.fetching import MAX_BYTES, Fetcher, FetchFailed, Payload, Validators
+from app.importers.findings import (
+    BrokenPayload,
+    Finding,
+    Reading,
+    Refusal,
+    UnknownPlace,
+)
+from app.importers.importer import Importer
+from app.importers.quarantine import Quarantine
+from app.importers.state import ReadPayload, known_payload, note_attempt, note_payload
+from app.observations.recording import ObservationLimits, record_observations
+from app.observations.schemas import AT_MOST, ObservationIn, ObservationsOut
+from app.vocabulary import KeyScope
+
+PAUSE_SECONDS = 2.0
+"""About that long between two addresses of a feed."""
+
+_ROW = re.compile(r"observations\.(\d+)(?:\.(.*))?")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one payload, or of the attempt to fetch it."""
+
+    address: str
+    sha256: str | None = None
+    is_unchanged: bool = False
+    recorded: int = 0
+    duplicates: int = 0
+    refused: Sequence[Refusal] = ()
+    unknown_places: Sequence[UnknownPlace] = ()
+    error: str | None = None
+    """Why nothing could be read."""
+    kept: Path | None = None
+    """The report of a payload that was kept aside."""
+    retry_after: timedelta | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        return self.error is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What became of the readings of a payload."""
+
+    recorded: int = 0
+    duplicates: int = 0
+    source_id: UUID | None = None
+    refused: list[Refusal] = field(default_factory=list)
+    observed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Imports one feed."""
+
+    importer: Importer
+    transact: Transact
+    quarantine: Quarantine
+    limits: ObservationLimits
+
+    async def run(
+        self,
+        fetcher: Fetcher,
+        addresses: Sequence[str] | None = None,
+        *,
+        observed_at: datetime | None = None,
+    ) -> list[Outcome]:
+        """Fetch every address that changed, and import what it has, as `take` does."""
+        outcomes: list[Outcome] = []
+        for address in self.importer.addresses if addresses is None else addresses:
+            if outcomes:
+                await asyncio.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)  # noqa: S311 -- no secret
+            outcomes.append(await self._run(fetcher, address, observed_at))
+            if outcomes[-1].retry_after is not None:
+                break  # it asked to be left alone
+        return outcomes
+
+    async def take(
+        self, payload: Payload, *, address: str, observed_at: datetime | None = None
+    ) -> Outcome:
+        """Import a payload. ``observed_at`` is of values that say no instant themselves.
+
+        A payload that is the last one of its address is not read again.
+        """
+        if len(payload.body) > MAX_BYTES:
+            return self._broken(payload, address, f"The payload has more than {MAX_BYTES} bytes.")
+        sha256 = hashlib.sha256(payload.body).hexdigest()
+        known = await self.transact(
+            partial(known_payload, feed=self.importer.name, address=address)
+        )
+        if known is not None and known.sha256 == sha256:
+            return Outcome(address, sha256, is_unchanged=True)
+        try:
+            findings = await asyncio.to_thread(self._findings, payload.body)
+        except BrokenPayload as error:
+            return self._broken(payload, address, f"The payload {error}.")
+        except Exception as error:  # noqa: BLE001  # a payload is no fault of the other feeds
+            # A payload may stand in what an exception says.
+            detail = None if self.importer.has_personal_data else error
+            _log.exception("%s failed on a payload", self.importer.name, exc_info=detail)
+            return self._broken(payload, address, f"The importer failed: {type(error).__name__}.")
+        return await self.transact(
+            partial(
+                self._record,
+                payload=payload,
+                address=address,
+                sha256=sha256,
+                findings=findings,
+                observed_at=observed_at or payload.fetched_at,
+            )
+        )
+
+    async def note(
+        self,
+        outcomes: Sequence[Outcome],
+        *,
+        at: datetime | None = None,
+        next_attempt_at: datetime | None = None,
+    ) -> None:
+        """Note how an attempt went: it has succeeded if any of its addresses has."""
+        errors = [one for one in outcomes if one.error is not None]
+        await self.transact(
+            partial(
+                note_attempt,
+                feed=self.importer.name,
+                at=at or datetime.now(UTC),
+                error=" ".join(dict.fromkeys(str(one.error) for one in errors)) or None,
+                has_succeeded=len(errors) < len(outcomes),
+                next_attempt_at=next_attempt_at,
+            )
+        )
+
+    async def _run(self, fetcher: Fetcher, address: str, observed_at: datetime | None) -> Outcome:
+        known = await self.transact(
+            partial(known_payload, feed=self.importer.name, address=address)
+        )
+        try:
+            payload = await fetcher.fetch(
+                address, Validators() if known is None else known.validators
+            )
+        except FetchFailed as failure:
+            return Outcome(
+                address, error=f"The address {failure}.", retry_after=failure.retry_after
+            )
+        if payload is None:
+            return Outcome(address, is_unchanged=True)
+        return await self.take(payload, address=address, observed_at=observed_at)
+
+    def _findings(self, body: bytes) -> list[Finding]:
+        """Read a payload. Raises BrokenPayload also if no value of it has a form that is known."""
+        findings = list(self.importer.parse(body, self.importer.places))
+        damage = [one for one in findings if isinstance(one, Refusal) and one.is_damage]
+        if damage and len(damage) == len(findings):
+            first = damage[0]
+            raise BrokenPayload(
+                f"has no value that can be read; the first is {first.place}, {first.what}:"
+                f" {first.reason}"
+            )
+        return findings
+
+    def _broken(self, payload: Payload, address: str, error: str) -> Outcome:
+        kept = self._keep(payload, [error])
+        return Outcome(address, hashlib.sha256(payload.body).hexdigest(), error=error, kept=kept)
+
+    def _keep(self, payload: Payload, report: Sequence[str]) -> Path | None:
+        return self.quarantine.keep(
+            self.importer.name,
+            payload.body,
+            report,
+            at=payload.fetched_at,
+            with_body=not self.importer.has_personal_data,
+        )
+
+    async def _record(
+        self,
+        session: AsyncSession,
+        *,
+        payload: Payload,
+        address: str,
+        sha256: str,
+        findings: Sequence[Finding],
+        observed_at: datetime,
+    ) -> Outcome:
+        """Record what a payload says, and that it was read, in one transaction."""
+        readings, contradictions = _settled(
+            (one for one in findings if isinstance(one, Reading)), observed_at
+        )
+        done = await self._record_readings(session, readings)
+        refused = [one for one in findings if isinstance(one, Refusal)]
+        refused += contradictions + done.refused
+        unknown = [one for one in findings if isinstance(one, UnknownPlace)]
+        await note_payload(
+            session,
+            ReadPayload(
+                address=address,
+                sha256=sha256,
+                validators=payload.validators,
+                read_at=payload.fetched_at,
+                observed_at=done.observed_at,
+                rows=done.recorded + done.duplicates,
+                refused=refused,
+                unknown_places=unknown,
+            ),
+            feed=self.importer.name,
+            source_id=done.source_id,
+            has_changed=done.recorded > 0,
+        )
+        damage = [one for one in refused if one.is_damage]
+        return Outcome(
+            address,
+            sha256,
+            recorded=done.recorded,
+            duplicates=done.duplicates,
+            refused=refused,
+            unknown_places=unknown,
+            kept=self._keep(payload, [told(one) for one in damage]) if damage else None,
+        )
+
+    async def _record_readings(
+        self, session: AsyncSession, readings: Sequence[Reading]
+    ) -> _Recorded:
+        """Record the readings, without those that there is a reason to refuse."""
+        beyond = [
+            Refusal(one.place.label, one.what, f"is beyond the first {AT_MOST} values")
+            for one in readings[AT_MOST:]
+        ]
+        done = await self._record_batch(session, readings[:AT_MOST])
+        return replace(done, refused=beyond + done.refused)
+
+    async def _record_batch(self, session: AsyncSession, readings: Sequence[Reading]) -> _Recorded:
+        reporter = Reporter(
+            key_id=None,
+            name=self.importer.name,
+            scopes=frozenset({KeyScope.OBSERVATIONS}),
+        )
+        refused: list[Refusal] = []
+        rest = list(readings)
+        while rest:
+            try:
+                written = await record_observations(
+                    session,
+                    reporter,
+                    source=self.importer.source,
+                    observations=[one.observation for one in rest],
+                    limits=self.limits,
+                )
+            except Invalid as problem:
+                faults = _faults(problem)
+                refused += [_refused(rest[place], reason) for place, reason in faults.items()]
+                rest = [one for place, one in enumerate(rest) if place not in faults]
+            except Problem as problem:
+                if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                # It is of one crossing, such as one that is retired: the others go on.
+                return await self._record_by_crossing(session, rest, refused, problem)
+            else:
+                assert isinstance(written.body, ObservationsOut)
+                return _Recorded(
+                    written.body.recorded,
+                    written.body.duplicates,
+                    written.body.source,
+                    refused,
+                    max(one.observation.observed_at for one in rest if one.observation.observed_at),
+                )
+        return _Recorded(refused=refused)
+
+    async def _record_by_crossing(
+        self,
+        session: AsyncSession,
+        readings: Sequence[Reading],
+        refused: Sequence[Refusal],
+        problem: Problem,
+    ) -> _Recorded:
+        """Record what can be of each crossing, where ``problem`` keeps all from being recorded."""
+        by_crossing: defaultdict[str, list[Reading]] = defaultdict(list)
+        for one in readings:
+            by_crossing[one.observation.crossing].append(one)
+        if len(by_crossing) == 1:
+            return _Recorded(
+                refused=[*refused, *(_refused(one, problem.detail) for one in readings)]
+            )
+        parts = [await self._record_batch(session, those) for those in by_crossing.values()]
+        return _Recorded(
+            sum(one.recorded for one in parts),
+            sum(one.duplicates for one in parts),
+            next((one.source_id for one in parts if one.source_id), None),
+            [*refused, *(refusal for one in parts for refusal in one.refused)],
+            max((one.observed_at for one in parts if one.observed_at), default=None),
+        )
+
+
+def told(finding: Refusal | UnknownPlace) -> str:
+    """Say in a line what is wrong with a value or a place."""
+    if isinstance(finding, UnknownPlace):
+        reason = f": {finding.reason}" if finding.reason else ""
+        return f"{finding.key} ({finding.name}){reason}" if finding.name else finding.key + reason
+    value = "" if finding.value is None else f" “{finding.value}”"
+    return f"{finding.place}, {finding.what}:{value} {finding.reason}"
+
+
+def _settled(
+    readings: Iterable[Reading], observed_at: datetime
+) -> tuple[list[Reading], list[Refusal]]:
+    """Give each reading its instant, and take out those that contradict each other."""
+    by_series: defaultdict[tuple[object, ...], list[Reading]] = defaultdict(list)
+    for one in readings:
+        observation = one.observation
+        if observation.observed_at is None:
+            observation = observation.model_copy(update={"observed_at": observed_at})
+        by_series[_series(observation)].append(replace(one, observation=observation))
+    settled: list[Reading] = []
+    refused: list[Refusal] = []
+    for those in by_series.values():
+        if all(one.observation == those[0].observation for one in those):
+            settled.append(those[0])
+        else:
+            refused += [
+                Refusal(
+                    one.place.label,
+                    one.what,
+                    f"is contradicted by another value of {one.observation.crossing}",
+                    is_damage=True,
+                )
+                for one in those
+            ]
+    return settled, refused
+
+
+def _series(observation: ObservationIn) -> tuple[object, ...]:
+    return (
+        observation.crossing,
+        observation.traffic,
+        observation.to,
+        observation.queue,
+        observation.observed_at,
+    )
+
+
+def _faults(problem: Invalid) -> Mapping[int, str]:
+    """Return what is wrong with rows of a batch, by their places. Raises what is of none."""
+    faults: defaultdict[int, list[str]] = defaultdict(list)
+    for error in problem.errors:
+        if found := _ROW.fullmatch(error.field):
+            faults[int(found[1])].append(" ".join(filter(None, [found[2], error.message])))
+    if not faults:
+        raise problem
+    return {place: "; ".join(those) for place, those in faults.items()}
+
+
+def _refused(reading: Reading, reason: str) -> Refusal:
+    at = reading.observation.observed_at
+    value = None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return Refusal(reading.place.label, reading.what, reason, value)

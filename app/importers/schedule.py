@@ -1,0 +1,140 @@
+"""Import the enabled feeds again and again: in one process, whichever takes the lock."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+
+from app.config import Settings
+from app.database.connections import Connector
+from app.database.monitor import OUTAGES, answer_within, reason
+from app.database.sessions import OPTIONS, Transact
+from app.importers.fetching import Fetcher
+from app.importers.importer import Importer, importers
+from app.importers.quarantine import Quarantine
+from app.importers.running import Outcome, Runner
+from app.importers.state import next_attempt, plan_attempt
+from app.observations.recording import ObservationLimits
+
+IMPORT_LOCK = 0x494D504F5254  # any number, as long as every process takes the same
+LONGEST_PAUSE = timedelta(hours=6)
+"""Between attempts at a feed that fails; each is twice as long as the one before."""
+JITTER = 0.1
+"""A pause is up to so much longer, so that not everybody comes at the same time."""
+
+LOCK_SECONDS = 15.0
+"""Between attempts to take the lock, and between looks whether it is still held."""
+_ANSWER_SECONDS = 10.0
+
+_REFUSALS = (IntegrityError, DataError, ProgrammingError)
+"""What a database that is there says of values that it does not take."""
+
+_log = logging.getLogger(__name__)
+
+
+def enabled_importers(settings: Settings) -> Mapping[str, Sequence[str] | None]:
+    """Return the enabled feeds by name, with the addresses to fetch if not their own.
+
+    Raises ValueError for a name that is no importer's.
+    """
+    found: dict[str, Sequence[str] | None] = {}
+    for one in settings.enabled_importers:
+        name, _, address = one.partition("=")
+        require_importer(name)
+        found[name] = [address] if address else None
+    return found
+
+
+def require_importer(name: str) -> Importer:
+    """Return an importer by its name. Raises ValueError, which lists those that there are."""
+    importer = importers().get(name)
+    if importer is None:
+        raise ValueError(f"There is no importer {name!r}. There are {', '.join(importers())}.")
+    return importer
+
+
+def quarantine(settings: Settings) -> Quarantine:
+    return Quarantine(settings.data_dir / "feeds")
+
+
+class ImportSchedule:
+    """The imports of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.database_url is None:
+            raise ValueError("DATABASE_URL is not set.")
+        self._enabled = enabled_importers(settings)
+        self._connect = Connector(settings.database_url)
+        self._quarantine = quarantine(settings)
+        self._limits = ObservationLimits.of(settings)
+
+    async def run(self, transact: Transact) -> None:
+        """Import for ever, once no other process does. Raises what a lost database raises."""
+        if not self._enabled:
+            return
+        async with await self._connect(options=OPTIONS, autocommit=True) as connection:
+            take = f"SELECT pg_try_advisory_lock({IMPORT_LOCK})".encode()
+            while True:
+                cursor = await answer_within(_ANSWER_SECONDS, connection.execute(take))
+                if await cursor.fetchone() == (True,):
+                    break
+                await asyncio.sleep(LOCK_SECONDS)
+            async with Fetcher() as fetcher, asyncio.TaskGroup() as tasks:
+                for name, addresses in self._enabled.items():
+                    runner = Runner(importers()[name], transact, self._quarantine, self._limits)
+                    _ = tasks.create_task(self._repeat(runner, fetcher, addresses))
+                # The lock is the connection's: whoever lost it must not go on.
+                while True:
+                    await answer_within(_ANSWER_SECONDS, connection.execute("SELECT"))
+                    await asyncio.sleep(LOCK_SECONDS)
+
+    async def _repeat(
+        self, runner: Runner, fetcher: Fetcher, addresses: Sequence[str] | None
+    ) -> None:
+        """Import a feed whenever it is due."""
+        name = runner.importer.name
+        while True:
+            due, failures = await runner.transact(partial(next_attempt, feed=name))
+            if due is not None:
+                await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+            # Planned ahead: whatever ends this process meanwhile, the next one is as patient.
+            planned = datetime.now(UTC) + runner.importer.interval
+            await runner.transact(partial(plan_attempt, feed=name, at=planned))
+            try:
+                outcomes = await runner.run(fetcher, addresses)
+            except _REFUSALS as refusal:
+                _log.error("%s could not be recorded: %s", name, reason(refusal))
+                outcomes = [Outcome(name, error="The database refused the values.")]
+            except OUTAGES:
+                raise
+            except Exception as error:  # noqa: BLE001  # a feed is no fault of the others
+                detail = None if runner.importer.has_personal_data else error
+                _log.exception("%s could not be imported", name, exc_info=detail)
+                outcomes = [Outcome(name, error=f"The import failed: {type(error).__name__}.")]
+            for one in outcomes:
+                if one.error:
+                    _log.warning("%s: %s", name, one.error)
+            now = datetime.now(UTC)
+            pause = pause_after(outcomes, runner.importer.interval, failures)
+            await runner.note(outcomes, at=now, next_attempt_at=now + pause)
+
+
+def pause_after(
+    outcomes: Sequence[Outcome], interval: timedelta, failures: int, *, jitter: float | None = None
+) -> timedelta:
+    """Return how long to leave a feed alone after an attempt; ``failures`` are those before it.
+
+    ``jitter`` is the share that is added to it, by default a random one.
+    """
+    pause = interval
+    if all(one.has_failed for one in outcomes):
+        # The exponent is bounded: a feed may fail for years.
+        pause = min(max(interval, LONGEST_PAUSE), interval * 2 ** min(failures + 1, 16))
+    asked = [one.retry_after for one in outcomes if one.retry_after is not None]
+    pause = max([pause, *asked])
+    share = random.uniform(0, JITTER) if jitter is None else jitter  # noqa: S311 -- no secret
+    return pause * (1 + share)
