@@ -46,6 +46,7 @@ from app.http.documentation.openapi import Documents, describe
 from app.http.parameters import refuse_unknown
 from app.http.requests import RequestTally
 from app.http.root import router as root
+from app.importers.router import router as imported_feeds
 from app.incidents.router import router as incidents
 from app.logs import configure_logs
 from app.notices.router import router as notices
@@ -70,6 +71,7 @@ FEATURES = (
     borders,
     countries,
     observations,
+    imported_feeds,
     notices,
     incidents,
     sources,

@@ -106,7 +106,8 @@ class Runner:
     ) -> Outcome:
         """Import a payload. ``observed_at`` is of values that say no instant themselves.
 
-        A payload that is the last one of its address is not read again.
+        Without it, a payload that is the last one of its address is not read again, unless
+        nothing of it could be recorded.
         """
         if len(payload.body) > MAX_BYTES:
             return self._broken(payload, address, f"The payload has more than {MAX_BYTES} bytes.")
@@ -114,7 +115,8 @@ class Runner:
         known = await self.transact(
             partial(known_payload, feed=self.importer.name, address=address)
         )
-        if known is not None and known.sha256 == sha256:
+        is_known = known is not None and known.sha256 == sha256 and known.rows > 0
+        if is_known and observed_at is None:
             return Outcome(address, sha256, is_unchanged=True)
         try:
             findings = await asyncio.to_thread(self._findings, payload.body)

@@ -20,6 +20,7 @@ class KnownPayload:
 
     sha256: str
     validators: Validators
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ async def known_payload(session: AsyncSession, *, feed: str, address: str) -> Kn
     row = await session.get(ImportedPayload, (feed, address))
     if row is None:
         return None
-    return KnownPayload(row.sha256, Validators(row.etag, row.last_modified))
+    return KnownPayload(row.sha256, Validators(row.etag, row.last_modified), row.rows)
 
 
 async def next_attempt(session: AsyncSession, *, feed: str) -> tuple[datetime | None, int]:

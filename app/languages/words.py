@@ -159,11 +159,13 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
 
 DIRECTIONS: Mapping[str, str] = {
     "BY": N_("to Belarus"),
+    "CA": N_("to Canada"),
     "EE": N_("to Estonia"),
     "FI": N_("to Finland"),
     "LT": N_("to Lithuania"),
     "LV": N_("to Latvia"),
     "MD": N_("to Moldova"),
+    "MX": N_("to Mexico"),
     "NO": N_("to Norway"),
     "PL": N_("to Poland"),
     "RO": N_("to Romania"),
@@ -171,6 +173,7 @@ DIRECTIONS: Mapping[str, str] = {
     "SK": N_("to Slovakia"),
     "HU": N_("to Hungary"),
     "UA": N_("to Ukraine"),
+    "US": N_("to the United States"),
 }
 """Whole phrases: a country's name has cases, which no data has. The others get an arrow."""
 

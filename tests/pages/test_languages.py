@@ -12,6 +12,8 @@ from babel.messages.pofile import read_po
 from app.config import PROJECT
 from app.languages.languages import LANGUAGES
 from app.languages.words import DIRECTIONS, MESSAGES
+from app.places.schemas import CrossingIn
+from app.seeding.files import SEEDS, Seeds
 from app.vocabulary import GapCode
 
 LOCALE = PROJECT / "app" / "languages" / "locale"
@@ -96,4 +98,7 @@ def test_every_word_of_the_vocabulary_has_a_name() -> None:
 
 
 def test_every_country_of_the_seeds_has_a_direction() -> None:
-    assert {"BY", "LT", "LV", "PL"} <= set(DIRECTIONS)
+    bodies = [seed.body for seed in Seeds(SEEDS).checked()]
+    sides = {side for one in bodies if isinstance(one, CrossingIn) for side in one.sides}
+
+    assert {"BY", "LT", "LV", "PL", "US"} <= sides <= set(DIRECTIONS)

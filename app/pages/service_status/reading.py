@@ -2,6 +2,8 @@
 
 import logging
 import platform
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,16 +20,32 @@ from app.database.monitor import OUTAGES, reason
 from app.database.writability import Writability
 from app.errors import Unavailable
 from app.health.readiness import readiness
+from app.importers.reading import list_feeds
+from app.importers.schemas import FeedOut
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How the imports of a feed went."""
+
+    feed: FeedOut
+    refusals: Mapping[str, int]
+    """How many values were refused, by the reason; of those that are told."""
+
+    @property
+    def is_imported(self) -> bool:
+        return self.feed.last_attempt_at is not None
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """What the database says of itself, and when its newest change was recorded."""
+    """What the database says: of itself, of its newest change, and of what was imported."""
 
     version: str
     newest_at: datetime | None
+    feeds: tuple[FeedStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +93,11 @@ async def _database(opening: AbstractAsyncContextManager[AsyncSession]) -> Datab
     try:
         async with opening as session:
             told = str(await session.scalar(text("SHOW server_version")))
-            return DatabaseStatus(told, await session.scalar(newest))
+            feeds = tuple(
+                FeedStatus(feed, dict(Counter(one.reason for one in feed.refused).most_common()))
+                for feed in await list_feeds(session)
+            )
+            return DatabaseStatus(told, await session.scalar(newest), feeds)
     except OUTAGES as error:
         _log.warning("The service status page is shown without the database: %s", reason(error))
         return None

@@ -1,0 +1,70 @@
+"""Tell how imports went."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.importers.importer import Importer, importers
+from app.importers.models import ImportedFeed, ImportedPayload
+from app.importers.schemas import FeedOut, RefusedValue, UnmappedPlace
+
+REFUSED_TOLD = 100
+"""Refused values of a feed that an answer lists."""
+
+
+async def list_feeds(
+    session: AsyncSession, *, after: str | None = None, limit: int | None = None
+) -> list[FeedOut]:
+    """Return the feeds that have an importer, by name, from the one after ``after``."""
+    wanted = [one for name, one in sorted(importers().items()) if after is None or name > after]
+    states = {row.name: row for row in await session.scalars(select(ImportedFeed))}
+    payloads: defaultdict[str, list[ImportedPayload]] = defaultdict(list)
+    for row in await session.scalars(select(ImportedPayload).order_by(ImportedPayload.address)):
+        payloads[row.feed].append(row)
+    now = (await session.scalars(select(func.now()))).one()
+    return [_feed(one, states.get(one.name), payloads[one.name], now) for one in wanted[:limit]]
+
+
+def _feed(
+    importer: Importer,
+    state: ImportedFeed | None,
+    payloads: Sequence[ImportedPayload],
+    now: datetime,
+) -> FeedOut:
+    observed_at = max((one.observed_at for one in payloads if one.observed_at), default=None)
+    refused = [one for payload in payloads for one in payload.refused]
+    source = importer.source
+    return FeedOut(
+        name=importer.name,
+        title=source.title,
+        publisher=source.publisher,
+        url=source.url,
+        source=state and state.source_id,
+        status_policy=importer.policy.status,
+        interval_seconds=int(importer.interval.total_seconds()),
+        last_attempt_at=state and state.attempted_at,
+        last_success_at=state and state.succeeded_at,
+        last_change_at=state and state.changed_at,
+        next_attempt_at=state and state.next_attempt_at,
+        failures=state.failures if state else 0,
+        error=state and state.error,
+        observed_at=observed_at,
+        age=None if observed_at is None else max(0, int((now - observed_at).total_seconds())),
+        rows=sum(one.rows for one in payloads),
+        refused_count=len(refused),
+        refused=list(_refused(refused[:REFUSED_TOLD])),
+        unknown_places=[
+            UnmappedPlace.model_validate(one)
+            for payload in payloads
+            for one in payload.unknown_places
+        ],
+    )
+
+
+def _refused(rows: Iterable[dict[str, object]]) -> Iterable[RefusedValue]:
+    fields = RefusedValue.model_fields
+    for row in rows:
+        yield RefusedValue.model_validate({name: row[name] for name in fields})
