@@ -160,6 +160,7 @@ def serve(
 ) -> None:
     """Serve over HTTP; with DATABASE_URL unset, on an embedded PostgreSQL."""
     settings = _settings(host=host, port=port, workers=workers, data_dir=data_dir)
+    _require_importers(settings)
     # Returning from uvicorn, a stop must unwind what follows rather than end the process.
     signal.signal(signal.SIGTERM, _leave)
     # Before anything is made: a port that is taken leaves no trace.
@@ -180,6 +181,7 @@ def serve(
 def worker(data_dir: DataDir = None) -> None:
     """Deliver webhooks. `serve` runs one such process itself; more can share the work."""
     settings = _settings(data_dir=data_dir)
+    _require_importers(settings)
     with _migrated(data_dir) as database:
         _be_worker(settings.model_copy(update={"database_url": database.url}))
 
@@ -576,6 +578,18 @@ def beside_server() -> None:
     """Be the delivery worker beside a server, in a process that it started."""
     follow_parent()
     _be_worker(Settings())
+
+
+def _require_importers(settings: Settings) -> None:
+    """Leave with a sentence if a feed is enabled for which there is no importer."""
+    if not settings.enabled_importers:
+        return
+    from app.importers.schedule import enabled_importers  # noqa: PLC0415 -- as above
+
+    try:
+        enabled_importers(settings)
+    except ValueError as error:
+        _fail(f"importers: {error}")
 
 
 def _be_worker(settings: Settings) -> None:

@@ -14,3 +14,11 @@ def test_it_says_how_the_service_is_and_what_it_runs_on(look: LookAt) -> None:
 
 def test_nobody_keeps_it(get: Get) -> None:
     assert get("/status").headers["cache-control"] == "no-store"
+
+
+def test_it_says_how_imports_went(look: LookAt) -> None:
+    text = look().open("/status").locator("main").inner_text()
+
+    assert "Imported waiting times" in text
+    assert "Not imported here: " in text
+    assert "US Customs and Border Protection" in text

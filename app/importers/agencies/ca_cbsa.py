@@ -58,13 +58,15 @@ class _Tables(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.tables: list[list[list[_Cell]]] = []
+        self.is_within = False
+        """Whether a table has begun, and has not ended."""
         self._cell: _Cell | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         match tag:
             case "table":
                 self.tables.append([])
-                self._cell = None
+                self._cell, self.is_within = None, True
             case "tr" if self.tables:
                 self.tables[-1].append([])
                 self._cell = None
@@ -79,6 +81,8 @@ class _Tables(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag in {"td", "th", "tr", "table"}:
             self._cell = None
+        if tag == "table":
+            self.is_within = False
 
     def handle_data(self, data: str) -> None:
         if self._cell:
@@ -121,7 +125,7 @@ def _rows(page: str) -> list[list[_Cell]]:
             rows = [cells for cells in table[1:] if cells]
             if not rows:
                 raise BrokenPayload("has a table without offices")
-            if "</table>" not in page:
+            if tables.is_within and table is tables.tables[-1]:
                 raise BrokenPayload("is cut off within the table")
             return rows
     raise BrokenPayload(f"has no table with the columns {', '.join(_COLUMNS)}")
