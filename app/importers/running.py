@@ -146,13 +146,16 @@ class Runner:
         next_attempt_at: datetime | None = None,
     ) -> None:
         """Note how an attempt went: it has succeeded if any of its addresses has."""
-        errors = [one for one in outcomes if one.error is not None]
+        errors = [one.error for one in outcomes if one.error is not None]
+        error = " ".join(dict.fromkeys(errors)) or None
+        if error and len(outcomes) > 1:
+            error = f"{len(errors)} of {len(outcomes)} addresses: {error}"
         await self.transact(
             partial(
                 note_attempt,
                 feed=self.importer.name,
                 at=at or datetime.now(UTC),
-                error=" ".join(dict.fromkeys(str(one.error) for one in errors)) or None,
+                error=error,
                 has_succeeded=len(errors) < len(outcomes),
                 next_attempt_at=next_attempt_at,
             )

@@ -339,7 +339,7 @@ async def test_one_address_that_fails_does_not_keep_the_others_from_being_read(
 
     assert [one.recorded for one in outcomes] == [0, 1]
     found = await feed(imports)
-    assert (found.error, found.failures) == ("The address answered 500.", 0)
+    assert (found.error, found.failures) == ("1 of 2 addresses: The address answered 500.", 0)
     assert found.last_success_at is not None
 
 

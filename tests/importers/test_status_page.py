@@ -40,7 +40,7 @@ async def test_it_tells_why_the_last_attempt_failed(imports: Imports) -> None:
 
     text = await page(imports)
 
-    assert "Last attempt failed" in text
+    assert "Problem at the last attempt" in text
     assert "The payload is empty." in text
 
 
@@ -48,4 +48,4 @@ async def test_it_does_so_in_every_language(imports: Imports) -> None:
     await imports.runner().note([await imports.take(b"")])
 
     for code in LANGUAGES.keys() - {"en"}:
-        assert "Last attempt failed" not in await page(imports, code)
+        assert "Problem at the last attempt" not in await page(imports, code)
