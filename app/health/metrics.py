@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prometheus_client import (
@@ -31,6 +32,7 @@ from app.changes.stream.stream import Stream
 from app.database.writability import Writability
 from app.database.write_queue import WriteQueue
 from app.http.requests import SECONDS, RequestTally
+from app.importers.reading import list_feeds
 
 REFRESH_SECONDS = 1.0
 TEXT = CONTENT_TYPE_LATEST
@@ -124,6 +126,36 @@ _SUBSCRIPTIONS = Gauge(
     "crossings_subscriptions",
     "Subscriptions, by status.",
     ["status"],
+    multiprocess_mode="mostrecent",
+)
+_FEED_SUCCESS_AGE = Gauge(
+    "crossings_feed_success_age_seconds",
+    "Seconds since an imported feed was last read, or had not changed.",
+    ["feed"],
+    multiprocess_mode="mostrecent",
+)
+_FEED_AGE = Gauge(
+    "crossings_feed_age_seconds",
+    "Age of the newest observation that an imported feed had when it was last read.",
+    ["feed"],
+    multiprocess_mode="mostrecent",
+)
+_FEED_FAILURES = Gauge(
+    "crossings_feed_failures",
+    "Attempts to import a feed that failed since the last success.",
+    ["feed"],
+    multiprocess_mode="mostrecent",
+)
+_FEED_ROWS = Gauge(
+    "crossings_feed_rows",
+    "Observations in what was last read of a feed, new and known.",
+    ["feed"],
+    multiprocess_mode="mostrecent",
+)
+_FEED_REFUSED = Gauge(
+    "crossings_feed_refused",
+    "Values refused in what was last read of a feed.",
+    ["feed"],
     multiprocess_mode="mostrecent",
 )
 _DISK_FREE = Gauge(
@@ -230,6 +262,22 @@ async def read_log(session: AsyncSession) -> None:
         found = {state: count for state, count in await session.execute(statement)}  # noqa: C416
         for state in states:
             gauge.labels(state).set(found.get(state, 0))
+
+
+async def read_feeds(session: AsyncSession) -> None:
+    """Bring up to date how the imports of feeds went, of those that were ever tried."""
+    now = datetime.now(UTC)
+    for feed in await list_feeds(session):
+        if feed.last_attempt_at is None:
+            continue
+        if feed.last_success_at is not None:
+            age = (now - feed.last_success_at).total_seconds()
+            _FEED_SUCCESS_AGE.labels(feed.name).set(max(0.0, age))
+        if feed.age is not None:
+            _FEED_AGE.labels(feed.name).set(feed.age)
+        _FEED_FAILURES.labels(feed.name).set(feed.failures)
+        _FEED_ROWS.labels(feed.name).set(feed.rows)
+        _FEED_REFUSED.labels(feed.name).set(feed.refused_count)
 
 
 def read_disk(data_dir: Path) -> None:

@@ -9,7 +9,7 @@ from app.config import Settings
 from app.database.monitor import DatabaseMonitor
 from app.database.sessions import Sessions, read_only_session
 from app.errors import NotFound
-from app.health.metrics import TEXT, Metrics, read_disk, read_log
+from app.health.metrics import TEXT, Metrics, read_disk, read_feeds, read_log
 from app.health.readiness import Ready, readiness
 from app.http.bodies import Body
 from app.http.problems import responses, unless_out
@@ -53,11 +53,12 @@ async def read_metrics(request: Request) -> Response:
         raise NotFound(f"There is nothing at {request.url.path}.")
     figures: Metrics = state.metrics
     sessions: Sessions = state.sessions
-    await unless_out(_read_log(sessions, state.monitor))
+    await unless_out(_read_database(sessions, state.monitor))
     read_disk(settings.data_dir)
     return Response(figures.written(), media_type=TEXT)
 
 
-async def _read_log(sessions: Sessions, monitor: DatabaseMonitor) -> None:
+async def _read_database(sessions: Sessions, monitor: DatabaseMonitor) -> None:
     async with monitor.deadline(), read_only_session(sessions) as session:
         await read_log(session)
+        await read_feeds(session)
