@@ -18,7 +18,7 @@ from app.changes.service import LOG_LOCK
 from app.embedded.server import DATABASE, OWNER
 from tests import clients
 from tests.api import Api, decision
-from tests.commands import BIN
+from tests.commands import BIN, environment
 from tests.conftest import Database
 from tests.faults.servers import (
     WAITING,
@@ -263,6 +263,7 @@ def start_and_kill(data_dir: Path, moment: list[Path]) -> None:
     with data_dir.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
             [BIN / "crossings", "serve", "--port", str(free_port()), "--data-dir", data_dir],
+            env=environment(),
             stdout=log,
             stderr=log,
         )
