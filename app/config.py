@@ -1,8 +1,11 @@
 """Settings: read once from the environment, passed down, never changed."""
 
+import re
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +21,15 @@ def data_folder(name: str) -> Path:
     """Return where ``migrations`` or ``seeds`` are: in an installed package within it."""
     packed = Path(__file__).resolve().parent / "_data" / name
     return packed if packed.exists() else PROJECT / name
+
+
+HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""A name, an IPv4 address or an IPv6 literal, perhaps with a port."""
+
+
+def _listed(names: str | None) -> list[str]:
+    """Return what a setting lists, separated by commas."""
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
 
 
 class Settings(BaseSettings):
@@ -67,6 +79,17 @@ class Settings(BaseSettings):
         "127.0.0.1",
         description="Addresses or networks of proxies whose `X-Forwarded-Proto` is trusted, or"
         " `*`.",
+    )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^(https?://[^/?#@\s]+(/[!-~]*)?)?$",
+        description="URL under which clients reach the service, with the path that a proxy adds if"
+        " it adds one. Every link begins with it. Unset: links begin with the request's `Host`.",
+    )
+    allowed_hosts: str | None = Field(
+        None,
+        description="Values of `Host` that are served, separated by commas, each with its port"
+        " where clients send one. Others are refused with 400. Unset: any.",
     )
     workers: int = Field(1, ge=1, description="Number of worker processes.")
     pool_size: int = Field(20, ge=1, description="Database connections for each process.")
@@ -182,6 +205,29 @@ class Settings(BaseSettings):
     def _be_networks(cls, networks: str | None) -> str | None:
         _networks(networks)
         return networks or None
+
+    @field_validator("public_url")
+    @classmethod
+    def _end_without_slash(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        parts = urlsplit(url)
+        if not HOST.fullmatch(parts.netloc.encode()) or parts.query or parts.fragment:
+            raise ValueError("must be a URL with a host, and perhaps a port and a path")
+        return url.rstrip("/")
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _be_hosts(cls, hosts: str | None) -> str | None:
+        for host in _listed(hosts):
+            if not HOST.fullmatch(host.encode()):
+                raise ValueError(f"{host!r} is not a host name or an address")
+        return hosts or None
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The values of ``Host`` that are served; none are all."""
+        return _listed(self.allowed_hosts)
 
     @property
     def seed_sets(self) -> tuple[str, ...] | None:

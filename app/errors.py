@@ -44,6 +44,12 @@ class Malformed(Problem):
     status, slug, title = 400, "malformed", "The body is not JSON"
 
 
+class HostRefused(Problem):
+    """The Host header is missing, given more than once, malformed, or not a name of the service."""
+
+    status, slug, title = 400, "host-refused", "The Host header cannot be used"
+
+
 class Unauthorized(Problem):
     """No key, or none that is valid now."""
 

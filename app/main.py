@@ -43,6 +43,7 @@ from app.health.router import router as health
 from app.http import problems
 from app.http.documentation.docs import router as docs
 from app.http.documentation.openapi import Documents, describe
+from app.http.origin import Origins
 from app.http.parameters import refuse_unknown
 from app.http.requests import RequestTally
 from app.http.root import router as root
@@ -150,7 +151,13 @@ def create_service(
     if owns_process:
         app.state.documents()  # or the first who asks for it would make everybody wait
     service = BoardMiddleware(
-        app, board, stream, tally=tally, logged=settings.log_requests, note=trail.note
+        app,
+        board,
+        stream,
+        app.state.origins,
+        tally=tally,
+        logged=settings.log_requests,
+        note=trail.note,
     )
     return service
 
@@ -238,6 +245,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
         routes=[*_routes(settings.max_body_bytes)],
         redirect_slashes=False,
     )
+    app.state.origins = Origins(settings.public_url, settings.hosts)
     app.state.tiles = settings.tile_url, settings.tile_attribution
     problems.install(app, tell)
     app.state.kept = PageCache()

@@ -7,10 +7,11 @@ the same bytes. The common case is a look in a dictionary and two messages.
 import math
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from time import perf_counter
 
 from fastapi import FastAPI
-from starlette.datastructures import URL, Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.board.board import Board
@@ -35,6 +36,7 @@ from app.http.caching import (
     matches,
 )
 from app.http.negotiation import accepts_gzip
+from app.http.origin import Origins, path_of
 from app.http.problems import RETRY_AFTER, render
 from app.http.requests import (
     RequestKind,
@@ -84,7 +86,7 @@ class CachedResponse:
     def __init__(
         self,
         body: bytes,
-        origin: tuple[str, bytes] | None,
+        origin: str | None,
         link: str | None,
         media_type: str,
         route: str,
@@ -93,7 +95,7 @@ class CachedResponse:
         self.route = route
         """The path of the operation, as the documentation has it."""
         self.origin = origin
-        """The scheme and host that the body names; None if it names none."""
+        """The origin that the body names; None if it names none."""
         self.revision = -1
         """The board's, when this was last seen to be the answer."""
         self.withheld_since: datetime | None = None
@@ -191,6 +193,7 @@ class BoardMiddleware:
         application: FastAPI,
         board: Board,
         stream: Stream,
+        origins: Origins,
         *,
         tally: RequestTally,
         logged: LoggedRequests,
@@ -199,11 +202,11 @@ class BoardMiddleware:
         self.application = application
         self.board = board
         self.stream = stream
+        self._origins = origins
         self._tally = tally
         self._logs_all = logged == "all"
-        self._behind: ASGIApp = RequestObserver(
-            CachingMiddleware(application), tally, logged, note=note
-        )
+        self._observed = partial(RequestObserver, tally=tally, logged=logged, note=note)
+        self._behind: ASGIApp = self._observed(CachingMiddleware(application))
         self._way_in = RequestObserver(
             StreamEndpoint(application, stream), tally, logged, route=STREAM_ROUTE
         )
@@ -225,6 +228,11 @@ class BoardMiddleware:
         elif scope["method"] in {"GET", "HEAD"}:
             await self._read(scope, receive, send)
         else:
+            host = b",".join(value for name, value in scope["headers"] if name == b"host")
+            problem = self._origins.refusal(scope, host)
+            if problem is not None:
+                await self._refuse(problem, scope, receive, send)
+                return
             await self._behind(scope, receive, self._showing(send))
 
     async def _read(  # noqa: C901  # the path that is to be short
@@ -239,15 +247,19 @@ class BoardMiddleware:
             elif name == b"if-none-match":
                 if_none_match = value
             elif name == b"host":
-                host = value
+                host = host + b"," + value if host else value
             elif name == b"x-request-id":
                 brings_id = True
             elif name == b"at-least-change":
                 problem = await self._demand(value)
                 if problem is not None:
-                    await render(problem)(scope, receive, send)
+                    await self._refuse(problem, scope, receive, send)
                     return
-        page = self._page(scope, host)
+        problem = self._origins.refusal(scope, host)
+        if problem is not None:
+            await self._refuse(problem, scope, receive, send)
+            return
+        page = self._page(scope)
         if page is None or self._telling is None:
             behind = self._way_in if asks_for_stream(scope) else self._behind
             await behind(scope, receive, send)
@@ -261,6 +273,9 @@ class BoardMiddleware:
         if self._logs_all:
             log_request(kind, seconds)
 
+    async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._observed(render(problem))(scope, receive, send)
+
     async def _answer(
         self, scope: Scope, send: Send, status: int, headers: list[_Header], body: bytes
     ) -> None:
@@ -269,7 +284,7 @@ class BoardMiddleware:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _page(self, scope: Scope, host: bytes) -> CachedResponse | None:
+    def _page(self, scope: Scope) -> CachedResponse | None:
         """Return the present answer, the one kept if it still is that; None if it is not ours."""
         board = self.board
         if not board.is_loaded:
@@ -285,7 +300,7 @@ class BoardMiddleware:
             and page.revision == board.revision
             and now < page.due
             and page.withheld_since == telling.withheld_since
-            and (page.origin is None or page.origin == (scope["scheme"], host))
+            and (page.origin is None or page.origin == self._origins.of(scope))
         ):
             return page
         question = question_of(scope["path"], scope["query_string"])
@@ -293,19 +308,15 @@ class BoardMiddleware:
         answer = question and question.answer(board, moment)
         if not question or not answer:
             return None
-        link = None
+        link = origin = None
         if answer.cursor is not None:
-            link = str(URL(scope=scope).include_query_params(cursor=answer.cursor))
+            origin = self._origins.of(scope)
+            link = origin + path_of(scope, cursor=answer.cursor)
         body = answer.whole(link)
         if page is None or page.body != body:
-            page = CachedResponse(
-                body,
-                (scope["scheme"], host) if link else None,
-                link,
-                answer.media_type,
-                question.route,
-            )
-            self._keep(key, page)
+            page = CachedResponse(body, origin, link, answer.media_type, question.route)
+            if origin is None or self._origins.is_bounded:
+                self._keep(key, page)
         page.renew(answer, moment, board.revision)
         return page
 
@@ -332,18 +343,24 @@ class BoardMiddleware:
             f"Change {demanded} is not known here yet.", headers={"Retry-After": RETRY_AFTER}
         )
 
+    async def _await_shown(self, headers: Headers) -> None:
+        change, observed = headers.get("change-number"), headers.get(WAITS_AS_OF)
+        if change is not None:
+            await self.board.reached(int(change), within=OWN_WRITE_WAIT_SECONDS)
+        if observed is not None:
+            until = datetime.fromisoformat(observed)
+            await self.board.observed(until, within=OWN_WRITE_WAIT_SECONDS)
+
     def _showing(self, send: Send) -> Send:
         """Hold the answer to a write until this worker's board shows it: its readers come next."""
 
         async def told(message: Message) -> None:
-            if message["type"] == "http.response.start" and self.board.is_loaded:
-                headers = Headers(raw=message["headers"])
-                change, observed = headers.get("change-number"), headers.get(WAITS_AS_OF)
-                if change is not None:
-                    await self.board.reached(int(change), within=OWN_WRITE_WAIT_SECONDS)
-                if observed is not None:
-                    until = datetime.fromisoformat(observed)
-                    await self.board.observed(until, within=OWN_WRITE_WAIT_SECONDS)
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                if self.board.is_loaded:
+                    await self._await_shown(headers)
+                if headers.get("location", "").startswith("/"):
+                    headers["location"] = self._origins.root + headers["location"]
             await send(message)
 
         return told

@@ -15,6 +15,7 @@ from app.changes.stream.stream import StreamQuery
 from app.database.sessions import transaction
 from app.errors import invalid
 from app.http.bodies import CountryCode
+from app.http.origin import address_of
 from app.http.paging import MAX_LIMIT
 from app.http.parameters import Borders, Countries, Crossings, require_existing
 from app.http.problems import responses
@@ -146,7 +147,7 @@ async def list_changes(
         found, reached = await service.matching_changes(
             session, wanted, after=after or 0, limit=min(limit, MAX_LIMIT)
         )
-    address = str(request.url.include_query_params(after=reached))
+    address = address_of(request, after=reached)
     response.headers["Link"] = f'<{address}>; rel="next"'
     response.headers["Vary"] = "Accept"
     items = [ChangeOut.model_validate(service.change_record(change)) for change in found]

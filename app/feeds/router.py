@@ -21,6 +21,7 @@ from app.feeds.entries import entries_of, title_of
 from app.feeds.revisions import Opened, Places, all_chains, pin
 from app.http.bodies import BorderId, CountryCode
 from app.http.caching import ResponseCacheHeaders, Validity, streamed
+from app.http.origin import address_of, origin_of
 from app.http.paging import PageQuery, Pagination, change_and_id, encode_cursor
 from app.http.parameters import AsOf, AsOfQuery, Borders, Countries, Crossings, Retired
 from app.http.problems import responses
@@ -120,7 +121,7 @@ class FeedReader:
         self.response = response
         self.opening = read_sessions
         self.envelope = cache_headers
-        self.here = str(request.base_url).rstrip("/")
+        self.here = origin_of(request)
 
     async def stream(
         self,
@@ -182,7 +183,7 @@ class FeedReader:
             title=title,
             path=f"/feeds/{path}.atom",
             here=self.here,
-            address=str(self.request.url),
+            address=address_of(self.request),
             about=about,
             next=following,
         )

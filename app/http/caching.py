@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.database.monitor import DatabaseMonitor
 from app.http.negotiation import accepts_gzip
+from app.http.origin import address_of
 from app.http.parameters import AsOf
 
 FRESH_SECONDS = 2
@@ -233,7 +234,7 @@ async def streamed(
     """
     coding = "gzip" if accepts_gzip(request.headers.get("accept-encoding", "")) else ""
     headers = dict(told.headers)
-    headers["etag"] = etag_of(f"{request.url} {version}".encode(), coding)
+    headers["etag"] = etag_of(f"{address_of(request)} {version}".encode(), coding)
     headers["vary"] = ", ".join(filter(None, [headers.get("vary"), "Accept-Encoding"]))
     headers.setdefault("cache-control", REVALIDATED)
     if matches(request.headers.get("if-none-match", ""), headers["etag"]):

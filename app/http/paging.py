@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, TypeAdapte
 
 from app.errors import invalid
 from app.http.bodies import Body
+from app.http.origin import address_of
 from app.validation import BORDER_CODE, COUNTRY_CODE, SLUG
 
 MAX_LIMIT = 200
@@ -127,7 +128,7 @@ class Pagination:
 
     def address(self, **changed: str) -> str:
         """Return the full address of this list with ``changed`` parameters, and link to it."""
-        address = str(self.request.url.include_query_params(**changed))
+        address = address_of(self.request, **changed)
         self.response.headers["Link"] = f'<{address}>; rel="next"'
         return address
 

@@ -3,6 +3,7 @@
 from fastapi import Request
 
 from app.http.bodies import Body
+from app.http.origin import origin_of
 from app.http.problems import responses
 from app.http.routing import feature_router
 
@@ -51,7 +52,7 @@ _FEEDS = {
 @router.get("", summary="List the collections", responses=responses())
 async def list_collections(request: Request) -> Collections:
     """List the collections of the API."""
-    here = str(request.base_url).rstrip("/")
+    here = origin_of(request)
     return Collections(
         collections=[
             Collection(name=name, url=f"{here}/v1/{name}", about=about)

@@ -12,7 +12,8 @@ from typing import ParamSpec
 
 from fastapi import Response
 
-from app.pages.rendering import HtmlPage, PageReader
+from app.http.origin import origin_of, path_of
+from app.pages.rendering import ORIGIN, HtmlPage, PageReader
 
 CACHE_SECONDS = 1.0
 MOST = 200
@@ -20,7 +21,7 @@ MOST = 200
 
 Asked = ParamSpec("Asked")
 _Key = tuple[str, str, int]
-"""The address, the language, and what the board reflects."""
+"""The path and query, the language, and what the board reflects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,18 @@ class PageCache:
         board = reader.board
         if not board.is_loaded:
             return await make()
-        key = (str(reader.request.url), reader.language.code, board.revision)
+        key = (path_of(reader.request.scope), reader.language.code, board.revision)
         now = board.monitor.now()
         page = self._pages.get(key)
         if page is None or now >= page.until or not _holds(page.made, now):
             self._pages.pop(key, None)
+            reader.is_shared = True
             page = _CachedPage(asyncio.ensure_future(_made(make)), now + CACHE_SECONDS)
             self._pages[key] = page
             while len(self._pages) > MOST:
                 del self._pages[next(iter(self._pages))]
         # Shielded: who goes away must not take the page from the others who wait for it.
-        return _copy(await asyncio.shield(page.made))
+        return _copy(await asyncio.shield(page.made), origin_of(reader.request))
 
 
 async def _made(make: Callable[[], Awaitable[Response]]) -> Response:
@@ -68,10 +70,15 @@ def _holds(made: asyncio.Task[Response], now: float) -> bool:
     return not isinstance(response, HtmlPage) or now < response.due
 
 
-def _copy(response: Response) -> Response:
-    """Return a response of its own: on its way out headers are added to it."""
-    copy = Response(response.body, response.status_code)
-    copy.raw_headers = list(response.raw_headers)
+def _copy(response: Response, origin: str) -> Response:
+    """Return a response of its own, with the origin that its reader knows.
+
+    On its way out headers are added to it.
+    """
+    copy = Response(bytes(response.body).replace(ORIGIN.encode(), origin.encode()))
+    length = copy.raw_headers
+    copy.status_code = response.status_code
+    copy.raw_headers = [one for one in response.raw_headers if one[0] != b"content-length"] + length
     return copy
 
 

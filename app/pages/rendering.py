@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
+from secrets import token_hex
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from app.board.views import Moment
 from app.http.bodies import CountryCode, FormInstant
 from app.http.caching import Validity, cache_control, http_date
 from app.http.documentation.docs import POLICY
+from app.http.origin import Origins, asked_of, origin_of, path_of, query_of
 from app.http.parameters import AsOf, KnownChange
 from app.languages.languages import LANGUAGES, Language, negotiated
 from app.languages.words import Words
@@ -43,6 +45,8 @@ def _vehicle(traffic: Maybe[Traffic] = None, to: Maybe[CountryCode] = None) -> V
 
 AskedVehicle = Annotated[Vehicle, Depends(_vehicle)]
 
+ORIGIN = token_hex(16)
+"""Stands for the origin in a page that is for everybody; nothing that comes from outside has it."""
 OLD_SECONDS = 30
 """Knowledge that is older is told to be so on the page."""
 
@@ -62,6 +66,8 @@ class PageReader:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.board: Board = request.app.state.board
+        self.is_shared = False
+        """Whether the page is also for others, who may call the service otherwise."""
         asked = request.query_params.get("lang")
         self.chose = asked in LANGUAGES
         """Whether the address says the language; if not, the browser does."""
@@ -78,8 +84,14 @@ class PageReader:
 
     @property
     def origin(self) -> str:
-        """The scheme and host that it was asked under."""
-        return str(self.request.base_url).rstrip("/")
+        """The beginning of every full address of ours."""
+        return ORIGIN if self.is_shared else origin_of(self.request)
+
+    @property
+    def root(self) -> str:
+        """The beginning of every address of ours within a page: the path that a proxy adds."""
+        origins: Origins = self.request.app.state.origins
+        return origins.root
 
     @property
     def knowledge_from(self) -> datetime | None:
@@ -103,24 +115,36 @@ class PageReader:
             to if to in iso3166.countries_by_alpha2 else None,
         )
 
-    def link(self, path: str, **query: str | None) -> str:
-        """Return an address of ours: in the language, and for the vehicle, that were chosen."""
+    @property
+    def asked(self) -> str:
+        """The query that was asked, with its question mark."""
+        return query_of(asked_of(self.request.scope))
+
+    def query(self, **query: str | None) -> str:
+        """Return the query of a link: for the language and the vehicle that were chosen."""
         vehicle = self.vehicle
         chosen = {
             "lang": self.language.code if self.chose else None,
             "traffic": vehicle.traffic,
             "to": vehicle.to,
         }
-        url = self.request.url.replace(scheme="", netloc="", path=path, query="", fragment="")
-        given = {name: value for name, value in {**chosen, **query}.items() if value is not None}
-        return str(url.include_query_params(**given))
+        return query_of(more={**chosen, **query})
+
+    def link(self, path: str, **query: str | None) -> str:
+        """Return an address of ours: in the language, and for the vehicle, that were chosen."""
+        return self.root + path + self.query(**query)
 
     def here(self, **query: str | None) -> str:
         """Return this page's address with some parameters changed; None takes one away."""
-        url = self.request.url.replace(scheme="", netloc="", fragment="")
-        gone = [name for name, value in query.items() if value is None]
-        given = {name: value for name, value in query.items() if value is not None}
-        return str(url.remove_query_params(gone).include_query_params(**given))
+        return self.root + path_of(self.request.scope, **query)
+
+    def address(self, **query: str | None) -> str:
+        """Return the same as others have to write it."""
+        return self.origin + path_of(self.request.scope, **query)
+
+    def static(self, name: str) -> str:
+        """Return where an asset is. Raises KeyError if there is none of the name."""
+        return self.root + static(name)
 
 
 CurrentReader = Annotated[PageReader, Depends(PageReader)]
@@ -209,7 +233,6 @@ def _environment(language: Language) -> Environment:
         "LANGUAGES": LANGUAGES,
         "Status": Status,
         "language": language,
-        "static": static,
         "words": words,
         "zone_of": zone_of,
     }

@@ -10,6 +10,7 @@ from fastapi import Request
 from app.board.board import Board
 from app.database.monitor import DatabaseMonitor
 from app.errors import CrossingNotFound
+from app.http.origin import Origins
 from app.pages.page_cache import CACHE_SECONDS, MOST, PageCache
 from app.pages.rendering import HtmlPage, PageReader
 
@@ -40,8 +41,11 @@ class Press:
             "path": "/about",
             "query_string": query.encode(),
             "headers": [],
+            "scheme": "http",
             "server": ("crossings.test", 80),
-            "app": SimpleNamespace(state=SimpleNamespace(board=self.board)),
+            "app": SimpleNamespace(
+                state=SimpleNamespace(board=self.board, origins=Origins())
+            ),
         }
         return PageReader(Request(scope))
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from app.board.board import Board
 from app.changes.read_sessions import AnyReadSessions
@@ -118,7 +118,7 @@ async def show_map(
         part=part,
         parts=-(-len(rows) // LISTED),
         choices=_choices(reader),
-        markers=_markers(reader.request),
+        markers=f"{reader.root}/map.json{reader.asked}",
         countries={code: reader.words.country(code) for code in OUTLINED},
         times={name: instant and wire_instant(instant) for name, instant in asked.times.items()},
         tiles=tiles,
@@ -227,9 +227,3 @@ def _choices(reader: PageReader) -> dict[str, list[tuple[str, str]]]:
         "border": [(border, words.border(border)) for border in borders],
         "country": [(code, words.country(code)) for code in countries],
     }
-
-
-def _markers(request: Request) -> str:
-    """Return where the markers of this page are."""
-    query = request.url.query
-    return f"/map.json?{query}" if query else "/map.json"

@@ -9,6 +9,7 @@ import { morph } from "./morph.js";
 const LISTED_ON_CARD = 8;
 const TYPING = 300; // milliseconds without a key until a name is looked for
 
+const { root } = document.documentElement.dataset;
 const box = document.getElementById("map");
 const form = document.getElementById("filters");
 const card = document.getElementById("card");
@@ -66,7 +67,7 @@ function entry(item, place) {
 /** Say what the list says of a crossing; ask for it where the list has another part. */
 async function tellLine(line, id) {
   const listed = document.querySelector(`#${CSS.escape(id)} .place-line`);
-  const answer = listed ? null : await fetch(`/map/${id}${location.search}`);
+  const answer = listed ? null : await fetch(`${root}/map/${id}${location.search}`);
   // Both were written by our templates, which escape.
   if (listed) line.innerHTML = listed.innerHTML;
   else if (answer.ok) line.innerHTML = await answer.text();
@@ -77,7 +78,7 @@ function addressOf(id) {
   for (const [name, value] of new URLSearchParams(location.search)) {
     if (["lang", "traffic", "to", "at", "known_at"].includes(name) && value) kept.set(name, instantOf(name, value));
   }
-  return `/crossings/${id}${kept.size ? `?${kept}` : ""}`;
+  return `${root}/crossings/${id}${kept.size ? `?${kept}` : ""}`;
 }
 
 function instantOf(name, value) {

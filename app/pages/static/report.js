@@ -164,7 +164,7 @@ const REQUESTS = {
 async function post(address, body, idempotencyKey) {
   const headers = { "Content-Type": "application/json", Authorization: `Bearer ${value("key")}` };
   if (idempotencyKey) headers["Idempotency-Key"] = idempotencyKey;
-  const response = await fetch(address, {
+  const response = await fetch(document.documentElement.dataset.root + address, {
     method: "POST", headers, body: JSON.stringify(body), credentials: "omit", cache: "no-store",
   });
   return { ok: response.ok, body: await response.json() };

@@ -6,7 +6,7 @@ const form = document.querySelector("#report");
 const all = (selector) => [...form.querySelectorAll(selector)];
 
 async function read(address) {
-  const response = await fetch(address, { cache: "no-store" });
+  const response = await fetch(document.documentElement.dataset.root + address, { cache: "no-store" });
   const body = await response.json();
   return response.ok ? body : Promise.reject(Object.assign(new Error("refused"), { problem: body }));
 }
@@ -24,7 +24,7 @@ export async function load(id) {
       if (one.superseded_by || one.retracted_by || one.kind !== event.kind) continue;
       events.set(one.crossing, [...(events.get(one.crossing) ?? []), one]);
     }
-    next = page.next && new URL(page.next).pathname + new URL(page.next).search;
+    next = page.next && `/v1/events${new URL(page.next).search}`;
   }
   // Of several about one crossing, the one that was chosen.
   if (!event.retracted_by) events.set(event.crossing, [event]);

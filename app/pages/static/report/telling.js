@@ -2,6 +2,7 @@
 
 import { time } from "./clocks.js";
 
+const { root } = document.documentElement.dataset;
 const LOOKED_AT = 20; // crossings, for what stands there
 
 export const fill = (section, parts) => section.querySelector(".told").replaceChildren(...parts);
@@ -60,7 +61,7 @@ function row(cells, kind = "td") {
 
 function linkTo(crossing) {
   const link = document.createElement("a");
-  link.href = `/crossings/${crossing}`;
+  link.href = `${root}/crossings/${crossing}`;
   link.textContent = nameOf(crossing);
   return link;
 }
@@ -128,7 +129,7 @@ export async function confirmations(told, rows) {
   const found = [];
   for (const row of rows.slice(0, LOOKED_AT)) {
     const at = row.confirmed_at ? `?at=${encodeURIComponent(row.confirmed_at)}` : "";
-    const response = await fetch(`/v1/crossings/${row.crossing}/status${at}`, { cache: "no-store" });
+    const response = await fetch(`${root}/v1/crossings/${row.crossing}/status${at}`, { cache: "no-store" });
     if (response.ok) found.push(...confirmed(told, row, await response.json()));
   }
   return found;
@@ -164,7 +165,7 @@ export async function warnings(told, body, preview) {
   else if (preview.effect.length === 0) found.push(paragraph(messages.nothing, "warning"));
   for (const crossing of body.crossings.slice(0, LOOKED_AT)) {
     const at = body.effective.from ? `?at=${encodeURIComponent(body.effective.from)}` : "";
-    const response = await fetch(`/v1/crossings/${crossing}/status${at}`, { cache: "no-store" });
+    const response = await fetch(`${root}/v1/crossings/${crossing}/status${at}`, { cache: "no-store" });
     if (!response.ok) continue;
     found.push(...against(told, body, preview, await response.json()));
   }
