@@ -110,7 +110,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         1_000_000,
         ge=1_000,
-        description="Maximum size of a request body, in bytes. A larger one is refused with 413.",
+        description="Maximum size of a request body, in bytes, for batches; other operations take"
+        " 65,536 or 262,144 at most. A larger one is refused with 413.",
     )
     board_max_age: int = Field(
         900,

@@ -142,6 +142,8 @@ def create_service(
     app.state.write_queue = write_queue
     app.state.standby = standby and Standby(create_sessions(standby), board.monitor)
     app.state.sessions = sessions
+    # To look a key up takes one statement: a transaction around it would cost two more trips.
+    app.state.key_sessions = create_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
     app.state.monitor = board.monitor
     app.state.board = board
     app.state.board_max_age = board.max_age
@@ -242,30 +244,28 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app = FastAPI(
         openapi_url=None,
         lifespan=lifespan,
-        routes=[*_routes(settings.max_body_bytes)],
+        routes=[*_routes()],
         redirect_slashes=False,
     )
     app.state.origins = Origins(settings.public_url, settings.hosts)
+    app.state.max_body_bytes = settings.max_body_bytes
     app.state.tiles = settings.tile_url, settings.tile_attribution
     problems.install(app, tell)
     app.state.kept = PageCache()
     app.add_middleware(problems.DrainGuard)
-    app.add_middleware(problems.SizeGuard, limit=settings.max_body_bytes)
-    app.state.documents = partial(_documents, settings.max_body_bytes)
+    app.state.documents = _documents
     return app
 
 
 @cache
-def _routes(max_body_bytes: int) -> Sequence[BaseRoute]:
+def _routes() -> Sequence[BaseRoute]:
     """Build the routes, once for all applications of a process.
 
     What they take is worked out when the first request comes, which takes a tenth of a second.
     """
     router = APIRouter(generate_unique_id_function=attrgetter("name"))
     for feature in FEATURES:
-        router.include_router(
-            feature, dependencies=[Depends(refuse_unknown)], max_body_size=max_body_bytes
-        )
+        router.include_router(feature, dependencies=[Depends(refuse_unknown)])
     # Links to pages get parameters from others on their way: those are not refused.
     router.include_router(pages)
     router.include_router(docs)
@@ -274,6 +274,6 @@ def _routes(max_body_bytes: int) -> Sequence[BaseRoute]:
 
 
 @cache
-def _documents(max_body_bytes: int) -> Documents:
+def _documents() -> Documents:
     """Build the OpenAPI document, once for all applications of a process."""
-    return describe(_routes(max_body_bytes), webhooks.routes)
+    return describe(_routes(), webhooks.routes)

@@ -146,7 +146,7 @@ async def test_a_refused_head_is_called_so(seeded_api: Api) -> None:
         pytest.param(b'{"status": "\x00"}', id="a raw control character"),
         pytest.param(b"[" * 100_000, id="deep and cut off"),
         pytest.param(b"[" * 100_000 + b"]" * 100_000, id="deep"),
-        pytest.param(b'{"a":' * 50_000 + b"1" + b"}" * 50_000, id="deep in objects"),
+        pytest.param(b'{"a":' * 25_000 + b"1" + b"}" * 25_000, id="deep in objects"),
         pytest.param(b"9" * 5_000, id="a number longer than any parser reads"),
     ],
 )
@@ -239,39 +239,6 @@ async def test_the_type_of_a_body_may_come_with_a_charset_and_in_any_case(
 ) -> None:
     response = await send(api, json.dumps(FULL_DECISION), Content_Type=content_type)
     assert response.status_code == 201, response.text
-
-
-# Bodies that are too large
-
-
-@pytest.mark.usefixtures("nothing_written")
-async def test_a_body_declared_too_large_is_refused(seeded_api: Api) -> None:
-    problem(await send(seeded_api, b" " * 1_000_001), 413, "too-large")
-
-
-@pytest.mark.usefixtures("nothing_written")
-async def test_a_body_of_undeclared_length_is_refused_when_it_grows_too_large(
-    seeded_api: Api,
-) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(101):
-            yield b" " * 10_000
-
-    response = await seeded_api.client.post(
-        EVENTS,
-        content=chunks(),
-        headers={
-            "Authorization": f"Bearer {seeded_api.key}",
-            "Content-Type": "application/json",
-        },
-    )
-    assert "content-length" not in response.request.headers
-    problem(response, 413, "too-large")
-
-
-async def test_a_body_of_exactly_the_limit_is_taken(api: Api) -> None:
-    content = json.dumps(FULL_DECISION).encode().ljust(1_000_000)
-    assert (await send(api, content)).status_code == 201
 
 
 # Characters that no database keeps

@@ -21,7 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.models import IdempotencyRecord
 from app.access.service import Reporter, authenticate
 from app.database.driver import driver
-from app.database.sessions import Session, WriteSession, append
+from app.database.monitor import DatabaseMonitor
+from app.database.sessions import Session, Sessions, WriteSession, append
 from app.errors import (
     KeyInFlight,
     KeyReused,
@@ -29,6 +30,7 @@ from app.errors import (
     sqlstate_of,
 )
 from app.http.parameters import require_json
+from app.http.routing import SMALL_BODY
 from app.vocabulary import KeyScope
 
 _OF_THE_BODY = {"content-type", "content-length"}
@@ -173,36 +175,66 @@ class IdempotentWriter:
         return hashlib.sha256(self.request.url.path.encode() + b"\n" + asked).digest()
 
 
-def writes(scope: KeyScope) -> object:
-    """Return the dependency of an operation that writes with a key of ``scope``."""
+class _Holder:
+    """Gives the reporter of a request, whose key was looked up before the body was read."""
 
-    async def writer(
+    body_bytes = 0
+
+    def __init__(self, scope: KeyScope) -> None:
+        self._scope = scope
+
+    async def admit(self, request: Request) -> None:
+        """Raise Unauthorized or Forbidden unless the key has the scope."""
+        credentials = await _bearer(request)
+        sessions: Sessions = request.app.state.key_sessions
+        monitor: DatabaseMonitor = request.app.state.monitor
+        token = credentials.credentials if credentials else None
+        async with monitor.deadline(), sessions() as session:
+            reporter = await authenticate(session, token)
+        request.state.key = reporter.key_id
+        reporter.require_scope(self._scope)
+        request.state.reporter = reporter
+
+    async def __call__(self, request: Request, _: _Credentials) -> Reporter:
+        reporter: Reporter = request.state.reporter
+        return reporter
+
+
+class _Writer(_Holder):
+    """Gives the write of a request: it waits for its turn when the body was read."""
+
+    def __init__(self, scope: KeyScope, body_bytes: int) -> None:
+        super().__init__(scope)
+        self.body_bytes = body_bytes
+
+    async def admit(self, request: Request) -> None:
+        """Raise what ``_Holder`` does, and UnsupportedMediaType unless the body is JSON."""
+        await super().admit(request)
+        require_json(request)
+
+    async def __call__(  # type: ignore[override]  # the framework reads each signature by itself
+        self,
         request: Request,
         session: WriteSession,
-        credentials: _Credentials,
+        _: _Credentials,
         validate_only: ValidateOnly = False,
         idempotency_key: IdempotencyKey = None,
     ) -> IdempotentWriter:
-        reporter = await authenticate(session, credentials.credentials if credentials else None)
-        request.state.key = reporter.key_id
-        reporter.require_scope(scope)
-        require_json(request)
         key = None if idempotency_key is None else _unquoted(idempotency_key)
-        return IdempotentWriter(request, session, reporter, key, validate_only)
+        return IdempotentWriter(request, session, request.state.reporter, key, validate_only)
 
-    return Depends(writer, scope="function")
+
+def writes(scope: KeyScope, *, body_bytes: int = SMALL_BODY) -> object:
+    """Return the dependency of an operation that writes with a key of ``scope``.
+
+    Its body may have ``body_bytes``, if the service takes as many at all.
+    """
+    return Depends(_Writer(scope, body_bytes), scope="function")
 
 
 def holds(scope: KeyScope) -> object:
     """Return the dependency of an operation that is only for holders of ``scope``."""
-
-    async def reporter(request: Request, session: Session, credentials: _Credentials) -> Reporter:
-        found = await authenticate(session, credentials.credentials if credentials else None)
-        request.state.key = found.key_id
-        found.require_scope(scope)
-        return found
-
-    return Depends(reporter, scope="function")
+    return Depends(_Holder(scope), scope="function")
 
 
 def commands(scope: KeyScope) -> object:

@@ -21,7 +21,6 @@ from app.database.monitor import reason
 from app.errors import FieldError, Problem
 from app.http.bodies import UNTOLD
 from app.http.caching import HEAD_ASKED
-from app.http.routing import RepeatedMember
 from app.validation import message_of
 
 PROBLEM_JSON = "application/problem+json"
@@ -155,12 +154,9 @@ def _on_problem(request: Request, problem: Exception) -> Response:
 
 def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = error.errors()
-    if isinstance(error.__cause__, RepeatedMember):
-        return _told(request, errors.invalid(error.__cause__.name, "must be given once"))
-    if any(fault["type"] == "json_invalid" for fault in faults):
-        return _told(request, errors.Malformed("The body cannot be read as JSON."))
-    found = errors.Invalid([_field_error(fault["loc"], message_of(fault)) for fault in faults])
+    found = errors.Invalid(
+        [_field_error(fault["loc"], message_of(fault)) for fault in error.errors()]
+    )
     return _told(request, found)
 
 
@@ -182,8 +178,6 @@ def _on_http(request: Request, error: Exception) -> Response:
                 f"{request.url.path} does not accept {_method(request)}.",
                 headers={"Allow": ", ".join(_methods(request))},
             )
-        case 413:
-            problem = errors.TooLarge("The body is larger than this service accepts.")
         case _:
             raise error
     return _told(request, problem)
@@ -259,31 +253,6 @@ def _on_outage(request: Request, error: Exception) -> Response:
 def _on_fault(request: Request, _: Exception) -> Response:
     # Starlette raises the exception again after this response, for the server to log.
     return _told(request, errors.Internal("This is an error of the service. It has been logged."))
-
-
-class SizeGuard:
-    """Answer a declared length over the limit with a problem, before the framework's own 413.
-
-    A body of undeclared length is counted by FastAPI as it is read.
-    """
-
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
-        self.app = app
-        self.limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._declared(scope) > self.limit:
-            problem = errors.TooLarge(f"The body may have {self.limit} bytes at most.")
-            await render(problem)(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
-
-    @staticmethod
-    def _declared(scope: Scope) -> int:
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit():
-                return int(value)
-        return 0
 
 
 class DrainGuard:

@@ -1,45 +1,100 @@
-"""Routes whose bodies are read as strict JSON."""
+"""Routes that look at the headers first, and read bodies as strict JSON within their limits."""
 
+import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Protocol, runtime_checkable
 
 from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import JsonValue
+from starlette.requests import ClientDisconnect
+
+from app.errors import Malformed, TooLarge, invalid
+
+SMALL_BODY = 64 * 2**10
+"""Bytes that most operations take."""
+LONG_BODY = 256 * 2**10
+"""For a decision about a thousand crossings, or a text in every language."""
+WHOLE_BODY = 2**31
+"""For batches: as much as the service takes at all."""
+MAX_PARTS = 100_000
+"""Commas and opening brackets of a body: what is read costs by their number, not by its bytes."""
+
+_AT_ONCE_BYTES = 16 * 2**10
+"""What is longer is read in a thread, and others are served meanwhile."""
 
 
-class RepeatedMember(json.JSONDecodeError):
+@runtime_checkable
+class Gate(Protocol):
+    """A dependency that lets a request in by its headers, before any of its body is read."""
+
+    body_bytes: int
+    """How long a body may be."""
+
+    async def admit(self, request: Request) -> None:
+        """Raise a problem unless the request may come in."""
+
+
+class RepeatedMember(ValueError):
     """An object of a body has two members of one name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__("An object has two members of one name", "", 0)
+        super().__init__("An object has two members of one name")
         self.name = name
 
 
 def _refuse_repeats(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise RepeatedMember(name)
-    return found
+    return members
+
+
+def parse_json(content: bytes) -> JsonValue:
+    """Return what a body says, as I-JSON (RFC 7493) has it: in UTF-8, and no name twice.
+
+    Raises Malformed, Invalid for a name that is given twice, and TooLarge.
+    """
+    if sum(content.count(mark) for mark in (b",", b"{", b"[")) > MAX_PARTS:
+        raise TooLarge(f"The body may have {MAX_PARTS} members and items at most.")
+    try:
+        parsed: JsonValue = json.loads(content.decode("utf-8"), object_pairs_hook=_refuse_repeats)
+    except RepeatedMember as error:
+        raise invalid(error.name, "must be given once") from error
+    except (ValueError, RecursionError) as error:
+        raise Malformed("The body cannot be read as JSON.") from error
+    return parsed
 
 
 class StrictRequest(Request):
-    """Reads JSON as I-JSON (RFC 7493) is: in UTF-8, and no name twice.
+    """Has its body read before the framework asks for it, which would guess the encoding."""
 
-    The framework would guess the encoding and let the last of two names win in silence.
-    """
+    async def load(self, limit: int) -> None:
+        """Read the body. Raises TooLarge as soon as it has more bytes than the limit."""
+        declared = self.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        content = bytearray()
+        try:
+            async for chunk in self.stream():
+                content += chunk
+                if len(content) > limit:
+                    raise _too_large(limit)
+        except ClientDisconnect as error:
+            raise Malformed("The connection was closed before the body was complete.") from error
+        self._body = bytes(content)
+        if len(content) > _AT_ONCE_BYTES:
+            self._json = await asyncio.to_thread(parse_json, self._body)
+        elif content:
+            self._json = parse_json(self._body)
 
-    # Any: what the framework's own method returns.
-    async def json(self) -> Any:  # noqa: ANN401
-        if not hasattr(self, "_strict"):
-            self._strict: JsonValue = json.loads(
-                (await self.body()).decode("utf-8"),
-                object_pairs_hook=_refuse_repeats,
-            )
-        return self._strict
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body may have {limit} bytes at most.")
 
 
 class StrictRoute(APIRoute):
@@ -47,11 +102,26 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        gates = [call for call in _calls(self.dependant) if isinstance(call, Gate)]
+        takes_body = self.body_field is not None
+        body_bytes = max((gate.body_bytes for gate in gates), default=SMALL_BODY)
 
         async def strict(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            for gate in gates:
+                await gate.admit(request)
+            loaded = StrictRequest(request.scope, request.receive)
+            if takes_body:
+                await loaded.load(min(body_bytes, request.app.state.max_body_bytes))
+            return await handle(loaded)
 
         return strict
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    """Yield what an operation depends on, and what that depends on."""
+    for inner in dependant.dependencies:
+        yield inner.call
+        yield from _calls(inner)
 
 
 def feature_router(*, prefix: str, tag: str) -> APIRouter:

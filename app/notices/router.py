@@ -19,7 +19,7 @@ from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
 from app.http.caching import ResponseCacheHeaders
 from app.http.paging import Page, PageQuery, change_and_id
 from app.http.problems import preview, responses
-from app.http.routing import feature_router
+from app.http.routing import LONG_BODY, feature_router
 from app.notices import reading, recording
 from app.notices.reading import NoticeFilter
 from app.notices.schemas import NoticeIn, NoticeOut, NoticePreview, NoticeRecorded
@@ -35,7 +35,7 @@ NoticeId = Annotated[UUID, Path(description="A notice's id.", examples=[_NOTICE]
 QuerySource = Annotated[
     UUID | None, Query(description="Only those that cite this source.", examples=[_SOURCE])
 ]
-NoticeWriter = Annotated[IdempotentWriter, writes(KeyScope.NOTICES)]
+NoticeWriter = Annotated[IdempotentWriter, writes(KeyScope.NOTICES, body_bytes=LONG_BODY)]
 
 
 def _asked(

@@ -11,7 +11,7 @@ from app.errors import CrossingNotFound, LaneNotFound
 from app.http.bodies import CountryCode, CrossingId, QueryInstant
 from app.http.paging import Page, PageQuery, instant_and_number
 from app.http.problems import preview, responses
-from app.http.routing import feature_router
+from app.http.routing import WHOLE_BODY, feature_router
 from app.observations import reading, recording
 from app.observations.reading import ObservationFilter
 from app.observations.schemas import (
@@ -58,7 +58,7 @@ Wanted = Annotated[ObservationFilter, Depends(_wanted)]
 async def post_observations(
     request: Request,
     observations: ObservationsIn,
-    writer: Annotated[IdempotentWriter, writes(KeyScope.OBSERVATIONS)],
+    writer: Annotated[IdempotentWriter, writes(KeyScope.OBSERVATIONS, body_bytes=WHOLE_BODY)],
 ) -> Response:
     """Record up to 1,000 observations of one source: all of them or none.
 

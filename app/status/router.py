@@ -24,7 +24,7 @@ from app.http.caching import ResponseCacheHeaders
 from app.http.paging import Page, PageQuery, change_and_id, instant
 from app.http.parameters import AsOfQuery, At
 from app.http.problems import preview, responses
-from app.http.routing import feature_router
+from app.http.routing import LONG_BODY, WHOLE_BODY, feature_router
 from app.sources.statements import RetractionIn
 from app.status import log, reading, recording
 from app.status.schemas import (
@@ -51,6 +51,8 @@ LaneTo = Annotated[
     CountryCode | None, Query(description="Only lanes entering this country.", examples=["LT"])
 ]
 EventWriter = Annotated[IdempotentWriter, writes(KeyScope.EVENTS)]
+DecisionWriter = Annotated[IdempotentWriter, writes(KeyScope.EVENTS, body_bytes=LONG_BODY)]
+BatchWriter = Annotated[IdempotentWriter, writes(KeyScope.EVENTS, body_bytes=WHOLE_BODY)]
 
 
 @router.get(
@@ -173,7 +175,7 @@ async def get_event(session: Session, event_id: EventPath) -> EventOut:
     response_model=DecisionOut,
     responses=responses(Superseded, NotCorrectable, CrossingRetired) | preview(DecisionPreview),
 )
-async def post_event(decision: DecisionIn, writer: EventWriter) -> Response:
+async def post_event(decision: DecisionIn, writer: DecisionWriter) -> Response:
     """Declare a status for one or many crossings, all of them or none.
 
     The answer's `effect` tells what changes from now on: if it is empty, the declaration does
@@ -224,7 +226,7 @@ async def post_confirmation(
     response_model=DecisionOut,
     responses=responses(CrossingRetired) | preview(DecisionPreview),
 )
-async def post_confirmations(confirmations: ConfirmationsIn, writer: EventWriter) -> Response:
+async def post_confirmations(confirmations: ConfirmationsIn, writer: BatchWriter) -> Response:
     """Say of up to 1,000 crossings that their sources were checked again: all of them or none.
 
     It is one change, with one decision id.
