@@ -27,9 +27,9 @@ HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\
 """A name, an IPv4 address or an IPv6 literal, perhaps with a port."""
 
 
-def _listed(names: str | None) -> list[str]:
+def _listed(names: str | None) -> tuple[str, ...]:
     """Return what a setting lists, separated by commas."""
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())
 
 
 class Settings(BaseSettings):
@@ -258,8 +258,3 @@ class Settings(BaseSettings):
 
 def _networks(listed: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(map(ip_network, _listed(listed)))
-
-
-def _listed(value: str | None) -> tuple[str, ...]:
-    """Return what stands between the commas."""
-    return tuple(one.strip() for one in (value or "").split(",") if one.strip())

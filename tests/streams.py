@@ -95,9 +95,10 @@ async def reading(
     """Follow the stream of a service in this process until the block ends."""
     reader = Reader()
     reader.room.set()
-    given = {"accept": EVENT_STREAM, **(headers or {})}
+    given = {"host": "crossings.test", "accept": EVENT_STREAM, **(headers or {})}
     scope: Scope = {
         "type": "http",
+        "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
         "path": "/v1/changes",

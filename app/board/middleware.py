@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.board.board import Board
 from app.board.questions import BoardAnswer, question_of
 from app.board.views import Moment
+from app.caches import Cache, remembered
 from app.changes.stream.endpoint import (
     CHANGE_WAIT_SECONDS,
     MAX_CHANGES_AHEAD,
@@ -210,8 +211,7 @@ class BoardMiddleware:
         self._way_in = RequestObserver(
             StreamEndpoint(application, stream), tally, logged, route=STREAM_ROUTE
         )
-        self._pages: dict[bytes, CachedResponse] = {}
-        self._kept = 0
+        self._pages: Cache[bytes, CachedResponse] = Cache("board", bound=CACHE_BYTES, weigh=_weight)
         self._telling: BoardHeaders | None = None
         self._is_draining = False
 
@@ -316,17 +316,9 @@ class BoardMiddleware:
         if page is None or page.body != body:
             page = CachedResponse(body, origin, link, answer.media_type, question.route)
             if origin is None or self._origins.is_bounded:
-                self._keep(key, page)
+                self._pages.put(key, page)
         page.renew(answer, moment, board.revision)
         return page
-
-    def _keep(self, key: bytes, page: CachedResponse) -> None:
-        old = self._pages.pop(key, None)
-        self._kept += _weight(page) - (_weight(old) if old else 0)
-        self._pages[key] = page
-        while self._kept > CACHE_BYTES:
-            first = next(iter(self._pages))
-            self._kept -= _weight(self._pages.pop(first))
 
     async def _demand(self, value: bytes) -> Problem | None:
         """Wait until the board reflects the change that is demanded; return what is amiss."""

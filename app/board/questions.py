@@ -5,7 +5,6 @@ Whatever is written in another way than these know, and every mistake, is left t
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
@@ -14,6 +13,7 @@ from pydantic_core import to_json
 
 from app.board.board import Board
 from app.board.views import Moment, View
+from app.caches import Cache
 from app.crossings.borders import border_summary
 from app.crossings.candidates import Rank, rank_cursor
 from app.crossings.geojson import GEOJSON, collection
@@ -24,10 +24,11 @@ from app.http.paging import MAX_LIMIT, border_code, decode_cursor, encode_cursor
 from app.validation import SLUG
 from app.vocabulary import Status, Traffic
 
+_FEATURES = "/feeds/crossings.geojson"
 _ADDRESS = re.compile(
     f"/v1/(?:(?P<borders>borders)|crossings(?:/(?P<crossing>{SLUG[1:-1]})(?P<status>/status)?)?)"
+    f"|{re.escape(_FEATURES)}"
 )
-_FEATURES = "/feeds/crossings.geojson"
 _DEFAULT_LIMIT = 50
 
 
@@ -159,13 +160,30 @@ class FeaturesQuery:
         return BoardAnswer(body, _validity(found), media_type=GEOJSON)
 
 
+_QUESTION_BYTES = 300
+
 Question = StatusQuery | CrossingQuery | CrossingsQuery | BordersQuery | FeaturesQuery
 
 
-@lru_cache(maxsize=10_000)
+_questions: Cache[tuple[str, bytes], Question] = Cache(
+    "questions", bound=4 * 2**20, weigh=lambda _: _QUESTION_BYTES
+)
+
+
 def question_of(path: str, query: bytes) -> Question | None:
     """Return what is asked there, None if the board does not answer it."""
+    question = _questions.get((path, query))
+    if question is None:
+        question = _read(path, query)
+        if question is not None:
+            _questions.put((path, query), question)
+    return question
+
+
+def _read(path: str, query: bytes) -> Question | None:
     address = _ADDRESS.fullmatch(path)
+    if address is None:
+        return None
     given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     asked = dict(given)
     if len(asked) < len(given):
@@ -173,8 +191,6 @@ def question_of(path: str, query: bytes) -> Question | None:
     try:
         if path == _FEATURES:
             return _features(asked)
-        if address is None:
-            return None
         borders, crossing, status = address.group("borders", "crossing", "status")
         if crossing:
             return _about_one(crossing, asked) if status else _alone(crossing, asked)

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, or_, true
+from psycopg.types.json import Jsonb
 
-from app.changes.models import Change
 from app.http.parameters import Kind
 from app.vocabulary import ChangeKind, Traffic
 
@@ -39,15 +38,22 @@ class Filter:
             and (not self.is_of_lanes or self._is_of_lane(_object(record["payload"])))
         )
 
-    def narrowing(self) -> ColumnElement[bool]:
-        """Return what every change that matches fulfils; lanes are looked at afterwards."""
-        conditions: list[ColumnElement[bool]] = [
-            or_(*[Change.subjects.contains({sort: [name]}) for name in sorted(names)])
-            for sort, names in self._subjects()
-        ]
+    def narrowing(self) -> tuple[str, dict[str, object]]:
+        """Return what every change that matches fulfils, as a condition and its parameters.
+
+        Lanes are looked at afterwards.
+        """
+        conditions: list[str] = ["true"]
+        parameters: dict[str, object] = {}
+        for sort, names in self._subjects():
+            given = {f"{sort}_{place}": Jsonb({sort: [name]}) for place, name in enumerate(names)}
+            touched = " OR ".join(f"subjects @> %({parameter})s" for parameter in given)
+            conditions.append(f"({touched})")
+            parameters |= given
         if self.kinds:
-            conditions.append(Change.kind.in_(sorted(self.kinds)))
-        return and_(true(), *conditions)
+            conditions.append("kind = ANY (%(kinds)s)")
+            parameters["kinds"] = sorted(self.kinds)
+        return " AND ".join(conditions), parameters
 
     def named(self) -> dict[str, tuple[Kind, Collection[str | None]]]:
         """Return what it names by id, under the names of the query's parameters."""

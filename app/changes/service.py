@@ -58,6 +58,14 @@ _NEXT_SLOT = """
 """
 
 
+_MATCHING = """
+    SELECT number, kind, recorded_at, subjects, payload, hash FROM change
+    WHERE number > %(reached)s AND number <= %(newest)s AND {condition}
+    ORDER BY number LIMIT %(limit)s
+"""
+_FEW_PARAMETERS = 6
+
+
 @dataclass(frozen=True, slots=True)
 class LogSlot:
     """A place in the log, held by this transaction alone until it ends."""
@@ -239,7 +247,7 @@ async def require_recorded(session: AsyncSession, after: int) -> None:
 
 async def matching_changes(
     session: AsyncSession, wanted: Filter, *, after: int, limit: int
-) -> tuple[list[Change], int]:
+) -> tuple[list[ChangeRow], int]:
     """Return the next changes that match, in order, and the number up to which it looked.
 
     None are returned only at the end of the log, or after ``LOOKED_THROUGH`` that touch what is
@@ -247,15 +255,16 @@ async def matching_changes(
     """
     newest = await session.scalar(select(func.max(Change.number))) or 0
     looked_at = max(limit, _CHANGES_PER_READ) if wanted.is_of_lanes else limit
-    rows = (
-        select(Change)
-        .where(Change.number <= newest, wanted.narrowing())
-        .order_by(Change.number)
-        .limit(looked_at)
-    )
+    condition, parameters = wanted.narrowing()
+    statement = _MATCHING.format(condition=condition)
+    parameters |= {"newest": newest, "limit": looked_at}
+    # A statement for each number of names: only those that come again are worth a plan.
+    prepare = len(parameters) <= _FEW_PARAMETERS
     reached = after
     for _ in range(0, LOOKED_THROUGH, looked_at):
-        found = (await session.scalars(rows.where(Change.number > reached))).all()
+        found = await fetch(
+            session, ChangeRow, statement, {**parameters, "reached": reached}, prepare=prepare
+        )
         reached = found[-1].number if len(found) == looked_at else max(after, newest)
         matching = [change for change in found if wanted.matches(hashed_record(change))]
         if len(matching) > limit:

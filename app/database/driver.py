@@ -72,10 +72,18 @@ def _innermost(session: AsyncSession) -> SessionTransaction | None:
 
 
 async def fetch(
-    session: AsyncSession, row: type[Row], statement: str, parameters: Parameters = None
+    session: AsyncSession,
+    row: type[Row],
+    statement: str,
+    parameters: Parameters = None,
+    *,
+    prepare: bool = True,
 ) -> list[Row]:
-    """Return what a statement finds, each row as a ``row`` of its columns in their order."""
+    """Return what a statement finds, each row as a ``row`` of its columns in their order.
+
+    It is prepared, and kept for as long as the connection, unless it will not come again.
+    """
     async with driver(session) as connection:
         cursor = connection.cursor(row_factory=args_row(row))
-        await cursor.execute(statement.encode(), parameters, prepare=True)
+        await cursor.execute(statement.encode(), parameters, prepare=prepare)
         return await cursor.fetchall()

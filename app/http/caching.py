@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated
 
@@ -22,6 +21,7 @@ from fastapi.responses import StreamingResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.caches import Cache
 from app.database.monitor import DatabaseMonitor
 from app.http.negotiation import accepts_gzip
 from app.http.origin import address_of
@@ -84,10 +84,17 @@ def etag_of(body: bytes, coding: str = "") -> str:
     return f'"{digest}-{coding}"' if coding else f'"{digest}"'
 
 
-@lru_cache(maxsize=64)
+_compressed_bodies: Cache[bytes, bytes] = Cache("gzip", bound=16 * 2**20, weigh=len)
+
+
 def compressed(body: bytes) -> bytes:
     """Return the body in gzip, the same bytes every time."""
-    return gzip.compress(body, _LEVEL, mtime=0)
+    digest = hashlib.blake2b(body).digest()
+    found = _compressed_bodies.get(digest)
+    if found is None:
+        found = gzip.compress(body, _LEVEL, mtime=0)
+        _compressed_bodies.put(digest, found)
+    return found
 
 
 def matches(if_none_match: str, etag: str) -> bool:

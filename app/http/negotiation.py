@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+
+from app.caches import remembered
 
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 
-@lru_cache(maxsize=1_000)
+@remembered("weights", bound=2**19, result_bytes=1_000)
 def weights(header: str) -> Mapping[str, float]:
     """Return what an ``Accept`` or the like names, in its order, in lower case, with its weight.
 

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.caches import remembered, shared
 from app.changes.service import Snapshot, take_snapshot
 from app.database.driver import driver, fetch
 from app.errors import invalid
@@ -145,8 +145,8 @@ class _ObservationRow(NamedTuple):
         return Observed(
             series_id=self.series_id,
             lane=_lane(self.traffic, self.to),
-            queue=_shared(self.queue),
-            source=_shared_id(self.source_id),
+            queue=_same(self.queue),
+            source=_same_id(self.source_id),
             observed_at=self.observed_at.astimezone(UTC),
             recorded_at=self.recorded_at.astimezone(UTC),
             shown_until=self.shown_until.astimezone(UTC),
@@ -182,19 +182,19 @@ class _Instant(NamedTuple):
     instant: datetime
 
 
-@lru_cache(maxsize=1_000)
+@shared("observed lanes", most=1_000, entry_bytes=500)
 def _lane(traffic: str, to: str) -> Lane:
     return Lane(Traffic(traffic), to)
 
 
 # The board keeps the latest of all crossings: what they have in common is there once.
-@lru_cache(maxsize=10_000)
-def _shared(text: str) -> str:
+@remembered("observed names", bound=2**22, result_bytes=0)
+def _same(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=10_000)
-def _shared_id(source: UUID) -> UUID:
+@shared("observation sources", most=10_000, entry_bytes=200)
+def _same_id(source: UUID) -> UUID:
     return source
 
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from uuid import UUID
 
+from app.caches import remembered
 from app.http.bodies import STORED
 from app.http.caching import ALWAYS_VALID, Validity
 from app.observations.schemas import (
@@ -145,7 +145,7 @@ def _wait(one: Observed, *, is_closed: bool) -> Wait:
     return KnownWait(state="known", minutes=one.minutes)
 
 
-@lru_cache(maxsize=10_000)
+@remembered("queues", bound=2**22, result_bytes=1_500)
 def queue_of(stored: str) -> Queue | None:
     """Return a queue from the database's JSON of it; None is the lane as a whole."""
     found = json.loads(stored)

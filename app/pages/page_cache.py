@@ -5,19 +5,20 @@ does. No page outlives the next change, recorded or due, and so none is older th
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import ParamSpec
 
 from fastapi import Response
 
+from app.caches import Cache
 from app.http.origin import origin_of, path_of
 from app.pages.rendering import ORIGIN, HtmlPage, PageReader
 
 CACHE_SECONDS = 1.0
-MOST = 200
-"""Of pages: the oldest go first."""
+CACHE_BYTES = 32 * 2**20
 
 Asked = ParamSpec("Asked")
 _Key = tuple[str, str, int]
@@ -26,7 +27,7 @@ _Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class _CachedPage:
-    made: asyncio.Task[Response]
+    response: Response
     until: float
     """By the database's clock, in seconds of 1970."""
 
@@ -35,7 +36,8 @@ class PageCache:
     """The pages of one service."""
 
     def __init__(self) -> None:
-        self._pages: dict[_Key, _CachedPage] = {}
+        self._pages: Cache[_Key, _CachedPage] = Cache("pages", bound=CACHE_BYTES, weigh=_weight)
+        self._making: dict[_Key, asyncio.Task[Response]] = {}
 
     async def give(self, reader: PageReader, make: Callable[[], Awaitable[Response]]) -> Response:
         """Return the page that was made for the same question just now; else make it."""
@@ -43,31 +45,32 @@ class PageCache:
         if not board.is_loaded:
             return await make()
         key = (path_of(reader.request.scope), reader.language.code, board.revision)
-        now = board.monitor.now()
         page = self._pages.get(key)
-        if page is None or now >= page.until or not _holds(page.made, now):
-            self._pages.pop(key, None)
+        if page is not None and board.monitor.now() < page.until:
+            return _copy(page.response, origin_of(reader.request))
+        making = self._making.get(key)
+        if making is None:
             reader.is_shared = True
-            page = _CachedPage(asyncio.ensure_future(_made(make)), now + CACHE_SECONDS)
-            self._pages[key] = page
-            while len(self._pages) > MOST:
-                del self._pages[next(iter(self._pages))]
+            making = asyncio.ensure_future(_made(make))
+            self._making[key] = making
+            making.add_done_callback(partial(self._keep, key, board.monitor.now() + CACHE_SECONDS))
         # Shielded: who goes away must not take the page from the others who wait for it.
-        return _copy(await asyncio.shield(page.made), origin_of(reader.request))
+        return _copy(await asyncio.shield(making), origin_of(reader.request))
+
+    def _keep(self, key: _Key, until: float, made: asyncio.Task[Response]) -> None:
+        del self._making[key]
+        if not made.cancelled() and made.exception() is None:
+            response = made.result()
+            due = response.due if isinstance(response, HtmlPage) else math.inf
+            self._pages.put(key, _CachedPage(response, min(until, due)))
 
 
 async def _made(make: Callable[[], Awaitable[Response]]) -> Response:
     return await make()
 
 
-def _holds(made: asyncio.Task[Response], now: float) -> bool:
-    """Tell whether a page may be given, or waited for."""
-    if not made.done():
-        return True
-    if made.cancelled() or made.exception() is not None:
-        return False
-    response = made.result()
-    return not isinstance(response, HtmlPage) or now < response.due
+def _weight(page: _CachedPage) -> int:
+    return len(page.response.body) + 2_000
 
 
 def _copy(response: Response, origin: str) -> Response:

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from operator import attrgetter
 
 from pydantic import JsonValue
@@ -13,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from app.caches import shared
 from app.changes.service import wire_instant
 from app.errors import BorderNotFound, CrossingNotFound, CrossingRetired, LaneNotFound
 from app.http.bodies import STORED, utc
@@ -87,7 +87,7 @@ class Details:
         return retired_at is not None and (at is None or retired_at <= at)
 
 
-@lru_cache(maxsize=10_000)
+@shared("lanes", most=1_000, entry_bytes=1_500)
 def _lanes_of(traffic: tuple[str, ...], sides: tuple[str, str]) -> tuple[Lane, ...]:
     """Return the lanes in their order; crossings alike share them."""
     return tuple(Lane(one, to) for one in Traffic if one.value in traffic for to in sides)

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from functools import lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+from app.caches import shared
 from app.places.geography import Point
 
 _PLACE = re.compile(r"([+-])(\d{2})(\d{2})(?:\d{2})?([+-])(\d{3})(\d{2})(?:\d{2})?")
@@ -47,7 +47,7 @@ def _point(place: str) -> Point:
 _ZONES: Mapping[str, list[_Zone]] = _load()
 
 
-@lru_cache(maxsize=10_000)
+@shared("zones", most=1_000, entry_bytes=500)
 def zone_of(country: str, near: Point | None = None) -> ZoneInfo:
     """Return a country's zone, UTC if it has none.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from functools import lru_cache
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -11,6 +10,7 @@ from sqlalchemy.dialects.postgresql import Range, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from app.caches import shared
 from app.errors import CrossingNotFound, EventNotFound
 from app.http.bodies import STORED, utc
 from app.http.parameters import Kind, require_existing
@@ -240,12 +240,12 @@ def _scope(row: StatusEvent) -> Scope:
 # There are few different ones, which thousands of events share.
 
 
-@lru_cache(maxsize=10_000)
+@shared("scopes", most=1_000, entry_bytes=1_000)
 def _scope_of(traffic: tuple[str, ...] | None, to: str | None) -> Scope:
     return Scope(None if traffic is None else frozenset(Traffic(name) for name in traffic), to)
 
 
-@lru_cache(maxsize=10_000)
+@shared("sides", most=1_000, entry_bytes=500)
 def _sides_of(sides: tuple[str, ...]) -> frozenset[str]:
     return frozenset(sides)
 

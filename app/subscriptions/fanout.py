@@ -1,12 +1,12 @@
 """From the log to deliveries: each change, in order, for each subscription that it concerns."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.caches import remembered
 from app.changes.filters import Filter
 from app.changes.models import Change
 from app.changes.service import changes_after, hashed_record
@@ -64,7 +64,7 @@ async def _matched(session: AsyncSession, changes: Sequence[Change]) -> list[tup
     ]
 
 
-@lru_cache(maxsize=10_000)
+@remembered("subscription filters", bound=4 * 2**20, result_bytes=2_000)
 def _filter(wanted: str) -> Filter:
     """Return the filter of a subscription: many ask for the same."""
     return ChangeFilter.model_validate_json(wanted).filter()

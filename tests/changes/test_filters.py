@@ -1,21 +1,27 @@
 """Which changes concern a follower: the rule, and its short cut in SQL against it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.changes.filters import Filter
 from app.changes.models import Change
-from app.changes.service import hashed_record
+from app.changes.service import hashed_record, matching_changes
+from app.database.driver import fetch
 from app.vocabulary import ChangeKind, Traffic
 from tests.api import MEDININKAI, SUMSKAS
 from tests.conftest import Database
 
 Body = dict[str, Any]
+
+
+class Numbered(NamedTuple):
+    number: int
+
 
 HERE, THERE = "here", "there"
 CAR_IN = {"traffic": "car", "to": "LT"}
@@ -156,7 +162,9 @@ async def test_the_short_cut_in_sql_keeps_all_that_match(seeded: Database, wante
     """And nothing else, but for lanes."""
     async with seeded.session() as session:
         everything = (await session.scalars(select(Change))).all()
-        narrowed = (await session.scalars(select(Change).where(wanted.narrowing()))).all()
+        condition, parameters = wanted.narrowing()
+        statement = f"SELECT number FROM change WHERE {condition}"  # noqa: S608  # nothing from outside
+        narrowed = await fetch(session, Numbered, statement, parameters)
 
     matching = {one.number for one in everything if wanted.matches(hashed_record(one))}
     kept = {one.number for one in narrowed}
@@ -164,3 +172,16 @@ async def test_the_short_cut_in_sql_keeps_all_that_match(seeded: Database, wante
     if not wanted.is_of_lanes:
         assert matching == kept
     assert bool(matching) == (wanted.crossings != {"nowhere"})
+
+
+@pytest.mark.parametrize(("names", "plans"), [(3, 1), (4, 1), (5, 0), (200, 0)])
+async def test_only_for_few_names_does_the_database_keep_a_plan(
+    seeded: Database, names: int, plans: int
+) -> None:
+    """Each number of names is another statement, and strangers choose the number."""
+    wanted = Filter(crossings=frozenset(f"crossing-{number}" for number in range(names)))
+    kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%subjects @>%'"
+    async with seeded.session() as session:
+        for _ in range(10):
+            await matching_changes(session, wanted, after=0, limit=1)
+        assert await session.scalar(text(kept)) == plans

@@ -11,7 +11,7 @@ from app.board.board import Board
 from app.database.monitor import DatabaseMonitor
 from app.errors import CrossingNotFound
 from app.http.origin import Origins
-from app.pages.page_cache import CACHE_SECONDS, MOST, PageCache
+from app.pages.page_cache import CACHE_BYTES, CACHE_SECONDS, PageCache
 from app.pages.rendering import HtmlPage, PageReader
 
 
@@ -43,9 +43,7 @@ class Press:
             "headers": [],
             "scheme": "http",
             "server": ("crossings.test", 80),
-            "app": SimpleNamespace(
-                state=SimpleNamespace(board=self.board, origins=Origins())
-            ),
+            "app": SimpleNamespace(state=SimpleNamespace(board=self.board, origins=Origins())),
         }
         return PageReader(Request(scope))
 
@@ -134,8 +132,17 @@ async def test_a_problem_is_not_kept(press: Press) -> None:
     assert (await press.ask()).body == b"page 1"
 
 
-async def test_only_so_many_are_kept(press: Press) -> None:
-    for number in range(MOST + 10):
-        await press.ask(f"q={number}")
+async def test_only_so_many_bytes_are_kept(press: Press) -> None:
+    async def make() -> HtmlPage:
+        return HtmlPage("x" * 2**20)
 
-    assert len(press.kept._pages) == MOST
+    for number in range(CACHE_BYTES // 2**20 + 10):
+        await press.kept.give(press.reader(f"q={number}"), make)
+
+    usage = press.kept._pages.usage()
+    assert CACHE_BYTES - 2 * 2**20 < usage.bytes <= CACHE_BYTES
+
+
+async def test_who_asks_in_many_words_gets_a_page_that_is_not_kept(press: Press) -> None:
+    assert (await press.ask("q=" + "x" * 1_000)).body == b"page 1"
+    assert (await press.ask("q=" + "x" * 1_000)).body == b"page 2"

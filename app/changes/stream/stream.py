@@ -16,6 +16,7 @@ from random import randrange, uniform
 from sqlalchemy import func, select
 from starlette.types import Message, Send
 
+from app.caches import Cache
 from app.changes.cloudevents import EnvelopeKind
 from app.changes.filters import Filter
 from app.changes.models import Change
@@ -43,8 +44,8 @@ from app.http.parameters import require_existing
 HEARTBEAT_SECONDS = 15
 LIFETIME_SECONDS = 3_600
 """Give or take a tenth: then a follower comes back, perhaps to another worker."""
-LOOKED_UP = 10_000
-"""Filters at most that are remembered."""
+LOOKED_UP_BYTES = 4 * 2**20
+"""Of filters that are remembered."""
 CHANGES_PER_READ = 50
 PAGE_BYTES = 64 * 2**10
 """Of the log, for one who is brought up; one change at least."""
@@ -107,7 +108,9 @@ class Stream:
         self._recent = RecentChanges()
         self._followers: dict[Follower, None] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._looked_up: set[Filter] = set()
+        self._looked_up: Cache[Filter, bool] = Cache(
+            "stream filters", bound=LOOKED_UP_BYTES, weigh=lambda _: 0
+        )
         """Filters all of whose names exist."""
         self._reading = asyncio.Lock()
         """Of the log, for those who are brought up: one at a time."""
@@ -170,16 +173,14 @@ class Stream:
             return
         try:
             async with self._reading, self._monitor.deadline(limited=False):
-                if wanted in self._looked_up:
+                if self._looked_up.get(wanted):
                     return
                 async with self._sessions() as session:
                     await require_existing(session, wanted.named())
         except OUTAGES as error:
             _log.warning("A filter cannot be checked: %s", reason(error))
             return
-        if len(self._looked_up) >= LOOKED_UP:
-            self._looked_up.clear()
-        self._looked_up.add(wanted)
+        self._looked_up.put(wanted, True)
 
     async def join(self, asked: StreamQuery, send: Send) -> Follower:
         """Begin to send what is asked for; it must `leave` when its reader is gone."""

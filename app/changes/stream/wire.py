@@ -7,6 +7,7 @@ from random import randint
 
 from starlette.types import Message
 
+from app.caches import CacheUsage, register
 from app.changes.cloudevents import EnvelopeKind, enveloped
 from app.changes.models import Change
 from app.changes.service import ChangeRow, change_record
@@ -47,6 +48,11 @@ class RecentChanges:
     def __init__(self) -> None:
         self._kept: deque[EncodedChange] = deque()
         self._bytes = 0
+        register(self)
+
+    def usage(self) -> CacheUsage:
+        """Return how much it holds, in the plain envelope."""
+        return CacheUsage("recent changes", self._bytes, RECENT_BYTES, len(self._kept))
 
     def add(self, told: EncodedChange) -> None:
         self._kept.append(told)
