@@ -8,6 +8,16 @@ from typing import ClassVar
 from pydantic import JsonValue
 from sqlalchemy.exc import DBAPIError
 
+FAULTS_TOLD = 50
+"""Faults of one input that are told: an answer must not grow with what was wrong."""
+_QUOTED_CHARACTERS = 200
+_MESSAGE_CHARACTERS = 1_000
+
+
+def clipped(text: str, characters: int = _QUOTED_CHARACTERS) -> str:
+    """Return what a caller gave as it is quoted to them: not all of it if it is long."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
 
 class Problem(Exception):
     """Something to tell the caller. ``detail`` is one clear sentence for a person."""
@@ -36,6 +46,12 @@ class FieldError:
     where: str
     field: str
     message: str
+
+    def clipped(self) -> "FieldError":
+        """Return it without most of a long name that the caller gave."""
+        return FieldError(
+            self.where, clipped(self.field), clipped(self.message, _MESSAGE_CHARACTERS)
+        )
 
 
 class Malformed(Problem):
@@ -193,15 +209,20 @@ class Invalid(Problem):
 
     status, slug, title = 422, "invalid", "The input is not valid"
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
+    def __init__(self, errors: Sequence[FieldError], *, count: int | None = None) -> None:
+        """Tell of the first faults, and how many more there are; ``count`` is of all of them."""
+        self.errors = [error.clipped() for error in errors[:FAULTS_TOLD]]
+        untold = max(len(errors), count or 0) - len(self.errors)
+        told = [f"{error.field}: {error.message}" for error in self.errors]
+        more: dict[str, JsonValue] = {"more_errors": untold} if untold else {}
         super().__init__(
-            "; ".join(f"{error.field}: {error.message}" for error in errors),
+            "; ".join([*told, f"and {untold} more"] if untold else told),
             errors=[
                 {"in": error.where, "field": error.field, "message": error.message}
-                for error in errors
+                for error in self.errors
             ],
+            **more,
         )
-        self.errors = errors
 
 
 class Internal(Problem):

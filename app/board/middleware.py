@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.board.board import Board
 from app.board.questions import BoardAnswer, question_of
 from app.board.views import Moment
-from app.caches import Cache, remembered
+from app.caches import Cache
 from app.changes.stream.endpoint import (
     CHANGE_WAIT_SECONDS,
     MAX_CHANGES_AHEAD,

@@ -190,13 +190,13 @@ def _visible(value: str, info: ValidationInfo) -> str:
 
 Text = Annotated[
     str,
-    AfterValidator(_printable),
-    AfterValidator(_visible),
     Field(
         max_length=2000,
         examples=["Preventive measure"],
         json_schema_extra={"minLength": 1, "pattern": "^[^\\u0000\\ud800-\\udfff]*$"},
     ),
+    AfterValidator(_printable),
+    AfterValidator(_visible),
 ]
 """Text that people read: whoever has nothing to say leaves it out."""
 Line = Annotated[Text, Field(max_length=300, examples=["State Border Guard Service"])]
@@ -225,7 +225,6 @@ def _in_languages(value: dict[str, str]) -> dict[str, str]:
 
 Texts = Annotated[
     dict[Annotated[str, Field(pattern=LANGUAGE_TAG, max_length=35)], Text],
-    AfterValidator(_in_languages),
     Field(min_length=1, max_length=50),
     WithJsonSchema(
         {
@@ -238,6 +237,7 @@ Texts = Annotated[
             "description": "In our own words, by language.",
         }
     ),
+    AfterValidator(_in_languages),
 ]
 
 

@@ -15,8 +15,10 @@ from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.driver import fetch
-from app.errors import FieldError, Invalid, UnsupportedMediaType
+from app.errors import FAULTS_TOLD, FieldError, Invalid, UnsupportedMediaType, clipped
 from app.http.bodies import BorderId, CountryCode, CrossingId, QueryInstant
+
+_UNKNOWN = "is not a parameter of this operation"
 
 
 # Asynchronous although it waits for nothing: the framework would run it in a thread.
@@ -32,20 +34,17 @@ async def refuse_unknown(request: Request) -> None:
         if isinstance(field.field_info, QueryInfo)
     }
     given = Counter(name for name, _ in request.query_params.multi_items())
-    faults = [
-        FieldError("query", name, _fault(name, known))
-        for name, count in given.items()
-        if name not in known or (count > 1 and not known[name])
-    ]
-    if faults:
-        raise Invalid(faults)
-
-
-def _fault(name: str, known: Mapping[str, bool]) -> str:
-    if name in known:
-        return "must be given once"
-    names = ", ".join(sorted(known)) or "none"
-    return f"is not a parameter of this operation; it has: {names}"
+    repeated = [name for name, count in given.items() if count > 1 and not known.get(name, True)]
+    unknown = [name for name in given if name not in known]
+    if not repeated and not unknown:
+        return
+    faults = [FieldError("query", name, "must be given once") for name in repeated]
+    faults += [FieldError("query", name, _UNKNOWN) for name in unknown[:FAULTS_TOLD]]
+    if unknown:
+        # Once is enough.
+        names = ", ".join(sorted(known)) or "none"
+        faults[len(repeated)] = FieldError("query", unknown[0], f"{_UNKNOWN}; it has: {names}")
+    raise Invalid(faults, count=len(repeated) + len(unknown))
 
 
 class Kind(StrEnum):
@@ -106,7 +105,7 @@ def require_json(request: Request) -> None:
     declared = request.headers.get("content-type", "")
     if declared.partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMediaType(
-            f"Send the body as application/json, not as {declared or 'nothing'}."
+            f"Send the body as application/json, not as {clipped(declared) or 'nothing'}."
         )
 
 

@@ -54,8 +54,9 @@ class ProblemOut(BaseModel, title="Problem"):
     status: int
     detail: str
     errors: list[FieldErrorOut] | None = Field(
-        None, description="Only in `/problems/invalid`: each error with its field."
+        None, description="Only in `/problems/invalid`: each error with its field, 50 at most."
     )
+    more_errors: int | None = Field(None, description="How many more errors there are.")
 
 
 def render(problem: Problem) -> Response:
@@ -154,9 +155,9 @@ def _on_problem(request: Request, problem: Exception) -> Response:
 
 def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = errors.Invalid(
-        [_field_error(fault["loc"], message_of(fault)) for fault in error.errors()]
-    )
+    faults = error.errors()
+    told = [_field_error(fault["loc"], message_of(fault)) for fault in faults[: errors.FAULTS_TOLD]]
+    found = errors.Invalid(told, count=len(faults))
     return _told(request, found)
 
 
@@ -168,14 +169,15 @@ def _field_error(location: tuple[int | str, ...], message: str) -> FieldError:
 
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path = errors.clipped(request.url.path)
     match error.status_code:
         case 400:
             problem: Problem = errors.Malformed("The body cannot be read as JSON.")
         case 404:
-            problem = errors.NotFound(f"There is nothing at {request.url.path}.")
+            problem = errors.NotFound(f"There is nothing at {path}.")
         case 405:
             problem = errors.MethodNotAllowed(
-                f"{request.url.path} does not accept {_method(request)}.",
+                f"{path} does not accept {_method(request)}.",
                 headers={"Allow": ", ".join(_methods(request))},
             )
         case _:

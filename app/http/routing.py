@@ -22,6 +22,8 @@ WHOLE_BODY = 2**31
 """For batches: as much as the service takes at all."""
 MAX_PARTS = 100_000
 """Commas and opening brackets of a body: what is read costs by their number, not by its bytes."""
+MAX_MEMBERS = 200
+"""Of one object: several times those of any operation."""
 
 _AT_ONCE_BYTES = 16 * 2**10
 """What is longer is read in a thread, and others are served meanwhile."""
@@ -38,6 +40,10 @@ class Gate(Protocol):
         """Raise a problem unless the request may come in."""
 
 
+class TooManyMembers(ValueError):
+    """An object of a body has more members than any of an operation."""
+
+
 class RepeatedMember(ValueError):
     """An object of a body has two members of one name."""
 
@@ -47,6 +53,8 @@ class RepeatedMember(ValueError):
 
 
 def _refuse_repeats(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    if len(pairs) > MAX_MEMBERS:
+        raise TooManyMembers
     members = dict(pairs)
     if len(members) < len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
@@ -63,6 +71,8 @@ def parse_json(content: bytes) -> JsonValue:
         raise TooLarge(f"The body may have {MAX_PARTS} members and items at most.")
     try:
         parsed: JsonValue = json.loads(content.decode("utf-8"), object_pairs_hook=_refuse_repeats)
+    except TooManyMembers as error:
+        raise invalid("body", f"has an object of more than {MAX_MEMBERS} members") from error
     except RepeatedMember as error:
         raise invalid(error.name, "must be given once") from error
     except (ValueError, RecursionError) as error:

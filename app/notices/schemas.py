@@ -33,14 +33,14 @@ class Issuer(Body):
 class Subjects(Body):
     """What it is about: at least one country, border or crossing."""
 
-    countries: Annotated[list[CountryCode], Distinct] = Field(
-        default=[], max_length=200, json_schema_extra={"uniqueItems": True}
+    countries: Annotated[list[CountryCode], Field(max_length=200), Distinct] = Field(
+        default=[], json_schema_extra={"uniqueItems": True}
     )
-    borders: Annotated[list[BorderId], Distinct] = Field(
-        default=[], max_length=200, json_schema_extra={"uniqueItems": True}
+    borders: Annotated[list[BorderId], Field(max_length=200), Distinct] = Field(
+        default=[], json_schema_extra={"uniqueItems": True}
     )
-    crossings: Annotated[list[CrossingId], Distinct] = Field(
-        default=[], max_length=200, json_schema_extra={"uniqueItems": True}
+    crossings: Annotated[list[CrossingId], Field(max_length=200), Distinct] = Field(
+        default=[], json_schema_extra={"uniqueItems": True}
     )
 
     @model_validator(mode="after")
@@ -114,9 +114,8 @@ class NoticeIn(Body, title="NewNotice"):
         None,
         description="The incident that it belongs to. A correction has to name it again.",
     )
-    contradicts: Annotated[list[UUID], Distinct] = Field(
+    contradicts: Annotated[list[UUID], Field(max_length=50), Distinct] = Field(
         default=[],
-        max_length=50,
         description="Notices that say something different. Both claims stand.",
         json_schema_extra={"uniqueItems": True},
     )

@@ -38,8 +38,6 @@ CLOCK_SKEW = timedelta(minutes=1)
 """So far ahead of our clock an observer's may be."""
 WAITS_AS_OF = "Waits-As-Of"
 """Header of the answer to a batch: the present waits that include it are as of that instant."""
-ROWS_TOLD = 50
-"""Bad rows that a refusal lists."""
 
 _CROSSINGS = """
     SELECT crossing.id, border.first, border.second, newest.traffic, newest.retired_at
@@ -156,8 +154,8 @@ async def record_observations(
 
     A source that is given inline is recorded once, however often an equal one is given. What the
     source has said already of a lane, queue and instant is left out and counted. The result's
-    body is an `ObservationsOut`. Raises Invalid, which lists every bad row by its index, up to
-    ``ROWS_TOLD``, and Forbidden for a crossing of which the reporter may speak for no side.
+    body is an `ObservationsOut`. Raises Invalid, which names bad rows by their index, and Forbidden
+    for a crossing of which the reporter may speak for no side.
     """
     rows = [one for one in observations if isinstance(one, ObservationIn)]
     crossings = {one.id: one for one in await _crossings(session, {one.crossing for one in rows})}
@@ -192,23 +190,19 @@ def _require_sound(
     limits: ObservationLimits,
 ) -> None:
     faults: list[FieldError] = []
-    bad_rows = 0
+    untold = 0
     for place, row in enumerate(observations):
         if isinstance(row, FaultyRow):
-            found = list(row.faults)
+            found: Iterable[tuple[str, str]] = row.faults
+            untold += row.untold
         else:
-            found = list(_faults(row, crossings.get(row.crossing), now, limits))
-        bad_rows += bool(found)
-        if bad_rows <= ROWS_TOLD:
-            faults += [
-                FieldError("body", f"observations.{place}" + (field and f".{field}"), message)
-                for field, message in found
-            ]
-    if bad_rows > ROWS_TOLD:
-        more = f"{bad_rows - ROWS_TOLD} more rows are not valid"
-        faults.append(FieldError("body", "observations", more))
+            found = _faults(row, crossings.get(row.crossing), now, limits)
+        faults += [
+            FieldError("body", f"observations.{place}" + (field and f".{field}"), message)
+            for field, message in found
+        ]
     if faults:
-        raise Invalid(faults)
+        raise Invalid(faults, count=len(faults) + untold)
 
 
 def _faults(

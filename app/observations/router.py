@@ -63,7 +63,7 @@ async def post_observations(
     """Record up to 1,000 observations of one source: all of them or none.
 
     What the source has already said of the same lane, queue and instant is left out. If rows
-    are not valid, nothing is recorded, and each of them is listed by its index, up to 50.
+    are not valid, nothing is recorded, and they are named by their index.
     """
     return await writer.run(
         observations,

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from app.errors import FAULTS_TOLD
 from app.http.bodies import Body, CountryCode, CrossingId, Instant, Line, example
 from app.sources.schemas import GivenSource
 from app.validation import message_of
@@ -136,6 +137,9 @@ class FaultyRow:
     """A row of a batch that is no observation: what is wrong with it, by field."""
 
     faults: tuple[tuple[str, str], ...]
+    """The first of them."""
+    untold: int
+    """How many more there are."""
 
 
 _row: TypeAdapter[ObservationIn] = TypeAdapter(ObservationIn)
@@ -146,8 +150,11 @@ def _observation(value: object, _: ValidatorFunctionWrapHandler) -> ObservationI
     try:
         return _row.validate_python(value)
     except ValidationError as error:
+        faults = error.errors()
+        told = faults[:FAULTS_TOLD]
         return FaultyRow(
-            tuple((_path(fault["loc"]), message_of(fault)) for fault in error.errors())
+            tuple((_path(fault["loc"]), message_of(fault)) for fault in told),
+            untold=len(faults) - len(told),
         )
 
 

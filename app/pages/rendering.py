@@ -47,6 +47,8 @@ AskedVehicle = Annotated[Vehicle, Depends(_vehicle)]
 
 ORIGIN = token_hex(16)
 """Stands for the origin in a page that is for everybody; nothing that comes from outside has it."""
+LONGEST_KEPT = 1_000
+"""Characters of an address that a page repeats in its links, a dozen times; of more, none."""
 OLD_SECONDS = 30
 """Knowledge that is older is told to be so on the page."""
 
@@ -65,6 +67,10 @@ class PageReader:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        address = request.scope
+        if len(address["path"]) + len(address["query_string"]) > LONGEST_KEPT:
+            address = {**address, "path": "/", "query_string": b""}
+        self._address = address
         self.board: Board = request.app.state.board
         self.is_shared = False
         """Whether the page is also for others, who may call the service otherwise."""
@@ -118,7 +124,7 @@ class PageReader:
     @property
     def asked(self) -> str:
         """The query that was asked, with its question mark."""
-        return query_of(asked_of(self.request.scope))
+        return query_of(asked_of(self._address))
 
     def query(self, **query: str | None) -> str:
         """Return the query of a link: for the language and the vehicle that were chosen."""
@@ -136,11 +142,11 @@ class PageReader:
 
     def here(self, **query: str | None) -> str:
         """Return this page's address with some parameters changed; None takes one away."""
-        return self.root + path_of(self.request.scope, **query)
+        return self.root + path_of(self._address, **query)
 
     def address(self, **query: str | None) -> str:
         """Return the same as others have to write it."""
-        return self.origin + path_of(self.request.scope, **query)
+        return self.origin + path_of(self._address, **query)
 
     def static(self, name: str) -> str:
         """Return where an asset is. Raises KeyError if there is none of the name."""

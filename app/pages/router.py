@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from app.errors import NotFound
+from app.errors import NotFound, clipped
 from app.http.negotiation import accepts_gzip
 from app.languages.languages import ENGLISH, LANGUAGES
 from app.pages.assets import ASSETS, VERSION
@@ -36,7 +36,7 @@ async def asset(request: Request, version: str, name: str) -> Response:
     """Give an asset. Under another version's address, which is not to be kept, the present one."""
     found = ASSETS.get(name)
     if found is None:
-        raise NotFound(f"There is nothing at {request.url.path}.")
+        raise NotFound(f"There is nothing at {clipped(request.url.path)}.")
     control = _FOR_GOOD if version == VERSION else "no-cache"
     headers = {
         "Cache-Control": control,

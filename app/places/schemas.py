@@ -44,7 +44,12 @@ def _distinct(values: list[str]) -> list[str]:
 
 _UNIQUE = {"uniqueItems": True}
 Distinct = AfterValidator(_distinct)
-TrafficList = Annotated[list[Traffic], Distinct, Field(min_length=1, json_schema_extra=_UNIQUE)]
+"""Stands after the length of a list, which is to be checked before the items are."""
+TrafficList = Annotated[
+    list[Traffic],
+    Field(min_length=1, max_length=len(Traffic), json_schema_extra=_UNIQUE),
+    Distinct,
+]
 
 
 class Name(Body, title="CrossingName"):
@@ -92,7 +97,7 @@ def check_location(sides: Sequence[str], location: Location) -> None:
 
 
 Names = Annotated[
-    list[Name], AfterValidator(_in_known_languages), Field(min_length=1, max_length=100)
+    list[Name], Field(min_length=1, max_length=100), AfterValidator(_in_known_languages)
 ]
 Aliases = Annotated[list[Line], Field(max_length=100, description="Other spellings.")]
 ConfirmWithinDays = Annotated[
@@ -125,8 +130,8 @@ class CrossingIn(Body, title="NewCrossing"):
     id: CrossingId
     sides: Annotated[
         list[CountryCode],
-        Distinct,
         Field(min_length=2, max_length=2, examples=[["BY", "LT"]], json_schema_extra=_UNIQUE),
+        Distinct,
     ]
     mode: Mode = Mode.ROAD
     traffic: TrafficList = Field(

@@ -33,7 +33,6 @@ AT_MOST = 1_000
 
 Sides = Annotated[
     list[CountryCode],
-    Distinct,
     Field(
         min_length=1,
         max_length=2,
@@ -41,6 +40,7 @@ Sides = Annotated[
         description="Whose authority declares it: one or both sides of the crossing.",
         json_schema_extra={"uniqueItems": True},
     ),
+    Distinct,
 ]
 ScopeTraffic = Annotated[
     TrafficList | None, Field(description="The traffic it applies to; null means all.")
@@ -74,8 +74,8 @@ class DecisionIn(Body, title="NewDecision"):
 
     crossings: Annotated[
         list[CrossingId],
-        Distinct,
         Field(min_length=1, max_length=AT_MOST, json_schema_extra={"uniqueItems": True}),
+        Distinct,
     ]
     sides: Sides
     status: DeclaredStatus
@@ -97,9 +97,8 @@ class DecisionIn(Body, title="NewDecision"):
         None,
         description="The incident that it belongs to. A correction has to name it again.",
     )
-    supersedes: Annotated[list[UUID], Distinct] = Field(
+    supersedes: Annotated[list[UUID], Field(max_length=AT_MOST), Distinct] = Field(
         default=[],
-        max_length=AT_MOST,
         description="To correct a decision: one event of each of the crossings.",
         json_schema_extra={"uniqueItems": True},
     )

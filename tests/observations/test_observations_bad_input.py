@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.errors import FAULTS_TOLD
 from tests.api import MEDININKAI, SUMSKAS, Api, fields_of, problem
 from tests.conftest import Database
 from tests.observations.observing import (
@@ -168,15 +169,22 @@ async def test_every_bad_row_is_listed_whoever_finds_its_fault(seeded_api: Api) 
     ]
 
 
-async def test_of_many_bad_rows_fifty_are_listed_and_the_others_counted(seeded_api: Api) -> None:
+async def test_of_many_faults_fifty_are_listed_and_the_others_counted(seeded_api: Api) -> None:
     rows = [row("nowhere", wait=known(-1)) if number % 2 else row() for number in range(1_000)]
 
     told = problem(await seeded_api.post(OBSERVATIONS, batch(*rows)), 422, "invalid")
 
-    fields = fields_of(told)
-    assert fields[:-1] == [f"observations.{number}.wait.minutes" for number in range(1, 100, 2)]
-    assert fields[-1] == "observations"
-    assert "450 more rows" in str(told["detail"])
+    assert fields_of(told) == [f"observations.{number}.wait.minutes" for number in range(1, 100, 2)]
+    assert told["more_errors"] == 450
+
+
+async def test_the_faults_of_one_row_are_counted_too(seeded_api: Api) -> None:
+    surplus = {f"surplus-{number}": 1 for number in range(90)}
+
+    told = problem(await seeded_api.post(OBSERVATIONS, batch(row(**surplus))), 422, "invalid")
+
+    assert len(fields_of(told)) == FAULTS_TOLD
+    assert told["more_errors"] == 40
 
 
 async def test_a_name_given_twice_in_a_row_is_refused_by_its_name(seeded_api: Api) -> None:

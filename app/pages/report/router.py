@@ -124,7 +124,7 @@ class Clock:
 @router.get("/report")
 async def report(
     reader: CurrentReader,
-    crossing: Annotated[list[str] | None, Query()] = None,
+    crossing: Annotated[list[str] | None, Query(max_length=1_000)] = None,
     action: Annotated[Action, Query()] = Action.DECLARE,
     event: Annotated[UUID | None, Query()] = None,
 ) -> Response:
