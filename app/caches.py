@@ -6,7 +6,7 @@ one register, for whoever measures the process.
 """
 
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache, wraps
 from typing import Generic, ParamSpec, Protocol, TypeVar, cast
@@ -47,10 +47,22 @@ def register(cache: Bounded) -> None:
     _registered.add(cache)
 
 
-def usages() -> Iterator[CacheUsage]:
-    """Yield how much each cache of the process holds; several may have one name."""
+def usages() -> dict[str, CacheUsage]:
+    """Return how much the caches of the process hold, by their names; those of one name together.
+
+    The bounds of a name count together, too: each may be reached.
+    """
+    found: dict[str, CacheUsage] = {}
     for cache in list(_registered):
-        yield cache.usage()
+        usage = cache.usage()
+        others = found.get(usage.name, CacheUsage(usage.name, 0, 0, 0))
+        found[usage.name] = CacheUsage(
+            usage.name,
+            usage.bytes + others.bytes,
+            usage.bound + others.bound,
+            usage.entries + others.entries,
+        )
+    return found
 
 
 def weight_of(key: object) -> int:

@@ -1,27 +1,14 @@
 """What a process remembers stays within its bytes, whatever strangers ask."""
 
-from collections.abc import Mapping
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.caches import LONGEST_KEY, Cache, remembered, shared, usages
+from app.caches import LONGEST_KEY, Cache, CacheUsage, remembered, shared, usages
 from app.changes.filters import Filter
 from tests.api import SUMSKAS, Api
 
 BOUND = 10_000
-
-
-def usage(name: str) -> Mapping[str, int]:
-    """Return what the register says of all caches of a name together."""
-    found = [one for one in usages() if one.name == name]
-    assert found, name
-    return {
-        "bytes": sum(one.bytes for one in found),
-        "bound": sum(one.bound for one in found),
-        "entries": sum(one.entries for one in found),
-    }
 
 
 # One cache
@@ -105,7 +92,7 @@ def test_a_function_whose_results_are_shared_is_in_the_register() -> None:
     assert double(1) is double(1)
     for number in range(5):
         double(number)
-    assert usage("mine too") == {"bytes": 200, "bound": 200, "entries": 2}
+    assert usages()["mine too"] == CacheUsage("mine too", 200, 200, 2)
 
 
 # All of a process
@@ -128,12 +115,12 @@ ADDRESSES = (
 async def test_every_cache_of_the_service_is_in_the_register(seeded_api: Api) -> None:
     for address in ADDRESSES:
         await seeded_api.client.get(address)
-    names = {one.name for one in usages()}
+    names = usages().keys()
     assert names >= {
         "board", "questions", "codings", "gzip", "pages", "recent changes", "stream filters",
         "lanes", "scopes", "sides", "zones",
     }  # fmt: skip
-    assert all(one.bytes <= one.bound for one in usages())
+    assert all(one.bytes <= one.bound for one in usages().values())
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
@@ -141,12 +128,12 @@ async def test_a_question_in_many_words_is_answered_and_forgotten(
     seeded_api: Api, address: str
 ) -> None:
     plain = await seeded_api.client.get(address)
-    before = {name: usage(name)["entries"] for name in ("board", "questions", "pages")}
+    before = {name: usages()[name].entries for name in ("board", "questions", "pages")}
     # The page cache would let go of the plain one meanwhile: only more entries count.
     wordy = await seeded_api.client.get(f"{address}{LONG}")
     assert (wordy.status_code, plain.status_code) == (200, 200)
     for name, entries in before.items():
-        assert usage(name)["entries"] <= entries, name
+        assert usages()[name].entries <= entries, name
 
 
 async def test_what_is_not_found_or_refused_is_not_remembered(seeded_api: Api) -> None:
@@ -155,13 +142,13 @@ async def test_what_is_not_found_or_refused_is_not_remembered(seeded_api: Api) -
         "/crossings/nowhere", "/badges/nowhere.svg", "/v1/crossings?surplus=1", "/?border=XX-YY",
         f"/v1/crossings/{SUMSKAS}/status?to=XX",
     ]  # fmt: skip
-    before = {name: usage(name)["entries"] for name in ("board", "pages")}
+    before = {name: usages()[name].entries for name in ("board", "pages")}
     for number in range(3):
         for address in addresses:
             mark = "&" if "?" in address else "?"
             answer = await seeded_api.client.get(f"{address}{mark}n={number}")
             assert answer.status_code in {404, 422}, address
-    assert {name: usage(name)["entries"] for name in before} == before
+    assert {name: usages()[name].entries for name in before} == before
 
 
 async def test_many_different_questions_stay_within_the_bounds(seeded_api: Api) -> None:
@@ -170,5 +157,5 @@ async def test_many_different_questions_stay_within_the_bounds(seeded_api: Api) 
         headers = {"Accept-Encoding": f"gzip, {padding}"}
         await seeded_api.client.get(f"/v1/crossings?limit={number + 1}", headers=headers)
         await seeded_api.client.get(f"/nothing/{padding}?{padding}", headers=headers)
-    assert all(one.bytes <= one.bound for one in usages())
-    assert usage("codings")["entries"] >= 1
+    assert all(one.bytes <= one.bound for one in usages().values())
+    assert usages()["codings"].entries >= 1

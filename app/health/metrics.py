@@ -28,6 +28,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.access.attempts import AuditTrail
 from app.board.board import Board
+from app.caches import usages
 from app.changes.stream.stream import Stream
 from app.database.writability import Writability
 from app.database.write_queue import WriteQueue
@@ -158,6 +159,24 @@ _FEED_REFUSED = Gauge(
     ["feed"],
     multiprocess_mode="mostrecent",
 )
+_CACHE_BYTES = Gauge(
+    "crossings_cache_bytes",
+    "Bytes that a cache holds, about.",
+    ["cache"],
+    multiprocess_mode="livesum",
+)
+_CACHE_LIMIT = Gauge(
+    "crossings_cache_limit_bytes",
+    "Bytes that a cache may hold.",
+    ["cache"],
+    multiprocess_mode="livesum",
+)
+_CACHE_ENTRIES = Gauge(
+    "crossings_cache_entries",
+    "Entries of a cache.",
+    ["cache"],
+    multiprocess_mode="livesum",
+)
 _DISK_FREE = Gauge(
     "crossings_disk_free_bytes",
     "Space left where the embedded database keeps its data.",
@@ -228,6 +247,10 @@ class Metrics:
         for name, pool in parts.pools.items():
             _POOL_USED.labels(name).set(pool.checkedout())
             _POOL_SIZE.labels(name).set(pool.size())
+        for name, usage in usages().items():
+            _CACHE_BYTES.labels(name).set(usage.bytes)
+            _CACHE_LIMIT.labels(name).set(usage.bound)
+            _CACHE_ENTRIES.labels(name).set(usage.entries)
 
     def written(self) -> bytes:
         """Return the figures of all workers, in the text format of Prometheus."""

@@ -98,6 +98,16 @@ async def test_the_board_the_log_and_deliveries_are_told(seeded: Database) -> No
     assert value(found, "crossings_database_connections_limit", pool="primary") == 20
 
 
+async def test_every_cache_is_told_with_its_bound(seeded_api: Api) -> None:
+    await seeded_api.get(f"/v1/crossings/{SUMSKAS}/status")
+    found = read(await seeded_api.get("/metrics"))
+
+    for name in ("board", "pages", "gzip", "recent changes"):
+        held = value(found, "crossings_cache_bytes", cache=name)
+        assert held <= value(found, "crossings_cache_limit_bytes", cache=name)
+    assert value(found, "crossings_cache_entries", cache="board") >= 1
+
+
 async def test_without_the_database_the_figures_that_need_none_are_still_told() -> None:
     async with started("postgresql://nobody@127.0.0.1:9/nothing") as (_, client):
 
