@@ -41,6 +41,7 @@ from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, has_cluster
 from app.embedded.running import reaching, serving
 from app.embedded.server import OWNER, SERVICE, EmbeddedError, Server
 from app.errors import DAMAGED, Problem, sqlstate_of
+from app.http.connections import Connection
 from app.logs import configure_logs
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
@@ -645,6 +646,8 @@ def _serve_until_stopped(
     config = uvicorn.Config(
         "app.main:worker",
         factory=True,
+        http=Connection,
+        ws="none",
         host=settings.host,
         port=settings.port,
         forwarded_allow_ips=settings.trusted_proxies,

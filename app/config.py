@@ -91,6 +91,18 @@ class Settings(BaseSettings):
         description="Values of `Host` that are served, separated by commas, each with its port"
         " where clients send one. Others are refused with 400. Unset: any.",
     )
+    hsts_seconds: int = Field(
+        0,
+        ge=0,
+        description="`max-age` of `Strict-Transport-Security` in answers over https, in seconds."
+        " 0: the header is not sent.",
+    )
+    security_contact: str | None = Field(
+        None,
+        pattern=r"^((https|mailto|tel):[!-~]+)?$",
+        description="URL, `https:`, `mailto:` or `tel:`, at which to report a vulnerability. It is"
+        " in `/.well-known/security.txt`, which does not exist without it.",
+    )
     workers: int = Field(1, ge=1, description="Number of worker processes.")
     pool_size: int = Field(20, ge=1, description="Database connections for each process.")
     write_queue: int = Field(
@@ -216,6 +228,11 @@ class Settings(BaseSettings):
         if not HOST.fullmatch(parts.netloc.encode()) or parts.query or parts.fragment:
             raise ValueError("must be a URL with a host, and perhaps a port and a path")
         return url.rstrip("/")
+
+    @field_validator("security_contact")
+    @classmethod
+    def _be_something(cls, contact: str | None) -> str | None:
+        return contact or None
 
     @field_validator("allowed_hosts")
     @classmethod

@@ -60,6 +60,12 @@ class Malformed(Problem):
     status, slug, title = 400, "malformed", "The body is not JSON"
 
 
+class BadRequest(Problem):
+    """What was sent is not a request of HTTP/1.1."""
+
+    status, slug, title = 400, "bad-request", "The request is not valid HTTP"
+
+
 class HostRefused(Problem):
     """The Host header is missing, given more than once, malformed, or not a name of the service."""
 
@@ -214,15 +220,15 @@ class Invalid(Problem):
         self.errors = [error.clipped() for error in errors[:FAULTS_TOLD]]
         untold = max(len(errors), count or 0) - len(self.errors)
         told = [f"{error.field}: {error.message}" for error in self.errors]
-        more: dict[str, JsonValue] = {"more_errors": untold} if untold else {}
         super().__init__(
             "; ".join([*told, f"and {untold} more"] if untold else told),
             errors=[
                 {"in": error.where, "field": error.field, "message": error.message}
                 for error in self.errors
             ],
-            **more,
         )
+        if untold:
+            self.extensions["more_errors"] = untold
 
 
 class Internal(Problem):

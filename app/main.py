@@ -47,6 +47,8 @@ from app.http.origin import Origins
 from app.http.parameters import refuse_unknown
 from app.http.requests import RequestTally
 from app.http.root import router as root
+from app.http.security import SecurityHeaders
+from app.http.security import router as security
 from app.importers.router import router as imported_feeds
 from app.incidents.router import router as incidents
 from app.logs import configure_logs
@@ -157,6 +159,7 @@ def create_service(
         board,
         stream,
         app.state.origins,
+        SecurityHeaders(settings.hsts_seconds),
         tally=tally,
         logged=settings.log_requests,
         note=trail.note,
@@ -269,6 +272,7 @@ def _routes() -> Sequence[BaseRoute]:
     # Links to pages get parameters from others on their way: those are not refused.
     router.include_router(pages)
     router.include_router(docs)
+    router.include_router(security)
     router.include_router(metrics_router)
     return router.routes
 

@@ -51,6 +51,8 @@ class Reader:
 
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    header_names: list[str] = field(default_factory=list)
+    """Each as often as it was told."""
     text: str = ""
     has_ended: bool = False
     """In order, by the last message that a server takes."""
@@ -74,6 +76,7 @@ class Reader:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+            self.header_names = [name.decode() for name, _ in message["headers"]]
             return
         self.text += message["body"].decode()
         if not message.get("more_body", False):

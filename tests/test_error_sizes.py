@@ -130,9 +130,11 @@ def lists_of(schema: object) -> Iterator[Mapping[str, object]]:
         case list() | tuple():
             for part in schema:
                 yield from lists_of(part)
+        case _:
+            pass
 
 
-def inputs() -> Iterator[tuple[str, object]]:
+def inputs() -> Iterator[tuple[str, Any]]:
     """Yield what every operation takes, by its name."""
     for feature in FEATURES:
         for route in feature.routes:

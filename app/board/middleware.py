@@ -47,6 +47,7 @@ from app.http.requests import (
     id_header,
     log_request,
 )
+from app.http.security import OF_PUBLIC_READS, SecurityHeaders, preflight
 from app.observations.recording import WAITS_AS_OF
 
 OWN_WRITE_WAIT_SECONDS = 1.0
@@ -148,6 +149,7 @@ class CachedResponse:
 
     def _vary(self, coding: bool) -> _EncodedResponse:
         fixed = [(b"vary", b"Accept-Encoding")] if self.is_compressible else []
+        fixed += OF_PUBLIC_READS
         own = [(b"content-type", self._media_type)]
         if self._link is not None:
             own.append((b"link", self._link))
@@ -195,6 +197,7 @@ class BoardMiddleware:
         board: Board,
         stream: Stream,
         origins: Origins,
+        security: SecurityHeaders,
         *,
         tally: RequestTally,
         logged: LoggedRequests,
@@ -204,6 +207,7 @@ class BoardMiddleware:
         self.board = board
         self.stream = stream
         self._origins = origins
+        self._security = security
         self._tally = tally
         self._logs_all = logged == "all"
         self._observed = partial(RequestObserver, tally=tally, logged=logged, note=note)
@@ -224,16 +228,21 @@ class BoardMiddleware:
         if self._is_draining:
             send = _closing(send)
         if scope["type"] != "http":
-            await self._behind(scope, receive, send)
+            await self.application(scope, receive, send)
         elif scope["method"] in {"GET", "HEAD"}:
             await self._read(scope, receive, send)
         else:
             host = b",".join(value for name, value in scope["headers"] if name == b"host")
             problem = self._origins.refusal(scope, host)
             if problem is not None:
-                await self._refuse(problem, scope, receive, send)
+                await self._give(render(problem), scope, receive, send)
                 return
-            await self._behind(scope, receive, self._showing(send))
+            answer = preflight(scope)
+            if answer is not None:
+                await self._give(answer, scope, receive, send)
+                return
+            shown = self._showing(self._security.securing(scope, send))
+            await self._behind(scope, receive, shown)
 
     async def _read(  # noqa: C901  # the path that is to be short
         self, scope: Scope, receive: Receive, send: Send
@@ -253,28 +262,31 @@ class BoardMiddleware:
             elif name == b"at-least-change":
                 problem = await self._demand(value)
                 if problem is not None:
-                    await self._refuse(problem, scope, receive, send)
+                    await self._give(render(problem), scope, receive, send)
                     return
         problem = self._origins.refusal(scope, host)
         if problem is not None:
-            await self._refuse(problem, scope, receive, send)
+            await self._give(render(problem), scope, receive, send)
             return
         page = self._page(scope)
         if page is None or self._telling is None:
             behind = self._way_in if asks_for_stream(scope) else self._behind
-            await behind(scope, receive, send)
+            await behind(scope, receive, self._security.securing(scope, send))
             return
         status, headers, body = page.coded(accepted, if_none_match, self._telling)
         if brings_id:
             headers = headers + id_header(scope)
+        if self._security.hsts and scope["scheme"] == "https":
+            headers = headers + self._security.hsts
         await self._answer(scope, send, status, headers, body)
         kind, seconds = RequestKind(scope["method"], page.route, status), perf_counter() - begun
         self._tally.add(kind, seconds)
         if self._logs_all:
             log_request(kind, seconds)
 
-    async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._observed(render(problem))(scope, receive, send)
+    async def _give(self, answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        secured = self._security.securing(scope, send)
+        await self._observed(answer)(scope, receive, secured)
 
     async def _answer(
         self, scope: Scope, send: Send, status: int, headers: list[_Header], body: bytes

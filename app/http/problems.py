@@ -61,10 +61,11 @@ class ProblemOut(BaseModel, title="Problem"):
 
 def render(problem: Problem) -> Response:
     """Return the problem as a response."""
+    # The same address may tell a browser of it in a page.
+    headers = {"Cache-Control": "no-store", "Vary": "Accept", **problem.headers}
     # ensure_ascii: a message may quote what no encoding can carry.
-    return Response(
-        json.dumps(_body(problem)), problem.status, headers=problem.headers, media_type=PROBLEM_JSON
-    )
+    body = json.dumps(_body(problem))
+    return Response(body, problem.status, headers=headers, media_type=PROBLEM_JSON)
 
 
 def _body(problem: Problem) -> dict[str, JsonValue]:

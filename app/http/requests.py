@@ -124,7 +124,9 @@ class RequestObserver:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 change = _change_in(message)
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                # The message may be one that all of its kind share.
+                headers = [*message["headers"], (b"x-request-id", request_id)]
+                message = {**message, "headers": headers}
             await send(message)
 
         scope.setdefault("state", {})

@@ -21,6 +21,7 @@ _FOR_PROGRAMS = (
     "/problems",
     "/health",
     "/metrics",
+    "/.well-known",
 )
 """Where addresses begin that are no pages."""
 

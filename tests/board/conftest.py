@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import httpx2
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.board.board import Board
 from app.embedded.server import Server
 from app.http.caching import CachingMiddleware
+from app.http.security import SecurityHeaders
 from tests.api import Api
 from tests.conftest import SEEDED, Database, clone, started
 from tests.waiting import PATIENCE
@@ -38,11 +40,21 @@ class Sides:
                 return by_board, by_routes
 
 
+def without_board(application: ASGIApp) -> ASGIApp:
+    """Return the ordinary routes alone, with the headers that all answers get."""
+    routes, security = CachingMiddleware(application), SecurityHeaders()
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        await routes(scope, receive, security.securing(scope, send))
+
+    return behind
+
+
 @asynccontextmanager
 async def sides_of(database: Database, **settings: object) -> AsyncIterator[Sides]:
     async with started(database.url, **settings) as (service, client):
         assert await service.board.reached(0, within=PATIENCE)
-        transport = httpx2.ASGITransport(app=CachingMiddleware(service.application))
+        transport = httpx2.ASGITransport(app=without_board(service.application))
         async with httpx2.AsyncClient(
             transport=transport, base_url="http://crossings.test"
         ) as routes:

@@ -1,0 +1,116 @@
+"""What browsers are told to allow, and where a vulnerability is to be reported.
+
+Public reads, feeds and the stream are for every site to use. Nothing else is: what writes, or is
+for holders of a key, is not to be asked by the scripts of another site.
+"""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from starlette.datastructures import Headers
+from starlette.types import Message, Scope, Send
+
+from app.config import Settings
+from app.errors import NotFound
+
+SECURITY_TXT_EXPIRES = datetime(2027, 11, 1, tzinfo=UTC)
+"""Until then `security.txt` is good (RFC 9116). A test asks for a later one in time."""
+
+_OPEN = ("/v1", "/feeds", "/badges", "/openapi", "/problems")
+_KEY_HOLDERS = "/v1/subscriptions"
+_READS = {"GET", "HEAD"}
+_PREFLIGHT_SECONDS = 86_400
+
+_Header = tuple[bytes, bytes]
+ALWAYS: list[_Header] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+"""Of every answer that does not say otherwise."""
+_FOR_EVERY_SITE: list[_Header] = [
+    (b"access-control-allow-origin", b"*"),
+    (
+        b"access-control-expose-headers",
+        b"ETag, Change-Number, Knowledge-Age, Link, Retry-After, X-Request-Id",
+    ),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+]
+
+OF_PUBLIC_READS = [*ALWAYS, *_FOR_EVERY_SITE]
+
+router = APIRouter(include_in_schema=False)
+
+
+def _is_for_every_site(path: str) -> bool:
+    return path.startswith(_OPEN) and not path.startswith(_KEY_HOLDERS)
+
+
+class SecurityHeaders:
+    """The headers that go with every answer; ``hsts_seconds`` 0 leaves HSTS to whoever ends TLS."""
+
+    def __init__(self, hsts_seconds: int = 0) -> None:
+        self.hsts: list[_Header] = []
+        """For answers over https."""
+        if hsts_seconds:
+            value = b"max-age=%d" % hsts_seconds
+            self.hsts = [(b"strict-transport-security", value)]
+
+    def securing(self, scope: Scope, send: Send) -> Send:
+        """Return ``send`` for an answer that gets the headers which it lacks."""
+        headers = ALWAYS + self.hsts if scope["scheme"] == "https" else ALWAYS
+        if scope["method"] in _READS and _is_for_every_site(scope["path"]):
+            headers = headers + _FOR_EVERY_SITE
+
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = {name.lower() for name, _ in message["headers"]}
+                lacking = [header for header in headers if header[0] not in given]
+                message = {**message, "headers": [*message["headers"], *lacking]}
+            await send(message)
+
+        return secured
+
+
+def preflight(scope: Scope) -> Response | None:
+    """Return the answer to a browser that asks whether another site may read; None if it is not.
+
+    It is told what may be asked there, and finds by itself that a write is not.
+    """
+    if scope["method"] != "OPTIONS" or not _is_for_every_site(scope["path"]):
+        return None
+    asked = Headers(scope=scope)
+    if "origin" not in asked or "access-control-request-method" not in asked:
+        return None
+    return Response(
+        status_code=HTTPStatus.NO_CONTENT,
+        headers={
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Allow-Methods": "GET, HEAD",
+            "Access-Control-Allow-Headers": "At-Least-Change, If-None-Match, Last-Event-ID,"
+            " X-Request-Id",
+            "Access-Control-Max-Age": str(_PREFLIGHT_SECONDS),
+            "Cache-Control": f"public, max-age={_PREFLIGHT_SECONDS}",
+            "Vary": "Access-Control-Request-Method, Access-Control-Request-Headers",
+        },
+    )
+
+
+@router.get("/.well-known/security.txt")
+async def security_txt(request: Request) -> Response:
+    """Say where to report a vulnerability (RFC 9116), if the operator said so."""
+    settings: Settings = request.app.state.settings
+    if settings.security_contact is None:
+        raise NotFound("The operator has named no contact for security.")
+    lines = [
+        f"Contact: {settings.security_contact}",
+        f"Expires: {SECURITY_TXT_EXPIRES.isoformat().replace('+00:00', 'Z')}",
+        "Preferred-Languages: en",
+    ]
+    if settings.public_url is not None and settings.public_url.startswith("https:"):
+        lines.append(f"Canonical: {settings.public_url}{request.scope['path']}")
+    return PlainTextResponse(
+        "".join(f"{line}\n" for line in lines), headers={"Cache-Control": "public, max-age=86400"}
+    )
