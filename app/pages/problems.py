@@ -96,9 +96,7 @@ def tell(request: Request, problem: Problem) -> Response:
     if any(path == one or path.startswith(f"{one}/") for one in _FOR_PROGRAMS):
         return render(problem)
     if preferred(", ".join(request.headers.getlist("accept")), _FORMS) != HTML:
-        response = render(problem)
-        response.headers["Vary"] = "Accept"
-        return response
+        return render(problem)
     reader = PageReader(request)
     title, detail = (reader.words.say(one) for one in _SENTENCES.get(problem.slug, _OTHERWISE))
     response = page(

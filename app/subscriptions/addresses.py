@@ -16,18 +16,31 @@ from yarl import URL
 PORTS = frozenset({443, 8443})
 
 _LOOK_UP_SECONDS = 2.0
-# What `is_global` takes for public: other ways to write an IPv4 address, and relics.
-_DENIED = tuple(
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+# The registries of special-purpose addresses (RFC 6890) as they are, not as some version of Python
+# has them. What they call reachable within 192.0.0.0/24 and 2001::/23 serves no webhook.
+_SPECIAL = tuple(
     map(
         ip_network,
         (
-            "64:ff9b::/96",
-            "64:ff9b:1::/48",
-            "2002::/16",
-            "::/96",
-            "fec0::/10",
-            "2001::/32",
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
             "192.88.99.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/3",
+            "2001::/23",
+            "2001:db8::/32",
+            "2002::/16",
+            "3fff::/20",
         ),
     )
 )
@@ -60,7 +73,8 @@ class AddressPolicy:
             raise ValueError("must not have a user or a password")
         if parsed.raw_fragment:
             raise ValueError("must not have a fragment")
-        addresses = await _look_up(parsed.host, parsed.port)
+        # With a dot at its end it is the same name, which not every resolver knows.
+        addresses = await _look_up(parsed.host.removesuffix("."), parsed.port)
         secure = parsed.scheme == "https"
         try:
             if not addresses:
@@ -97,11 +111,11 @@ class AddressPolicy:
 
 
 def _is_public(address: Address) -> bool:
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not any(address in network for network in _DENIED)
-    )
+    if isinstance(address, IPv6Address) and (
+        address not in _GLOBAL_UNICAST or address.scope_id is not None
+    ):
+        return False
+    return not any(address in network for network in _SPECIAL)
 
 
 async def _look_up(host: str, port: int) -> Sequence[str]:
