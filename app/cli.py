@@ -41,7 +41,14 @@ from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, has_cluster
 from app.embedded.running import reaching, serving
 from app.embedded.server import OWNER, SERVICE, EmbeddedError, Server
 from app.errors import DAMAGED, Problem, sqlstate_of
-from app.http.connections import Connection
+from app.http.connections import (
+    HEAD_BYTES,
+    Connection,
+    ConnectionLimits,
+    Crowd,
+    ServerConfig,
+    open_as_many_files_as_allowed,
+)
 from app.logs import configure_logs
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
@@ -643,7 +650,7 @@ def _serve_until_stopped(
         "CROSSINGS_WEBHOOK_ALLOW": settings.webhook_allow or "",
         "CROSSINGS_DRAIN_SECONDS": str(settings.drain_seconds),
     }
-    config = uvicorn.Config(
+    config = ServerConfig(
         "app.main:worker",
         factory=True,
         http=Connection,
@@ -655,11 +662,14 @@ def _serve_until_stopped(
         access_log=False,
         log_config=None,
         log_level="warning",
+        timeout_keep_alive=settings.idle_seconds,
         timeout_graceful_shutdown=settings.drain_seconds,
         # Where the processors are busy, one that starts says nothing for longer than the usual 5 s.
         timeout_worker_healthcheck=30,
         server_header=False,
     )
+    open_as_many_files_as_allowed()
+    config.crowd = Crowd(_connection_limits(settings))
     _listen(listener, settings.host, settings.port)
     embedded_database = settings.database_url is None
     _announce(
@@ -681,6 +691,19 @@ def _serve_until_stopped(
         return
     if settings.workers == 1 and not server.started:
         _fail("The service could not start; see its log for the reason.")
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        in_all=settings.max_connections,
+        per_client=settings.max_connections_per_client,
+        header_seconds=settings.header_seconds,
+        body_seconds=settings.body_seconds,
+        # In chunks of a byte a body takes seven times as many.
+        request_bytes=8 * settings.max_body_bytes + HEAD_BYTES,
+        database_connections=2 * settings.pool_size,
+        proxies=settings.trusted_proxies,
+    )
 
 
 def _leave(_: int, __: object) -> None:

@@ -91,6 +91,31 @@ class Settings(BaseSettings):
         description="Values of `Host` that are served, separated by commas, each with its port"
         " where clients send one. Others are refused with 400. Unset: any.",
     )
+    max_connections: int = Field(
+        10_000,
+        ge=1,
+        description="Connections that each process serves at once; fewer where the limit of open"
+        " files is lower. Beyond, idle connections are closed, or new ones answered 503.",
+    )
+    max_connections_per_client: int = Field(
+        500,
+        ge=1,
+        description="Connections that each process serves for one client: an IPv4 address, or an"
+        " IPv6 network of 64 bits. Others are answered 429. Proxies that are trusted may have any"
+        " number.",
+    )
+    header_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds that the headers of a request may take to arrive, and a new"
+        " connection may send nothing.",
+    )
+    body_seconds: float = Field(
+        30.0, gt=0, description="Seconds that the body of a request may take to arrive."
+    )
+    idle_seconds: int = Field(
+        5, ge=1, description="Seconds that a connection stays open for the next request."
+    )
     hsts_seconds: int = Field(
         0,
         ge=0,

@@ -66,6 +66,24 @@ class BadRequest(Problem):
     status, slug, title = 400, "bad-request", "The request is not valid HTTP"
 
 
+class RequestTimeout(Problem):
+    """The headers or the body of the request took too long to arrive."""
+
+    status, slug, title = 408, "request-timeout", "The request did not arrive in time"
+
+
+class HeadersTooLarge(Problem):
+    """The request line and headers are longer than the service takes."""
+
+    status, slug, title = 431, "headers-too-large", "The headers are too large"
+
+
+class TooManyConnections(Problem):
+    """The client has as many connections open as one client may."""
+
+    status, slug, title = 429, "too-many-connections", "Too many connections from this client"
+
+
 class HostRefused(Problem):
     """The Host header is missing, given more than once, malformed, or not a name of the service."""
 
@@ -241,6 +259,12 @@ class Unavailable(Problem):
     """The database cannot be reached or is too busy; nothing was changed."""
 
     status, slug, title = 503, "unavailable", "The database is not available"
+
+
+class ServerFull(Problem):
+    """The service has as many connections open as it can serve; nothing was changed."""
+
+    status, slug, title = 503, "server-full", "All connections are in use"
 
 
 class Overloaded(Problem):

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +71,11 @@ def service(
     drain_seconds: int = 5,
     worker: bool = True,
     more: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[Service]:
     """Run `crossings serve` until the block ends; see that it leaves no process behind.
 
-    ``more`` are settings, by their names in the environment.
+    ``more`` are settings, by their names in the environment; ``within`` is a command that runs it.
     """
     port = port or free_port()
     settings = {
@@ -91,7 +92,7 @@ def service(
         options += ["--data-dir", str(data_dir)]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [BIN / "crossings", "serve", *options],
+            [*within, BIN / "crossings", "serve", *options],
             stdout=output,
             stderr=output,
             env=environment() | settings | dict(more or {}),
