@@ -129,7 +129,12 @@ class Settings(BaseSettings):
         " in `/.well-known/security.txt`, which does not exist without it.",
     )
     workers: int = Field(1, ge=1, description="Number of worker processes.")
-    pool_size: int = Field(20, ge=1, description="Database connections for each process.")
+    pool_size: int = Field(
+        20,
+        ge=3,
+        description="Database connections for each process, besides those of its board. A fifth is"
+        " for history, and three tenths, up to six, are for writers.",
+    )
     write_queue: int = Field(
         500, ge=1, description="Number of writes that may wait in each process."
     )

@@ -267,6 +267,12 @@ class ServerFull(Problem):
     status, slug, title = 503, "server-full", "All connections are in use"
 
 
+class HistoryOverloaded(Problem):
+    """More questions about history are waiting than can be answered in time."""
+
+    status, slug, title = 503, "history-overloaded", "Too many questions about history are waiting"
+
+
 class Overloaded(Problem):
     """More writes are waiting than can be served in time; nothing was written."""
 

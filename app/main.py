@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
 from multiprocessing import parent_process
@@ -12,8 +12,6 @@ from time import monotonic
 from types import FrameType
 
 from fastapi import APIRouter, Depends, FastAPI
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import QueuePool
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 from uvicorn import Server
@@ -23,7 +21,7 @@ from app.board.board import Board
 from app.board.middleware import BoardMiddleware
 from app.board.updater import BoardUpdater
 from app.changes.checkpoints import SigningKey
-from app.changes.read_sessions import Standby
+from app.changes.read_sessions import HistoryTurns, Standby
 from app.changes.router import router as changes
 from app.changes.router import webhooks
 from app.changes.stream.stream import Stream
@@ -31,9 +29,10 @@ from app.config import Settings
 from app.crossings.router import borders, countries
 from app.crossings.router import router as places
 from app.database.monitor import OUTAGES, DatabaseMonitor
-from app.database.sessions import create_engine, create_sessions
+from app.database.pools import Pools, Shares
+from app.database.sessions import create_sessions
 from app.database.writability import Writability
-from app.database.write_queue import WRITERS_AT_ONCE, WriteQueue
+from app.database.write_queue import WriteQueue
 from app.delivery.processes import follow_parent
 from app.facts.router import router as sources
 from app.feeds.router import router as feeds
@@ -98,18 +97,14 @@ def create_service(
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
     board = Board(DatabaseMonitor(settings.request_deadline), max_age=settings.board_max_age)
     stream = Stream(settings.database_url, board.monitor)
-    tally, write_queue = RequestTally(), _write_queue(settings)
+    pools = Pools(settings.database_url, settings.database_read_url, settings.pool_size)
+    tally, write_queue = RequestTally(), _write_queue(settings, pools.shares)
     updater = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
-    engine = create_engine(settings.database_url, pool_size=settings.pool_size)
-    read_url = settings.database_read_url
-    standby = None if read_url is None else create_engine(read_url, pool_size=settings.pool_size)
-
-    sessions = create_sessions(engine)
+    sessions = create_sessions(pools.writers)
     trail = AuditTrail(sessions, board.monitor)
     writability = Writability(sessions, board.monitor)
-    pools = _pools(primary=engine, standby=standby)
     metrics = Metrics(
-        WorkerParts(board, tally, write_queue, stream, trail, writability, pools),
+        WorkerParts(board, tally, write_queue, stream, trail, writability, pools.queues),
         settings.figures_dir,
     )
 
@@ -130,9 +125,7 @@ def create_service(
             await asyncio.wait(running)
             with suppress(*OUTAGES):
                 await trail.flush()
-            await engine.dispose()
-            if standby is not None:
-                await standby.dispose()
+            await pools.dispose()
 
     app = create_app(settings, lifespan)
     app.state.settings = settings
@@ -140,12 +133,10 @@ def create_service(
         SigningKey.read(settings.checkpoint_key) if settings.checkpoint_key else None
     )
     app.state.metrics = metrics
+    app.state.pools = pools
     app.state.writability = writability
     app.state.write_queue = write_queue
-    app.state.standby = standby and Standby(create_sessions(standby), board.monitor)
-    app.state.sessions = sessions
-    # To look a key up takes one statement: a transaction around it would cost two more trips.
-    app.state.key_sessions = create_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
+    _open_sessions(app, pools, board.monitor)
     app.state.monitor = board.monitor
     app.state.board = board
     app.state.board_max_age = board.max_age
@@ -167,20 +158,24 @@ def create_service(
     return service
 
 
-def _pools(**engines: AsyncEngine | None) -> Mapping[str, QueuePool]:
-    return {
-        name: engine.pool
-        for name, engine in engines.items()
-        if engine is not None and isinstance(engine.pool, QueuePool)
-    }
+def _open_sessions(app: FastAPI, pools: Pools, monitor: DatabaseMonitor) -> None:
+    app.state.sessions = create_sessions(pools.readers)
+    app.state.history = create_sessions(pools.history)
+    app.state.history_turns = HistoryTurns(pools.shares.history)
+    app.state.write_sessions = create_sessions(pools.writers)
+    # To look a key up takes one statement: a transaction around it would cost two more trips.
+    at_once = pools.writers.execution_options(isolation_level="AUTOCOMMIT")
+    app.state.key_sessions = create_sessions(at_once)
+    app.state.standby = None
+    if pools.standby is not None:
+        app.state.standby = Standby(create_sessions(pools.standby), monitor)
 
 
-def _write_queue(settings: Settings) -> WriteQueue:
+def _write_queue(settings: Settings, shares: Shares) -> WriteQueue:
     return WriteQueue(
         limit=settings.write_queue,
         deadline=settings.write_deadline,
-        # Readers are to have a connection, too.
-        at_once=max(1, min(WRITERS_AT_ONCE, settings.pool_size - 1)),
+        at_once=shares.writers_at_once,
     )
 
 

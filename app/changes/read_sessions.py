@@ -3,6 +3,7 @@
 The present, and the log as it grows, are the primary's alone: a standby shows commits late.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -17,10 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.changes.models import Change
 from app.database.monitor import DatabaseMonitor, answer_within, monotonic_seconds, reason
 from app.database.sessions import Sessions, transaction
+from app.database.turns import Turns
+from app.errors import HistoryOverloaded
 from app.http.parameters import AsOf
 
 STANDBY_SECONDS = 1.0
 """Seconds until the primary is asked instead."""
+WAIT_SECONDS = 2.0
+"""For so long a question about history waits for its turn."""
+PIECE_SECONDS = 60.0
+"""For so long the reader of an export may take for a piece of it."""
 REST_SECONDS = 5.0
 """For so long a standby that failed is left alone."""
 
@@ -73,23 +80,59 @@ class Standby:
             return session
 
 
+class HistoryTurns:
+    """The turns of those who ask a process about history.
+
+    They wait for a moment only: whoever asks about the present needs the processor, too.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self.questions = Turns(
+            HistoryOverloaded, limit=16 * at_once, deadline=WAIT_SECONDS, at_once=at_once
+        )
+        self.exports = Turns(
+            HistoryOverloaded, limit=at_once, deadline=WAIT_SECONDS, at_once=at_once
+        )
+        """Each goes on for as long as its reader takes."""
+
+
 class ReadSessions:
     """Opens the transaction of a question where it is best answered."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._standby: Standby | None = request.app.state.standby
+        self._turns: HistoryTurns = request.app.state.history_turns
 
     @asynccontextmanager
     async def history(self, as_of: AsOf) -> AsyncIterator[AsyncSession]:
-        """Give the session of a question about history."""
+        """Give the session of a question about history, in its turn. Raises HistoryOverloaded."""
+        async with self._turns.questions.turn(), self.part_of_history(as_of) as session:
+            yield session
+
+    @asynccontextmanager
+    async def part_of_history(self, as_of: AsOf) -> AsyncIterator[AsyncSession]:
+        """Give the session of a part of an export, which has its turn for all of its parts."""
         session = None if self._standby is None else await self._standby.session(as_of)
         if session is None:
-            async with transaction(self._request) as session:
+            async with transaction(self._request, self._request.app.state.history) as session:
                 yield session
         else:
             async with session:
                 yield session
+
+    async def export(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the pieces of an export in its turn. Raises HistoryOverloaded before the first.
+
+        A reader who takes too long for a piece does not keep others out: the export breaks off.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._turns.exports.turn():
+            async for piece in pieces:
+                given = loop.time()
+                yield piece
+                if loop.time() - given > PIECE_SECONDS:
+                    raise TimeoutError("the reader of an export is too slow")
 
     def for_question(
         self, at: datetime | None, as_of: AsOf
@@ -101,3 +144,12 @@ class ReadSessions:
 
 
 AnyReadSessions = Annotated[ReadSessions, Depends(ReadSessions)]
+
+
+async def _history_session(read_sessions: AnyReadSessions) -> AsyncIterator[AsyncSession]:
+    """Give a session for what takes long to read, although it is about all that is known."""
+    async with read_sessions.history(AsOf()) as session:
+        yield session
+
+
+HistorySession = Annotated[AsyncSession, Depends(_history_session, scope="function")]

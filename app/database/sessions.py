@@ -121,11 +121,16 @@ async def read_only_session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
 
 @asynccontextmanager
-async def transaction(request: Request, *, limited: bool = True) -> AsyncIterator[AsyncSession]:
-    """Open the transaction of a request on the primary, by its deadline if it is ``limited``."""
-    sessions: Sessions = request.app.state.sessions
+async def transaction(
+    request: Request, sessions: Sessions | None = None, *, limited: bool = True
+) -> AsyncIterator[AsyncSession]:
+    """Open the transaction of a request on the primary, by its deadline if it is ``limited``.
+
+    Without ``sessions`` it is one of the readers of the present.
+    """
+    opened: Sessions = sessions or request.app.state.sessions
     monitor: DatabaseMonitor = request.app.state.monitor
-    async with monitor.deadline(limited=limited), sessions() as session, session.begin():
+    async with monitor.deadline(limited=limited), opened() as session, session.begin():
         yield session
 
 
@@ -144,7 +149,7 @@ async def _write_session(request: Request) -> AsyncIterator[AsyncSession]:
     async with (
         queue.turn(),
         asyncio.timeout(None) as limit,
-        transaction(request, limited=False) as session,
+        transaction(request, request.app.state.write_sessions, limited=False) as session,
     ):
         yield session
         limit.reschedule(asyncio.get_running_loop().time() + monitor.request_seconds)

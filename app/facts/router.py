@@ -8,6 +8,7 @@ from fastapi import Path, Response
 
 from app.access.writing import IdempotentWriter, writes
 from app.changes.ids import seed_id
+from app.changes.read_sessions import HistorySession
 from app.database.sessions import Session
 from app.errors import SourceNotFound
 from app.facts import reading as facts
@@ -40,7 +41,7 @@ async def list_sources(session: Session, pagination: PageQuery) -> Page[SourceOu
 
 @router.get("/{source_id}", summary="Get a source", responses=responses(SourceNotFound))
 async def get_source(
-    session: Session,
+    session: HistorySession,
     cache_headers: ResponseCacheHeaders,
     pagination: LongPageQuery,
     source_id: SourceId,

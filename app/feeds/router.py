@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.changes.read_sessions import AnyReadSessions
+from app.changes.read_sessions import AnyReadSessions, HistorySession
 from app.changes.service import Snapshot, take_snapshot
 from app.crossings import geojson
 from app.crossings import service as places_service
@@ -144,11 +144,11 @@ class FeedReader:
             self.envelope.tell_present(asked.change, asked.now, validity)
         else:
             self.envelope.tell_immutable(asked.change)
-        opened = partial(self.opening.history, AsOf(known_change=asked.change))
+        opened = partial(self.opening.part_of_history, AsOf(known_change=asked.change))
         return await streamed(
             self.request,
             self.response,
-            pieces(opened, asked),
+            self.opening.export(pieces(opened, asked)),
             version=f"{pinned.change} {pinned.recorded_at} {form}",
             media_type=media_type,
         )
@@ -221,7 +221,10 @@ CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
     "/events.atom", summary="Follow everything (Atom)", response_class=Atom, responses=responses()
 )
 async def get_events_atom(
-    session: Session, reader: CurrentFeedReader, pagination: PageQuery, retired: Retired = False
+    session: HistorySession,
+    reader: CurrentFeedReader,
+    pagination: PageQuery,
+    retired: Retired = False,
 ) -> Response:
     """Return what was said last, and what came by time alone, as Atom entries.
 
@@ -245,7 +248,10 @@ async def get_events_atom(
     responses=responses(CrossingNotFound),
 )
 async def get_crossing_atom(
-    session: Session, reader: CurrentFeedReader, pagination: PageQuery, crossing_id: CrossingPath
+    session: HistorySession,
+    reader: CurrentFeedReader,
+    pagination: PageQuery,
+    crossing_id: CrossingPath,
 ) -> Response:
     """Return what concerns a crossing as Atom entries, the newest first."""
     path = f"crossings/{crossing_id}"
@@ -260,7 +266,7 @@ async def get_crossing_atom(
     responses=responses(BorderNotFound),
 )
 async def get_border_atom(
-    session: Session,
+    session: HistorySession,
     reader: CurrentFeedReader,
     pagination: PageQuery,
     border_id: BorderPath,
@@ -281,7 +287,10 @@ async def get_border_atom(
     responses=responses(IncidentNotFound),
 )
 async def get_incident_atom(
-    session: Session, reader: CurrentFeedReader, pagination: PageQuery, incident_id: IncidentId
+    session: HistorySession,
+    reader: CurrentFeedReader,
+    pagination: PageQuery,
+    incident_id: IncidentId,
 ) -> Response:
     """Return what joined an incident, and what became of that, as Atom entries."""
     path = f"incidents/{incident_id}"

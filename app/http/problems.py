@@ -229,6 +229,8 @@ async def unless_out(asking: Awaitable[Found]) -> Found | None:
     """Return what the database tells; None in an outage, for those who can do without."""
     try:
         return await asking
+    except errors.HistoryOverloaded:
+        return None
     except Exception as error:
         if not is_outage(error):
             raise

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
+from app.changes.read_sessions import HistorySession
 from app.database.sessions import Session
 from app.errors import IncidentNotFound, Superseded
 from app.http.bodies import STORED, BorderId, CountryCode, CrossingId
@@ -61,7 +62,7 @@ async def list_incidents(
     responses=responses(IncidentNotFound),
 )
 async def get_incident(
-    session: Session,
+    session: HistorySession,
     cache_headers: ResponseCacheHeaders,
     pagination: LongPageQuery,
     incident_id: IncidentId,

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request, Response
 
 from app.access.writing import IdempotentWriter, writes
+from app.changes.read_sessions import HistorySession
 from app.database.sessions import Session
 from app.errors import CrossingNotFound, LaneNotFound
 from app.http.bodies import CountryCode, CrossingId, QueryInstant
@@ -100,7 +101,7 @@ async def list_observations(
     summary="Summarise the observations of a crossing",
     responses=responses(CrossingNotFound, LaneNotFound),
 )
-async def get_observation_summary(session: Session, wanted: Wanted) -> ObservationSummary:
+async def get_observation_summary(session: HistorySession, wanted: Wanted) -> ObservationSummary:
     """Return the waits of each hour of the week, by the clocks of the side where traffic waits.
 
     Of the four weeks before `until`, which is now by default; of up to 92 days with `from`. Each

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -45,10 +45,10 @@ Harm = Callable[[psycopg.AsyncConnection], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Bench:
-    """An application on a database of its own, and its engine to put faults into."""
+    """An application on a database of its own, and its engines to put faults into."""
 
     api: Api
-    engine: Engine
+    engines: Sequence[Engine]
     database: Database
 
     def state(self) -> dict[str, object]:
@@ -75,9 +75,10 @@ async def bench_at(database: Database, url: str) -> AsyncIterator[Bench]:
         # What the service writes beside requests would take the harm that is meant for theirs.
         patch.setattr(AuditTrail, "note", lambda *_: None)
         patch.setattr(Writability, "probe", AsyncMock())
-        async with started(url, pool_size=2) as (service, client):
-            engine = service.application.state.sessions.kw["bind"].sync_engine
-            yield Bench(Api(client, await database.new_key()), engine, database)
+        async with started(url, pool_size=3) as (service, client):
+            engines = service.application.state.pools.engines.values()
+            sync = [engine.sync_engine for engine in engines]
+            yield Bench(Api(client, await database.new_key()), sync, database)
 
 
 READS = [
@@ -117,7 +118,9 @@ class Fault:
         await_only(self.step(inner))
 
     async def step(self, connection: psycopg.AsyncConnection) -> None:
-        if connection not in self.connections:
+        # To look a key up takes no transaction, which could be idle.
+        is_out_of_reach = connection.autocommit and self.harm is idling_too_long
+        if connection not in self.connections or is_out_of_reach:
             return
         self.seen += 1
         if self.seen == self.before:
@@ -129,8 +132,9 @@ class Fault:
 def failing(bench: Bench, harm: Harm, *, before: int) -> Iterator[Fault]:
     """Do harm before the n-th step of a transaction, its commit being the last one."""
     fault = Fault(harm, before)
-    event.listen(bench.engine, "checkout", fault.checkout)
-    event.listen(bench.engine, "commit", fault.commit)
+    for engine in bench.engines:
+        event.listen(engine, "checkout", fault.checkout)
+        event.listen(engine, "commit", fault.commit)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("execute", "executemany"):
             original = getattr(psycopg.AsyncCursor, name)
@@ -138,8 +142,9 @@ def failing(bench: Bench, harm: Harm, *, before: int) -> Iterator[Fault]:
         try:
             yield fault
         finally:
-            event.remove(bench.engine, "checkout", fault.checkout)
-            event.remove(bench.engine, "commit", fault.commit)
+            for engine in bench.engines:
+                event.remove(engine, "checkout", fault.checkout)
+                event.remove(engine, "commit", fault.commit)
 
 
 def stepping(

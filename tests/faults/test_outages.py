@@ -234,7 +234,7 @@ async def test_more_requests_than_connections_do_not_hang_with_the_database(
     fragile: Fragile,
 ) -> None:
     """Those that wait for a connection are answered, too."""
-    async with fragile.database.api(pool_size=2) as api:
+    async with fragile.database.api(pool_size=3) as api:
         await fill_the_pool(api)
         with fragile.hung(backends=True):
             await assert_degraded(replace(fragile, api=api), *HISTORY, *WRITES)

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from app.changes.service import LOG_LOCK
-from app.database import write_queue
+from app.database import turns
 from app.database.write_queue import WRITERS_AT_ONCE, WriteQueue
 from app.errors import Overloaded
 from tests.api import SUMSKAS, TVERECIUS, Api, Json, decision, problem
@@ -163,7 +163,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(write_queue, "time", SimpleNamespace(monotonic=found.monotonic))
+    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=found.monotonic))
     return found
 
 
@@ -398,7 +398,7 @@ async def test_who_has_waited_for_too_long_is_refused_and_nothing_is_written(
 
 
 async def test_writers_that_wait_take_no_connections_from_readers(seeded: Database) -> None:
-    async with seeded.api(pool_size=WRITERS_AT_ONCE + 1, write_deadline=LONG) as api:
+    async with seeded.api(write_deadline=LONG) as api:
         before = len(await all_changes(api))
         tasks = asked(api, range(50))
 

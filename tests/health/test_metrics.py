@@ -95,7 +95,7 @@ async def test_the_board_the_log_and_deliveries_are_told(seeded: Database) -> No
     assert value(found, "crossings_database_up") == 1
     assert value(found, "crossings_subscriptions", status="active") == 1
     assert value(found, "crossings_delivery_lag_changes") == written["change"]
-    assert value(found, "crossings_database_connections_limit", pool="primary") == 20
+    assert value(found, "crossings_database_connections_limit", pool="readers") == 10
 
 
 async def test_every_cache_is_told_with_its_bound(seeded_api: Api) -> None:
@@ -165,13 +165,13 @@ def test_the_figures_of_all_workers_are_added_up_also_of_those_that_died(
         second = [clients.get(url).status_code for _ in range(10)]
 
         eventually(lambda: borders_of(running.url) == len(first) + len(second))
-        eventually(lambda: connections_of(running.url) == 2 * 20)
+        eventually(lambda: connections_of(running.url) == 2 * 10)
 
 
 def connections_of(url: str) -> float:
     """Return how many connections all living workers may hold together."""
     found = read(clients.get(f"{url}/metrics"))
-    return value(found, "crossings_database_connections_limit", pool="primary")
+    return value(found, "crossings_database_connections_limit", pool="readers")
 
 
 def borders_of(url: str) -> float:

@@ -28,7 +28,7 @@ async def test_it_is_degraded_and_says_why_until_the_database_takes_writes_again
         page = (await client.get("/status?lang=en")).text
         metrics = (await client.get("/metrics")).text
         refuse_writes(seeded, really=False)
-        await service.application.state.sessions.kw["bind"].dispose()
+        await service.application.state.pools.writers.dispose()
         await writability.probe()
         ready = (await client.get("/health/ready")).json()
 

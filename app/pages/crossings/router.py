@@ -108,7 +108,7 @@ async def _look_up(
 async def _look_up_record(
     read_sessions: ReadSessions, crossing_id: str, answer: CrossingAnswer
 ) -> Record:
-    async with read_sessions.for_question(None, AsOf()) as session:
+    async with read_sessions.history(AsOf()) as session:
         return await look_up_record(session, crossing_id=crossing_id, answer=answer)
 
 

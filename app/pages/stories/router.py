@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Path, Query, Response
 
+from app.changes.read_sessions import HistorySession
 from app.database.sessions import Session
 from app.http.bodies import sides_of
 from app.http.paging import (
@@ -109,7 +110,7 @@ async def incidents(reader: CurrentReader, session: Session, pagination: PageQue
 @router.get("/incidents/{incident_id}")
 async def incident(
     reader: CurrentReader,
-    session: Session,
+    session: HistorySession,
     pagination: LongPageQuery,
     incident_id: Annotated[UUID, Path()],
     only: Annotated[Literal["decisions"] | None, Query()] = None,
@@ -147,7 +148,7 @@ async def sources(reader: CurrentReader, session: Session, pagination: PageQuery
 @router.get("/sources/{source_id}")
 async def source(
     reader: CurrentReader,
-    session: Session,
+    session: HistorySession,
     pagination: LongPageQuery,
     source_id: Annotated[UUID, Path()],
 ) -> Response:
