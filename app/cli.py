@@ -49,6 +49,7 @@ from app.http.connections import (
     ServerConfig,
     open_as_many_files_as_allowed,
 )
+from app.http.origin import Origins
 from app.logs import configure_logs
 from app.seeding.files import SeedError
 from app.seeding.service import load_seeds
@@ -669,7 +670,7 @@ def _serve_until_stopped(
         server_header=False,
     )
     open_as_many_files_as_allowed()
-    config.crowd = Crowd(_connection_limits(settings))
+    config.crowd = Crowd(_connection_limits(settings), Origins(settings.public_url).root)
     _listen(listener, settings.host, settings.port)
     embedded_database = settings.database_url is None
     _announce(

@@ -251,7 +251,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     problems.install(app, tell)
     app.state.kept = PageCache()
     app.add_middleware(problems.DrainGuard)
-    app.state.documents = _documents
+    app.state.documents = partial(_documents, app.state.origins.root)
     return app
 
 
@@ -273,6 +273,6 @@ def _routes() -> Sequence[BaseRoute]:
 
 
 @cache
-def _documents() -> Documents:
-    """Build the OpenAPI document, once for all applications of a process."""
-    return describe(_routes(), webhooks.routes)
+def _documents(root: str) -> Documents:
+    """Build the OpenAPI document, once for all applications of a process at one address."""
+    return describe(_routes(), webhooks.routes, root=root)

@@ -101,12 +101,12 @@ def citation(**fields: object) -> dict[str, object]:
     }
 
 
-def problem(response: httpx2.Response, status: int, slug: str) -> Json:
-    """Check that the response is this problem, and return its body."""
+def problem(response: httpx2.Response, status: int, slug: str, *, root: str = "") -> Json:
+    """Check that the response is this problem, below ``root``, and return its body."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body: Json = response.json()
-    assert body["type"] == f"/problems/{slug}"
+    assert body["type"] == f"{root}/problems/{slug}"
     assert body["status"] == status
     assert body["title"]
     assert body["detail"]

@@ -117,8 +117,9 @@ async def test_every_cache_of_the_service_is_in_the_register(seeded_api: Api) ->
         await seeded_api.client.get(address)
     names = usages().keys()
     assert names >= {
-        "board", "questions", "codings", "gzip", "pages", "recent changes", "stream filters",
-        "lanes", "scopes", "sides", "zones",
+        "board", "questions", "weights", "gzip", "pages", "recent changes", "stream filters",
+        "lanes", "scopes", "sides", "zones", "subscription filters",
+        "queues", "observed names", "observed lanes", "observation sources",
     }  # fmt: skip
     assert all(one.bytes <= one.bound for one in usages().values())
 
@@ -158,4 +159,4 @@ async def test_many_different_questions_stay_within_the_bounds(seeded_api: Api) 
         await seeded_api.client.get(f"/v1/crossings?limit={number + 1}", headers=headers)
         await seeded_api.client.get(f"/nothing/{padding}?{padding}", headers=headers)
     assert all(one.bytes <= one.bound for one in usages().values())
-    assert usages()["codings"].entries >= 1
+    assert usages()["weights"].entries >= 1

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from pydantic import JsonValue
 
 from app import main
+from app.changes.read_sessions import ReadSessions
 from app.config import Settings
 from app.http.problems import catalogue
 from app.main import create_service
@@ -196,6 +199,30 @@ async def test_every_operation_is_described_and_has_its_problems(seeded_api: Api
             assert "200" in responses, operation
         if "{" in operation.path:
             assert "404" in responses, operation
+
+
+async def test_what_may_wait_for_history_tells_that_it_may_be_refused(seeded_api: Api) -> None:
+    document, found = await operations(seeded_api)
+    told = {
+        operation.spec["operationId"]
+        for operation in found
+        if "history-overloaded" in json.dumps(_dict(operation.spec["responses"]).get("503"))
+    }
+    may_wait = {
+        route.name
+        for feature in main.FEATURES
+        for route in feature.routes
+        if isinstance(route, APIRoute) and ReadSessions in _calls(route.dependant)
+    }
+
+    assert told == may_wait - {"get_crossings_geojson"}  # the present alone
+    assert "Retry-After" in document["components"]["responses"]["HistoryOverloaded"]["headers"]
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    for inner in dependant.dependencies:
+        yield inner.call
+        yield from _calls(inner)
 
 
 async def test_every_problem_is_documented_once(seeded_api: Api) -> None:

@@ -1,12 +1,15 @@
 """Whoever asks decides what the service is called in the own answer, and in nobody else's."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
+from urllib.parse import urljoin
 
 import httpx2
 import pytest
 from pydantic import ValidationError
 
+from app.changes.stream.endpoint import EVENT_STREAM
 from app.config import Settings
 from app.embedded.server import Server
 from tests.api import SUMSKAS, Api, decision, problem
@@ -148,7 +151,46 @@ async def test_with_a_public_url_no_other_host_is_ever_told(public_api: Api) -> 
             assert PUBLIC in told(response), path
     page = await ask(public_api, "/v1/crossings?limit=1", EVIL)
     assert page.json()["next"].startswith(f"{PUBLIC}/v1/crossings?")
-    problem(await ask(public_api, "/v1", EVIL, "other.example"), 400, "host-refused")
+    refused = await ask(public_api, "/v1", EVIL, "other.example")
+    problem(refused, 400, "host-refused", root="/borders")
+
+
+@pytest.mark.parametrize(
+    ("path", "slug"),
+    [
+        ("/v1/nothing", "not-found"),
+        ("/v1/events?surplus=1", "invalid"),
+        ("/v1/crossings?limit=none", "invalid"),
+        ("/nothing", "not-found"),
+    ],
+)
+async def test_the_type_of_a_problem_is_below_the_path_of_the_public_url(
+    public_api: Api, path: str, slug: str
+) -> None:
+    told = (await ask(public_api, path, "internal")).json()
+    assert told["type"] == f"/borders/problems/{slug}"
+    assert (await ask(public_api, f"/problems/{slug}", "internal")).status_code == 200
+
+
+async def test_the_type_of_a_streams_problem_is_below_it_too(public_api: Api) -> None:
+    asked = await ask(public_api, "/v1/changes?after=1000000", "internal", Accept=EVENT_STREAM)
+    problem(asked, 422, "invalid", root="/borders")
+
+
+async def test_the_documentation_is_below_the_path_of_the_public_url(public_api: Api) -> None:
+    """Its links are relative to its address, which is below that path."""
+    page = (await ask(public_api, "/docs", "internal")).text
+    links = re.findall(r' (?:href|src)="([^#"]+)"', page)
+    assert len(links) >= 8
+    for link in links:
+        found = urljoin(f"{PUBLIC}/docs", link)
+        assert found.startswith(f"{PUBLIC}/")
+        answer = await ask(public_api, found.removeprefix(PUBLIC), "internal")
+        assert answer.status_code == 200, link
+    script = (await ask(public_api, "/docs/start.js", "internal")).text
+    assert 'url: "openapi.json"' in script
+    document = (await ask(public_api, "/openapi.json", "internal")).json()
+    assert [server["url"] for server in document["servers"]] == ["/borders"]
 
 
 async def test_all_links_of_a_page_are_below_the_path_of_the_public_url(public_api: Api) -> None:

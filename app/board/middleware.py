@@ -213,7 +213,7 @@ class BoardMiddleware:
         self._observed = partial(RequestObserver, tally=tally, logged=logged, note=note)
         self._behind: ASGIApp = self._observed(CachingMiddleware(application))
         self._way_in = RequestObserver(
-            StreamEndpoint(application, stream), tally, logged, route=STREAM_ROUTE
+            StreamEndpoint(application, stream, origins.root), tally, logged, route=STREAM_ROUTE
         )
         self._pages: Cache[bytes, CachedResponse] = Cache("board", bound=CACHE_BYTES, weigh=_weight)
         self._telling: BoardHeaders | None = None
@@ -235,7 +235,7 @@ class BoardMiddleware:
             host = b",".join(value for name, value in scope["headers"] if name == b"host")
             problem = self._origins.refusal(scope, host)
             if problem is not None:
-                await self._give(render(problem), scope, receive, send)
+                await self._refuse(problem, scope, receive, send)
                 return
             answer = preflight(scope)
             if answer is not None:
@@ -262,11 +262,11 @@ class BoardMiddleware:
             elif name == b"at-least-change":
                 problem = await self._demand(value)
                 if problem is not None:
-                    await self._give(render(problem), scope, receive, send)
+                    await self._refuse(problem, scope, receive, send)
                     return
         problem = self._origins.refusal(scope, host)
         if problem is not None:
-            await self._give(render(problem), scope, receive, send)
+            await self._refuse(problem, scope, receive, send)
             return
         page = self._page(scope)
         if page is None or self._telling is None:
@@ -283,6 +283,9 @@ class BoardMiddleware:
         self._tally.add(kind, seconds)
         if self._logs_all:
             log_request(kind, seconds)
+
+    async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._give(render(problem, self._origins.root), scope, receive, send)
 
     async def _give(self, answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         secured = self._security.securing(scope, send)

@@ -29,6 +29,7 @@ from app.errors import (
     CrossingExists,
     CrossingNotFound,
     CrossingRetired,
+    HistoryOverloaded,
 )
 from app.http.bodies import BorderId, CountryCode, CrossingId
 from app.http.caching import ResponseCacheHeaders
@@ -126,7 +127,9 @@ def _wanted(
     )
 
 
-@router.get("/crossings", summary="List crossings with their status", responses=responses())
+@router.get(
+    "/crossings", summary="List crossings with their status", responses=responses(HistoryOverloaded)
+)
 async def list_crossings(
     read_sessions: AnyReadSessions,
     cache_headers: ResponseCacheHeaders,
@@ -260,7 +263,7 @@ async def patch_crossing(
     )
 
 
-@borders.get("", summary="List borders", responses=responses())
+@borders.get("", summary="List borders", responses=responses(HistoryOverloaded))
 async def list_borders(
     read_sessions: AnyReadSessions,
     cache_headers: ResponseCacheHeaders,
@@ -286,7 +289,9 @@ async def list_borders(
     return pagination.page(found, lambda one: (one.id,), **_pinned(at, as_of, snapshot))
 
 
-@borders.get("/{border_id}", summary="Get a border", responses=responses(BorderNotFound))
+@borders.get(
+    "/{border_id}", summary="Get a border", responses=responses(HistoryOverloaded, BorderNotFound)
+)
 async def get_border(
     read_sessions: AnyReadSessions,
     cache_headers: ResponseCacheHeaders,

@@ -10,7 +10,7 @@ from app.access.writing import IdempotentWriter, writes
 from app.changes.ids import seed_id
 from app.changes.read_sessions import HistorySession
 from app.database.sessions import Session
-from app.errors import SourceNotFound
+from app.errors import HistoryOverloaded, SourceNotFound
 from app.facts import reading as facts
 from app.facts.schemas import FactOut, SourceDetail
 from app.http.bodies import STORED
@@ -39,7 +39,9 @@ async def list_sources(session: Session, pagination: PageQuery) -> Page[SourceOu
     )
 
 
-@router.get("/{source_id}", summary="Get a source", responses=responses(SourceNotFound))
+@router.get(
+    "/{source_id}", summary="Get a source", responses=responses(HistoryOverloaded, SourceNotFound)
+)
 async def get_source(
     session: HistorySession,
     cache_headers: ResponseCacheHeaders,

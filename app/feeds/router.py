@@ -15,7 +15,13 @@ from app.crossings import service as places_service
 from app.crossings.candidates import CrossingFilter
 from app.crossings.geojson import FeatureCollection
 from app.database.sessions import Session
-from app.errors import BorderNotFound, CrossingNotFound, IncidentNotFound, invalid
+from app.errors import (
+    BorderNotFound,
+    CrossingNotFound,
+    HistoryOverloaded,
+    IncidentNotFound,
+    invalid,
+)
 from app.feeds import atom, calendars, exports
 from app.feeds.entries import entries_of, title_of
 from app.feeds.revisions import Opened, Places, all_chains, pin
@@ -218,7 +224,10 @@ CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
 
 
 @router.get(
-    "/events.atom", summary="Follow everything (Atom)", response_class=Atom, responses=responses()
+    "/events.atom",
+    summary="Follow everything (Atom)",
+    response_class=Atom,
+    responses=responses(HistoryOverloaded),
 )
 async def get_events_atom(
     session: HistorySession,
@@ -245,7 +254,7 @@ async def get_events_atom(
     "/crossings/{crossing_id}.atom",
     summary="Follow a crossing (Atom)",
     response_class=Atom,
-    responses=responses(CrossingNotFound),
+    responses=responses(HistoryOverloaded, CrossingNotFound),
 )
 async def get_crossing_atom(
     session: HistorySession,
@@ -263,7 +272,7 @@ async def get_crossing_atom(
     "/borders/{border_id}.atom",
     summary="Follow a border (Atom)",
     response_class=Atom,
-    responses=responses(BorderNotFound),
+    responses=responses(HistoryOverloaded, BorderNotFound),
 )
 async def get_border_atom(
     session: HistorySession,
@@ -284,7 +293,7 @@ async def get_border_atom(
     "/incidents/{incident_id}.atom",
     summary="Follow an incident (Atom)",
     response_class=Atom,
-    responses=responses(IncidentNotFound),
+    responses=responses(HistoryOverloaded, IncidentNotFound),
 )
 async def get_incident_atom(
     session: HistorySession,
@@ -302,7 +311,7 @@ async def get_incident_atom(
     "/closures.ics",
     summary="Get all closures (iCalendar)",
     response_class=ICalendar,
-    responses=responses(),
+    responses=responses(HistoryOverloaded),
 )
 async def get_closures(
     reader: CurrentFeedReader, places: ListedPlaces, language: AskedLanguage
@@ -319,7 +328,7 @@ async def get_closures(
     "/crossings/{crossing_id}.ics",
     summary="Get a crossing's closures (iCalendar)",
     response_class=ICalendar,
-    responses=responses(CrossingNotFound),
+    responses=responses(HistoryOverloaded, CrossingNotFound),
 )
 async def get_crossing_closures(
     reader: CurrentFeedReader, crossing_id: CrossingPath, language: AskedLanguage
@@ -333,7 +342,7 @@ async def get_crossing_closures(
     "/borders/{border_id}.ics",
     summary="Get a border's closures (iCalendar)",
     response_class=ICalendar,
-    responses=responses(BorderNotFound),
+    responses=responses(HistoryOverloaded, BorderNotFound),
 )
 async def get_border_closures(
     reader: CurrentFeedReader,
@@ -350,7 +359,7 @@ async def get_border_closures(
     "/events.ndjson",
     summary="Export status events (NDJSON)",
     response_class=Ndjson,
-    responses=responses(),
+    responses=responses(HistoryOverloaded),
 )
 async def get_events_ndjson(
     reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
@@ -370,7 +379,7 @@ async def get_events_ndjson(
     "/events.csv",
     summary="Export status events (CSV)",
     response_class=Csv,
-    responses=responses(),
+    responses=responses(HistoryOverloaded),
 )
 async def get_events_csv(
     reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
@@ -393,7 +402,7 @@ async def get_events_csv(
     "/timelines.ndjson",
     summary="Export timelines (NDJSON)",
     response_class=Ndjson,
-    responses=responses(),
+    responses=responses(HistoryOverloaded),
 )
 async def get_timelines_ndjson(
     reader: CurrentFeedReader, places: ListedPlaces, as_of: AsOfQuery
@@ -413,7 +422,7 @@ async def get_timelines_ndjson(
     "/timelines.csv",
     summary="Export timelines (CSV)",
     response_class=Csv,
-    responses=responses(),
+    responses=responses(HistoryOverloaded),
 )
 async def get_timelines_csv(
     reader: CurrentFeedReader, places: ListedPlaces, as_of: AsOfQuery

@@ -115,8 +115,10 @@ _IDLE = {_Wait.FIRST_BYTE, _Wait.HEADERS, _Wait.NEXT_REQUEST}
 class Crowd:
     """All connections of a process."""
 
-    def __init__(self, limits: ConnectionLimits) -> None:
+    def __init__(self, limits: ConnectionLimits, root: str = "") -> None:
+        """``root`` is the path that a proxy adds to addresses."""
         self.limits = limits
+        self.root = root
         self._members: dict[Connection, None] = {}
         self._by_client: Counter[str] = Counter()
         self._most = 0
@@ -289,7 +291,7 @@ class Connection(HttpToolsProtocol):
             problem = None if self.url.startswith(_HEALTH) else self._problem
             if self._head_bytes() > HEAD_BYTES:
                 problem = _too_long()
-            self.app = self._application if problem is None else _telling(problem)
+            self.app = self._application if problem is None else _telling(problem, self._crowd.root)
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -331,7 +333,7 @@ class Connection(HttpToolsProtocol):
             or cycle.response_complete
             or not (cycle.response_started or cycle.scope is not self.scope)
         ):
-            self.transport.write(written(problem))
+            self.transport.write(written(problem, self._crowd.root))
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -355,9 +357,9 @@ class Connection(HttpToolsProtocol):
         return str(address)
 
 
-def written(problem: Problem) -> bytes:
+def written(problem: Problem, root: str) -> bytes:
     """Return a problem as bytes of HTTP/1.1, after which the connection is closed."""
-    response = render(problem)
+    response = render(problem, root)
     headers = [*response.raw_headers, *ALWAYS, (b"connection", b"close")]
     status = HTTPStatus(problem.status)
     head = b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode())
@@ -371,11 +373,11 @@ def _too_long() -> HeadersTooLarge:
 
 
 # Any: the messages of ASGI, as the server has them.
-def _telling(problem: Problem) -> Callable[..., Awaitable[None]]:
+def _telling(problem: Problem, root: str) -> Callable[..., Awaitable[None]]:
     """Return an application that tells a problem, and has the connection closed."""
 
     async def tell(_: object, __: object, send: Callable[[Any], Awaitable[None]]) -> None:
-        response = render(problem)
+        response = render(problem, root)
         headers = [*response.raw_headers, *ALWAYS, (b"connection", b"close")]
         start = {"type": "http.response.start", "status": problem.status, "headers": headers}
         await send(start)

@@ -21,6 +21,7 @@ from app.database.monitor import reason
 from app.errors import FieldError, Problem
 from app.http.bodies import UNTOLD
 from app.http.caching import HEAD_ASKED
+from app.http.origin import Origins
 from app.validation import message_of
 
 PROBLEM_JSON = "application/problem+json"
@@ -59,18 +60,18 @@ class ProblemOut(BaseModel, title="Problem"):
     more_errors: int | None = Field(None, description="How many more errors there are.")
 
 
-def render(problem: Problem) -> Response:
-    """Return the problem as a response."""
+def render(problem: Problem, root: str) -> Response:
+    """Return the problem as a response; ``root`` is the path that a proxy adds to addresses."""
     # The same address may tell a browser of it in a page.
     headers = {"Cache-Control": "no-store", "Vary": "Accept", **problem.headers}
     # ensure_ascii: a message may quote what no encoding can carry.
-    body = json.dumps(_body(problem))
+    body = json.dumps(_body(problem, root))
     return Response(body, problem.status, headers=headers, media_type=PROBLEM_JSON)
 
 
-def _body(problem: Problem) -> dict[str, JsonValue]:
+def _body(problem: Problem, root: str = "") -> dict[str, JsonValue]:
     return {
-        "type": f"/problems/{problem.slug}",
+        "type": f"{root}/problems/{problem.slug}",
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
@@ -81,6 +82,9 @@ def _body(problem: Problem) -> dict[str, JsonValue]:
 _DEFAULT = """Any other problem:
 
 * of every operation: `internal` (500), `unavailable` (503)
+* of what is no proper request: `bad-request`, `host-refused` (400), `request-timeout` (408),
+  `headers-too-large` (431)
+* of too many connections: `too-many-connections` (429), `server-full` (503)
 * where a key is needed: `unauthorized` (401), `forbidden` (403)
 * where a body is sent: `malformed` (400), `too-large` (413), `unsupported-media-type` (415)
 * with an `Idempotency-Key`: `idempotency-key-reused`, `idempotency-key-in-flight` (409)
@@ -283,4 +287,5 @@ class DrainGuard:
                 "The service is stopping. Repeat a write with the same Idempotency-Key.",
                 headers={"Retry-After": RETRY_AFTER},
             )
-            await render(problem)(scope, receive, send)
+            origins: Origins = scope["app"].state.origins
+            await render(problem, origins.root)(scope, receive, send)

@@ -8,7 +8,7 @@ from fastapi import Path, Query, Response
 
 from app.changes.read_sessions import HistorySession
 from app.database.sessions import Session
-from app.errors import IncidentNotFound, Superseded
+from app.errors import HistoryOverloaded, IncidentNotFound, Superseded
 from app.http.bodies import STORED, BorderId, CountryCode, CrossingId
 from app.http.caching import ResponseCacheHeaders
 from app.http.paging import LongPageQuery, Page, PageQuery, change_and_id, instant_change_and_id
@@ -59,7 +59,7 @@ async def list_incidents(
 @router.get(
     "/{incident_id}",
     summary="Get an incident and its story",
-    responses=responses(IncidentNotFound),
+    responses=responses(HistoryOverloaded, IncidentNotFound),
 )
 async def get_incident(
     session: HistorySession,

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request, Response
 from app.access.writing import IdempotentWriter, writes
 from app.changes.read_sessions import HistorySession
 from app.database.sessions import Session
-from app.errors import CrossingNotFound, LaneNotFound
+from app.errors import CrossingNotFound, HistoryOverloaded, LaneNotFound
 from app.http.bodies import CountryCode, CrossingId, QueryInstant
 from app.http.paging import Page, PageQuery, instant_and_number
 from app.http.problems import preview, responses
@@ -99,7 +99,7 @@ async def list_observations(
 @router.get(
     "/crossings/{crossing_id}/observations/summary",
     summary="Summarise the observations of a crossing",
-    responses=responses(CrossingNotFound, LaneNotFound),
+    responses=responses(HistoryOverloaded, CrossingNotFound, LaneNotFound),
 )
 async def get_observation_summary(session: HistorySession, wanted: Wanted) -> ObservationSummary:
     """Return the waits of each hour of the week, by the clocks of the side where traffic waits.

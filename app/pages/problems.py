@@ -92,11 +92,11 @@ _HINTS: Mapping[str, str] = {
 
 def tell(request: Request, problem: Problem) -> Response:
     """Return the problem as a page to who looks at pages, and else as what programs read."""
-    path = request.url.path
+    path, origins = request.url.path, request.app.state.origins
     if any(path == one or path.startswith(f"{one}/") for one in _FOR_PROGRAMS):
-        return render(problem)
+        return render(problem, origins.root)
     if preferred(", ".join(request.headers.getlist("accept")), _FORMS) != HTML:
-        return render(problem)
+        return render(problem, origins.root)
     reader = PageReader(request)
     title, detail = (reader.words.say(one) for one in _SENTENCES.get(problem.slug, _OTHERWISE))
     response = page(

@@ -14,6 +14,7 @@ from app.errors import (
     CrossingNotFound,
     CrossingRetired,
     EventNotFound,
+    HistoryOverloaded,
     LaneNotFound,
     NotCorrectable,
     NotRetractable,
@@ -58,7 +59,7 @@ BatchWriter = Annotated[IdempotentWriter, writes(KeyScope.EVENTS, body_bytes=WHO
 @router.get(
     "/crossings/{crossing_id}/status",
     summary="Get a crossing's status",
-    responses=responses(CrossingNotFound, LaneNotFound),
+    responses=responses(HistoryOverloaded, CrossingNotFound, LaneNotFound),
 )
 async def get_status(
     read_sessions: AnyReadSessions,
@@ -85,7 +86,7 @@ async def get_status(
 @router.get(
     "/crossings/{crossing_id}/timeline",
     summary="Get a crossing's timeline",
-    responses=responses(CrossingNotFound, LaneNotFound),
+    responses=responses(HistoryOverloaded, CrossingNotFound, LaneNotFound),
 )
 async def get_timeline(
     read_sessions: AnyReadSessions,

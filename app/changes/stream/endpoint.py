@@ -38,9 +38,11 @@ def asks_for_stream(scope: Scope) -> bool:
 class StreamEndpoint:
     """Lets followers into the stream."""
 
-    def __init__(self, application: ASGIApp, stream: Stream) -> None:
+    def __init__(self, application: ASGIApp, stream: Stream, root: str) -> None:
+        """``root`` is the path that a proxy adds to addresses."""
         self._application = application
         self._stream = stream
+        self._root = root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = await self._read(scope, receive, send)
@@ -48,7 +50,7 @@ class StreamEndpoint:
             return
         problem = await self._refusal(asked) or await self._unknown(asked)
         if problem is not None:
-            await render(problem)(scope, receive, send)
+            await render(problem, self._root)(scope, receive, send)
             return
         await send(RESPONSE_START)
         if scope["method"] == "HEAD":

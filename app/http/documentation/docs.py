@@ -1,6 +1,7 @@
 """The documentation: the OpenAPI document, and the page that shows it.
 
-The page is made of installed files alone, under a strict content policy.
+The page is made of installed files alone, under a strict content policy. Its links are relative:
+they are right below any path that a proxy adds.
 """
 
 import json
@@ -36,18 +37,18 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Crossing Status API</title>
-<link rel="icon" href="/docs/favicon-32x32.png">
-<link rel="stylesheet" href="/docs/swagger-ui.css">
-<link rel="stylesheet" href="/docs/docs.css">
-<link rel="preload" href="/openapi.json" as="fetch" crossorigin>
-<script src="/docs/swagger-ui-bundle.js" defer></script>
-<script src="/docs/start.js" defer></script>
+<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/docs.css">
+<link rel="preload" href="openapi.json" as="fetch" crossorigin>
+<script src="docs/swagger-ui-bundle.js" defer></script>
+<script src="docs/start.js" defer></script>
 </head>
 <body>
 <header>
-<a href="/">Crossing Status</a>
-<a href="/openapi.json">OpenAPI 3.1</a>
-<a href="/openapi-3.2.json">OpenAPI 3.2</a>
+<a href="./">Crossing Status</a>
+<a href="openapi.json">OpenAPI 3.1</a>
+<a href="openapi-3.2.json">OpenAPI 3.2</a>
 </header>
 <main id="index">
 <h1>Crossing Status API</h1>
@@ -62,7 +63,7 @@ const colour = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", colour);
 colour();
 window.ui = SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json",
   dom_id: "#docs",
   deepLinking: true,
   defaultModelsExpandDepth: 0,

@@ -100,6 +100,7 @@ _HEADERS = {
         "Change-Number": _CHANGE_NUMBER,
         "Idempotent-Replayed": "`true` if this is the stored answer to an earlier request.",
     },
+    "503": _RETRY,
     "default": _RETRY,
 }
 """The headers of an answer, by its status."""
@@ -145,15 +146,20 @@ class Documents:
     v3_2: bytes
 
 
-def describe(routes: Sequence[BaseRoute], webhooks: Sequence[BaseRoute]) -> Documents:
-    """Build the document. It takes seconds of a processor: do it before anybody waits for it."""
+def describe(
+    routes: Sequence[BaseRoute], webhooks: Sequence[BaseRoute], *, root: str = ""
+) -> Documents:
+    """Build the document. It takes seconds of a processor: do it before anybody waits for it.
+
+    ``root`` is the path that a proxy adds to addresses.
+    """
     document: Json = get_openapi(
         title="Crossing Status",
         version="1",
         openapi_version="3.2.0",
         description=DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
-        servers=[{"url": "/", "description": "This service."}],
+        servers=[{"url": root or "/", "description": "This service."}],
         tags=TAGS,
         routes=routes,
         webhooks=webhooks,
