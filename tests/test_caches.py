@@ -118,7 +118,7 @@ async def test_every_cache_of_the_service_is_in_the_register(seeded_api: Api) ->
     names = usages().keys()
     assert names >= {
         "board", "questions", "weights", "gzip", "pages", "recent changes", "stream filters",
-        "lanes", "scopes", "sides", "zones", "subscription filters",
+        "lanes", "scopes", "sides", "zones",
         "queues", "observed names", "observed lanes", "observation sources",
     }  # fmt: skip
     assert all(one.bytes <= one.bound for one in usages().values())
