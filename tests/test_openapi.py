@@ -216,7 +216,8 @@ async def test_what_may_wait_for_history_tells_that_it_may_be_refused(seeded_api
     }
 
     assert told == may_wait - {"get_crossings_geojson"}  # the present alone
-    assert "Retry-After" in document["components"]["responses"]["HistoryOverloaded"]["headers"]
+    responses = _dict(_dict(document["components"])["responses"])
+    assert "Retry-After" in _dict(_dict(responses["HistoryOverloaded"])["headers"])
 
 
 def _calls(dependant: Dependant) -> Iterator[object]:
