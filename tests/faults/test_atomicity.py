@@ -112,10 +112,16 @@ class Fault:
         assert isinstance(inner, psycopg.AsyncConnection)
         self.connections.append(inner)
 
+    def checkin(self, connection: DBAPIConnection | None, *_: object) -> None:
+        """The pool's question whether a connection is alive is no step of a request."""
+        inner = connection and connection.driver_connection
+        self.connections = [one for one in self.connections if one is not inner]
+
     def commit(self, connection: SyncConnection) -> None:
         inner = connection.connection.driver_connection
         assert isinstance(inner, psycopg.AsyncConnection)
-        await_only(self.step(inner))
+        if not inner.autocommit:  # else there is nothing left to commit, nor to lose
+            await_only(self.step(inner))
 
     async def step(self, connection: psycopg.AsyncConnection) -> None:
         # To look a key up takes no transaction, which could be idle.
@@ -134,6 +140,7 @@ def failing(bench: Bench, harm: Harm, *, before: int) -> Iterator[Fault]:
     fault = Fault(harm, before)
     for engine in bench.engines:
         event.listen(engine, "checkout", fault.checkout)
+        event.listen(engine, "checkin", fault.checkin)
         event.listen(engine, "commit", fault.commit)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("execute", "executemany"):
@@ -144,6 +151,7 @@ def failing(bench: Bench, harm: Harm, *, before: int) -> Iterator[Fault]:
         finally:
             for engine in bench.engines:
                 event.remove(engine, "checkout", fault.checkout)
+                event.remove(engine, "checkin", fault.checkin)
                 event.remove(engine, "commit", fault.commit)
 
 
@@ -386,7 +394,8 @@ async def deaf_to_commits(
 
         async def ask() -> None:
             while data := await client.read(2**16):
-                if deafness.is_set() and b"COMMIT" in data:
+                # Whole: what begins a transaction may say READ COMMITTED.
+                if deafness.is_set() and b"COMMIT\x00" in data:
                     committing.set()
                 to_server.write(data)
             to_server.close()
