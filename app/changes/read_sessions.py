@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -87,12 +88,11 @@ class HistoryTurns:
     """
 
     def __init__(self, at_once: int) -> None:
-        self.questions = Turns(
-            HistoryOverloaded, limit=16 * at_once, deadline=WAIT_SECONDS, at_once=at_once
+        turns = partial(Turns, HistoryOverloaded, deadline=WAIT_SECONDS, at_once=at_once)
+        self.questions = turns(
+            "questions about history are waiting. Try again later.", limit=16 * at_once
         )
-        self.exports = Turns(
-            HistoryOverloaded, limit=at_once, deadline=WAIT_SECONDS, at_once=at_once
-        )
+        self.exports = turns("exports are waiting. Try again later.", limit=at_once)
         """Each goes on for as long as its reader takes."""
 
 

@@ -15,10 +15,14 @@ class Turns:
     """Lets a few in at a time, and refuses those that could not be served in time."""
 
     def __init__(
-        self, problem: type[Problem], *, limit: int, deadline: float, at_once: int
+        self, problem: type[Problem], told: str, *, limit: int, deadline: float, at_once: int
     ) -> None:
-        """Let ``limit`` wait at most, for ``deadline`` seconds; others are told the ``problem``."""
+        """Let ``limit`` wait at most, for ``deadline`` seconds.
+
+        Others are refused with the ``problem``, and ``told`` after the number of those who wait.
+        """
         self._problem = problem
+        self._told = told
         self._limit = limit
         self._deadline = deadline
         self._at_once = at_once
@@ -57,6 +61,6 @@ class Turns:
     def _refusal(self, expected: float) -> Problem:
         self.refused += 1
         return self._problem(
-            f"{self.waiting} are waiting already. Nothing was changed; try again later.",
+            f"{self.waiting} {self._told}",
             headers={"Retry-After": str(max(1, math.ceil(expected)))},
         )

@@ -11,4 +11,5 @@ class WriteQueue(Turns):
     """Lets a few writers in at a time, and refuses those that could not be served in time."""
 
     def __init__(self, *, limit: int, deadline: float, at_once: int = WRITERS_AT_ONCE) -> None:
-        super().__init__(Overloaded, limit=limit, deadline=deadline, at_once=at_once)
+        told = "writes are waiting. Nothing was written; try again later."
+        super().__init__(Overloaded, told, limit=limit, deadline=deadline, at_once=at_once)

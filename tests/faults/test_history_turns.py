@@ -40,7 +40,7 @@ def test_each_has_connections_of_its_own_and_together_they_are_as_many_as_are_se
 
 
 async def test_who_would_wait_beyond_the_limit_is_refused_at_once() -> None:
-    turns = Turns(HistoryOverloaded, limit=0, deadline=PATIENCE, at_once=1)
+    turns = Turns(HistoryOverloaded, "are waiting.", limit=0, deadline=PATIENCE, at_once=1)
     async with turns.turn():
         with pytest.raises(HistoryOverloaded) as refused:
             async with turns.turn():
