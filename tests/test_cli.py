@@ -296,6 +296,36 @@ def test_a_taken_port_is_a_clear_failure_that_leaves_nothing_behind(data_dir: Pa
         assert answers(served)
 
 
+def test_a_taken_port_is_noticed_before_a_data_directory_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = call("serve", "--data-dir", tmp_path / "new", "--port", port)
+
+    assert done == Done(1, "", f"Cannot listen on 127.0.0.1 port {port}: address already in use.\n")
+    assert not (tmp_path / "new").exists()
+
+
+@full
+def test_the_first_start_says_what_it_is_doing(tmp_path: Path) -> None:
+    """And a later one only where everything is."""
+    data_dir = tmp_path / "new"
+    with serving(data_dir) as served:
+        served.process.terminate()
+        first = finish(served.process).told
+    with serving(data_dir) as served:
+        served.process.terminate()
+        later = finish(served.process).told
+
+    assert first.startswith(
+        f"Making a database in {data_dir} (first start only)\n"
+        "Creating the tables\n"
+        "Loading the crossings and their history\n"
+        "Starting the service\n"
+        "Page "
+    )
+    assert later.startswith("Page ")
+
+
 @full
 @pytest.mark.parametrize(
     ("how", "workers"),
