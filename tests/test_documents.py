@@ -15,6 +15,7 @@ from app.config import PROJECT, Settings
 from tests import clients
 from tests.api import MEDININKAI, decision
 from tests.servers import Service, service
+from tests.test_architecture import STAIR
 from tests.waiting import eventually
 
 # One terminal, many blocks: what one sets, the next ones use.
@@ -45,6 +46,27 @@ def test_its_links_lead_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), target
     for path in re.findall(r"`((?:app|tests|migrations|deploy|seeds)/[\w./-]+)`", text):
         assert list(PROJECT.glob(path.rstrip("/"))), path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: str(one.relative_to(PROJECT)))
+def test_a_name_with_its_file_is_defined_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for names, file in re.findall(r"((?:`[\w.]+`(?:, | and )?)+) \(`(app/[\w/]+\.py)`\)", text):
+        source = (PROJECT / file).read_text(encoding="utf-8")
+        for name in re.findall(r"[\w.]+", names.replace(" and ", " ")):
+            last = name.rpartition(".")[2]
+            definition = rf"^\s*(?:(?:async )?def |class ){last}\b|^{last}\b"
+            assert re.search(definition, source, re.MULTILINE), name
+
+
+def test_the_table_of_packages_is_the_stair() -> None:
+    """Every package and module of `app`, in the order of `tests/test_architecture.py`."""
+    architecture = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    table = architecture.partition("## The packages")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`app/.*?) \|", table, re.MULTILINE)
+    named = re.findall(r"`app/([\w/]+)(?:\.py)?`", " ".join(rows))
+
+    assert [name.replace("/", ".") for name in named] == list(STAIR)
 
 
 def test_the_configuration_table_is_the_settings() -> None:

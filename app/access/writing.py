@@ -57,8 +57,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         max_length=255,
         description="Any string that is unique to this write, bare or quoted. A retry with the"
-        " same key"
-        " and body gets the first answer again. Kept for at least 30 days.",
+        " same key, path and body gets the first answer again. Never deleted.",
     ),
 ]
 _bearer = HTTPBearer(
