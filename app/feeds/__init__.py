@@ -3,7 +3,7 @@
 ``router.py`` has the operations. A format is a module that turns values into bytes:
 
 * ``atom.py`` writes the entries of ``entries.py``;
-* ``calendars.py`` writes the revision chains of ``revisions.py``: a declaration and its corrections;
+* ``calendars.py`` writes the chains of ``revisions.py``: a declaration and its corrections;
 * ``exports.py`` writes whole events and timelines, page by page;
 * GeoJSON is made in ``app/crossings/geojson.py`` of the same values as lists of crossings.
 
