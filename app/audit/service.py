@@ -23,9 +23,9 @@ from app.observations.reading import find_outdated
 from app.places.details import version_records
 from app.places.models import Crossing
 from app.sources.models import Source
-from app.sources.service import source_told
+from app.sources.service import source_record
 from app.status.histories import CrossingHistory, load_histories, whole_history
-from app.status.log import event_told, events_out
+from app.status.log import event_record, events_out
 from app.status.models import StatusEvent
 from app.status.rule.resolution import Present
 
@@ -134,10 +134,10 @@ async def _rows_told(session: AsyncSession, first: int, last: int) -> defaultdic
     found: defaultdict[int, _Told] = defaultdict(lambda: {name: [] for name in _TABLES})
     events = select(StatusEvent).where(StatusEvent.change.between(first, last))
     for event in await events_out(session, (await session.scalars(events)).all()):
-        found[event.change]["events"].append(event_told(event))
+        found[event.change]["events"].append(event_record(event))
     sources = select(Source).where(Source.change.between(first, last))
     for source in await session.scalars(sources):
-        found[source.change]["sources"].append(source_told(source))
+        found[source.change]["sources"].append(source_record(source))
     for version, told in await version_records(session, first=first, last=last):
         found[version]["crossings"].append(told)
     for name, change, told in await notice_records(session, first=first, last=last):

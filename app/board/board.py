@@ -28,7 +28,7 @@ class Board:
         self.change = -1
         """The newest change that it reflects; -1 before it is loaded."""
         self.hash = b""
-        """Of that change: it tells one history from another."""
+        """The hash of that change, which distinguishes one history from another."""
         self.observed_until = BEFORE_ALL
         """When the newest observation was recorded that it reflects."""
         self.revision = 0
@@ -82,7 +82,7 @@ class Board:
             self._entries.update(entries)
         self.change, self.hash, self.as_of = change, change_hash, as_of
         self.observed_until = observed_until or self.observed_until
-        self._tell_altered()
+        self._notify_altered()
 
     def take_waits(self, waits: Mapping[str, Waits], *, observed_until: datetime) -> None:
         """Take in what was observed since."""
@@ -91,9 +91,9 @@ class Board:
             if name in self._entries:
                 self._entries[name].take(newer)
         self.observed_until = observed_until
-        self._tell_altered()
+        self._notify_altered()
 
-    def _tell_altered(self) -> None:
+    def _notify_altered(self) -> None:
         self.revision += 1
         self._altered.set()
         self._altered = asyncio.Event()
@@ -142,16 +142,16 @@ class Board:
         """Yield crossings by id, from the one after ``after``, of one border or of all."""
         ids: Sequence[str] = self._ids if border is None else self._by_border.get(border, [])
         start = 0 if after is None else bisect_right(ids, after)
-        return (self._view(ids[place], moment) for place in range(start, len(ids)))
+        return (self._view(ids[position], moment) for position in range(start, len(ids)))
 
     def has_border(self, border: str) -> bool:
         return border in self._by_border
 
     def borders(self, *, after: str | None, limit: int) -> list[str]:
         """Return borders by id, from the one after ``after``."""
-        found = sorted(self._by_border)
-        start = 0 if after is None else bisect_right(found, after)
-        return found[start : start + limit]
+        names = sorted(self._by_border)
+        start = 0 if after is None else bisect_right(names, after)
+        return names[start : start + limit]
 
     def views_of(self, border: str, moment: Moment) -> list[View]:
         """Return all crossings of a border, by id; none of one that it does not know."""

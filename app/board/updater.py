@@ -1,11 +1,11 @@
-"""Keep the board true: follow what is committed, catch up after any gap, notice a lost database.
+"""Keep the board up to date: follow commits, catch up after gaps, notice a lost database.
 
-One task listens: it hears of each commit, asks twice a second for the newest change, and so
-finds out within two seconds that nobody answers. The other loads what the board lacks, by
-change number, so that it does not matter which notifications were lost.
+One task listens: it is notified of each commit, asks for the newest change twice a second, and so
+notices within two seconds that the database does not answer. The other loads by change number
+what the board lacks, so that it does not matter which notifications were lost.
 
 Both run in a thread of their own, where nothing they wait for has to wait for the readers. The
-board and its watch belong to the readers' thread: only there, between two answers, do they alter.
+board and its monitor belong to the readers' thread: they change only there, between two answers.
 """
 
 import asyncio
@@ -114,12 +114,12 @@ class BoardUpdater:
         self._engine = create_engine(url, pool_size=2, pre_ping=False)
         self._sessions = create_sessions(self._engine)
         self._behind = asyncio.Event()
-        self._told = 0
-        """The newest change that a notification told of."""
-        self._observations_told = 0
-        """How often something told of new observations."""
+        self._newest_notified = 0
+        """The newest change that a notification named."""
+        self._observations_notified = 0
+        """How many times new observations were noticed."""
         self._observations_loaded = 0
-        """How often it had when they were last loaded."""
+        """The same count when they were last loaded."""
 
     async def run(self) -> None:
         """Keep the board true until cancelled."""
@@ -190,16 +190,16 @@ class BoardUpdater:
             if (observed or BEFORE_ALL) != self._board.observed_until:
                 self._hear_of_observations()
             await self._at_home(partial(self._stream.compare, change, self._monitor.hash))
-            async for told in connection.notifies(timeout=COMPARE_SECONDS):
-                if told.channel == OBSERVATION_CHANNEL:
+            async for notification in connection.notifies(timeout=COMPARE_SECONDS):
+                if notification.channel == OBSERVATION_CHANNEL:
                     self._hear_of_observations()
                     continue
-                self._told = max(self._told, int(told.payload))
+                self._newest_notified = max(self._newest_notified, int(notification.payload))
                 self._behind.set()
                 self._home.call_soon_threadsafe(self._stream.hear)
 
     def _hear_of_observations(self) -> None:
-        self._observations_told += 1
+        self._observations_notified += 1
         self._behind.set()
 
     async def _catch_up(self) -> None:
@@ -212,7 +212,7 @@ class BoardUpdater:
                     with _collecting_nothing():
                         if not self._is_level():
                             await self._load()
-                        if self._observations_loaded < self._observations_told:
+                        if self._observations_loaded < self._observations_notified:
                             await self._load_waits()
             except OUTAGES as error:
                 _log.warning("The board could not be brought up to date: %s", reason(error))
@@ -227,14 +227,14 @@ class BoardUpdater:
     def _is_level(self) -> bool:
         """Tell whether the board has all that was heard of: a load may have been ahead of it."""
         board, watch = self._board, self._monitor
-        return board.change >= self._told and (
+        return board.change >= self._newest_notified and (
             watch.heard_at <= board.as_of
             or (watch.change, watch.hash) == (board.change, board.hash)
         )
 
     async def _load(self) -> None:
-        """Bring the board up to date: load what is news to it, or everything."""
-        if not (self._board.is_loaded and await self._load_news()):
+        """Bring the board up to date: load what was committed since, or everything."""
+        if not (self._board.is_loaded and await self._load_committed()):
             await self._load_all()
 
     async def _load_all(self) -> None:
@@ -243,13 +243,13 @@ class BoardUpdater:
             snapshot = await take_snapshot(session, AsOf())
             change_hash = await _hash_of(session, snapshot.change)
             observed_until = await newest_recorded(session)
-            presents = await self._whole(session, snapshot)
+            presents = await self._load_crossings(session, snapshot)
         entries = {name: BoardEntry(present) for name, present in presents.items()}
         take = partial(
             self._board.take, entries, as_of=asked_at, whole=True, observed_until=observed_until
         )
         await self._at_home(partial(take, change=snapshot.change, change_hash=change_hash))
-        self._told = snapshot.change  # it may count less than another history did
+        self._newest_notified = snapshot.change  # it may count less than another history did
         if self._owns_process:
             # All of it is there to stay: to look it through for garbage would halt readers.
             gc.freeze()
@@ -257,7 +257,7 @@ class BoardUpdater:
 
     async def _load_waits(self) -> None:
         """Load what was observed since the board's newest observation was recorded."""
-        told = self._observations_told
+        notified = self._observations_notified
         async with self._sessions() as session:
             _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             # A standby that took over may lack what the board has.
@@ -268,34 +268,40 @@ class BoardUpdater:
             await self._at_home(take)
         else:
             await self._load_all()
-        self._observations_loaded = told
+        self._observations_loaded = notified
 
-    async def _load_news(self) -> bool:
-        """Load what is news to the board; False if it knows of another history."""
+    async def _load_committed(self) -> bool:
+        """Load what was committed since; False if the board is of another history."""
         asked_at = monotonic_seconds()
-        # No transaction, nor the trips to bound one: all is read as known at a change.
+        # Without a transaction, which would take more trips: all is read as known at a change.
         async with self._sessions() as session:
             _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-            news = await _news(session, self._board)
-            if news is None:
+            committed = await _committed_since(session, self._board)
+            if committed is None:
                 return False
-            presents = await self._touched(session, news)
+            presents = await self._touched(session, committed)
         entries = {name: BoardEntry(present) for name, present in presents.items()}
-        await _warm(entries, Moment(news.now))
+        await _warm(entries, Moment(committed.now))
 
         def take() -> None:
             self._board.take(
-                entries, change=news.change, change_hash=news.hash, as_of=asked_at, whole=False
+                entries,
+                change=committed.change,
+                change_hash=committed.hash,
+                as_of=asked_at,
+                whole=False,
             )
-            # Or a standby could answer with less than readers have been told.
-            if self._monitor.change <= news.change:
-                clock = news.now.timestamp()
-                self._monitor.heard(news.change, news.hash, clock, asked_at=asked_at)
+            # Otherwise a standby could answer from less than readers have already seen.
+            if self._monitor.change <= committed.change:
+                clock = committed.now.timestamp()
+                self._monitor.heard(committed.change, committed.hash, clock, asked_at=asked_at)
 
         await self._at_home(take)
         return True
 
-    async def _whole(self, session: AsyncSession, snapshot: Snapshot) -> dict[str, PresentData]:
+    async def _load_crossings(
+        self, session: AsyncSession, snapshot: Snapshot
+    ) -> dict[str, PresentData]:
         """Load every crossing, on two connections: while one waits, the other's are worked out."""
         names = await _all_crossings(session)
         parts = (
@@ -320,11 +326,13 @@ class BoardUpdater:
                 await asyncio.wait({other})
 
     async def _touched(
-        self, session: AsyncSession, news: CommittedChanges
+        self, session: AsyncSession, committed: CommittedChanges
     ) -> dict[str, PresentData]:
-        """Load the crossings that the news touch; details anew only where they are news."""
-        snapshot = Snapshot(news.change, news.now)
-        old = {name: self._board.entry(name) for name in news.touched.keys() - news.revised}
+        """Load the crossings that changes touched; their details only where they were revised."""
+        snapshot = Snapshot(committed.change, committed.now)
+        old = {
+            name: self._board.entry(name) for name in committed.touched.keys() - committed.revised
+        }
         known_already = [name for name, entry in old.items() if entry is not None]
         found: dict[str, PresentData] = {}
         for name, history in (await _histories(session, known_already, snapshot)).items():
@@ -332,9 +340,9 @@ class BoardUpdater:
             assert entry is not None
             present = entry.present
             found[name] = PresentData(
-                history, present.told_json, *news.touched[name], present.waits
+                history, present.record_json, *committed.touched[name], present.waits
             )
-        others = sorted(news.touched.keys() - found.keys())
+        others = sorted(committed.touched.keys() - found.keys())
         return found | (await _presents(session, others, snapshot) if others else {})
 
 
@@ -343,20 +351,22 @@ async def _presents(
 ) -> dict[str, PresentData]:
     """Load all that answers about these crossings are made of."""
     histories = await _histories(session, names, snapshot)
-    told = await crossing_details(session, [one.details for one in histories.values()])
+    records = await crossing_details(session, [history.details for history in histories.values()])
     noticed = await last_noticed(session, names, snapshot.change)
     waits = await latest_waits(session, names)
-    changes = {name: one.last_change(noticed.get(name)) for name, one in histories.items()}
-    recorded = await recorded_at(session, [one for one in changes.values() if one is not None])
+    changes = {name: history.last_change(noticed.get(name)) for name, history in histories.items()}
+    recorded = await recorded_at(
+        session, [change for change in changes.values() if change is not None]
+    )
     return {
         name: PresentData(
-            one,
-            told[name].model_dump_json(by_alias=True).encode(),
+            history,
+            records[name].model_dump_json(by_alias=True).encode(),
             changes[name],
             recorded.get(changes[name] or 0),
             waits.get(name, NO_WAITS),
         )
-        for name, one in histories.items()
+        for name, history in histories.items()
     }
 
 
@@ -372,7 +382,7 @@ async def _histories(
     return await load_histories(session, names, snapshot, reaching)
 
 
-async def _news(session: AsyncSession, board: Board) -> CommittedChanges | None:
+async def _committed_since(session: AsyncSession, board: Board) -> CommittedChanges | None:
     """Return what is committed beyond the board; None where its newest change is not in the log.
 
     Then a standby has taken over that did not have that change yet; or the log is empty.
@@ -414,7 +424,7 @@ def _collecting_nothing() -> Iterator[None]:
 
 async def _warm(entries: Mapping[str, BoardEntry], moment: Moment) -> None:
     """Work answers out before they are asked for, a few at a time: others go on meanwhile."""
-    for place, entry in enumerate(entries.values()):
+    for position, entry in enumerate(entries.values()):
         entry.view(moment)
-        if place % _WARMED_AT_ONCE == 0:
+        if position % _WARMED_AT_ONCE == 0:
             await asyncio.sleep(0)

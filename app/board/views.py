@@ -38,7 +38,7 @@ class PresentData:
     """What answers about a crossing are made of, from some instant on."""
 
     history: CrossingHistory
-    told_json: bytes
+    record_json: bytes
     """A crossing's details as JSON, which takes a fraction of the memory."""
     change: int | None
     """The last change that touches it, and when that was recorded."""
@@ -46,8 +46,8 @@ class PresentData:
     waits: Waits = NO_WAITS
 
     @property
-    def told(self) -> CrossingRecord:
-        return CrossingRecord.model_validate_json(self.told_json, context=STORED)
+    def record(self) -> CrossingRecord:
+        return CrossingRecord.model_validate_json(self.record_json, context=STORED)
 
     @property
     def details(self) -> Details:
@@ -125,7 +125,7 @@ class View:
 
     @cached_property
     def alone(self) -> bytes:
-        body = crossing_detail(self.summary, self.present.told, self.present.events, self.waits)
+        body = crossing_detail(self.summary, self.present.record, self.present.events, self.waits)
         return body.model_dump_json(by_alias=True).encode()
 
     @cached_property
@@ -138,7 +138,7 @@ class View:
 
     @property
     def _summary_out(self) -> CrossingSummary:
-        return crossing_summary(self.summary, self.present.told, self.waits)
+        return crossing_summary(self.summary, self.present.record, self.waits)
 
 
 class BoardEntry:

@@ -107,10 +107,10 @@ async def missing_of(session: AsyncSession, checkpoint: Checkpoint) -> str | Non
     number = checkpoint.change
     if number == 0:
         return None
-    found = await session.scalar(select(Change.hash).where(Change.number == number))
-    if found is None:
+    change_hash = await session.scalar(select(Change.hash).where(Change.number == number))
+    if change_hash is None:
         return f"change {number} of the checkpoint is not in the log: its end was cut off"
-    if found.hex() != checkpoint.hash:
+    if change_hash.hex() != checkpoint.hash:
         return f"change {number} is not that of the checkpoint: the log was written anew"
     return None
 

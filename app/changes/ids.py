@@ -19,16 +19,16 @@ def new_ids(
     """Return an id for each name: UUIDv7 in the order of names, or always the same for a seed."""
     if seed is not None:
         return {name: seed_id(seed, name) for name in names}
-    return {name: _uuid7(recorded_at, place) for place, name in enumerate(names)}
+    return {name: _uuid7(recorded_at, position) for position, name in enumerate(names)}
 
 
-def _uuid7(instant: datetime, place: int) -> UUID:
+def _uuid7(instant: datetime, position: int) -> UUID:
     """Return a UUIDv7 (RFC 9562): milliseconds, then ``place`` in 12 bits, then 62 random bits.
 
     More than 4,096 at once take the next milliseconds.
     """
-    later, place = divmod(place, 1 << 12)
+    later, position = divmod(position, 1 << 12)
     milliseconds = int(instant.timestamp() * 1000) + later
     return UUID(
-        int=milliseconds << 80 | 0x7 << 76 | place << 64 | 0b10 << 62 | secrets.randbits(62)
+        int=milliseconds << 80 | 0x7 << 76 | position << 64 | 0b10 << 62 | secrets.randbits(62)
     )

@@ -56,14 +56,16 @@ async def get_border_status(
     border = await get_border(session, border_id)
     snapshot = await take_snapshot(session, as_of)
     instant = at or snapshot.now
-    found = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
-    summaries = [one for one in found if retired or not one.details.is_retired(at)]
-    details = await crossing_details(session, [one.details for one in summaries])
-    ids = [one.id for one in summaries]
+    whole = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
+    summaries = [summary for summary in whole if retired or not summary.details.is_retired(at)]
+    details = await crossing_details(session, [summary.details for summary in summaries])
+    ids = [summary.id for summary in summaries]
     waits = await waits_of(session, ids, at=at, as_of=as_of, snapshot=snapshot)
     crossings = [
-        crossing_summary(one, details[one.id], waits_out(one, waits.get(one.id, NO_WAITS)))
-        for one in summaries
+        crossing_summary(
+            summary, details[summary.id], waits_out(summary, waits.get(summary.id, NO_WAITS))
+        )
+        for summary in summaries
     ]
     notices = await notices_in_force(
         session,
@@ -175,8 +177,8 @@ async def _summaries(
     to: str | None = None,
 ) -> dict[str, list[Summary]]:
     """Return the summaries of each border's crossings, those added later left out."""
-    found: dict[str, list[Summary]] = {border.id: [] for border in borders}
-    names = select(Crossing.id).where(Crossing.border_id.in_(found)).order_by(Crossing.id)
+    by_border: dict[str, list[Summary]] = {border.id: [] for border in borders}
+    names = select(Crossing.id).where(Crossing.border_id.in_(by_border)).order_by(Crossing.id)
     ids = (await session.scalars(names)).all()
     noticed = await last_noticed(session, ids, snapshot.change)
 
@@ -190,21 +192,22 @@ async def _summaries(
 
     for summary in (await load_histories(session, ids, snapshot, answer, at=at)).values():
         if summary.details.known and summary.answer.lanes:
-            found[summary.details.border].append(summary)
-    return found
+            by_border[summary.details.border].append(summary)
+    return by_border
 
 
 def border_summary(
     border_id: str, sides: Sequence[str], summaries: Sequence[Summary]
 ) -> BorderSummary:
     """Return a border as lists show it."""
-    modes = sorted({one.mode for one in summaries})
+    modes = sorted({summary.mode for summary in summaries})
     return BorderSummary(
         id=border_id,
         countries=list(sides),
         counts=_counts(summaries),
         counts_by_mode={
-            mode: _counts(one for one in summaries if one.mode is mode) for mode in modes
+            mode: _counts(summary for summary in summaries if summary.mode is mode)
+            for mode in modes
         },
         newest_evidence=_newest_evidence(summaries),
         links=BorderLinks.of(border_id),
@@ -212,20 +215,20 @@ def border_summary(
 
 
 def _counts(summaries: Iterable[Summary]) -> dict[Status, int]:
-    found = Counter(one.answer.status for one in summaries)
-    return {status: found[status] for status in Status}
+    counts = Counter(summary.answer.status for summary in summaries)
+    return {status: counts[status] for status in Status}
 
 
 def _newest_evidence(summaries: Sequence[Summary]) -> NewestEvidence | None:
-    heard = [
-        (lane.last_confirmed_at, one.id)
-        for one in summaries
-        for lane in one.answer.lanes
+    confirmations = [
+        (lane.last_confirmed_at, summary.id)
+        for summary in summaries
+        for lane in summary.answer.lanes
         if lane.last_confirmed_at is not None
     ]
-    if not heard:
+    if not confirmations:
         return None
-    at, crossing = max(heard)
+    at, crossing = max(confirmations)
     return NewestEvidence(at=at, crossing=crossing)
 
 
@@ -291,5 +294,5 @@ def _is_old(lane: LaneAnswer) -> bool:
 
 
 def _gap(code: GapCode, text: str, summaries: Iterable[Summary], *, side: str | None = None) -> Gap:
-    ids = [one.id for one in summaries]
+    ids = [summary.id for summary in summaries]
     return Gap(code=code, text=text, side=side, crossings=ids)

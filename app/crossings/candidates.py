@@ -51,7 +51,7 @@ class CrossingFilter:
     def lanes_of(self, details: Details) -> list[Lane]:
         """Return those of its lanes that are asked about."""
         lanes = details.lanes_for(self.traffic, self.to)
-        return [one for one in lanes if not self.any_traffic or one.traffic in self.any_traffic]
+        return [lane for lane in lanes if not self.any_traffic or lane.traffic in self.any_traffic]
 
     def takes(self, details: Details) -> bool:
         """Tell whether the details are as asked; a crossing without a location is nowhere."""
@@ -129,8 +129,8 @@ async def candidates(
         scores = (await _index(session)).find(wanted.q)
         figures = {name: -scores[name] for name in names if name in scores}
     if wanted.of_details:
-        found = await details_of(session, list(figures), known_change=known_change)
-        taken = {name: one for name, one in found.items() if wanted.takes(one)}
+        details_by_id = await details_of(session, list(figures), known_change=known_change)
+        taken = {name: details for name, details in details_by_id.items() if wanted.takes(details)}
         if wanted.near is not None:
             figures = _distances(wanted.near, taken)
         figures = {
@@ -141,9 +141,11 @@ async def candidates(
     return sorted(Rank(figure, name) for name, figure in figures.items())
 
 
-def _distances(near: Point, found: Mapping[str, Details]) -> dict[str, float]:
+def _distances(near: Point, details_by_id: Mapping[str, Details]) -> dict[str, float]:
     return {
-        name: near.distance_km(one.point) for name, one in found.items() if one.point is not None
+        name: near.distance_km(details.point)
+        for name, details in details_by_id.items()
+        if details.point is not None
     }
 
 
@@ -187,15 +189,15 @@ async def _index(session: AsyncSession) -> Index:
     answered meanwhile, and by a task that outlives a request that gave up waiting.
     """
     newest = select(func.max(CrossingVersion.change)).scalar_subquery()
-    found = await session.scalar(select(Change.hash).where(Change.number == newest))
-    if found == _Spellings.hash:
+    newest_hash = await session.scalar(select(Change.hash).where(Change.number == newest))
+    if newest_hash == _Spellings.hash:
         return _Spellings.index
-    if not _is_being_made(found):
+    if not _is_being_made(newest_hash):
         rows = await session.scalars(newest_versions())
         borders = dict((await session.execute(select(Crossing.id, Crossing.border_id))).all())
         named = {row.crossing_id: (row, sides_of(borders[row.crossing_id])) for row in rows}
-        if not _is_being_made(found):  # nobody else began meanwhile
-            _Spellings.being_made = found, asyncio.create_task(_make(found, named))
+        if not _is_being_made(newest_hash):  # nobody else began meanwhile
+            _Spellings.being_made = newest_hash, asyncio.create_task(_make(newest_hash, named))
     assert _Spellings.being_made is not None
     return await asyncio.shield(_Spellings.being_made[1])
 
@@ -218,7 +220,7 @@ def index_of(named: Named) -> Index:
     """Return the index of crossings by everything that they are found by."""
     return Index.of(
         {
-            name: [name, *(str(one["name"]) for one in row.names), *row.aliases]
+            name: [name, *(str(name_of_side["name"]) for name_of_side in row.names), *row.aliases]
             for name, (row, _) in named.items()
         },
         {

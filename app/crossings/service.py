@@ -67,9 +67,9 @@ async def revise_crossing(
 ) -> WriteResult:
     """Replace all details of a crossing by a new version. Retired, it stays so."""
     reporter.require_sides(crossing.sides)
-    place = await _reserve_slot(session, [crossing.id])
-    current = await details_of_one(session, crossing.id, known_change=place.number)
-    return await _record(session, reporter, place, crossing, _Retirement.of(current), new=False)
+    slot = await _reserve_slot(session, [crossing.id])
+    current = await details_of_one(session, crossing.id, known_change=slot.number)
+    return await _record(session, reporter, slot, crossing, _Retirement.of(current), new=False)
 
 
 async def patch_crossing(
@@ -79,18 +79,18 @@ async def patch_crossing(
 
     Raises CrossingNotFound, and CrossingRetired for a successor that is retired itself.
     """
-    place = await _reserve_slot(session, [crossing_id])
-    current = await details_of_one(session, crossing_id, known_change=place.number)
+    slot = await _reserve_slot(session, [crossing_id])
+    current = await details_of_one(session, crossing_id, known_change=slot.number)
     reporter.require_sides(current.sides)
     if any(name.side not in current.sides for name in patch.names or ()):
         raise invalid("names", NAMES_OF_SIDES)
-    kept = dict(details_out(current, [])) | {"citations": patch.citations}
-    given = {name: getattr(patch, name) for name in patch.model_fields_set}
+    recorded = dict(details_out(current, [])) | {"citations": patch.citations}
+    changed = {name: getattr(patch, name) for name in patch.model_fields_set}
     # What is kept was checked when it came in.
-    crossing = CrossingIn.model_construct(**kept | given)
-    _check_together(crossing, given)
-    retirement = await _retirement(session, current, patch, place)
-    return await _record(session, reporter, place, crossing, retirement, new=False)
+    crossing = CrossingIn.model_construct(**recorded | changed)
+    _check_together(crossing, changed)
+    retirement = await _retirement(session, current, patch, slot)
+    return await _record(session, reporter, slot, crossing, retirement, new=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +112,16 @@ async def _retirement(
 
     Raises Invalid, and CrossingRetired for a successor that is retired itself.
     """
-    kept, given = _Retirement.of(current), patch.model_fields_set
-    at = patch.retired_at if "retired_at" in given else kept.at
+    previous, changed = _Retirement.of(current), patch.model_fields_set
+    at = patch.retired_at if "retired_at" in changed else previous.at
     if at is None:
         if patch.replaced_by is not None:
             raise invalid("replaced_by", "requires retired_at")
         return _Retirement()
     if at > slot.recorded_at:
         raise invalid("retired_at", "lies in the future")
-    if "replaced_by" not in given:
-        return _Retirement(at, kept.replaced_by)
+    if "replaced_by" not in changed:
+        return _Retirement(at, previous.replaced_by)
     if patch.replaced_by is not None:
         await _require_successor(session, current.id, patch.replaced_by, slot)
     return _Retirement(at, patch.replaced_by)
@@ -133,18 +133,18 @@ async def _require_successor(
     """Raise Invalid or CrossingRetired for what cannot take a crossing's place."""
     if successor == crossing_id:
         raise invalid("replaced_by", "must be another crossing")
-    found = await details_of(session, [successor], known_change=slot.number)
-    if not found:
+    successors = await details_of(session, [successor], known_change=slot.number)
+    if not successors:
         raise invalid("replaced_by", f"there is no crossing {successor!r}")
-    await require_in_use(session, found.values(), known_change=slot.number)
+    await require_in_use(session, successors.values(), known_change=slot.number)
 
 
-def _check_together(crossing: CrossingIn, given: Collection[str]) -> None:
+def _check_together(crossing: CrossingIn, changed: Collection[str]) -> None:
     """Raise Invalid where what is given does not go with what is kept."""
-    field = "traffic" if "traffic" in given else "mode"
+    field = "traffic" if "traffic" in changed else "mode"
     try:
         check_traffic(crossing.mode, crossing.traffic)
-        if "location" in given and crossing.location is not None:
+        if "location" in changed and crossing.location is not None:
             field = "location"
             check_location(crossing.sides, crossing.location)
     except ValueError as error:
@@ -200,28 +200,30 @@ async def list_crossings(
     ranks = await candidates(session, wanted, known_change=snapshot.change)
     if order is None:
         ranks = [rank for rank in ranks if after is None or rank > after]
-    found: list[tuple[Rank, Summary]] = []
+    matching: list[tuple[Rank, Summary]] = []
     left_out: list[tuple[Rank, Summary]] = []
-    while ranks and (order is not None or len(found) < limit):
+    while ranks and (order is not None or len(matching) < limit):
         batch, ranks = ranks[:_CROSSINGS_PER_READ], ranks[_CROSSINGS_PER_READ:]
-        for rank, one in await _summaries(session, batch, wanted, snapshot, at):
-            if wanted.leaves_out(one.details, at):
-                left_out.append((rank, one))
-            elif status in {None, one.answer.status}:
-                found.append((rank, one))
+        for rank, summary in await _summaries(session, batch, wanted, snapshot, at):
+            if wanted.leaves_out(summary.details, at):
+                left_out.append((rank, summary))
+            elif status in {None, summary.answer.status}:
+                matching.append((rank, summary))
     if order is not None:
-        by_evidence = sorted((Rank(_heard(one), one.id), one) for _, one in found)
-        found = [pair for pair in by_evidence if after is None or pair[0] > after]
-    page = found[:limit]
-    ids = [one.id for _, one in page]
+        by_evidence = sorted(
+            (Rank(_evidence_seconds(summary), summary.id), summary) for _, summary in matching
+        )
+        matching = [pair for pair in by_evidence if after is None or pair[0] > after]
+    page = matching[:limit]
+    ids = [summary.id for _, summary in page]
     waits = await waits_of(session, ids, at=at, as_of=as_of, snapshot=snapshot)
     validity = None
     if wanted.is_plain and at is None and status is None and order is None:
         # The page is as it is since those went that would be on it.
-        last = found[limit - 1][0] if len(found) >= limit else None
-        gone = [one for rank, one in left_out if last is None or rank < last]
+        last = matching[limit - 1][0] if len(matching) >= limit else None
+        gone = [summary for rank, summary in left_out if last is None or rank < last]
         validity = await validity_of(
-            session, [*(one for _, one in found[: limit - 1]), *gone], waits
+            session, [*(summary for _, summary in matching[: limit - 1]), *gone], waits
         )
     return await _shown(session, page, wanted, waits), snapshot, validity
 
@@ -249,23 +251,31 @@ async def list_alternatives(
     categories = here.traffic if traffic is None else [traffic]
     wanted = CrossingFilter(any_traffic=categories, to=to, of_sides=here.sides, retired=retired)
     ranks = await candidates(session, wanted, known_change=snapshot.change)
-    found = [
-        (nearness(here, one.details, one.answer.status), one)
+    ranked = [
+        (nearness(here, summary.details, summary.answer.status), summary)
         for start in range(0, len(ranks), _CROSSINGS_PER_READ)
-        for _, one in await _summaries(
+        for _, summary in await _summaries(
             session, ranks[start : start + _CROSSINGS_PER_READ], wanted, snapshot, None
         )
-        if one.answer.status is not Status.CLOSED
-        and one.id != crossing_id
-        and not wanted.leaves_out(one.details)
+        if summary.answer.status is not Status.CLOSED
+        and summary.id != crossing_id
+        and not wanted.leaves_out(summary.details)
     ]
-    found.sort(key=itemgetter(0))
-    page = [pair for pair in found if after is None or pair[0] > after][:limit]
-    details = await crossing_details(session, [one.details for _, one in page])
-    waits = await latest_waits(session, [one.id for _, one in page])
+    ranked.sort(key=itemgetter(0))
+    page = [pair for pair in ranked if after is None or pair[0] > after][:limit]
+    details = await crossing_details(session, [summary.details for _, summary in page])
+    waits = await latest_waits(session, [summary.id for _, summary in page])
     return [
-        (rank, alternative(here, one, details[one.id], waits_out(one, waits.get(one.id, NO_WAITS))))
-        for rank, one in page
+        (
+            rank,
+            alternative(
+                here,
+                summary,
+                details[summary.id],
+                waits_out(summary, waits.get(summary.id, NO_WAITS)),
+            ),
+        )
+        for rank, summary in page
     ], snapshot
 
 
@@ -300,8 +310,8 @@ async def _summaries(
             _ = summary.due_at, summary.last_change_at
         return summary
 
-    found = await load_histories(session, names, snapshot, answer, at=at)
-    return [(rank, one) for rank in ranks if (one := found[rank.id]).details.known]
+    summaries = await load_histories(session, names, snapshot, answer, at=at)
+    return [(rank, one) for rank in ranks if (one := summaries[rank.id]).details.known]
 
 
 async def _shown(
@@ -311,23 +321,23 @@ async def _shown(
     waits: Mapping[str, Waits],
 ) -> list[tuple[Rank, CrossingSummary]]:
     """Return the crossings of a page as lists show them, with distances if they are asked for."""
-    details = await crossing_details(session, [one.details for _, one in page])
-    found: list[tuple[Rank, CrossingSummary]] = []
-    for rank, one in page:
-        shown = waits_out(one, waits.get(one.id, NO_WAITS))
-        listed = crossing_summary(one, details[one.id], shown)
-        there = one.details.point
+    details = await crossing_details(session, [summary.details for _, summary in page])
+    result: list[tuple[Rank, CrossingSummary]] = []
+    for rank, summary in page:
+        shown = waits_out(summary, waits.get(summary.id, NO_WAITS))
+        item = crossing_summary(summary, details[summary.id], shown)
+        there = summary.details.point
         if wanted.near is not None and there is not None:
             distance = wanted.near.distance_km(there)
-            listed = NearbyCrossing(**dict(listed), distance_km=distance)
-        found.append((rank, listed))
-    return found
+            item = NearbyCrossing(**dict(item), distance_km=distance)
+        result.append((rank, item))
+    return result
 
 
-def _heard(summary: Summary) -> float:
+def _evidence_seconds(summary: Summary) -> float:
     """Return when a crossing was last heard of, in seconds of 1970; before all time if never."""
-    heard = summary.answer.last_confirmed_at
-    return float("-inf") if heard is None else heard.timestamp()
+    confirmed_at = summary.answer.last_confirmed_at
+    return float("-inf") if confirmed_at is None else confirmed_at.timestamp()
 
 
 async def _record(
@@ -346,7 +356,7 @@ async def _record(
     version = _version(crossing, retirement, slot, reporter)
     citations = cited.linked(crossing_id=crossing.id, version=slot.number)
     details = Details(crossing.id, border_id, border.sides, version, known=True)
-    found = await _consequences(session, details, slot)
+    effects = await _consequences(session, details, slot)
     await append_change(
         session,
         slot,
@@ -354,8 +364,8 @@ async def _record(
         subjects={**subjects_of([details]), "sources": cited.source_ids()},
         payload={
             "crossings": [details_record(details, citations)],
-            "sources": cited.told(),
-            **answers_record([found.answers]),
+            "sources": cited.source_records(),
+            **answers_record([effects.answers]),
         },
         recorded_by=reporter.name,
     )
@@ -364,7 +374,7 @@ async def _record(
         await _place(session, crossing.id, border)
     await append(session, version)
     await append(session, *citations)
-    await compact(session, {crossing.id: (found.due_at, found.left)}, change=slot.number)
+    await compact(session, {crossing.id: (effects.due_at, effects.left)}, change=slot.number)
     waits = await latest_waits(session, [crossing.id])
     body, _ = await _alone(session, crossing.id, Snapshot(slot.number, slot.recorded_at), waits)
     return WriteResult(body, f"/v1/crossings/{crossing.id}", slot.number, cited.new_ids)
@@ -382,9 +392,9 @@ async def _consequences(session: AsyncSession, details: Details, slot: LogSlot) 
         )
         return consequences(details.id, history.resolved, ResolvedHistory(revised), now)
 
-    found = await load_histories(session, [details.id], Snapshot(slot.number - 1, now), compare)
-    if details.id in found:
-        return found[details.id]
+    compared = await load_histories(session, [details.id], Snapshot(slot.number - 1, now), compare)
+    if details.id in compared:
+        return compared[details.id]
     empty = History(sides=details.sides, lanes=details.lanes, confirm_within=details.confirm_within)
     return consequences(details.id, None, ResolvedHistory(empty), now)
 
@@ -412,13 +422,13 @@ async def _alone(
         _ = summary.last_change_at
         return summary, history.events
 
-    found = await load_histories(session, [crossing_id], snapshot, answer)
-    if crossing_id not in found:
+    answers = await load_histories(session, [crossing_id], snapshot, answer)
+    if crossing_id not in answers:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    summary, events = found[crossing_id]
-    told = await crossing_details(session, [summary.details])
+    summary, events = answers[crossing_id]
+    records = await crossing_details(session, [summary.details])
     shown = waits_out(summary, waits.get(crossing_id, NO_WAITS))
-    return crossing_detail(summary, told[crossing_id], events, shown), summary
+    return crossing_detail(summary, records[crossing_id], events, shown), summary
 
 
 def _version(

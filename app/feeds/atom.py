@@ -36,7 +36,7 @@ class Feed:
 
 def updated(entries: Sequence[FeedEntry]) -> datetime:
     """Return when the newest of these was updated."""
-    return max((one.updated for one in entries), default=_NEVER)
+    return max((entry.updated for entry in entries), default=_NEVER)
 
 
 def write(feed: Feed, entries: Sequence[FeedEntry]) -> bytes:
@@ -52,8 +52,8 @@ def write(feed: Feed, entries: Sequence[FeedEntry]) -> bytes:
     _link(root, "alternate", feed.here + feed.about, "application/json")
     if feed.next is not None:
         _link(root, "next", feed.next, ATOM)
-    for one in entries:
-        _entry(root, feed, one)
+    for entry in entries:
+        _entry(root, feed, entry)
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document
 
@@ -80,5 +80,7 @@ def _text(parent: ET.Element, name: str, text: str, **attributes: str) -> None:
 def _link(
     parent: ET.Element, rel: str, href: str, media_type: str | None, title: str | None = None
 ) -> None:
-    given = {"rel": rel, "href": href, "type": media_type, "title": title and writable(title)}
-    ET.SubElement(parent, "link", {name: one for name, one in given.items() if one is not None})
+    attributes = {"rel": rel, "href": href, "type": media_type, "title": title and writable(title)}
+    ET.SubElement(
+        parent, "link", {name: value for name, value in attributes.items() if value is not None}
+    )

@@ -36,9 +36,9 @@ async def write(
 ) -> AsyncIterator[bytes]:
     """Yield the calendar in UTF-8, in pieces; ``here`` is the service's address."""
     yield _calendar(name, said).removesuffix(_END)
-    async for chains, glossary in pages:
+    async for chains, labels in pages:
         # In a thread, for it takes long, and others wait for what this process does.
-        yield await to_thread(_events, chains, glossary, here, said)
+        yield await to_thread(_events, chains, labels, here, said)
     yield _END
 
 
@@ -63,9 +63,9 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(first[:_NAMED]) + more
 
 
-def _events(chains: Sequence[RevisionChain], glossary: Labels, here: str, said: Words) -> bytes:
+def _events(chains: Sequence[RevisionChain], labels: Labels, here: str, said: Words) -> bytes:
     return b"".join(
-        _event(one, glossary, here, said)
+        _event(one, labels, here, said)
         for one in chains
         if any(member.status in _HINDERING for member in one.members)
     )
@@ -84,9 +84,9 @@ def _calendar(name: str, said: Words) -> bytes:
     return bytes(calendar.to_ical())
 
 
-def _event(chain: RevisionChain, glossary: Labels, here: str, said: Words) -> bytes:
+def _event(chain: RevisionChain, labels: Labels, here: str, said: Words) -> bytes:
     told = chain.newest
-    details = glossary.crossings[told.crossing]
+    details = labels.crossings[told.crossing]
     page = f"{here}/crossings/{told.crossing}"
     event = Event()
     event.add("uid", str(chain.first))
@@ -98,7 +98,7 @@ def _event(chain: RevisionChain, glossary: Labels, here: str, said: Words) -> by
     event.add("dtstamp", chain.last.recorded_at)
     name = said.crossing(details.names)
     event.add("summary", words.writable(_summary(chain, name, said)))
-    event.add("description", words.writable(_description(chain, glossary.sources, page, said)))
+    event.add("description", words.writable(_description(chain, labels.sources, page, said)))
     event.add("location", words.writable(name))
     if details.point is not None:
         event.add("geo", (details.point.lat, details.point.lon))
@@ -118,11 +118,11 @@ def _status(chain: RevisionChain) -> str:
 
 
 def _add_period(event: Event, chain: RevisionChain) -> None:
-    told = chain.newest
-    effective = told.effective
+    declaration = chain.newest
+    effective = declaration.effective
     assert effective is not None
-    if told.precision not in {Precision.MINUTE, Precision.HOUR}:
-        _add_days(event, effective, ZoneInfo(told.time_zone))
+    if declaration.precision not in {Precision.MINUTE, Precision.HOUR}:
+        _add_days(event, effective, ZoneInfo(declaration.time_zone))
         return
     event.add("dtstart", effective.from_)
     # The format counts whole seconds, and an end must lie after the start.
@@ -151,14 +151,14 @@ def _summary(chain: RevisionChain, name: str, said: Words) -> str:
     assert event.effective is not None
     lanes = [said.words(event.traffic)] if event.traffic else []
     lanes += [said.direction(event.to)] if event.to else []
-    told = f"{name}: {said.word(event.status)}" + (f" ({', '.join(lanes)})" if lanes else "")
+    text = f"{name}: {said.word(event.status)}" + (f" ({', '.join(lanes)})" if lanes else "")
     if event.certainty is Certainty.UNCONFIRMED:
-        told += f", {said.word(event.certainty)}"
+        text += f", {said.word(event.certainty)}"
     if event.effective.until is None:
-        told += f", {said.say('until further notice')}"
+        text += f", {said.say('until further notice')}"
     if chain.retraction is not None:
-        return said.say(N_("Withdrawn: %(event)s"), event=told)
-    return told
+        return said.say(N_("Withdrawn: %(event)s"), event=text)
+    return text
 
 
 def _description(

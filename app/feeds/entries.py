@@ -28,7 +28,7 @@ from app.feeds.revisions import (
     Step,
     chains_of,
     cited,
-    glossary_of,
+    labels_of,
     last_steps,
     members_of,
 )
@@ -108,14 +108,16 @@ async def entries_of(
     feed is that of the crossing or of an incident.
     """
     places = _places(of, retired=retired)
-    found = await _chain_entries(session, of, places, snapshot, after, limit)
-    found += await _notice_entries(session, of, snapshot, after, limit)
-    found = _newest(found, limit)
+    entries = await _chain_entries(session, of, places, snapshot, after, limit)
+    entries += await _notice_entries(session, of, snapshot, after, limit)
+    entries = _newest(entries, limit)
     if of.incident is None:
         # What is older than a full page cannot be on it, and the log is long.
-        floor = found[-1].step[0] if len(found) == limit else 0
-        found += await _effective_entries(session, of, places, snapshot, after, limit, floor=floor)
-    return _newest(found, limit)
+        floor = entries[-1].step[0] if len(entries) == limit else 0
+        entries += await _effective_entries(
+            session, of, places, snapshot, after, limit, floor=floor
+        )
+    return _newest(entries, limit)
 
 
 def _newest(entries: list[FeedEntry], limit: int) -> list[FeedEntry]:
@@ -140,9 +142,9 @@ async def _chain_entries(
     rows = rows.order_by(StatusEvent.change.desc(), StatusEvent.id.desc()).limit(limit)
     last = [row.id for row in await session.execute(rows)]
     chains = await chains_of(session, last, snapshot.change)
-    crossings = [one.newest.crossing for one in chains]
-    glossary = await glossary_of(session, crossings, cited(chains), snapshot.change)
-    return [_chain_entry(one, glossary) for one in chains]
+    crossings = [chain.newest.crossing for chain in chains]
+    labels = await labels_of(session, crossings, cited(chains), snapshot.change)
+    return [_chain_entry(chain, labels) for chain in chains]
 
 
 def _what_followed(table: type[EntityT], incident: UUID, *links: str) -> Select[UUID]:
@@ -159,7 +161,7 @@ def _what_followed(table: type[EntityT], incident: UUID, *links: str) -> Select[
     return select(joined.c.id)
 
 
-def _chain_entry(chain: RevisionChain, glossary: Labels) -> FeedEntry:
+def _chain_entry(chain: RevisionChain, labels: Labels) -> FeedEntry:
     event = chain.newest
     categories = [event.kind.value if event.status is None else event.status.value]
     if event.reason is not None:
@@ -171,18 +173,17 @@ def _chain_entry(chain: RevisionChain, glossary: Labels) -> FeedEntry:
     return FeedEntry(
         id=chain.first,
         step=chain.step,
-        title=words.title_of(chain, glossary),
+        title=words.title_of(chain, labels),
         published=_published(
             chain.begun, (row.announced_at or row.confirmed_at for row in chain.members)
         ),
         updated=chain.last.recorded_at,
         author=event.recorded_by,
-        html=words.paragraphs(words.lines_of(chain))
-        + words.sources_html(event.citations, glossary),
+        html=words.paragraphs(words.lines_of(chain)) + words.sources_html(event.citations, labels),
         links=[
             _to_object(f"/v1/events/{event.id}"),
             _to_page(event.crossing),
-            *_to_sources(event.citations, glossary),
+            *_to_sources(event.citations, labels),
         ],
         categories=categories,
     )
@@ -211,31 +212,33 @@ async def _notice_entries(
     )
     if after is not None:
         rows = rows.where(tuple_(change, step_id) < after)
-    steps = {row.id: (number, one) for row, number, one in await session.execute(rows)}
+    steps = {row.id: (number, notice) for row, number, notice in await session.execute(rows)}
     members = await members_of(session, Notice, steps)
-    newest = [members[one][-1] for one in steps]
-    told = await notices_out(session, newest, snapshot=snapshot)
-    citations = [citation for one in told for citation in one.citations]
-    crossings = [crossing for one in told for crossing in one.subjects.crossings]
-    glossary = await glossary_of(session, crossings, citations, snapshot.change)
-    return [_notice_entry(one, members[one.id], steps[one.id], glossary) for one in told]
+    newest = [members[notice][-1] for notice in steps]
+    notices = await notices_out(session, newest, snapshot=snapshot)
+    citations = [citation for notice in notices for citation in notice.citations]
+    crossings = [crossing for notice in notices for crossing in notice.subjects.crossings]
+    labels = await labels_of(session, crossings, citations, snapshot.change)
+    return [
+        _notice_entry(notice, members[notice.id], steps[notice.id], labels) for notice in notices
+    ]
 
 
-def _published(recorded_at: datetime, said: Iterable[datetime | None]) -> datetime:
+def _published(recorded_at: datetime, instants: Iterable[datetime | None]) -> datetime:
     """Return when something was first published: when it was said, by the last correction."""
-    known = [at for at in said if at is not None]
+    known = [at for at in instants if at is not None]
     return min(known[-1], recorded_at) if known else recorded_at
 
 
 def _notice_entry(
-    notice: NoticeOut, members: Sequence[Notice], step: Step, glossary: Labels
+    notice: NoticeOut, members: Sequence[Notice], step: Step, labels: Labels
 ) -> FeedEntry:
     withdrawn = notice.retraction
     issuer = notice.issuer.name or words.country(notice.issuer.country or "")
-    told = words.in_english(notice.text)
-    title = f"{words.spoken(notice.kind.value).capitalize()}, {issuer}: {told}"
+    text = words.in_english(notice.text)
+    title = f"{words.spoken(notice.kind.value).capitalize()}, {issuer}: {text}"
     lines = [f"According to {issuer} ({notice.certainty.value}). Recorded by {notice.recorded_by}."]
-    zone = _zone_of(notice, glossary)
+    zone = _zone_of(notice, labels)
     if notice.effective.from_ is not None:
         lines.append(
             f"It applies from {words.instant(notice.effective.from_, zone, notice.precision)}."
@@ -257,10 +260,10 @@ def _notice_entry(
         published=_published(members[0].recorded_at, (one.announced_at for one in members)),
         updated=notice.recorded_at if withdrawn is None else withdrawn.recorded_at,
         author=notice.recorded_by,
-        html=texts + words.paragraphs(lines) + words.sources_html(notice.citations, glossary),
+        html=texts + words.paragraphs(lines) + words.sources_html(notice.citations, labels),
         links=[
             _to_object(f"/v1/notices/{notice.id}"),
-            *_to_sources(notice.citations, glossary),
+            *_to_sources(notice.citations, labels),
         ],
         categories=[notice.kind.value]
         + ["corrected"] * (len(members) > 1)
@@ -268,12 +271,12 @@ def _notice_entry(
     )
 
 
-def _zone_of(notice: NoticeOut, glossary: Labels) -> ZoneInfo:
+def _zone_of(notice: NoticeOut, labels: Labels) -> ZoneInfo:
     """Return the zone by whose clock a notice is told: its issuer's, else that of its places."""
     subjects = notice.subjects
-    found = [glossary.crossings.get(one) for one in subjects.crossings]
-    borders = [*subjects.borders, *(one.border for one in found if one)]
-    codes = [*subjects.countries, *(code for one in borders for code in sides_of(one))]
+    crossings = [labels.crossings.get(name) for name in subjects.crossings]
+    borders = [*subjects.borders, *(name.border for name in crossings if name)]
+    codes = [*subjects.countries, *(code for name in borders for code in sides_of(name))]
     at = notice.effective.from_ or notice.announced_at or notice.recorded_at
     return date_zone(at, filter(None, [notice.issuer.country, *codes]))
 
@@ -301,9 +304,9 @@ async def _effective_entries(
         .order_by(Change.number.desc())
         .limit(limit)
     )
-    for kind, one in (("crossings", of.crossing), ("borders", of.border)):
-        if one is not None:
-            rows = rows.where(Change.subjects.contains({kind: [one]}))
+    for kind, change in (("crossings", of.crossing), ("borders", of.border)):
+        if change is not None:
+            rows = rows.where(Change.subjects.contains({kind: [change]}))
     if left_out:
         # A change without an entry would end the feed before its time.
         named = func.jsonb_array_elements_text(Change.subjects["crossings"]).column_valued("named")
@@ -315,36 +318,36 @@ async def _effective_entries(
         rows = rows.where(Change.number <= after[0])
     changes = (await session.scalars(rows)).all()
     turns = [
-        (one, turn)
-        for one in changes
-        for turn in _ANSWERS.validate_json(json.dumps(one.payload["answers"]))
+        (change, answer)
+        for change in changes
+        for answer in _ANSWERS.validate_json(json.dumps(change.payload["answers"]))
     ]
     details = await details_of(
-        session, sorted({turn.crossing for _, turn in turns}), known_change=snapshot.change
+        session, sorted({answer.crossing for _, answer in turns}), known_change=snapshot.change
     )
     entries = [
-        _effective_entry(one, turn, Labels(details, {}))
-        for one, turn in turns
-        if of.crossing in {None, turn.crossing}
-        and of.border in {None, details[turn.crossing].border}
-        and turn.crossing not in left_out
+        _effective_entry(change, answer, Labels(details, {}))
+        for change, answer in turns
+        if of.crossing in {None, answer.crossing}
+        and of.border in {None, details[answer.crossing].border}
+        and answer.crossing not in left_out
     ]
-    return [one for one in entries if after is None or one.step < after]
+    return [change for change in entries if after is None or change.step < after]
 
 
-def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Labels) -> FeedEntry:
-    where = words.name_of(glossary.crossings[turn.crossing])
-    entry_id = uuid5(NAMESPACE_URL, f"/v1/changes/{change.number}#{turn.crossing}")
-    now = turn.after
-    was = None if turn.before is None else _state(turn.before)
+def _effective_entry(change: Change, answer: AnswerChangeOut, labels: Labels) -> FeedEntry:
+    where = words.name_of(labels.crossings[answer.crossing])
+    entry_id = uuid5(NAMESPACE_URL, f"/v1/changes/{change.number}#{answer.crossing}")
+    now = answer.after
+    was = None if answer.before is None else _state(answer.before)
     before = " (only some lanes changed)" if was == _state(now) else f" (was {was})" if was else ""
     at = datetime.fromisoformat(str(change.payload["at"]))
-    place = glossary.crossings[turn.crossing]
-    zone = zone_of(place.sides[0], place.point)
+    details = labels.crossings[answer.crossing]
+    zone = zone_of(details.sides[0], details.point)
     when = words.instant(at, zone)
     lines = [
         f"From {when}. It changed with time: nothing new was recorded.",
-        *map(_lane_line, turn.lanes),
+        *map(_lane_line, answer.lanes),
     ]
     if now.expires_at is not None:
         lines.append(f"Unknown from {words.instant(now.expires_at, zone)} unless confirmed.")
@@ -358,7 +361,7 @@ def _effective_entry(change: Change, turn: AnswerChangeOut, glossary: Labels) ->
         html=words.paragraphs(lines),
         links=[
             _to_object(f"/v1/changes?after={change.number - 1}&limit=1"),
-            _to_page(turn.crossing),
+            _to_page(answer.crossing),
         ],
         categories=[now.status.value, "effective"],
     )
@@ -369,11 +372,11 @@ def _lane_line(lane: LaneChangeOut) -> str:
     return f"{after.capitalize()}: {words.lanes([lane.traffic], lane.to)} (was {before})"
 
 
-def _state(one: AnswerOut) -> str:
-    told = one.status.value
-    if one.last_known is not None:
-        told += f", last known {one.last_known.value}"
-    return told + ", not confirmed recently" * one.stale + ", overdue" * one.overdue
+def _state(answer: AnswerOut) -> str:
+    text = answer.status.value
+    if answer.last_known is not None:
+        text += f", last known {answer.last_known.value}"
+    return text + ", not confirmed recently" * answer.stale + ", overdue" * answer.overdue
 
 
 def _places(of: NoticeFilter, *, retired: bool) -> Places:
@@ -392,9 +395,13 @@ def _to_page(crossing: str) -> Link:
     return Link("alternate", f"/crossings/{crossing}", "text/html")
 
 
-def _to_sources(citations: Sequence[CitationOut], glossary: Labels) -> list[Link]:
-    sources = [glossary.sources[one.source] for one in citations]
-    return [Link("via", one.url, title=one.title) for one in sources if one.url is not None]
+def _to_sources(citations: Sequence[CitationOut], labels: Labels) -> list[Link]:
+    sources = [labels.sources[citation.source] for citation in citations]
+    return [
+        Link("via", citation.url, title=citation.title)
+        for citation in sources
+        if citation.url is not None
+    ]
 
 
 def _shortened(title: str) -> str:

@@ -67,27 +67,27 @@ class Places:
         self, crossing: InstrumentedAttribute[str], known_change: int
     ) -> list[ColumnElement[bool]]:
         """Return the conditions on the id of a crossing that is listed, as known."""
-        found = self.hold(crossing)
+        conditions = self.hold(crossing)
         if not self.has_retired:
-            found.append(crossing.not_in(retired_crossings(known_change)))
-        return found
+            conditions.append(crossing.not_in(retired_crossings(known_change)))
+        return conditions
 
     def hold(self, crossing: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:
         """Return the conditions on a crossing's id."""
-        found: list[ColumnElement[bool]] = []
+        conditions: list[ColumnElement[bool]] = []
         if self.crossings:
-            found.append(crossing.in_(self.crossings))
+            conditions.append(crossing.in_(self.crossings))
         if self.borders:
             of_border = select(Crossing.id).where(Crossing.border_id.in_(self.borders))
-            found.append(crossing.in_(of_border))
+            conditions.append(crossing.in_(of_border))
         if self.countries:
             of_country = (
                 select(Crossing.id)
                 .join(Border, Border.id == Crossing.border_id)
                 .where(or_(Border.first.in_(self.countries), Border.second.in_(self.countries)))
             )
-            found.append(crossing.in_(of_country))
-        return found
+            conditions.append(crossing.in_(of_country))
+        return conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +149,20 @@ async def chains_of(
         row.id: row
         for row in await session.scalars(select(StatusEvent).where(StatusEvent.id.in_(last)))
     }
-    newest = {one: steps[one].retracts or one for one in last}
+    newest = {event_id: steps[event_id].retracts or event_id for event_id in last}
     members = await members_of(session, StatusEvent, newest.values())
-    rows = [members[one][-1] for one in newest.values()]
+    rows = [members[event_id][-1] for event_id in newest.values()]
     rows += [row for row in steps.values() if row.kind == EventKind.RETRACTION.value]
-    told = {one.id: one for one in await events_out(session, rows, known_change=known_change)}
+    events = {
+        event.id: event for event in await events_out(session, rows, known_change=known_change)
+    }
     return [
         RevisionChain(
-            members[newest[one]], told[newest[one]], None if newest[one] == one else told[one]
+            members[newest[event_id]],
+            events[newest[event_id]],
+            None if newest[event_id] == event_id else events[event_id],
         )
-        for one in last
+        for event_id in last
     ]
 
 
@@ -177,10 +181,10 @@ async def all_chains(
             )
             steps = (await session.execute(rows)).all()
             chains = await chains_of(session, [step.id for step in steps], known_change)
-            glossary = await glossary_of(
-                session, [one.newest.crossing for one in chains], cited(chains), known_change
+            labels = await labels_of(
+                session, [chain.newest.crossing for chain in chains], cited(chains), known_change
             )
-        yield chains, glossary
+        yield chains, labels
         after = chains[-1].step if len(chains) == CHAINS_PER_READ else None
 
 
@@ -216,14 +220,14 @@ async def members_of(
     )
     pairs = (await session.execute(select(chain.c.last, chain.c.id))).all()
     rows = await session.scalars(select(table).where(table.id.in_({pair.id for pair in pairs})))
-    found = {row.id: row for row in rows}
+    rows_by_id = {row.id: row for row in rows}
     members: dict[UUID, list[EntityT]] = {}
-    for pair in sorted(pairs, key=lambda pair: found[pair.id].change):
-        members.setdefault(pair.last, []).append(found[pair.id])
+    for pair in sorted(pairs, key=lambda pair: rows_by_id[pair.id].change):
+        members.setdefault(pair.last, []).append(rows_by_id[pair.id])
     return members
 
 
-async def glossary_of(
+async def labels_of(
     session: AsyncSession,
     crossings: Iterable[str],
     citations: Iterable[CitationOut],
@@ -231,7 +235,7 @@ async def glossary_of(
 ) -> Labels:
     """Return the words for these crossings and citations."""
     details = await details_of(session, sorted(set(crossings)), known_change=known_change)
-    return Labels(details, await sources_of(session, [one.source for one in citations]))
+    return Labels(details, await sources_of(session, [citation.source for citation in citations]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,10 +97,10 @@ def scope(event: EventOut) -> str:
     return f" for {lanes(event.traffic, event.to)}"
 
 
-def title_of(chain: RevisionChain, glossary: Labels) -> str:
+def title_of(chain: RevisionChain, labels: Labels) -> str:
     """Return a chain in a line: where, what, for whom, from when."""
     event = chain.newest
-    where = name_of(glossary.crossings[event.crossing])
+    where = name_of(labels.crossings[event.crossing])
     if event.confirmed_at is not None:
         on = said_on(event.confirmed_at, zone_of_event(event))
         said = f"confirmed by {says(event)} on {on}{scope(event)}"
@@ -164,12 +164,12 @@ def source_line(citation: CitationOut, source: SourceOut) -> str:
     return f"{', '.join(one for one in told if one)} ({citation.basis.value})"
 
 
-def sources_html(citations: Iterable[CitationOut], glossary: Labels) -> str:
+def sources_html(citations: Iterable[CitationOut], labels: Labels) -> str:
     """Return the sources as a list, linked where they have an address."""
     items: list[str] = []
-    for one in citations:
-        source = glossary.sources[one.source]
-        line = escape(source_line(one, source))
+    for citation in citations:
+        source = labels.sources[citation.source]
+        line = escape(source_line(citation, source))
         items.append(f'<a href="{escape(source.url)}">{line}</a>' if source.url else line)
     return f"<p>Sources:</p><ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 

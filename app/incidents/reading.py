@@ -89,8 +89,8 @@ async def list_incidents(
         rows = rows.where(Incident.id.in_(lineage(Incident.id.in_(touching))))
     if after is not None:
         rows = rows.where(tuple_(Incident.change, Incident.id) < after)
-    found = (await session.scalars(rows)).all()
-    return await incidents_out(session, found, snapshot=snapshot), snapshot
+    page = (await session.scalars(rows)).all()
+    return await incidents_out(session, page, snapshot=snapshot), snapshot
 
 
 async def story_of(
@@ -114,11 +114,11 @@ async def story_of(
         here = tuple_(items.c.at, items.c.change, items.c.id)
         rows = rows.where(here > after)
     candidates = (await session.execute(rows)).all()
-    found = within(candidates, lambda row: row.weight, limit=limit)
+    page = within(candidates, lambda row: row.weight, limit=limit)
     decisions = await standing_decisions(
-        session, [row.id for row in found if row.decides], snapshot.change
+        session, [row.id for row in page if row.decides], snapshot.change
     )
-    notices = await notices_by_id(session, [row.id for row in found if not row.decides], snapshot)
+    notices = await notices_by_id(session, [row.id for row in page if not row.decides], snapshot)
     return [
         StoryItem(
             at=row.at,
@@ -126,8 +126,8 @@ async def story_of(
             decision=decisions[row.id] if row.decides else None,
             notice=None if row.decides else notices[row.id],
         )
-        for row in found
-    ], len(found) < len(candidates)
+        for row in page
+    ], len(page) < len(candidates)
 
 
 async def incidents_out(
@@ -232,10 +232,10 @@ async def standing_decisions(
         .where(StatusEvent.decision.in_(decisions), event_stands(known_change))
         .order_by(StatusEvent.crossing_id)
     )
-    found: defaultdict[UUID, list[EventOut]] = defaultdict(list)
+    events: defaultdict[UUID, list[EventOut]] = defaultdict(list)
     for event in await events_out(session, rows.all(), known_change=known_change):
-        found[event.decision].append(event)
-    return found
+        events[event.decision].append(event)
+    return events
 
 
 async def notices_by_id(
@@ -243,7 +243,9 @@ async def notices_by_id(
 ) -> dict[UUID, NoticeOut]:
     """Return the notices as bodies."""
     rows = await session.scalars(select(Notice).where(Notice.id.in_(ids)))
-    return {one.id: one for one in await notices_out(session, rows.all(), snapshot=snapshot)}
+    return {
+        notice.id: notice for notice in await notices_out(session, rows.all(), snapshot=snapshot)
+    }
 
 
 async def incidents_by_id(
@@ -251,16 +253,19 @@ async def incidents_by_id(
 ) -> dict[UUID, IncidentOut]:
     """Return the incidents as bodies."""
     rows = await session.scalars(select(Incident).where(Incident.id.in_(ids)))
-    return {one.id: one for one in await incidents_out(session, rows.all(), snapshot=snapshot)}
+    return {
+        incident.id: incident
+        for incident in await incidents_out(session, rows.all(), snapshot=snapshot)
+    }
 
 
 def _touching(
     *, country: str | None, border: str | None, crossing: str | None, snapshot: Snapshot
 ) -> Select[UUID | None]:
     """Return the incidents with a notice about all these places, or an event of a crossing."""
-    places = NoticeFilter(country=country, border=border, crossing=crossing)
+    about = NoticeFilter(country=country, border=border, crossing=crossing)
     notices = select(Notice.incident_id).where(
-        *wanted(places, snapshot.change), Notice.incident_id.is_not(None)
+        *wanted(about, snapshot.change), Notice.incident_id.is_not(None)
     )
     events = (
         select(StatusEvent.incident_id)

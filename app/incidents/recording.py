@@ -55,7 +55,7 @@ async def record_incident(
             "incidents": with_corrected(row),
             "sources": cited.source_ids(),
         },
-        payload={"incidents": [incident_record(body)], "sources": cited.told()},
+        payload={"incidents": [incident_record(body)], "sources": cited.source_records()},
         recorded_by=reporter.name,
     )
     await append_cited(session, row, cited)

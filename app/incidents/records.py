@@ -15,29 +15,29 @@ from app.sources.service import citations_of
 
 def incident_record(incident: IncidentOut) -> JsonValue:
     """Return an incident without what is derived later."""
-    told: JsonValue = incident.model_dump(mode="json", exclude={"superseded_by", "retraction"})
-    return told
+    record: JsonValue = incident.model_dump(mode="json", exclude={"superseded_by", "retraction"})
+    return record
 
 
 async def notice_records(
     session: AsyncSession, *, first: int, last: int
 ) -> list[tuple[str, int, JsonValue]]:
     """Return the rows of changes ``first`` to ``last``: their table, change and telling."""
-    found: list[tuple[str, int, JsonValue]] = []
+    records: list[tuple[str, int, JsonValue]] = []
     notices = (
         await session.scalars(select(Notice).where(Notice.change.between(first, last)))
     ).all()
     cited = await citations_of(session, Citation.notice_id, [row.id for row in notices])
     for row in notices:
         body = notice_out(row, cited[row.id], at=row.recorded_at)
-        found.append(("notices", row.change, notice_record(body)))
+        records.append(("notices", row.change, notice_record(body)))
     incidents = (
         await session.scalars(select(Incident).where(Incident.change.between(first, last)))
     ).all()
     cited = await citations_of(session, Citation.incident_id, [row.id for row in incidents])
     for incident in incidents:
-        told = incident_record(incident_out(incident, cited[incident.id]))
-        found.append(("incidents", incident.change, told))
+        record = incident_record(incident_out(incident, cited[incident.id]))
+        records.append(("incidents", incident.change, record))
     retractions = (
         await session.scalars(
             select(RecordRetraction).where(RecordRetraction.change.between(first, last))
@@ -45,6 +45,6 @@ async def notice_records(
     ).all()
     cited = await citations_of(session, Citation.retraction_id, [row.id for row in retractions])
     for retraction in retractions:
-        told = retraction_record(retraction, cited[retraction.id])
-        found.append(("retractions", retraction.change, told))
-    return found
+        record = retraction_record(retraction, cited[retraction.id])
+        records.append(("retractions", retraction.change, record))
+    return records

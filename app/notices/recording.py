@@ -80,7 +80,7 @@ async def record_notice(
             "incidents": sorted(map(str, incidents)),
             "sources": cited.source_ids(),
         },
-        payload={"notices": [notice_record(body)], "sources": cited.told()},
+        payload={"notices": [notice_record(body)], "sources": cited.source_records()},
         recorded_by=reporter.name,
     )
     codes = {*notice.subjects.countries, *filter(None, [notice.issuer.country])}
@@ -163,7 +163,7 @@ async def append_retraction(
         subjects={**subjects, "sources": cited.source_ids()},
         payload={
             "retractions": [retraction_record(target, cited.citations)],
-            "sources": cited.told(),
+            "sources": cited.source_records(),
         },
         recorded_by=reporter.name,
     )

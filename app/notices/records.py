@@ -13,15 +13,15 @@ from app.sources.schemas import CitationOut
 def notice_record(notice: NoticeOut) -> JsonValue:
     """Return a notice without what is derived later."""
     derived = {"contradicted_by", "superseded_by", "retraction", "stale"}
-    told: JsonValue = notice.model_dump(mode="json", by_alias=True, exclude=derived)
-    return told
+    record: JsonValue = notice.model_dump(mode="json", by_alias=True, exclude=derived)
+    return record
 
 
 def retraction_record(row: RecordRetraction, citations: Sequence[CitationOut]) -> JsonValue:
     """Return a retraction, and of what it is."""
-    told: JsonValue = {
+    record: JsonValue = {
         "notice": None if row.notice_id is None else str(row.notice_id),
         "incident": None if row.incident_id is None else str(row.incident_id),
         **retraction_out(row, citations).model_dump(mode="json"),
     }
-    return told
+    return record

@@ -40,11 +40,11 @@ class NewCitations:
     def new_ids(self) -> frozenset[str]:
         return frozenset(str(source.id) for source in self.new_sources)
 
-    def told(self) -> list[JsonValue]:
-        return [source_told(source) for source in self.new_sources]
+    def source_records(self) -> list[JsonValue]:
+        return [source_record(source) for source in self.new_sources]
 
     def source_ids(self) -> list[str]:
-        return sorted({str(one.source) for one in self.citations})
+        return sorted({str(citation.source) for citation in self.citations})
 
     def part(self, start: int, count: int) -> "NewCitations":
         """Return some of the citations, without the new sources."""
@@ -53,8 +53,13 @@ class NewCitations:
     def linked(self, **subject: object) -> list[Citation]:
         """Return the rows that link the sources to a subject, given by its columns."""
         return [
-            Citation(source_id=one.source, locator=one.locator, basis=one.basis.value, **subject)
-            for one in self.citations
+            Citation(
+                source_id=citation.source,
+                locator=citation.locator,
+                basis=citation.basis.value,
+                **subject,
+            )
+            for citation in self.citations
         ]
 
 
@@ -71,7 +76,7 @@ async def record_source(
         slot,
         kind=ChangeKind.SOURCE,
         subjects={"sources": [str(row.id)]},
-        payload={"sources": [source_told(row)]},
+        payload={"sources": [source_record(row)]},
         recorded_by=reporter.name,
     )
     await append(session, row)
@@ -90,17 +95,17 @@ async def require_sources_of(
     session: AsyncSession, citations: Mapping[str, Sequence[CitationIn]]
 ) -> None:
     """Raise Invalid as `require_sources` does, for several lists by the field each is in."""
-    cited = [one for listed in citations.values() for one in listed]
-    wanted = {one.source for one in cited if isinstance(one.source, UUID)}
+    cited = [citation for listed in citations.values() for citation in listed]
+    wanted = {citation.source for citation in cited if isinstance(citation.source, UUID)}
     if not wanted:
         return
-    found = await fetch(session, _Id, _EXISTING, {"wanted": list(wanted)})
-    missing = wanted - {row.id for row in found}
+    existing = await fetch(session, _Id, _EXISTING, {"wanted": list(wanted)})
+    missing = wanted - {row.id for row in existing}
     faults = [
-        FieldError("body", f"{field}.{place}.source", f"there is no source {one.source}")
+        FieldError("body", f"{field}.{index}.source", f"there is no source {citation.source}")
         for field, listed in citations.items()
-        for place, one in enumerate(listed)
-        if one.source in missing
+        for index, citation in enumerate(listed)
+        if citation.source in missing
     ]
     if faults:
         raise Invalid(faults)
@@ -109,18 +114,22 @@ async def require_sources_of(
 def cite(slot: LogSlot, reporter: Reporter, citations: Sequence[CitationIn]) -> NewCitations:
     """Make the sources that are given inline, equal ones once, and link all by id."""
     inline = list(
-        dict.fromkeys(one.source for one in citations if isinstance(one.source, SourceIn))
+        dict.fromkeys(
+            citation.source for citation in citations if isinstance(citation.source, SourceIn)
+        )
     )
     minted = new_ids(slot.recorded_at, [str(number) for number, _ in enumerate(inline)])
     ids = dict(zip(inline, minted.values(), strict=True))
     return NewCitations(
         citations=tuple(
             CitationOut(
-                source=ids[one.source] if isinstance(one.source, SourceIn) else one.source,
-                locator=one.locator,
-                basis=one.basis,
+                source=ids[citation.source]
+                if isinstance(citation.source, SourceIn)
+                else citation.source,
+                locator=citation.locator,
+                basis=citation.basis,
             )
-            for one in citations
+            for citation in citations
         ),
         new_sources=tuple(_row(source, ids[source], slot, reporter) for source in inline),
     )
@@ -147,14 +156,16 @@ async def citations_of(
     session: AsyncSession, subject: InstrumentedAttribute[UUID | None], ids: Iterable[UUID]
 ) -> dict[UUID, list[CitationOut]]:
     """Return the citations of each of ``subject``, a column, in the order they were given."""
-    found: dict[UUID, list[CitationOut]] = {one: [] for one in ids}
+    cited: dict[UUID, list[CitationOut]] = {subject_id: [] for subject_id in ids}
     rows = select(subject, Citation.source_id, Citation.locator, Citation.basis)
-    for one, source, locator, basis in await session.execute(
-        rows.where(subject.in_(found)).order_by(Citation.id)
+    for subject_id, source, locator, basis in await session.execute(
+        rows.where(subject.in_(cited)).order_by(Citation.id)
     ):
-        if one is not None:
-            found[one].append(CitationOut(source=source, locator=locator, basis=Basis(basis)))
-    return found
+        if subject_id is not None:
+            cited[subject_id].append(
+                CitationOut(source=source, locator=locator, basis=Basis(basis))
+            )
+    return cited
 
 
 async def sources_of(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, SourceOut]:
@@ -169,10 +180,10 @@ def source_out(row: Source) -> SourceOut:
     )
 
 
-def source_told(row: Source) -> JsonValue:
+def source_record(row: Source) -> JsonValue:
     """Return a source as the chain keeps it."""
-    told: JsonValue = source_out(row).model_dump(mode="json")
-    return told
+    record: JsonValue = source_out(row).model_dump(mode="json")
+    return record
 
 
 def citation_out(row: Citation) -> CitationOut:

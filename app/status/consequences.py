@@ -66,11 +66,11 @@ def consequences(
     ``before`` is None for a new crossing. Raises OutOfReach.
     """
     new = after.present(now)
-    is_same_place = before is not None and before.history.lanes == after.history.lanes
+    has_same_lanes = before is not None and before.history.lanes == after.history.lanes
     return Consequences(
         answers=answer_change(crossing, before.present(now) if before else None, new),
         due_at=new.next_change,
-        effects=effects_of(before, after, since=now) if before and is_same_place else [],
+        effects=effects_of(before, after, since=now) if before and has_same_lanes else [],
         left=cut(after, now),
     )
 
@@ -103,23 +103,23 @@ def _answer_out(present: Present) -> AnswerOut:
 
 
 def _lane_changes(old: Answer | None, new: Answer) -> list[LaneChangeOut]:
-    olds = {lane.lane: lane for lane in old.lanes} if old else {}
-    news = {lane.lane: lane for lane in new.lanes}
+    before = {lane.lane: lane for lane in old.lanes} if old else {}
+    after = {lane.lane: lane for lane in new.lanes}
     return [
         LaneChangeOut(
             traffic=lane.traffic,
             to=lane.to,
-            before=olds[lane].status if lane in olds else None,
-            after=news[lane].status if lane in news else None,
+            before=before[lane].status if lane in before else None,
+            after=after[lane].status if lane in after else None,
         )
-        for lane in dict.fromkeys([*olds, *news])
-        if _told(olds, lane) != _told(news, lane)
+        for lane in dict.fromkeys([*before, *after])
+        if _shown(before, lane) != _shown(after, lane)
     ]
 
 
-def _told(lanes: dict[Lane, LaneAnswer], lane: Lane) -> tuple[object, ...] | None:
-    found = lanes.get(lane)
-    if found is None:
+def _shown(lanes: dict[Lane, LaneAnswer], lane: Lane) -> tuple[object, ...] | None:
+    answer = lanes.get(lane)
+    if answer is None:
         return None
-    decided_by = found.decided_by and found.decided_by.id
-    return found.status, found.last_known, found.stale, found.overdue, decided_by
+    decided_by = answer.decided_by and answer.decided_by.id
+    return answer.status, answer.last_known, answer.stale, answer.overdue, decided_by

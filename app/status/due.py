@@ -66,17 +66,17 @@ async def next_due(session: AsyncSession) -> datetime | None:
 
 def answers_record(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonValue]:
     """Return what a change's payload says of the answers that it altered; nothing if none."""
-    told: list[JsonValue] = [one.model_dump(mode="json") for one in changed if one]
-    return {"answers": told} if told else {}
+    records: list[JsonValue] = [change.model_dump(mode="json") for change in changed if change]
+    return {"answers": records} if records else {}
 
 
 async def announce(session: AsyncSession, slot: LogSlot, crossings: Sequence[str] | None) -> bool:
     """Append what came due first, of ``crossings`` or of all; tell whether there was any."""
-    asked = {
+    parameters = {
         "crossings": None if crossings is None else list(crossings),
         "limit": _CROSSINGS_PER_CHANGE,
     }
-    due = await fetch(session, _DueRow, _DUE, asked)
+    due = await fetch(session, _DueRow, _DUE, parameters)
     if not due or due[0].due_at > slot.recorded_at:
         return False
     if not all(one.is_compacted for one in due):
@@ -87,9 +87,9 @@ async def announce(session: AsyncSession, slot: LogSlot, crossings: Sequence[str
     def compare(history: CrossingHistory) -> _Passing:
         resolved = history.resolved
         old, new = resolved.present(at - _JUST_BEFORE), resolved.present(at)
-        told = answer_change(history.details.id, old, new)
+        change = answer_change(history.details.id, old, new)
         left = None if history.is_compacted else _left(resolved, at)
-        return _Passing(history.details, told, new.next_change, left)
+        return _Passing(history.details, change, new.next_change, left)
 
     names = [one.crossing_id for one in due]
     # What changes at an instant has to be seen from before it.
@@ -136,7 +136,7 @@ def _left(resolved: ResolvedHistory, at: datetime) -> History:
 def subjects_of(crossings: Sequence[Details]) -> dict[str, list[str]]:
     """Return what a change of these crossings is about, as the log lists it."""
     return {
-        "crossings": [one.id for one in crossings],
-        "borders": sorted({one.border for one in crossings}),
-        "countries": sorted({side for one in crossings for side in one.sides}),
+        "crossings": [crossing.id for crossing in crossings],
+        "borders": sorted({crossing.border for crossing in crossings}),
+        "countries": sorted({side for crossing in crossings for side in crossing.sides}),
     }

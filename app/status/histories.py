@@ -1,8 +1,8 @@
 """Load what can still matter of crossings' logs: for the present, for any instant, as known.
 
-There is one loader, and two ways to what it brings. For the present, each write leaves behind which
-events still matter (`CompactedLog`). Where that is not good, `cut.sql` finds them, looking as far
-back and forward as it is told to: who needs more gets OutOfReach of the rule, and is given more.
+There is one loader, with two ways to select events. For the present, each write stores which events
+still matter (`CompactedLog`). Where that does not suffice, `cut.sql` selects them within a given
+reach. If the rule needs more, it raises OutOfReach, and the loader reads again with a longer reach.
 """
 
 from collections import defaultdict
@@ -199,7 +199,7 @@ class _Rest(NamedTuple):
 _REST = TypeAdapter(_Rest)
 
 
-class _PlaceRow(NamedTuple):
+class _CrossingRow(NamedTuple):
     id: str
     border: str
     first: str
@@ -324,21 +324,21 @@ async def load_histories(
     end where ``at`` is left out, for now. With ``without``, it tells also what would be if these
     events were withdrawn.
     """
-    found: dict[str, Result] = {}
+    results: dict[str, Result] = {}
     for start in range(0, len(crossing_ids), _CROSSINGS_PER_LOAD):
         batch = crossing_ids[start : start + _CROSSINGS_PER_LOAD]
-        found |= await _load(session, batch, snapshot, use, at, without)
-    return {name: found[name] for name in crossing_ids if name in found}
+        results |= await _load(session, batch, snapshot, use, at, without)
+    return {name: results[name] for name in crossing_ids if name in results}
 
 
 async def whole_history(
     session: AsyncSession, crossing_id: str, *, known_change: int, at: datetime = BEFORE_ALL
 ) -> CrossingHistory | None:
     """Return all of a crossing's log that can matter to its timeline, and to the answer ``at``."""
-    asked = {"crossings": [crossing_id], "known": known_change, "at": at}
-    places = await fetch(session, _PlaceRow, _CROSSINGS, asked)
-    cuts = await _cut(session, asked | {"without": []}, before=None, after=None)
-    return (await _histories(session, places, cuts)).get(crossing_id)
+    parameters = {"crossings": [crossing_id], "known": known_change, "at": at}
+    rows = await fetch(session, _CrossingRow, _CROSSINGS, parameters)
+    cuts = await _cut(session, parameters | {"without": []}, before=None, after=None)
+    return (await _histories(session, rows, cuts)).get(crossing_id)
 
 
 async def _load(
@@ -349,33 +349,33 @@ async def _load(
     at: datetime | None,
     without: Sequence[UUID],
 ) -> dict[str, Result]:
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "crossings": list(crossing_ids),
         "known": snapshot.change,
         "at": at or snapshot.now,
         "without": list(without),
     }
-    rows = {row.id: row for row in await fetch(session, _PlaceRow, _CROSSINGS, asked)}
-    places = {name: rows[name] for name in crossing_ids if name in rows}
-    found: dict[str, Result] = {}
-    compacted = {} if without else _compacted(places.values())
-    for history in (await _histories(session, places.values(), compacted)).values():
+    rows = {row.id: row for row in await fetch(session, _CrossingRow, _CROSSINGS, parameters)}
+    crossings = {name: rows[name] for name in crossing_ids if name in rows}
+    results: dict[str, Result] = {}
+    compacted = {} if without else _compacted(crossings.values())
+    for history in (await _histories(session, crossings.values(), compacted)).values():
         with suppress(OutOfReach):
-            found[history.details.id] = use(history)
+            results[history.details.id] = use(history)
     for reach in _REACHES:
-        pending = [places[name] for name in places if name not in found]
+        pending = [crossings[name] for name in crossings if name not in results]
         if not pending:
             break
-        asked |= {"crossings": [row.id for row in pending]}
+        parameters |= {"crossings": [row.id for row in pending]}
         after = None if at is None else reach
-        cuts = await _cut(session, asked, before=reach, after=after)
+        cuts = await _cut(session, parameters, before=reach, after=after)
         if without:
-            whole = await _cut(session, asked | {"without": []}, before=reach, after=after)
+            whole = await _cut(session, parameters | {"without": []}, before=reach, after=after)
             cuts = _joined(cuts, whole, without)
         for history in (await _histories(session, pending, cuts)).values():
             with suppress(OutOfReach):
-                found[history.details.id] = use(history)
-    return found
+                results[history.details.id] = use(history)
+    return results
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,10 +388,10 @@ class _Cut:
     held: Mapping[str, object] | None = None
 
 
-def _compacted(places: Iterable[_PlaceRow]) -> dict[str, _Cut]:
+def _compacted(rows: Iterable[_CrossingRow]) -> dict[str, _Cut]:
     return {
         row.id: _Cut(row.events, row.known_from, NEVER, row.held)
-        for row in places
+        for row in rows
         if row.events is not None and row.known_from is not None
     }
 
@@ -411,7 +411,7 @@ def _cut_statement(before: int | None, after: int | None) -> str:
 
 async def _cut(
     session: AsyncSession,
-    asked: Mapping[str, object],
+    parameters: Mapping[str, object],
     *,
     before: int | None,
     after: int | None,
@@ -422,7 +422,7 @@ async def _cut(
             await connection.execute("SET LOCAL enable_bitmapscan = off")
             cursor = connection.cursor(row_factory=args_row(_CutRow))
             statement = _cut_statement(before, after)
-            await cursor.execute(statement.encode(), asked, prepare=True)
+            await cursor.execute(statement.encode(), parameters, prepare=True)
             await connection.execute("SET LOCAL enable_bitmapscan = on")
         rows = await cursor.fetchall()
     return {row.crossing_id: _Cut(row.events, row.lo or ALWAYS, row.hi or NEVER) for row in rows}
@@ -434,48 +434,48 @@ def _joined(
     """Return cuts of what is in either, good for what both are good for."""
     return {
         name: _Cut(
-            list({*one.events, *others[name].events, *withdrawn}),
-            max(one.known_from, others[name].known_from),
-            min(one.known_until, others[name].known_until),
+            list({*cut.events, *others[name].events, *withdrawn}),
+            max(cut.known_from, others[name].known_from),
+            min(cut.known_until, others[name].known_until),
         )
-        for name, one in cuts.items()
+        for name, cut in cuts.items()
     }
 
 
 async def _histories(
-    session: AsyncSession, places: Iterable[_PlaceRow], cuts: Mapping[str, _Cut]
+    session: AsyncSession, crossings: Iterable[_CrossingRow], cuts: Mapping[str, _Cut]
 ) -> dict[str, CrossingHistory]:
-    """Return the histories of those places that a cut is of, or that nothing was said of yet."""
-    ids = [event_id for one in cuts.values() for event_id in one.events]
+    """Return the histories of the crossings that have a cut, or no event yet."""
+    ids = [event_id for cut in cuts.values() for event_id in cut.events]
     rows: defaultdict[str, list[_EventRow]] = defaultdict(list)
     if ids:
         for row in await fetch(session, _EventRow, _EVENTS, {"ids": ids}):
             rows[row.crossing_id].append(row)
-    found: dict[str, CrossingHistory] = {}
-    for place in places:
-        one = cuts.get(place.id)
-        if one is None and place.last_event is not None:
+    histories: dict[str, CrossingHistory] = {}
+    for crossing in crossings:
+        cut = cuts.get(crossing.id)
+        if cut is None and crossing.last_event is not None:
             continue
-        details = place.details()
-        known_from = one.known_from if one else ALWAYS
-        events = [(row.event(), row.rest) for row in rows[place.id]]
+        details = crossing.details()
+        known_from = cut.known_from if cut else ALWAYS
+        events = [(row.event(), row.rest) for row in rows[crossing.id]]
         history = History(
             sides=details.sides,
             lanes=details.lanes,
             confirm_within=details.confirm_within,
             events=tuple(event for event, _ in events),
             known_from=known_from,
-            known_until=one.known_until if one else NEVER,
-            held=_held_of(one.held, details) if one and one.held else None,
+            known_until=cut.known_until if cut else NEVER,
+            held=_held_of(cut.held, details) if cut and cut.held else None,
         )
-        found[place.id] = CrossingHistory(
+        histories[crossing.id] = CrossingHistory(
             details,
             history,
             Events(details, _that_may_be_shown(events, known_from)),
-            place.last_event,
-            is_compacted=one is None or one.held is not None,
+            crossing.last_event,
+            is_compacted=cut is None or cut.held is not None,
         )
-    return found
+    return histories
 
 
 def _that_may_be_shown(

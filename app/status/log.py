@@ -184,7 +184,7 @@ def event_out(
     )
 
 
-def event_told(event: EventOut) -> JsonValue:
+def event_record(event: EventOut) -> JsonValue:
     """Return an event as the chain keeps it: without what is derived later."""
     told: JsonValue = event.model_dump(
         mode="json", by_alias=True, exclude={"time_zone", "superseded_by", "retracted_by"}

@@ -1,4 +1,4 @@
-"""Answer questions about statuses: load the log, ask the rule, tell it as a body."""
+"""Answer questions about statuses: load the log, apply the rule, return a body."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -34,8 +34,8 @@ async def get_status(
     """Answer for one crossing, or for those of its lanes that ``traffic`` and ``to`` name."""
     snapshot = await take_snapshot(session, as_of)
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
-    found_waits = await waits_of(session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot)
-    waits = found_waits.get(crossing_id, NO_WAITS)
+    all_waits = await waits_of(session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot)
+    waits = all_waits.get(crossing_id, NO_WAITS)
     is_present = at is None and as_of.is_newest
 
     def answer(history: CrossingHistory) -> tuple[Summary, StatusOut]:
@@ -46,11 +46,11 @@ async def get_status(
         shown = waits_out(summary, waits)
         return summary, status_out(summary, history.events, shown, at=at, known_at=as_of.known_at)
 
-    found = await load_histories(session, [crossing_id], snapshot, answer, at=at)
-    if crossing_id not in found:
+    answers = await load_histories(session, [crossing_id], snapshot, answer, at=at)
+    if crossing_id not in answers:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    summary, body = found[crossing_id]
-    validity = await validity_of(session, [summary], found_waits) if is_present else ALWAYS_VALID
+    summary, body = answers[crossing_id]
+    validity = await validity_of(session, [summary], all_waits) if is_present else ALWAYS_VALID
     return body, snapshot, validity
 
 
@@ -61,12 +61,15 @@ async def validity_of(
 
     ``waits`` are those of the crossings that have any.
     """
-    changes = {one.change for one in summaries if one.change is not None}
+    changes = {summary.change for summary in summaries if summary.change is not None}
     recorded = await recorded_at(session, changes)
-    found = valid((one, None if one.change is None else recorded[one.change]) for one in summaries)
-    for one in summaries:
-        found = found.also(waits.get(one.id, NO_WAITS).validity(one.instant))
-    return found
+    validity = valid(
+        (summary, None if summary.change is None else recorded[summary.change])
+        for summary in summaries
+    )
+    for summary in summaries:
+        validity = validity.also(waits.get(summary.id, NO_WAITS).validity(summary.instant))
+    return validity
 
 
 async def get_timeline(
@@ -94,16 +97,16 @@ async def get_timeline(
         narrowed = replace(
             history.history, lanes=tuple(require_lanes(history.details, traffic, to))
         )
-        found: list[TimelinePeriodOut] = []
-        for one in ResolvedHistory(narrowed).timeline(since or ALWAYS):
-            if end is not None and one.start is not None and one.start >= end:
+        periods: list[TimelinePeriodOut] = []
+        for period in ResolvedHistory(narrowed).timeline(since or ALWAYS):
+            if end is not None and period.start is not None and period.start >= end:
                 break
-            if min(one.end or NEVER, end or NEVER) > narrowed.known_until:
+            if min(period.end or NEVER, end or NEVER) > narrowed.known_until:
                 raise OutOfReach
-            found += [_stretch_out(cut) for cut in clipped([one], since, end)]
-            if len(found) == limit:
+            periods += [_period_out(cut) for cut in clipped([period], since, end)]
+            if len(periods) == limit:
                 break
-        return found
+        return periods
 
     pages = await load_histories(session, [crossing_id], snapshot, page, at=since or BEFORE_ALL)
     if crossing_id not in pages:
@@ -113,40 +116,40 @@ async def get_timeline(
 
 def whole_timeline(history: CrossingHistory) -> list[TimelinePeriodOut]:
     """Return all periods of a crossing, the oldest first."""
-    return [_stretch_out(one) for one in history.resolved.timeline()]
+    return [_period_out(period) for period in history.resolved.timeline()]
 
 
 def clipped(
-    stretches: Iterable[TimelinePeriod], start: datetime | None, end: datetime | None
+    periods: Iterable[TimelinePeriod], start: datetime | None, end: datetime | None
 ) -> list[TimelinePeriod]:
     """Return the part of a timeline within ``[start, end)``; None does not cut."""
     return [
         TimelinePeriod(
-            start=_later(one.start, start),
-            end=_earlier(one.end, end),
-            status=one.status,
-            last_known=one.last_known,
-            stale=one.stale,
-            overdue=one.overdue,
-            decided_by=one.decided_by,
-            lanes=one.lanes,
+            start=_later(period.start, start),
+            end=_earlier(period.end, end),
+            status=period.status,
+            last_known=period.last_known,
+            stale=period.stale,
+            overdue=period.overdue,
+            decided_by=period.decided_by,
+            lanes=period.lanes,
         )
-        for one in stretches
-        if (start is None or one.end is None or one.end > start)
-        and (end is None or one.start is None or one.start < end)
+        for period in periods
+        if (start is None or period.end is None or period.end > start)
+        and (end is None or period.start is None or period.start < end)
     ]
 
 
-def _stretch_out(one: TimelinePeriod) -> TimelinePeriodOut:
+def _period_out(period: TimelinePeriod) -> TimelinePeriodOut:
     return TimelinePeriodOut(
-        from_=one.start,
-        until=one.end,
-        status=one.status,
-        last_known=one.last_known,
-        stale=one.stale,
-        overdue=one.overdue,
-        decided_by=[event.id for event in one.decided_by],
-        lanes=[lane_out(lane) for lane in one.lanes],
+        from_=period.start,
+        until=period.end,
+        status=period.status,
+        last_known=period.last_known,
+        stale=period.stale,
+        overdue=period.overdue,
+        decided_by=[event.id for event in period.decided_by],
+        lanes=[lane_out(lane) for lane in period.lanes],
     )
 
 

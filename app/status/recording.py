@@ -41,7 +41,7 @@ from app.sources.statements import RetractionIn
 from app.status.consequences import Consequences, consequences
 from app.status.due import announce, answers_record, subjects_of
 from app.status.histories import CrossingHistory, compact, load_histories
-from app.status.log import event_of, event_out, event_told, undone
+from app.status.log import event_of, event_out, event_record, undone
 from app.status.models import StatusEvent
 from app.status.rule.cut import reaches_back
 from app.status.rule.effect import Effect
@@ -280,7 +280,7 @@ def _row_fault(number: int, field: str, message: str) -> FieldError:
 
 def _list_faults(confirmations: ConfirmationsIn) -> list[FieldError]:
     """Return what can be said against the rows without a look at their crossings."""
-    found: list[FieldError] = []
+    faults: list[FieldError] = []
     first: dict[tuple[object, ...], int] = {}
     for number, row in enumerate(confirmations.confirmations):
         field = f"confirmations.{number}"
@@ -288,11 +288,11 @@ def _list_faults(confirmations: ConfirmationsIn) -> list[FieldError]:
         earlier = first.setdefault((row.crossing, frozenset(row.sides), scope, row.to), number)
         if earlier != number:
             message = f"repeats confirmations.{earlier}"
-            found.append(FieldError("body", field, message))
+            faults.append(FieldError("body", field, message))
         if not (row.citations or confirmations.citations):
             message = "give citations here, or shared ones for all rows"
-            found.append(FieldError("body", f"{field}.citations", message))
-    return found
+            faults.append(FieldError("body", f"{field}.citations", message))
+    return faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +321,7 @@ class LoadedHistories:
     histories: Mapping[str, CrossingHistory]
 
     def details(self) -> list[Details]:
-        return [one.details for one in self.histories.values()]
+        return [history.details for history in self.histories.values()]
 
 
 async def _record(session: AsyncSession, reporter: Reporter, entry: _NewChange) -> WriteResult:
@@ -332,53 +332,53 @@ async def _record(session: AsyncSession, reporter: Reporter, entry: _NewChange) 
     """
     await require_sources_of(session, dict(zip(entry.fields, entry.citations, strict=True)))
     before = await _before(session, entry, await take_snapshot(session, AsOf()))
-    place, before = await _reserve_slot(session, entry, before)
-    rows = entry.rows_at(place)
+    slot, before = await _reserve_slot(session, entry, before)
+    rows = entry.rows_at(slot)
     try:
-        found = await _consequences(before, rows, place.recorded_at)
+        results = await _consequences(before, rows, slot.recorded_at)
     except OutOfReach:
-        before = await _before(session, entry, _just_before(place), fully=True)
-        found = await _consequences(before, rows, place.recorded_at)
-    cited = cite(place, reporter, [one for listed in entry.citations for one in listed])
+        before = await _before(session, entry, _just_before(slot), fully=True)
+        results = await _consequences(before, rows, slot.recorded_at)
+    cited = cite(slot, reporter, [citation for group in entry.citations for citation in group])
     cited_by_row = _parts(cited, entry.citations, len(rows))
     events = _events_out(rows, cited_by_row, before)
     decision = events[0].decision
     change = change_of(
-        place,
+        slot,
         kind=entry.kind,
         subjects=_subjects(before.details(), [*rows, *entry.undone], cited),
-        payload=_payload(events, cited, found),
+        payload=_payload(events, cited, results),
         recorded_by=reporter.name,
     )
     linked = [
-        one
+        link
         for row, part in zip(rows, cited_by_row, strict=True)
-        for one in part.linked(event_id=row.id)
+        for link in part.linked(event_id=row.id)
     ]
-    due = {name: (one.due_at, one.left) for name, one in found.items()}
+    due = {name: (result.due_at, result.left) for name, result in results.items()}
     with raising(_REFUSALS):
         async with pipelined(session):
             await append(session, change, *cited.new_sources, *rows, *linked)
-            await compact(session, due, change=place.number)
+            await compact(session, due, change=slot.number)
     body = DecisionOut(
         decision=decision,
-        change=place.number,
+        change=slot.number,
         events=events,
-        effect=[_effect(name, part) for name, one in found.items() for part in one.effects],
+        effect=[_effect(name, part) for name, result in results.items() for part in result.effects],
         undo=[f"/v1/events/{row.id}/retraction" for row in rows if _is_undone_by_retraction(row)],
     )
     ids = {str(decision), *(str(row.id) for row in rows)} | cited.new_ids
-    return WriteResult(body, f"/v1/events?decision={decision}", place.number, ids)
+    return WriteResult(body, f"/v1/events?decision={decision}", slot.number, ids)
 
 
 def _payload(
-    events: Sequence[EventOut], cited: NewCitations, found: Mapping[str, Consequences]
+    events: Sequence[EventOut], cited: NewCitations, results: Mapping[str, Consequences]
 ) -> dict[str, JsonValue]:
     return {
         "decision": str(events[0].decision),
-        "events": [event_told(event) for event in events],
-        "sources": cited.told(),
-        **answers_record(one.answers for one in found.values()),
+        "events": [event_record(event) for event in events],
+        "sources": cited.source_records(),
+        **answers_record(result.answers for result in results.values()),
     }
 
 
@@ -393,17 +393,17 @@ async def _before(
     """
     if entry.undone:
         await _require_standing(session, entry.undone, snapshot.change)
-    place = LogSlot(snapshot.change + 1, snapshot.now, b"")
-    events = _events_by_crossing(entry.rows_at(place))
+    slot = LogSlot(snapshot.change + 1, snapshot.now, b"")
+    events = _events_by_crossing(entry.rows_at(slot))
     faults: list[FieldError] = []
     retired: list[Details] = []
 
     def use(history: CrossingHistory) -> CrossingHistory:
-        found = entry.check(history.details.id, history.details)
-        faults.extend(found)
+        crossing_faults = entry.check(history.details.id, history.details)
+        faults.extend(crossing_faults)
         if history.details.is_retired():
             retired.append(history.details)
-        if found or history.details.is_retired():
+        if crossing_faults or history.details.is_retired():
             return history
         new = events[history.details.id]
         if history.history.held is not None and any(
@@ -416,16 +416,16 @@ async def _before(
             history.resolved.present(snapshot.now)
         return history
 
-    found = await load_histories(
+    histories = await load_histories(
         session, entry.crossings, snapshot, use, without=[row.id for row in entry.undone]
     )
     for crossing in entry.crossings:
-        if crossing not in found:
+        if crossing not in histories:
             faults += entry.check(crossing, None)
     if faults:
         raise Invalid(faults)
     await require_in_use(session, retired, known_change=snapshot.change)
-    return LoadedHistories(snapshot, found)
+    return LoadedHistories(snapshot, histories)
 
 
 async def _require_standing(
@@ -433,8 +433,8 @@ async def _require_standing(
 ) -> None:
     """Raise Superseded where one is corrected or retracted already."""
     ids = [target.id for target in targets]
-    found = select(StatusEvent.id).where(StatusEvent.id.in_(ids), undone(known_change))
-    if await session.scalar(found.limit(1)) is not None:
+    query = select(StatusEvent.id).where(StatusEvent.id.in_(ids), undone(known_change))
+    if await session.scalar(query.limit(1)) is not None:
         raise Superseded(_ALREADY_UNDONE)
 
 
@@ -463,19 +463,19 @@ def _just_before(slot: LogSlot) -> Snapshot:
 async def _consequences(
     before: LoadedHistories, rows: Iterable[StatusEvent], now: datetime
 ) -> dict[str, Consequences]:
-    found: dict[str, Consequences] = {}
+    result: dict[str, Consequences] = {}
     for name, events in _events_by_crossing(rows).items():
-        found[name] = _consequences_of(before.histories[name], events, now)
-        if len(found) % _CROSSINGS_PER_TURN == 0:
+        result[name] = _consequences_of(before.histories[name], events, now)
+        if len(result) % _CROSSINGS_PER_TURN == 0:
             await asyncio.sleep(0)
-    return found
+    return result
 
 
 def _events_by_crossing(rows: Iterable[StatusEvent]) -> dict[str, list[Event]]:
-    found: defaultdict[str, list[Event]] = defaultdict(list)
+    events: defaultdict[str, list[Event]] = defaultdict(list)
     for row in rows:
-        found[row.crossing_id].append(event_of(row))
-    return found
+        events[row.crossing_id].append(event_of(row))
+    return events
 
 
 def _consequences_of(history: CrossingHistory, new: Sequence[Event], now: datetime) -> Consequences:
@@ -500,10 +500,8 @@ def _parts(
     """Return what each row cites, of all that is cited."""
     if len(citations) == 1:
         return [cited] * rows
-    starts = accumulate((len(listed) for listed in citations), initial=0)
-    return [
-        cited.part(start, len(listed)) for start, listed in zip(starts, citations, strict=False)
-    ]
+    starts = accumulate((len(group) for group in citations), initial=0)
+    return [cited.part(start, len(group)) for start, group in zip(starts, citations, strict=False)]
 
 
 def _subjects(
@@ -541,7 +539,7 @@ def _declared(decision: DecisionIn) -> dict[str, object]:
         "expected_until": decision.expected_until,
         "reason_code": decision.reason.code.value,
         "reason_text": decision.reason.text,
-        "exceptions": [one.model_dump(mode="json") for one in decision.exceptions],
+        "exceptions": [exception.model_dump(mode="json") for exception in decision.exceptions],
         "certainty": decision.certainty.value,
         "precision": decision.precision.value,
         "announced_at": decision.announced_at,
@@ -574,7 +572,7 @@ def _standing(
     """Return the columns that place a row in the log and give its scope."""
     return {
         "sides": sorted(body.sides),
-        "traffic": None if body.traffic is None else [one.value for one in body.traffic],
+        "traffic": None if body.traffic is None else [category.value for category in body.traffic],
         "to": body.to,
         "change": slot.number,
         "recorded_at": slot.recorded_at,
@@ -585,16 +583,16 @@ def _standing(
 def _scope_faults(
     body: DecisionIn | ConfirmationIn | ConfirmationRow, details: Details
 ) -> list[FieldError]:
-    found: dict[str, str] = {}
+    faults: dict[str, str] = {}
     ours = " and ".join(details.sides)
     if foreign := sorted(set(body.sides) - set(details.sides)):
-        found["sides"] = f"{details.id} is between {ours}, not {', '.join(foreign)}"
+        faults["sides"] = f"{details.id} is between {ours}, not {', '.join(foreign)}"
     if body.to is not None and body.to not in details.sides:
-        found["to"] = f"{details.id} leads to {ours}, not {body.to}"
+        faults["to"] = f"{details.id} leads to {ours}, not {body.to}"
     if barred := set(body.traffic or ()) - set(details.traffic):
         names = ", ".join(sorted(traffic.value for traffic in barred))
-        found["traffic"] = f"{details.id} is not authorised for {names}"
-    return [FieldError("body", field, message) for field, message in found.items()]
+        faults["traffic"] = f"{details.id} is not authorised for {names}"
+    return [FieldError("body", field, message) for field, message in faults.items()]
 
 
 def _lies_ahead(confirmation: ConfirmationIn | ConfirmationRow, slot: LogSlot) -> bool:
@@ -619,14 +617,14 @@ async def _targets(
     if not decision.supersedes:
         return {}
     rows = await session.scalars(select(StatusEvent).where(StatusEvent.id.in_(decision.supersedes)))
-    found = {row.id: row for row in rows}
+    targets = {row.id: row for row in rows}
     for event_id in decision.supersedes:
-        if event_id not in found:
+        if event_id not in targets:
             raise invalid("supersedes", f"there is no status event {event_id}")
-        if found[event_id].kind != EventKind.DECLARATION:
+        if targets[event_id].kind != EventKind.DECLARATION:
             raise NotCorrectable(ONLY_DECLARATIONS)
-        reporter.require_sides(found[event_id].sides)
-    by_crossing = {row.crossing_id: row for row in found.values()}
-    if len(by_crossing) < len(found) or by_crossing.keys() != set(decision.crossings):
+        reporter.require_sides(targets[event_id].sides)
+    by_crossing = {row.crossing_id: row for row in targets.values()}
+    if len(by_crossing) < len(targets) or by_crossing.keys() != set(decision.crossings):
         raise invalid("supersedes", "must have one event of each of the crossings")
     return by_crossing

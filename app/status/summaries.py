@@ -1,4 +1,4 @@
-"""What is answered about a crossing at an instant, before it is told as a body."""
+"""What is answered about a crossing at an instant, before it becomes a body."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -154,11 +154,11 @@ def waits_out(
 
 def valid(summaries: Iterable[tuple[Summary, datetime | None]]) -> Validity:
     """Return the validity of an answer about all of these, each with its change's instant."""
-    found = ALWAYS_VALID
-    for one, recorded_at in summaries:
-        found = found.also(Validity(recorded_at, None))
-        found = found.also(Validity(one.last_change_at, one.due_at))
-    return found
+    validity = ALWAYS_VALID
+    for summary, recorded_at in summaries:
+        validity = validity.also(Validity(recorded_at, None))
+        validity = validity.also(Validity(summary.last_change_at, summary.due_at))
+    return validity
 
 
 def lane_out(lane: LaneAnswer | LaneState) -> LaneOut:

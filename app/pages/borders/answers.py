@@ -60,7 +60,7 @@ def present(
     views = [view for view in found if retired or not view.is_retired]
     sides = sides_of(border_id)
     summaries = [view.summary for view in views]
-    crossings = [crossing_summary(view.summary, view.present.told, view.waits) for view in views]
+    crossings = [crossing_summary(view.summary, view.present.record, view.waits) for view in views]
     border = BorderOut(
         **dict(border_summary(border_id, sides, summaries)),
         at=None,

@@ -166,7 +166,7 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
     status = status_out(view.summary, view.present.events, view.waits)
     plans = plans_of_view(view)
     answer = CrossingAnswer(
-        view.present.told,
+        view.present.record,
         status,
         status,
         ANY,
@@ -320,7 +320,7 @@ def alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
         if alike in found:
             found[alike].traffic.append(traffic)
         elif views:
-            told = [alternative(here, one.summary, one.present.told, one.waits) for one in views]
+            told = [alternative(here, one.summary, one.present.record, one.waits) for one in views]
             found[alike] = Alternatives([traffic], told)
     return list(found.values())
 

@@ -223,7 +223,9 @@ def _row_of(view: View, language: Language) -> MapRow:
     rows = _rows.setdefault(view, {})
     if language.code not in rows:
         present = view.present
-        shown = RowData(view.summary, present.told, present.events, view.waits, plans_of_view(view))
+        shown = RowData(
+            view.summary, present.record, present.events, view.waits, plans_of_view(view)
+        )
         rows[language.code] = MapRow(shown, language)
     return rows[language.code]
 

@@ -140,7 +140,7 @@ async def report(
     }
     chosen = crossing or []
     countries = sorted({code for border in views for code in sides_of(border)})
-    known = [view.present.told for listed in views.values() for view in listed]
+    known = [view.present.record for listed in views.values() for view in listed]
     clocks = _clocks(reader.words, known)
     return page(
         reader,

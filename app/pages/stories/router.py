@@ -58,7 +58,7 @@ class StoryLabels:
         entry = self._reader.board.entry(crossing_id)
         if entry is None:
             return crossing_id
-        details = entry.present.told
+        details = entry.present.record
         return self._reader.words.crossing_of(details.names, details.mode)
 
     def zones(self, fact: EventOut | NoticeOut) -> list[ZoneInfo]:
