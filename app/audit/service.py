@@ -39,7 +39,7 @@ _Told = dict[str, list[JsonValue]]
 async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
     """Tell of each change that is not what its hash says, and of each row that is not its.
 
-    Then of what no change tells of, but follows from them; and last, if nothing was found, of each
+    Then of what no change records, but follows from them; and last, if nothing was found, of each
     crossing whose compacted log does not answer for now as the whole log does, or whose waits are
     not those that were observed last.
     """
@@ -99,7 +99,7 @@ async def _compared(session: AsyncSession, numbers: Sequence[int]) -> AsyncItera
     first, last = numbers[0], numbers[-1]
     changes = select(Change).where(Change.number.between(first, last)).order_by(Change.number)
     previous = await session.scalar(select(Change.hash).where(Change.number == first - 1))
-    rows = await _rows_told(session, first, last)
+    rows = await _rows_by_change(session, first, last)
     for change in await session.scalars(changes):
         if chained_hash(previous or GENESIS, change) != change.hash:
             yield f"change {change.number} does not match its hash"
@@ -121,32 +121,32 @@ async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:
 
 def _told(change: Change) -> _Told:
     """Return what the change's payload says of each table's rows, in a fixed order."""
-    found: _Told = {name: [] for name in _TABLES}
-    for name, rows in found.items():
+    rows_by_table: _Told = {name: [] for name in _TABLES}
+    for name, rows in rows_by_table.items():
         listed = change.payload.get(name, [])
         if isinstance(listed, list):
             rows.extend(sorted(listed, key=_id))
-    return found
+    return rows_by_table
 
 
-async def _rows_told(session: AsyncSession, first: int, last: int) -> defaultdict[int, _Told]:
-    """Return the rows of each change as its payload should tell them."""
-    found: defaultdict[int, _Told] = defaultdict(lambda: {name: [] for name in _TABLES})
+async def _rows_by_change(session: AsyncSession, first: int, last: int) -> defaultdict[int, _Told]:
+    """Return the rows of each change as its payload should list them."""
+    rows_by_change: defaultdict[int, _Told] = defaultdict(lambda: {name: [] for name in _TABLES})
     events = select(StatusEvent).where(StatusEvent.change.between(first, last))
     for event in await events_out(session, (await session.scalars(events)).all()):
-        found[event.change]["events"].append(event_record(event))
+        rows_by_change[event.change]["events"].append(event_record(event))
     sources = select(Source).where(Source.change.between(first, last))
     for source in await session.scalars(sources):
-        found[source.change]["sources"].append(source_record(source))
-    for version, told in await version_records(session, first=first, last=last):
-        found[version]["crossings"].append(told)
-    for name, change, told in await notice_records(session, first=first, last=last):
-        found[change][name].append(told)
-    for rows_by_table in found.values():
+        rows_by_change[source.change]["sources"].append(source_record(source))
+    for version, record in await version_records(session, first=first, last=last):
+        rows_by_change[version]["crossings"].append(record)
+    for name, change, record in await notice_records(session, first=first, last=last):
+        rows_by_change[change][name].append(record)
+    for rows_by_table in rows_by_change.values():
         for rows in rows_by_table.values():
             rows.sort(key=_id)
-    return found
+    return rows_by_change
 
 
-def _id(told: JsonValue) -> str:
-    return str(told["id"]) if isinstance(told, dict) else ""
+def _id(record: JsonValue) -> str:
+    return str(record["id"]) if isinstance(record, dict) else ""

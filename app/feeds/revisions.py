@@ -240,7 +240,7 @@ async def labels_of(
 
 @dataclass(frozen=True, slots=True)
 class ExportSnapshot:
-    """What an export tells: status events and details of some places, as known."""
+    """What an export contains: status events and details of some places, as known."""
 
     known: Snapshot
     change: int
@@ -249,7 +249,7 @@ class ExportSnapshot:
 
 
 async def pin(session: AsyncSession, places: Places, as_of: AsOf) -> ExportSnapshot:
-    """Return what an export is to tell.
+    """Return what an export is to contain.
 
     Raises Invalid for knowledge to come, and for places that do not exist.
     """

@@ -133,7 +133,7 @@ async def story_of(
 async def incidents_out(
     session: AsyncSession, rows: Sequence[Incident], *, snapshot: Snapshot
 ) -> list[IncidentOut]:
-    """Return incidents as bodies, with what became of them by ``asked``."""
+    """Return incidents as bodies, with what became of them by ``snapshot``."""
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.incident_id, ids)
     retractions = await retractions_of(session, RecordRetraction.incident_id, ids, snapshot.change)

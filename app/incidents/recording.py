@@ -91,7 +91,7 @@ async def retract_incident(
 
 
 def _require_own(reporter: Reporter, incident: Incident) -> None:
-    """Let a key limited to sides touch no story that another reporter told."""
+    """Raise Forbidden if a key that is limited to sides alters another reporter's incident."""
     if reporter.sides is not None and incident.recorded_by != reporter.name:
         raise Forbidden(
             f"The key {reporter.name!r} may only correct and withdraw its own incidents."

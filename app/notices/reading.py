@@ -140,8 +140,8 @@ async def list_notices(
     rows = _newest(asked, snapshot.change).limit(limit)
     if after is not None:
         rows = rows.where(tuple_(Notice.change, Notice.id) < after)
-    found = (await session.scalars(rows)).all()
-    return await notices_out(session, found, snapshot=snapshot, at=asked.in_force_at), snapshot
+    notices = (await session.scalars(rows)).all()
+    return await notices_out(session, notices, snapshot=snapshot, at=asked.in_force_at), snapshot
 
 
 async def notices_in_force(
@@ -155,7 +155,7 @@ async def notices_in_force(
 async def notices_out(
     session: AsyncSession, rows: Sequence[Notice], *, snapshot: Snapshot, at: datetime | None = None
 ) -> list[NoticeOut]:
-    """Return notices as bodies, with what became of them by ``asked``; stale as of ``at``."""
+    """Return notices as bodies, with what became of them by ``snapshot``; stale as of ``at``."""
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.notice_id, ids)
     retractions = await retractions_of(session, RecordRetraction.notice_id, ids, snapshot.change)
@@ -261,8 +261,8 @@ async def last_noticed(
     session: AsyncSession, crossing_ids: Sequence[str], known_change: int
 ) -> dict[str, int]:
     """Return the last change of each crossing by a notice naming it, or by what undid that."""
-    asked = {"crossings": list(crossing_ids), "known_change": known_change}
-    return dict((await session.execute(_LAST_NOTICED, asked)).all())
+    parameters = {"crossings": list(crossing_ids), "known_change": known_change}
+    return dict((await session.execute(_LAST_NOTICED, parameters)).all())
 
 
 def lineage(of: ColumnElement[bool]) -> Select[UUID]:
@@ -287,27 +287,27 @@ def _newest(asked: NoticeFilter, known_change: int) -> Select[Notice]:
 
 def wanted(asked: NoticeFilter, known_change: int) -> list[ColumnElement[bool]]:
     """Return the conditions on a notice that together say what is asked for."""
-    found: list[ColumnElement[bool]] = [Notice.change <= known_change]
+    conditions: list[ColumnElement[bool]] = [Notice.change <= known_change]
     if asked.kind is not None:
-        found.append(Notice.kind == asked.kind.value)
+        conditions.append(Notice.kind == asked.kind.value)
     if asked.incident is not None:
-        found.append(Notice.incident_id.in_(lineage(Incident.id == asked.incident)))
+        conditions.append(Notice.incident_id.in_(lineage(Incident.id == asked.incident)))
     if asked.source is not None:
         cited = (Citation.notice_id == Notice.id, Citation.source_id == asked.source)
-        found.append(exists().where(*cited))
+        conditions.append(exists().where(*cited))
     if asked.country is not None:
-        found.append(_about_country(asked.country))
+        conditions.append(_about_country(asked.country))
     if asked.border is not None:
-        found.append(_about_border(asked.border))
+        conditions.append(_about_border(asked.border))
     if asked.crossing is not None:
-        found.append(_about_crossing(asked.crossing))
+        conditions.append(_about_crossing(asked.crossing))
     if asked.in_force_at is not None:
-        found += [_in_force(asked.in_force_at), notice_is_active(Notice, known_change)]
-    return found
+        conditions += [_in_force(asked.in_force_at), notice_is_active(Notice, known_change)]
+    return conditions
 
 
 def _in_force(at: datetime) -> ColumnElement[bool]:
-    """Where nobody told the start, it holds from the moment it was said."""
+    """Where the start is unknown, a notice holds from when it was announced or recorded."""
     said = func.coalesce(Notice.announced_at, Notice.recorded_at)
     return Notice.effective.contains(at) & or_(~func.lower_inf(Notice.effective), said <= at)
 
@@ -358,8 +358,8 @@ async def _contradicting(
     session: AsyncSession, ids: Sequence[UUID], known_change: int
 ) -> dict[UUID, list[UUID]]:
     """Return the standing notices that contradict each of ``ids``, or what it corrects."""
-    found: defaultdict[UUID, list[UUID]] = defaultdict(list)
-    asked = {"ids": list(ids), "known_change": known_change}
-    for notice, contradicting, _ in await session.execute(_CONTRADICTING, asked):
-        found[notice].append(contradicting)
-    return found
+    result: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    parameters = {"ids": list(ids), "known_change": known_change}
+    for notice, contradicting, _ in await session.execute(_CONTRADICTING, parameters):
+        result[notice].append(contradicting)
+    return result

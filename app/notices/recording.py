@@ -59,10 +59,10 @@ async def record_notice(
     session: AsyncSession, reporter: Reporter, *, notice: NoticeIn, seed: str | None = None
 ) -> WriteResult:
     """Append a notice, or the correction of one."""
-    _require_voice(reporter, notice.issuer.country)
+    _require_issuer_side(reporter, notice.issuer.country)
     slot = await reserve_slot(session)
     effective = _effective(notice, slot)
-    corrected = await _require_told(session, reporter, notice)
+    corrected = await _check_references(session, reporter, notice)
     places = await _places(session, notice, corrected, slot)
     await require_sources(session, notice.citations)
     cited = cite(slot, reporter, notice.citations)
@@ -88,9 +88,11 @@ async def record_notice(
         await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
     await append_cited(session, row, cited)
     here = f"/v1/notices/{row.id}"
-    (told,) = await notices_out(session, [row], snapshot=Snapshot(slot.number, slot.recorded_at))
+    (notice_now,) = await notices_out(
+        session, [row], snapshot=Snapshot(slot.number, slot.recorded_at)
+    )
     recorded = NoticeRecorded.model_validate(
-        {**dict(told), "undo": undo_of(here, row)}, context=STORED
+        {**dict(notice_now), "undo": undo_of(here, row)}, context=STORED
     )
     return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
 
@@ -103,7 +105,7 @@ async def retract_notice(
     target = await session.get(Notice, notice_id)
     if target is None:
         raise NoticeNotFound(f"There is no notice {notice_id}.")
-    _require_voice(reporter, target.issuer_country)
+    _require_issuer_side(reporter, target.issuer_country)
     places = await _upwards(session, target.countries, target.borders, target.crossings)
     row = await append_retraction(
         session,
@@ -128,14 +130,14 @@ async def require_incident(
     session: AsyncSession, incident_id: UUID, *, field: str = "incident"
 ) -> Incident:
     """Return the incident. Raises Invalid if there is none, or if any version was withdrawn."""
-    found = await session.get(Incident, incident_id)
-    if found is None:
+    incident = await session.get(Incident, incident_id)
+    if incident is None:
         raise invalid(field, f"there is no incident {incident_id}")
     versions = lineage(Incident.id == incident_id)
     withdrawn = select(RecordRetraction.id).where(RecordRetraction.incident_id.in_(versions))
     if field == "incident" and await session.scalar(withdrawn) is not None:
         raise invalid(field, f"the incident {incident_id} was retracted")
-    return found
+    return incident
 
 
 async def append_retraction(
@@ -181,8 +183,8 @@ async def append_cited(
     await append(session, *cited.linked(**{column: row.id}))
 
 
-def _require_voice(reporter: Reporter, country: str | None) -> None:
-    """Let a key limited to sides speak for their countries alone, and for no other body."""
+def _require_issuer_side(reporter: Reporter, country: str | None) -> None:
+    """Raise Forbidden if a key that is limited to sides speaks for another country, or for none."""
     if country is not None:
         reporter.require_sides([country])
     elif reporter.sides is not None:
@@ -231,10 +233,10 @@ def _effective(notice: NoticeIn, slot: LogSlot) -> Range[datetime]:
     return Range(start, until)
 
 
-async def _require_told(
+async def _check_references(
     session: AsyncSession, reporter: Reporter, notice: NoticeIn
 ) -> Notice | None:
-    """Check that what the notice refers to is there, and return what it corrects, if anything.
+    """Check that what the notice refers to exists, and return what it corrects, if anything.
 
     Raises Forbidden if this reporter may not correct that.
     """
@@ -242,16 +244,16 @@ async def _require_told(
         await require_incident(session, notice.incident)
     wanted = {*notice.contradicts, *filter(None, [notice.supersedes])}
     rows = await session.scalars(select(Notice).where(Notice.id.in_(wanted)))
-    found = {row.id: row for row in rows}
+    notices = {row.id: row for row in rows}
     for notice_id in notice.contradicts:
-        if notice_id not in found:
+        if notice_id not in notices:
             raise invalid("contradicts", f"there is no notice {notice_id}")
     if notice.supersedes is None:
         return None
-    if notice.supersedes not in found:
+    if notice.supersedes not in notices:
         raise invalid("supersedes", f"there is no notice {notice.supersedes}")
-    corrected = found[notice.supersedes]
-    _require_voice(reporter, corrected.issuer_country)
+    corrected = notices[notice.supersedes]
+    _require_issuer_side(reporter, corrected.issuer_country)
     return corrected
 
 

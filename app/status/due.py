@@ -28,7 +28,7 @@ _CROSSINGS_PER_CHANGE = 100
 _UNCOMPACTED_AT_ONCE = 10
 """What still matters of each has to be found, while all other writers wait."""
 _JUST_BEFORE = timedelta(microseconds=1)
-"""The database tells no shorter time."""
+"""The database resolves no shorter time."""
 
 _DUE = """
     SELECT crossing_id, due_at, change IS NOT NULL FROM compacted_log
@@ -50,7 +50,7 @@ class _DueRow(NamedTuple):
 
 
 async def announce_due(session: AsyncSession) -> bool:
-    """Append the earliest of what is due, if anything is; tell whether to look again.
+    """Append the earliest of what is due, if anything is; return whether to look again.
 
     What comes due at one instant is one change, of a hundred crossings at most. Each call takes
     the lock of the log until the transaction ends.

@@ -1,1 +1,1 @@
-"""Webhooks: who wants to hear of which changes, and what each was told."""
+"""Webhooks: subscriptions to changes, and the deliveries of each."""

@@ -52,12 +52,12 @@ def present(
     if not entries:
         return None
     moment = board.moment()
-    asked = [entry.view(moment, vehicle.traffic, vehicle.to) for entry in entries]
-    found = [view for view in asked if view is not None]
+    candidates = [entry.view(moment, vehicle.traffic, vehicle.to) for entry in entries]
+    all_views = [view for view in candidates if view is not None]
     validity = ALWAYS_VALID
-    for view in found:
+    for view in all_views:
         validity = validity.also(view.validity)
-    views = [view for view in found if retired or not view.is_retired]
+    views = [view for view in all_views if retired or not view.is_retired]
     sides = sides_of(border_id)
     summaries = [view.summary for view in views]
     crossings = [crossing_summary(view.summary, view.present.record, view.waits) for view in views]

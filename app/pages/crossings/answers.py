@@ -308,7 +308,7 @@ def alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
         for view in board.views_of_countries(here.sides, moment)
         if view.summary.id != here.id and not view.is_retired
     ]
-    found: dict[tuple[object, ...], Alternatives] = {}
+    by_status: dict[tuple[object, ...], Alternatives] = {}
     for traffic in here.traffic:
         near = nsmallest(_ALTERNATIVES, _ranked(here, others, traffic))
         views = [
@@ -317,21 +317,21 @@ def alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
             if (other := board.entry(rank.id)) and (view := other.view(moment, traffic))
         ]
         alike = tuple((one.summary.id, one.summary.answer.status) for one in views)
-        if alike in found:
-            found[alike].traffic.append(traffic)
+        if alike in by_status:
+            by_status[alike].traffic.append(traffic)
         elif views:
-            told = [alternative(here, one.summary, one.present.record, one.waits) for one in views]
-            found[alike] = Alternatives([traffic], told)
-    return list(found.values())
+            items = [alternative(here, one.summary, one.present.record, one.waits) for one in views]
+            by_status[alike] = Alternatives([traffic], items)
+    return list(by_status.values())
 
 
 def _ranked(here: Details, others: Iterable[View], traffic: Traffic) -> Iterator[Rank]:
     """Yield the rank of each of the others that is not closed for the traffic."""
-    for one in others:
-        lanes = [lane for lane in one.summary.answer.lanes if lane.lane.traffic is traffic]
+    for view in others:
+        lanes = [lane for lane in view.summary.answer.lanes if lane.lane.traffic is traffic]
         if any(lane.status is not Status.CLOSED for lane in lanes):
             status = resolution.summary(lane.status for lane in lanes)
-            yield nearness(here, one.present.details, status)
+            yield nearness(here, view.present.details, status)
 
 
 def _begins(event: EventOut) -> datetime:

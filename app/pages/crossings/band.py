@@ -129,23 +129,23 @@ def band(
 
 def _status_of(lanes: Iterable[LaneState], traffic: Traffic, otherwise: Status) -> Status:
     """Return the status of both directions; where they differ, what sums the crossing up."""
-    found = {lane.status for lane in lanes if lane.lane.traffic is traffic}
-    if len(found) == 1:
-        return found.pop()
-    return Status.RESTRICTED if found & {Status.OPEN, Status.RESTRICTED} else otherwise
+    statuses = {lane.status for lane in lanes if lane.lane.traffic is traffic}
+    if len(statuses) == 1:
+        return statuses.pop()
+    return Status.RESTRICTED if statuses & {Status.OPEN, Status.RESTRICTED} else otherwise
 
 
 def _segments(
     periods: Sequence[tuple[TimelinePeriod, Status]], start: datetime, end: datetime
 ) -> list[Segment]:
-    found: list[Segment] = []
+    segments: list[Segment] = []
     for status, group in groupby(periods, itemgetter(1)):
         alike = [stretch for stretch, _ in group]
         first, last = alike[0].start, alike[-1].end
         x = 0.0 if first is None else max(0.0, _place(first, start, end))
         until = 100.0 if last is None else min(100.0, _place(last, start, end))
-        found.append(Segment(x, round(until - x, 3), status, first, last))
-    return found
+        segments.append(Segment(x, round(until - x, 3), status, first, last))
+    return segments
 
 
 def _place(at: datetime, start: datetime, end: datetime) -> float:
@@ -155,10 +155,10 @@ def _place(at: datetime, start: datetime, end: datetime) -> float:
 def _ticks(start: datetime, end: datetime, step: int, zone: ZoneInfo) -> list[datetime]:
     local = start.astimezone(zone)
     months = (local.year * 12 + local.month - 1) // step * step
-    found: list[datetime] = []
+    ticks: list[datetime] = []
     while True:
         months += step
         tick = datetime(months // 12, months % 12 + 1, 1, tzinfo=zone)
         if tick >= end:
-            return found
-        found.append(tick)
+            return ticks
+        ticks.append(tick)

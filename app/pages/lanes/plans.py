@@ -46,11 +46,11 @@ class Plan:
 
 
 def plans_of(
-    found: Iterable[Upcoming], details: Details, events: Mapping[UUID, EventOut]
+    upcoming: Iterable[Upcoming], details: Details, events: Mapping[UUID, EventOut]
 ) -> list[Plan]:
     """Return what is to come of a crossing, or of some of its lanes, for pages."""
     every = set(details.lanes)
-    return [_plan(one, events.get(one.event.id), every=every) for one in found]
+    return [_plan(change, events.get(change.event.id), every=every) for change in upcoming]
 
 
 def plans_of_view(view: View) -> list[Plan]:
@@ -58,16 +58,16 @@ def plans_of_view(view: View) -> list[Plan]:
     return plans_of(view.upcoming, view.present.details, view.present.events)
 
 
-def _plan(one: Upcoming, event: EventOut | None, *, every: set[Lane]) -> Plan:
+def _plan(change: Upcoming, event: EventOut | None, *, every: set[Lane]) -> Plan:
     return Plan(
-        start=one.start,
-        end=one.end,
-        status=one.status,
-        lanes=one.lanes,
-        scopes=[] if set(one.lanes) == every else scopes_of(one.lanes),
-        sides=event.sides if event else sorted(one.event.sides),
+        start=change.start,
+        end=change.end,
+        status=change.status,
+        lanes=change.lanes,
+        scopes=[] if set(change.lanes) == every else scopes_of(change.lanes),
+        sides=event.sides if event else sorted(change.event.sides),
         precision=(event.precision if event else None) or Precision.MINUTE,
-        certainty=one.event.certainty,
+        certainty=change.event.certainty,
         event=event,
     )
 
@@ -77,7 +77,7 @@ def scopes_of(lanes: Iterable[LaneLike]) -> Scopes:
     directions: dict[Traffic, list[str]] = {}
     for lane in lanes:
         directions.setdefault(lane.traffic, []).append(lane.to)
-    found: dict[tuple[str, ...], list[Traffic]] = {}
+    scopes: dict[tuple[str, ...], list[Traffic]] = {}
     for traffic, to in directions.items():
-        found.setdefault(tuple(to), []).append(traffic)
-    return [(traffic, list(to)) for to, traffic in found.items()]
+        scopes.setdefault(tuple(to), []).append(traffic)
+    return [(traffic, list(to)) for to, traffic in scopes.items()]

@@ -180,7 +180,7 @@ async def past(
     """Return crossings as they were, as known; in the order of the present."""
     snapshot = await take_snapshot(session, as_of)
     ranks = await candidates(session, wanted, known_change=snapshot.change)
-    found: list[MapRow] = []
+    rows: list[MapRow] = []
 
     def answer(history: CrossingHistory) -> tuple[Summary, Events]:
         lanes = wanted.lanes_of(history.details)
@@ -190,33 +190,33 @@ async def past(
     for start in range(0, len(ranks), _ROWS_PER_READ):
         ids = [rank.id for rank in ranks[start : start + _ROWS_PER_READ]]
         answers = await load_histories(session, ids, snapshot, answer, at=at)
-        told = [
+        answered = [
             (summary, events)
             for summary, events in answers.values()
             if summary.details.known
             and not wanted.leaves_out(summary.details, at)
             and status in {None, summary.answer.status}
         ]
-        details = await crossing_details(session, [summary.details for summary, _ in told])
+        details = await crossing_details(session, [summary.details for summary, _ in answered])
         waits = await waits_of(session, list(details), at=at, as_of=as_of, snapshot=snapshot)
-        for summary, events in told:
+        for summary, events in answered:
             shown = waits_out(summary, waits.get(summary.id, NO_WAITS))
             row = RowData(summary, details[summary.id], events, shown)
-            found.append(MapRow(row, language))
-    return found if wanted.q else sorted(found, key=lambda row: (row.border, row.id))
+            rows.append(MapRow(row, language))
+    return rows if wanted.q else sorted(rows, key=lambda row: (row.border, row.id))
 
 
 def by_border(rows: Iterable[MapRow]) -> dict[str, list[MapRow]]:
-    found: dict[str, list[MapRow]] = {}
+    rows_by_border: dict[str, list[MapRow]] = {}
     for row in rows:
-        found.setdefault(row.border, []).append(row)
-    return found
+        rows_by_border.setdefault(row.border, []).append(row)
+    return rows_by_border
 
 
 def coming(rows: Iterable[MapRow]) -> list[tuple[Plan, MapRow]]:
     """Return what is to come of the crossings shown, the next few, the earliest first."""
-    found = ((plan, row) for row in rows for plan in row.shown.plans)
-    return nsmallest(_COMING, found, key=lambda one: one[0].start)
+    plans = ((plan, row) for row in rows for plan in row.shown.plans)
+    return nsmallest(_COMING, plans, key=lambda pair: pair[0].start)
 
 
 def _row_of(view: View, language: Language) -> MapRow:

@@ -61,18 +61,18 @@ async def read_story(
     only_decisions: bool = False,
 ) -> Story:
     """Return an incident's story after a place in it. Raises IncidentNotFound."""
-    incident, asked = await get_incident(session, incident_id)
+    incident, snapshot = await get_incident(session, incident_id)
     items, more = await story_of(
         session,
         incident_id,
-        snapshot=asked,
+        snapshot=snapshot,
         after=after,
         limit=limit,
         only_decisions=only_decisions,
     )
     notices = [item.notice for item in items if item.notice]
     events = [event for item in items for event in item.decision or ()]
-    named = await _named(session, asked, notices, [incident, *events])
+    named = await _named(session, snapshot, notices, [incident, *events])
     return Story(incident, items, more, named)
 
 
@@ -80,12 +80,12 @@ async def read_source(
     session: AsyncSession, source_id: UUID, *, after: int | None, limit: int
 ) -> SourceStory:
     """Return a source with what cites it. Raises SourceNotFound."""
-    source, facts, more, asked = await get_source_facts(
+    source, facts, more, snapshot = await get_source_facts(
         session, source_id, after=after, limit=limit
     )
     notices = [fact.notice for _, fact in facts if fact.notice]
     events = [event for _, fact in facts for event in fact.decision or ()]
-    return SourceStory(source, facts, more, await _named(session, asked, notices, events))
+    return SourceStory(source, facts, more, await _named(session, snapshot, notices, events))
 
 
 async def read_incidents(
