@@ -106,7 +106,7 @@ class Board:
         """Know nothing: the ordinary routes answer until it is loaded again."""
         self.change, self.hash, self.observed_until = -1, b"", BEFORE_ALL
 
-    # For whoever asks
+    # For readers
 
     async def reached(self, change: int, *, within: float) -> bool:
         """Wait until it reflects ``change``, for so many seconds at most; tell whether it does."""

@@ -225,7 +225,7 @@ class BoardUpdater:
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     def _is_level(self) -> bool:
-        """Tell whether the board has all that was heard of: a load may have been ahead of it."""
+        """Return whether the board has every change noticed; a load may have been ahead of them."""
         board, watch = self._board, self._monitor
         return board.change >= self._newest_notified and (
             watch.heard_at <= board.as_of

@@ -30,7 +30,7 @@ class Moment:
 
     now: datetime
     withheld_since: datetime | None = None
-    """Since when nothing was heard for too long; None while it is not too long."""
+    """When the board became too old to rely on; None while it is not."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,4 +1,4 @@
-"""The envelope of a change for whoever speaks CloudEvents 1.0: streams and webhooks alike.
+"""The CloudEvents 1.0 envelope of a change, for streams and webhooks.
 
 A mapping is all it takes; the public library would read instants to write them again, and
 is left to the tests, which hold every envelope against it.

@@ -86,7 +86,7 @@ class CrossingPreview(CrossingSummary, title="CrossingPreview"):
 
 
 class NewestEvidence(Body):
-    """The last time that anything on a border was heard of: when, and of which crossing."""
+    """The newest evidence on a border: when, and of which crossing."""
 
     at: datetime
     crossing: CrossingId

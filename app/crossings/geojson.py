@@ -44,7 +44,7 @@ class Properties(Body, title="CrossingProperties"):
 
 
 class Feature(Body, title="CrossingFeature"):
-    """A crossing; without a geometry where nobody knows where it is."""
+    """A crossing; without a geometry where its location is unknown."""
 
     type: Literal["Feature"]
     id: CrossingId

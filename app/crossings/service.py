@@ -296,7 +296,7 @@ async def _summaries(
 ) -> list[tuple[Rank, Summary]]:
     """Return the summaries of those that were recorded by then, of the lanes asked about."""
     names = [rank.id for rank in ranks]
-    # How long the answer is good is told of plain lists of the present alone.
+    # Only plain lists of the present have a validity.
     is_timed = wanted.is_plain and at is None
     noticed = await last_noticed(session, names, snapshot.change) if is_timed else {}
 
@@ -335,7 +335,7 @@ async def _shown(
 
 
 def _evidence_seconds(summary: Summary) -> float:
-    """Return when a crossing was last heard of, in seconds of 1970; before all time if never."""
+    """Return when a crossing was last confirmed, in Unix seconds; minus infinity if never."""
     confirmed_at = summary.answer.last_confirmed_at
     return float("-inf") if confirmed_at is None else confirmed_at.timestamp()
 

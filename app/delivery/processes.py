@@ -12,7 +12,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
 END_SECONDS = 10.0
-"""For so long a process that is told to end is waited for."""
+"""How long to wait for a process that was asked to end."""
 FIRST_RESTART_PAUSE, LONGEST_RESTART_PAUSE = 0.5, 30.0
 """Seconds before a process that died is started again; each time twice as long."""
 WELL_SECONDS = 60.0

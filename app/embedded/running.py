@@ -28,7 +28,7 @@ from app.embedded.wal_archive import archive_settings
 
 @contextmanager
 def serving(data_dir: Path, wal_archive: Path | None = None) -> Iterator[Server]:
-    """Run PostgreSQL on a directory nobody else serves; should it die, it is started again.
+    """Run PostgreSQL on a directory that no other process serves; restart it if it dies.
 
     Finished segments of its write-ahead log are copied to ``wal_archive``.
     """

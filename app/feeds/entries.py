@@ -272,7 +272,7 @@ def _notice_entry(
 
 
 def _zone_of(notice: NoticeOut, labels: Labels) -> ZoneInfo:
-    """Return the zone by whose clock a notice is told: its issuer's, else that of its places."""
+    """Return the zone of a notice's instants: its issuer's, else that of its subjects."""
     subjects = notice.subjects
     crossings = [labels.crossings.get(name) for name in subjects.crossings]
     borders = [*subjects.borders, *(name.border for name in crossings if name)]

@@ -1,1 +1,1 @@
-"""The languages that texts are told in, and how facts are put into words."""
+"""The languages of texts, and how facts are put into words."""

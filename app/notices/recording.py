@@ -307,7 +307,7 @@ async def _upwards(
 
 
 def with_corrected(row: Notice | Incident) -> list[str]:
-    """Return its id, and that of what it corrects: whoever follows that is to hear of it."""
+    """Return its id, and that of what it corrects, so that followers of that receive it."""
     return [str(one) for one in (row.id, row.supersedes) if one is not None]
 
 

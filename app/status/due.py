@@ -21,7 +21,7 @@ from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import ChangeKind
 
 RECORDED_BY = "crossing-status"
-"""Who records what nobody reported: it follows from the log and the time."""
+"""The recorder of what follows from the log and the time alone."""
 
 _CROSSINGS_PER_CHANGE = 100
 """Crossings in one change."""
@@ -124,7 +124,7 @@ class _Passing:
     change: AnswerChangeOut | None
     next_due: datetime | None
     left: History | None
-    """What still matters, where nobody had left it behind yet."""
+    """What still matters, where no write has stored it yet."""
 
 
 def _left(resolved: ResolvedHistory, at: datetime) -> History:

@@ -306,7 +306,7 @@ class _NewChange:
     citations: Sequence[Sequence[CitationIn]]
     """Those of each row; or one list, which all rows share."""
     check: Callable[[str, Details | None], list[FieldError]] = lambda *_: []
-    """Tells what speaks against them, by a crossing and what is known of it, if it exists."""
+    """Returns the faults, given a crossing and its details, which are None if it does not exist."""
     fields: Sequence[str] = ("citations",)
     """Where each list of citations was given."""
     undone: Sequence[StatusEvent] = ()
@@ -325,7 +325,7 @@ class LoadedHistories:
 
 
 async def _record(session: AsyncSession, reporter: Reporter, entry: _NewChange) -> WriteResult:
-    """Append the change with all that belongs to it, and tell what it does.
+    """Append the change with all that belongs to it, and return what it does.
 
     Whatever can be done before is done before the place in the log is taken, which makes all other
     writers wait until the transaction ends.
@@ -431,7 +431,7 @@ async def _before(
 async def _require_standing(
     session: AsyncSession, targets: Sequence[StatusEvent], known_change: int
 ) -> None:
-    """Raise Superseded where one is corrected or retracted already."""
+    """Raise Superseded if any of them is already corrected or retracted."""
     ids = [target.id for target in targets]
     query = select(StatusEvent.id).where(StatusEvent.id.in_(ids), undone(known_change))
     if await session.scalar(query.limit(1)) is not None:

@@ -65,7 +65,7 @@ class Summary:
         object.__setattr__(self, "resolved", None)
 
     def withhold(self, since: datetime) -> "Summary":
-        """Return what is left of this when nothing was heard for too long, ``since``."""
+        """Return what is left of this once the board is too old to rely on, ``since`` then."""
         answer = withheld(self.answer)
         if answer == self.answer:
             return self

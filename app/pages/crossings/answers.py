@@ -118,7 +118,7 @@ class Record:
 
     stretches: Sequence[TimelinePeriod]
     events: Sequence[EventOut]
-    """Without retractions, which tell of others; what begins last comes first."""
+    """Without retractions, which are about other events; what begins last comes first."""
     is_cut: bool
     """Whether the log has older ones, none of which decides."""
     notices: Sequence[NoticeOut]

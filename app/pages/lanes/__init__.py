@@ -1,1 +1,1 @@
-"""What pages tell of lanes: for which vehicle they answer, and what is to come."""
+"""What pages show of lanes: the vehicle that they answer for, and what is to come."""

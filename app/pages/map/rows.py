@@ -75,7 +75,7 @@ class RowData:
 
 @dataclass(frozen=True, eq=False)
 class MapRow:
-    """A crossing as it is shown in a language; what takes long is told when it is asked for."""
+    """A crossing as it is shown in a language; what is costly is computed on first use."""
 
     shown: RowData
     language: Language

@@ -1,1 +1,1 @@
-"""The page on which reporters tell of a change."""
+"""The page on which reporters report a change."""

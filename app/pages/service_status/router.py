@@ -11,7 +11,7 @@ router = APIRouter()
 
 @router.get("/status")
 async def status(request: Request, reader: CurrentReader, *, refresh: bool = True) -> Response:
-    """Say how the service is; the page asks again by itself unless it is told not to."""
+    """Return the state of the service; the page reloads itself unless asked not to."""
     parts = request.app.state
     state = await read_service_status(
         reader.board, parts.updater, parts.writability, transaction(request)
