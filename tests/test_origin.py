@@ -194,7 +194,15 @@ async def test_the_documentation_is_below_the_path_of_the_public_url(public_api:
 
 
 async def test_all_links_of_a_page_are_below_the_path_of_the_public_url(public_api: Api) -> None:
-    for path in ("/", "/about", f"/crossings/{SUMSKAS}", "/borders/BY-LT", "/incidents", "/report"):
+    for path in (
+        "/",
+        "/about",
+        f"/crossings/{SUMSKAS}",
+        "/borders/BY-LT",
+        "/incidents",
+        "/report",
+        "/status",
+    ):
         text = (await ask(public_api, path, "internal")).text
         for name in ("href", "src", "action", "data-live", "data-markers", "data-outlines"):
             for address in text.split(f' {name}="/')[1:]:
