@@ -35,6 +35,7 @@ _ABOUT = {
     "notices": "Cited facts that are not a status.",
     "incidents": "Stories: decisions and notices grouped together.",
     "sources": "Where facts come from, and what was taken from each source.",
+    "feeds": "The feeds of agencies that waits are imported from, and how that went.",
     "changes": "Every committed change, numbered and hash-chained; also as a stream.",
     "subscriptions": "Webhooks; a key with the scope `subscriptions:write` manages its own.",
 }

@@ -123,7 +123,9 @@ async def test_a_planned_closure_is_announced_when_it_begins(here: Api, database
     assert plan["after"]["next_change_at"] == begins.isoformat().replace("+00:00", "Z")
     assert plan["lanes"] == []
     await announce(database)
-    assert await effective(here, planned) == []
+    # On a slow machine it has begun by now.
+    early = await effective(here, planned)
+    assert all(datetime.fromisoformat(str(one["recorded_at"])) >= begins for one in early)
 
     await later(begins)
     await announce(database)
