@@ -359,13 +359,17 @@ class Connection(HttpToolsProtocol):
 
 def written(problem: Problem, root: str) -> bytes:
     """Return a problem as bytes of HTTP/1.1, after which the connection is closed."""
-    response = render(problem, root)
-    headers = [*response.raw_headers, *ALWAYS, (b"connection", b"close")]
+    headers, body = _closing(problem, root)
     status = HTTPStatus(problem.status)
     head = b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode())
-    return b"".join(
-        [head, *(b"%b: %b\r\n" % header for header in headers), b"\r\n", bytes(response.body)]
-    )
+    return b"".join([head, *(b"%b: %b\r\n" % header for header in headers), b"\r\n", body])
+
+
+def _closing(problem: Problem, root: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body of a problem after which the connection is closed."""
+    response = render(problem, root)
+    headers = [*response.raw_headers, *ALWAYS, (b"connection", b"close")]
+    return headers, bytes(response.body)
 
 
 def _too_long() -> HeadersTooLarge:
@@ -377,11 +381,10 @@ def _telling(problem: Problem, root: str) -> Callable[..., Awaitable[None]]:
     """Return an application that tells a problem, and has the connection closed."""
 
     async def tell(_: object, __: object, send: Callable[[Any], Awaitable[None]]) -> None:
-        response = render(problem, root)
-        headers = [*response.raw_headers, *ALWAYS, (b"connection", b"close")]
+        headers, body = _closing(problem, root)
         start = {"type": "http.response.start", "status": problem.status, "headers": headers}
         await send(start)
-        await send({"type": "http.response.body", "body": bytes(response.body)})
+        await send({"type": "http.response.body", "body": body})
 
     return tell
 

@@ -1,6 +1,5 @@
 """The enabled feeds are imported on their schedule, by one process at a time, politely."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -21,7 +20,8 @@ from tests.conftest import Database
 from tests.importers.agency import Agency, giving, publishing
 from tests.importers.conftest import Imports
 from tests.importers.samples import cbp, cbsa, echerha, port, queue
-from tests.waiting import PATIENCE, until
+from tests.subscriptions.conftest import running
+from tests.waiting import until
 
 INTERVAL = timedelta(minutes=10)
 END_HOLDER = """
@@ -116,14 +116,8 @@ async def working(
         f"{name.replace('_', '-')}={agency.url}" for name, agency in agencies.items()
     )
     settings = Settings(database_url=database.url, data_dir=folder, importers=enabled)
-    worker = DeliveryWorker(settings, [ImportSchedule(settings).run])
-    task = asyncio.create_task(worker.run())
-    try:
+    async with running(DeliveryWorker(settings, [ImportSchedule(settings).run])) as worker:
         yield worker
-    finally:
-        worker.stop()
-        async with asyncio.timeout(PATIENCE):
-            await task
 
 
 @pytest.fixture

@@ -96,7 +96,13 @@ def attempts_of(delivery: Json) -> Sequence[dict[str, JsonValue]]:
 async def with_worker(database: Database, **settings: object) -> AsyncIterator[DeliveryWorker]:
     """Run a delivery worker in this process until the block ends."""
     given = {"database_url": database.url, "webhook_allow": LOOPBACK, **settings}
-    worker = DeliveryWorker(Settings.model_validate(given))
+    async with running(DeliveryWorker(Settings.model_validate(given))) as worker:
+        yield worker
+
+
+@asynccontextmanager
+async def running(worker: DeliveryWorker) -> AsyncIterator[DeliveryWorker]:
+    """Run a delivery worker until the block ends."""
     task = asyncio.create_task(worker.run())
     try:
         yield worker
