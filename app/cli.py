@@ -34,7 +34,7 @@ from app.backup.directories import BackupError, BackupKind, kind_of
 from app.changes.checkpoints import Checkpoint, SigningKey, is_signed, missing_of
 from app.changes.service import change_record, changes_after, wire_instant
 from app.config import Settings
-from app.database.connections import create_sync_engine
+from app.database.connections import Connector, create_sync_engine
 from app.database.sessions import Transact, create_engine, create_sessions
 from app.delivery.processes import follow_parent, interrupts_held, kept_alive
 from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, has_cluster
@@ -146,7 +146,7 @@ class DatabaseUrls:
         """Let ``use`` work in as many transactions as it likes."""
 
         async def work() -> Result:
-            engine = create_engine(self.url)
+            engine = create_engine(Connector(self.url))
 
             async def transact(part: Callable[[AsyncSession], Awaitable[Part]], /) -> Part:
                 async with create_sessions(engine)() as session, session.begin():

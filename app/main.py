@@ -28,6 +28,7 @@ from app.changes.stream.stream import Stream
 from app.config import Settings
 from app.crossings.router import borders, countries
 from app.crossings.router import router as places
+from app.database.connections import Connector
 from app.database.monitor import OUTAGES, DatabaseMonitor
 from app.database.pools import Pools, Shares
 from app.database.sessions import create_sessions
@@ -96,10 +97,12 @@ def create_service(
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `crossings serve` brings its own database.")
     board = Board(DatabaseMonitor(settings.request_deadline), max_age=settings.board_max_age)
-    stream = Stream(settings.database_url, board.monitor)
-    pools = Pools(settings.database_url, settings.database_read_url, settings.pool_size)
+    primary = Connector(settings.database_url)
+    standby = Connector(settings.database_read_url) if settings.database_read_url else None
+    stream = Stream(primary, board.monitor)
+    pools = Pools(primary, standby, settings.pool_size)
     tally, write_queue = RequestTally(), _write_queue(settings, pools.shares)
-    updater = BoardUpdater(settings.database_url, board, stream, owns_process=owns_process)
+    updater = BoardUpdater(primary, board, stream, owns_process=owns_process)
     sessions = create_sessions(pools.writers)
     trail = AuditTrail(sessions, board.monitor)
     writability = Writability(sessions, board.monitor)

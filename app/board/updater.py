@@ -102,7 +102,7 @@ class BoardUpdater:
     """Follows one database for one board, and tells the stream of what it hears."""
 
     def __init__(
-        self, url: str, board: Board, stream: Stream, *, owns_process: bool = False
+        self, connector: Connector, board: Board, stream: Stream, *, owns_process: bool = False
     ) -> None:
         self.schema_revision: str | None = None
         """Of the database, when it last answered."""
@@ -110,8 +110,8 @@ class BoardUpdater:
         self._board = board
         self._stream = stream
         self._monitor = board.monitor
-        self._connect = Connector(url, seconds=ANSWER_SECONDS)
-        self._engine = create_engine(url, pool_size=2, pre_ping=False)
+        self._connect = partial(connector, seconds=ANSWER_SECONDS)
+        self._engine = create_engine(connector, pool_size=2, pre_ping=False)
         self._sessions = create_sessions(self._engine)
         self._behind = asyncio.Event()
         self._newest_notified = 0

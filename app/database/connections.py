@@ -46,26 +46,34 @@ def create_sync_engine(url: str) -> Engine:
 
 
 class Connector:
-    """Opens connections to one database, first where the last one was opened."""
+    """Opens connections to one database, first where the last one was opened.
 
-    def __init__(self, url: str, *, seconds: float | None = None) -> None:
-        """Give each host so many seconds, or an equal part of ``CONNECT_SECONDS``."""
-        self._hosts = hosts_of(url)
-        self._seconds = seconds or CONNECT_SECONDS / len(self._hosts)
+    All that a process asks of one database goes through one of these. So it stays with a standby
+    that took over, even when the old primary is back.
+    """
 
-    async def __call__(self, _: str = "", **options: object) -> psycopg.AsyncConnection:
-        """Return a connection. Raises OperationalError when no host serves as asked."""
+    def __init__(self, url: str) -> None:
+        self._hosts = tuple(hosts_of(url))
+
+    async def __call__(
+        self, _: str = "", *, seconds: float | None = None, **options: object
+    ) -> psycopg.AsyncConnection:
+        """Return a connection. Raises OperationalError when no host serves as asked.
+
+        Each host has so many seconds to answer, or an equal part of ``CONNECT_SECONDS``.
+        """
         faults: list[str] = []
-        for host in list(self._hosts):
+        limit = seconds or CONNECT_SECONDS / len(self._hosts)
+        for host in self._hosts:
             try:
-                async with asyncio.timeout(self._seconds):
+                async with asyncio.timeout(limit):
                     connection = await self._open(host, options)
             except TimeoutError:
                 faults.append(f"{host.get('host', 'the server')} does not answer")
             except psycopg.OperationalError as error:
                 faults.append(str(error))
             else:
-                self._hosts.sort(key=lambda one: one is not host)
+                self._hosts = (host, *(one for one in self._hosts if one is not host))
                 return connection
         raise psycopg.OperationalError("; ".join(faults))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
+from app.database.connections import Connector
 from app.database.sessions import create_engine
 from app.database.write_queue import WRITERS_AT_ONCE
 
@@ -39,14 +40,14 @@ class Shares:
 class Pools:
     """The pools of a process: for the present, for history, for writers, and on a standby."""
 
-    def __init__(self, url: str, standby_url: str | None, connections: int) -> None:
+    def __init__(self, primary: Connector, standby: Connector | None, connections: int) -> None:
         self.shares = shares = Shares.of(connections)
-        self.readers = create_engine(url, pool_size=shares.readers)
-        self.history = create_engine(url, pool_size=shares.history)
-        self.writers = create_engine(url, pool_size=shares.writers)
+        self.readers = create_engine(primary, pool_size=shares.readers)
+        self.history = create_engine(primary, pool_size=shares.history)
+        self.writers = create_engine(primary, pool_size=shares.writers)
         self.standby: AsyncEngine | None = None
-        if standby_url is not None:
-            self.standby = create_engine(standby_url, pool_size=shares.history)
+        if standby is not None:
+            self.standby = create_engine(standby, pool_size=shares.history)
 
     @property
     def engines(self) -> Mapping[str, AsyncEngine]:

@@ -48,7 +48,9 @@ OPTIONS = (
 )
 
 
-def create_engine(url: str, *, pool_size: int = 5, pre_ping: bool = True) -> AsyncEngine:
+def create_engine(
+    connector: Connector, *, pool_size: int = 5, pre_ping: bool = True
+) -> AsyncEngine:
     """Return an engine that gives up soon on a dead server.
 
     With ``pre_ping`` it notices a dead connection before it is used.
@@ -59,7 +61,7 @@ def create_engine(url: str, *, pool_size: int = 5, pre_ping: bool = True) -> Asy
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=pre_ping,
-        connect_args={"async_creator_fn": Connector(url), "options": OPTIONS},
+        connect_args={"async_creator_fn": connector, "options": OPTIONS},
     )
 
 

@@ -81,7 +81,6 @@ class DeliveryWorker:
         """Work on the database of the settings; ``besides`` work on it beside the deliveries."""
         if settings.database_url is None:
             raise ValueError("DATABASE_URL is not set.")
-        self._url = settings.database_url
         self._request_seconds = settings.request_deadline
         self._audit_keep_days = settings.audit_keep_days
         self._keep_observations = ObservationLimits.of(settings).keep
@@ -123,7 +122,7 @@ class DeliveryWorker:
 
     async def _work(self) -> None:
         async with AsyncExitStack() as stack:
-            engine = create_engine(self._url, pool_size=SESSIONS, pre_ping=False)
+            engine = create_engine(self._connect, pool_size=SESSIONS, pre_ping=False)
             stack.push_async_callback(engine.dispose)
             self._monitor = DatabaseMonitor(self._request_seconds)
             self._sessions = create_sessions(engine)

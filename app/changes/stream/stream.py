@@ -30,6 +30,7 @@ from app.changes.stream.wire import (
     heartbeat,
     opening,
 )
+from app.database.connections import Connector
 from app.database.driver import fetch
 from app.database.monitor import (
     OUTAGES,
@@ -95,13 +96,13 @@ class Follower:
 class Stream:
     """Follows the log of one database, and is followed."""
 
-    def __init__(self, url: str, monitor: DatabaseMonitor) -> None:
+    def __init__(self, connector: Connector, monitor: DatabaseMonitor) -> None:
         self.place = -1
         """The newest change that it has; -1 before it knows any log."""
         self.is_draining = False
         self._hash = b""
         self._monitor = monitor
-        self._engine = create_engine(url, pool_size=2, pre_ping=False)
+        self._engine = create_engine(connector, pool_size=2, pre_ping=False)
         # One statement a look: a transaction around it would cost two more turns.
         at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = create_sessions(at_once)
