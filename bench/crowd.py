@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 
+from app.database.connections import Connector
 from app.database.sessions import create_engine, create_sessions
 from app.status.due import announce_due
 
@@ -64,7 +65,7 @@ async def compact(url: str) -> None:
 
     It does so when something is due, which `fill` and `lengthen` claim of all that they touch.
     """
-    engine = create_engine(url)
+    engine = create_engine(Connector(url))
     sessions = create_sessions(engine)
     due = True
     while due:

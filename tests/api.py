@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import httpx2
 from pydantic import JsonValue
@@ -59,6 +61,17 @@ class Api:
         assert response.status_code == 201, response.text
         body: Json = response.json()
         return body
+
+    async def soon(self, *crossings: str) -> datetime:
+        """Return an instant before which a test has the time to declare some things.
+
+        It is as far off as several declarations for these crossings take here and now.
+        """
+        began = monotonic()
+        preview = decision(crossings=crossings)
+        response = await self.post("/v1/events", preview, validate_only="true")
+        assert response.status_code == 200, response.text
+        return datetime.now(UTC) + timedelta(seconds=max(1.0, 20 * (monotonic() - began)))
 
     async def status(self, crossing: str = SUMSKAS, **parameters: str | int) -> Json:
         response = await self.get(f"/v1/crossings/{crossing}/status", **parameters)

@@ -25,6 +25,7 @@ from app.access.service import create_key
 from app.board.middleware import BoardMiddleware
 from app.changes.stream import stream
 from app.config import Settings
+from app.database.connections import Connector
 from app.database.sessions import create_engine, create_sessions
 from app.embedded.running import serving
 from app.embedded.server import DATABASE, OWNER, SERVICE, SUPERUSER, Server
@@ -82,7 +83,7 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """Give a session in a transaction that commits."""
-        engine = create_engine(self.url)
+        engine = create_engine(Connector(self.url))
         try:
             async with create_sessions(engine)() as session, session.begin():
                 yield session

@@ -10,6 +10,7 @@ import pytest
 from psycopg.errors import RestrictViolation
 
 from app.access.attempts import MOST_WAITING, AuditTrail, forget_attempts
+from app.database.connections import Connector
 from app.database.monitor import DatabaseMonitor
 from app.database.sessions import create_engine, create_sessions
 from app.http.requests import RequestKind, RequestOutcome
@@ -83,7 +84,7 @@ async def test_an_attempt_is_not_rewritten_and_is_forgotten_only_when_old(
 async def test_while_the_database_is_away_attempts_wait_and_only_the_oldest_are_lost(
     seeded: Database,
 ) -> None:
-    engine = create_engine(seeded.url)
+    engine = create_engine(Connector(seeded.url))
     monitor = DatabaseMonitor(5)
     trail = AuditTrail(create_sessions(engine), monitor)
     monitor.is_lost = True
@@ -105,7 +106,7 @@ async def test_attempts_that_come_while_others_are_written_are_written_too(
     seeded: Database,
 ) -> None:
     """Also where the oldest have to go for them."""
-    engine = create_engine(seeded.url)
+    engine = create_engine(Connector(seeded.url))
     trail = AuditTrail(create_sessions(engine), DatabaseMonitor(PATIENCE))
     for number in range(2):
         trail.note(outcome(f"early {number}"))
@@ -132,7 +133,7 @@ def waiting_for_locks(database: Database) -> bool:
 
 @pytest.mark.parametrize("client", [None, "", "testclient", "/run/socket"])
 async def test_a_client_without_an_address_is_none(seeded: Database, client: str | None) -> None:
-    engine = create_engine(seeded.url)
+    engine = create_engine(Connector(seeded.url))
     trail = AuditTrail(create_sessions(engine), DatabaseMonitor(5))
     trail.note(outcome("r")._replace(client=client))
     await trail.flush()

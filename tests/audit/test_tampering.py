@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.audit.service import find_faults
 from app.changes.checkpoints import Checkpoint, missing_of, newest_checkpoint
 from app.changes.models import Change
+from app.database.connections import Connector
 from app.database.sessions import create_engine, create_sessions
 from app.embedded.server import Server
 from app.schema import metadata
@@ -85,7 +86,7 @@ async def stripped(postgres: Server) -> AsyncIterator[Stripped]:
             for number, prepare in enumerate(WRITES):
                 write = await prepare(api, f"write-{number}")
                 assert is_done(write, await send(api, write))
-        engine = create_engine(database.owner_url)
+        engine = create_engine(Connector(database.owner_url))
         try:
             async with create_sessions(engine).begin() as session:
                 checkpoint = await newest_checkpoint(session, None)

@@ -16,7 +16,6 @@ from tests.marks import full
 Body = dict[str, Any]
 
 HERE, THERE = "new-crossing", "other-crossing"
-SOON = timedelta(seconds=1)
 
 
 async def changes(api: Api, after: int = 0) -> list[Body]:
@@ -114,7 +113,7 @@ async def test_new_traffic_adds_lanes_to_the_answer(here: Api) -> None:
 
 
 async def test_a_planned_closure_is_announced_when_it_begins(here: Api, database: Database) -> None:
-    begins = datetime.now(UTC) + SOON
+    begins = await here.soon(HERE)
     body = await here.declare(crossings=[HERE], effective={"from": begins.isoformat()})
     planned = int(str(body["change"]))
     (recorded,) = await changes(here, planned - 1)
@@ -148,7 +147,7 @@ async def test_a_planned_closure_is_announced_when_it_begins(here: Api, database
 async def test_an_open_that_runs_out_is_announced(database: Database) -> None:
     async with database.api() as api:
         await add(api, HERE)
-        runs_out = datetime.now(UTC) + 2 * SOON
+        runs_out = await api.soon(HERE)
         opened = (runs_out - timedelta(days=30)).isoformat()
         await api.declare(
             crossings=[HERE], status="open", effective={"from": opened}, announced_at=opened
@@ -170,16 +169,16 @@ async def test_after_a_pause_all_is_announced_in_the_order_in_which_it_came_due(
     here: Api, database: Database
 ) -> None:
     number = await newest(here)
-    start = datetime.now(UTC) + SOON
+    start, step = await here.soon(HERE), timedelta(milliseconds=250)
     plans = [(HERE, 0, 2), (THERE, 1, 3)]
     for name, first, last in plans:
         period = {
-            "from": (start + first * SOON / 4).isoformat(),
-            "until": (start + last * SOON / 4).isoformat(),
+            "from": (start + first * step).isoformat(),
+            "until": (start + last * step).isoformat(),
         }
         await here.declare(crossings=[name], effective=period)
 
-    await later(start + SOON)
+    await later(start + 4 * step)
     await announce(database)
 
     found = await effective(here, number)
@@ -194,7 +193,7 @@ async def test_however_many_announce_each_change_is_written_once(
     here: Api, database: Database
 ) -> None:
     number = await newest(here)
-    begins = datetime.now(UTC) + SOON
+    begins = await here.soon(HERE)
     await here.declare(crossings=[HERE], effective={"from": begins.isoformat()})
     await here.declare(crossings=[THERE], effective={"from": begins.isoformat()})
 
@@ -207,7 +206,7 @@ async def test_however_many_announce_each_change_is_written_once(
 
 async def test_a_record_comes_behind_what_came_due_before_it(here: Api, database: Database) -> None:
     number = await newest(here)
-    begins = datetime.now(UTC) + SOON
+    begins = await here.soon(HERE)
     await here.declare(crossings=[HERE], effective={"from": begins.isoformat()})
     await later(begins)
 
@@ -224,7 +223,7 @@ async def test_a_record_comes_behind_what_came_due_before_it(here: Api, database
 
 
 async def test_a_preview_announces_nothing(here: Api, database: Database) -> None:
-    begins = datetime.now(UTC) + SOON
+    begins = await here.soon(HERE)
     await here.declare(crossings=[HERE], effective={"from": begins.isoformat()})
     number = await newest(here)
     await later(begins)
@@ -244,7 +243,7 @@ async def test_a_preview_announces_nothing(here: Api, database: Database) -> Non
 async def test_an_effective_change_is_not_the_crossings_newest_record(
     here: Api, database: Database
 ) -> None:
-    begins = datetime.now(UTC) + SOON
+    begins = await here.soon(HERE)
     body = await here.declare(crossings=[HERE], effective={"from": begins.isoformat()})
     await later(begins)
     came_due = await here.status(HERE)
@@ -267,7 +266,7 @@ async def test_what_many_crossings_share_is_one_change_for_each_hundred(
     names = [f"crossing-{number:03}" for number in range(130)]
     async with database.api() as api:
         await add(api, *names)
-        begins = datetime.now(UTC) + 8 * SOON
+        begins = await api.soon(*names)
         body = await api.declare(crossings=names, effective={"from": begins.isoformat()})
         await later(begins)
 
@@ -279,7 +278,7 @@ async def test_what_many_crossings_share_is_one_change_for_each_hundred(
 
 
 async def test_the_log_stays_whole(here: Api, database: Database) -> None:
-    begins = datetime.now(UTC) + SOON
+    begins = await here.soon(HERE)
     await here.declare(crossings=[HERE], effective={"from": begins.isoformat()})
     await later(begins)
     await announce(database)
@@ -289,7 +288,7 @@ async def test_the_log_stays_whole(here: Api, database: Database) -> None:
 
 
 async def test_a_withdrawn_plan_never_comes_due(here: Api, database: Database) -> None:
-    begins = datetime.now(UTC) + SOON
+    begins = await here.soon(HERE)
     body = await here.declare(
         crossings=[
             HERE,

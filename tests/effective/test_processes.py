@@ -1,7 +1,7 @@
 """What comes due while nobody runs, and while several do."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ async def test_what_came_due_while_nobody_ran_is_announced_once_by_whoever_start
     """Two services with delivery workers of their own, two workers each, on one database."""
     async with database.api() as api:
         assert (await api.post("/v1/crossings", crossing(HERE))).status_code == 201
-        begins = datetime.now(UTC) + timedelta(seconds=1)
+        begins = await api.soon(HERE)
         planned = await api.declare(crossings=[HERE], effective={"from": begins.isoformat()})
         number, key = int(str(planned["change"])), api.key
     await asyncio.sleep(max(0.0, (begins - datetime.now(UTC)).total_seconds()) + 0.1)

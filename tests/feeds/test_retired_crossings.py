@@ -1,7 +1,7 @@
 """Feeds of places leave retired crossings out; their own feeds, and the log as a whole, do not."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import feedparser
 import pytest
@@ -130,7 +130,7 @@ async def test_a_notice_that_names_it_is_still_told(here: Api) -> None:
 async def test_no_page_ends_the_feed_before_its_time(here: Api, database: Database) -> None:
     """What comes due of a retired crossing alone is a change of the log, and no entry."""
     for name in (THERE, HERE, HERE):
-        at = datetime.now(UTC) + timedelta(seconds=1)
+        at = await here.soon(name)
         await declare(here, crossings=[name], sides=["BY"], effective={"from": at.isoformat()})
         await asyncio.sleep((at - datetime.now(UTC)).total_seconds() + 0.05)
         async with database.session() as session:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from anyio import to_thread
@@ -424,7 +424,7 @@ async def test_what_ended_long_ago_is_forgotten(quiet: Hooks, receiver: Receiver
 async def test_what_comes_due_is_announced_and_told(hooks: Hooks, receiver: Receiver) -> None:
     """A plan made now is heard of when it begins, although nobody asks or writes then."""
     await hooks.subscribe(receiver, filter={"kinds": ["effective"]})
-    begins = datetime.now(UTC) + timedelta(seconds=2)
+    begins = await hooks.api.soon(SUMSKAS)
     await hooks.api.declare(status="open")
     await hooks.api.declare(effective={"from": begins.isoformat(), "until": None})
 
