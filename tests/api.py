@@ -62,13 +62,13 @@ class Api:
         body: Json = response.json()
         return body
 
-    async def soon(self, *crossings: str) -> datetime:
+    async def soon(self, *crossings: str, side: str = "LT") -> datetime:
         """Return an instant before which a test has the time to declare some things.
 
         It is as far off as several declarations for these crossings take here and now.
         """
         began = monotonic()
-        preview = decision(crossings=crossings)
+        preview = decision(crossings=crossings, sides=[side])
         response = await self.post("/v1/events", preview, validate_only="true")
         assert response.status_code == 200, response.text
         return datetime.now(UTC) + timedelta(seconds=max(1.0, 20 * (monotonic() - began)))

@@ -280,6 +280,7 @@ def test_only_a_local_socket_is_listened_on(data_dir: Path) -> None:
         assert stat.S_IMODE(server.socket_dir.stat().st_mode) == 0o700
 
 
+@full
 @pytest.mark.parametrize("name", ['ein Ort, "süß" 100%', "x" * 120])
 def test_sqlalchemy_reaches_a_directory_of_any_name(
     new_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -308,6 +309,7 @@ def test_a_socket_directory_that_others_prepared_is_refused(
         pass
 
 
+@full
 def test_no_other_directory_and_no_user_is_touched(new_dir: Path) -> None:
     """Everything works below directories that only we may enter, and they stay so."""
     hidden = new_dir / "hidden" / "deeper"
@@ -338,6 +340,7 @@ def test_a_second_serving_is_refused_at_once(data_dir: Path) -> None:
         assert answers(server)
 
 
+@full
 def test_a_command_beside_a_running_service_uses_its_server(data_dir: Path) -> None:
     """And leaves it running."""
     with served(data_dir) as (_, server):
@@ -347,6 +350,7 @@ def test_a_command_beside_a_running_service_uses_its_server(data_dir: Path) -> N
         assert answers(server)
 
 
+@full
 def test_a_command_waits_for_a_service_that_is_starting(new_dir: Path) -> None:
     """Even on the very first start."""
     with starting(new_dir):
@@ -477,6 +481,7 @@ def test_a_server_that_cannot_start_is_tried_until_it_can(
     assert len(caplog.records) < 8
 
 
+@full
 def test_a_first_start_that_fails_shows_the_end_of_the_log(data_dir: Path) -> None:
     """The message alone must do, for somebody who has never seen PostgreSQL."""
     with serving(data_dir):
@@ -597,6 +602,7 @@ def python_of(user: int) -> str:
     pytest.skip("no Python here can be run by other users")
 
 
+@full
 @as_root
 def test_an_ordinary_user_serves_a_directory_of_its_own(open_dir: Path) -> None:
     """Without any of what root needs, and a kill -9 does as little harm."""

@@ -17,6 +17,7 @@ from app.http.requests import RequestKind, RequestOutcome
 from tests.api import SUMSKAS, decision
 from tests.commands import environment, run
 from tests.conftest import Database
+from tests.marks import full
 from tests.waiting import PATIENCE, until
 
 Row = dict[str, Any]
@@ -147,6 +148,7 @@ def outcome(request_id: str) -> RequestOutcome:
     return RequestOutcome(1e9, request_id, kind, "/v1/events", "192.0.2.1", None, None, 0.001)
 
 
+@full
 async def test_the_command_prints_one_object_a_line(seeded: Database) -> None:
     async with seeded.api() as api:
         body = (await api.post("/v1/events", decision())).json()

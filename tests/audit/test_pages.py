@@ -70,6 +70,7 @@ def test_check_names_every_damaged_page(seeded_dir: Path) -> None:
     ]
 
 
+@full
 def test_check_names_a_damaged_page_of_a_database_elsewhere(seeded_dir: Path) -> None:
     """Where only its owner could read all files: the first page that a statement meets."""
     file = file_of(seeded_dir, "change")
@@ -81,6 +82,7 @@ def test_check_names_a_damaged_page_of_a_database_elsewhere(seeded_dir: Path) ->
     assert done == Done(1, "", f"page 3 of the table change ({file}) is damaged\n")
 
 
+@full
 def test_a_damaged_database_is_not_backed_up(seeded_dir: Path, tmp_path: Path) -> None:
     file = file_of(seeded_dir, "change")
     damage(seeded_dir, file, 3)

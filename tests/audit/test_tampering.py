@@ -36,7 +36,7 @@ from app.embedded.server import Server
 from app.schema import metadata
 from tests.conftest import SEEDED, clone
 from tests.faults.writes import WRITES, is_done, send
-from tests.marks import in_full
+from tests.marks import full, in_full
 
 LOG = [
     metadata.tables[name]
@@ -275,6 +275,7 @@ ACTS: dict[str, Act] = {
 }
 
 
+@full
 @pytest.mark.parametrize(
     "seeds",
     [range(15), *in_full(*(range(first, first + 25) for first in range(15, 265, 25)))],

@@ -13,6 +13,7 @@ from psycopg import sql
 from app.embedded.server import OWNER, SUPERUSER, Server
 from tests.commands import Done, call, environment, finish, start
 from tests.conftest import Database
+from tests.marks import full
 from tests.waiting import eventually
 
 _numbers = itertools.count(1)
@@ -142,6 +143,7 @@ def test_a_database_that_is_away_leaves_no_backup(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@full
 def test_kill_9_during_a_dump_leaves_no_backup(seeded: Database, tmp_path: Path) -> None:
     """It waits for a lock when it is killed, so that it cannot have ended."""
     with seeded.connect() as connection, connection.transaction():

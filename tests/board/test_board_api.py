@@ -133,6 +133,7 @@ async def retire(sides: Sides, name: str, replaced_by: str | None = None) -> Non
     assert (await sides.front.patch(f"/v1/crossings/{name}", body)).status_code == 200
 
 
+@full
 async def test_a_retired_crossing_leaves_the_lists_of_both_alike(sides: Sides) -> None:
     """Wherever on a page it was: also the bounds of pages and since when they are so."""
     listed = (await sides.front.get("/v1/crossings", border="BY-LT")).json()["items"]

@@ -27,6 +27,7 @@ from app.embedded.server import SUPERUSER
 from tests.api import Api
 from tests.commands import call, environment
 from tests.conftest import Database
+from tests.marks import full
 
 CHECKPOINT = "/v1/changes/checkpoint"
 
@@ -140,6 +141,7 @@ def test_check_notices_that_the_end_of_the_log_was_cut_off(seeded: Database, kep
     assert f"change {number} of the checkpoint is not in the log" in done.complained
 
 
+@full
 def test_check_notices_that_the_log_was_written_anew(seeded: Database, kept: Path) -> None:
     number = json.loads(kept.read_bytes())["change"]
     with seeded.connect(SUPERUSER) as connection:

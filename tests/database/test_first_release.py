@@ -189,6 +189,7 @@ def test_a_declaration_whose_seed_changed_is_corrected(
         assert newer[name] > NEWEST
 
 
+@full
 def test_a_crossing_whose_seed_got_better_names_has_them(
     migrated: Database, loaded: Database
 ) -> None:

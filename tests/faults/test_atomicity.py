@@ -250,11 +250,13 @@ async def test_a_write_whose_connection_is_lost_before_any_step_leaves_nothing(
     await assert_all_or_nothing(bench, prepare, lose, assert_unavailable)
 
 
+@full
 async def test_a_write_that_fails_inside_before_any_step_leaves_nothing(bench: Bench) -> None:
     """A fault of ours is a 500 that tells nothing of what happened."""
     await assert_all_or_nothing(bench, two_crossings, failing_inside, assert_internal)
 
 
+@full
 async def test_a_write_that_halts_for_too_long_before_any_step_leaves_nothing(
     bench: Bench,
 ) -> None:

@@ -358,6 +358,7 @@ async def fate_of(api: Api, event_id: str) -> tuple[object, object]:
 # A writer that stalls
 
 
+@full
 async def test_a_stalled_writer_holds_nobody_up_for_long(seeded: Database) -> None:
     """Other writers are told to come back, the present is still told, and then all goes on."""
     async with seeded.api() as api:
@@ -382,6 +383,7 @@ async def test_a_stalled_writer_holds_nobody_up_for_long(seeded: Database) -> No
         assert len(await all_changes(api)) == len(before) + 6
 
 
+@full
 async def test_more_writers_than_connections_behind_a_stalled_one_are_all_answered(
     seeded: Database,
 ) -> None:
@@ -397,6 +399,7 @@ async def test_more_writers_than_connections_behind_a_stalled_one_are_all_answer
         assert await all_changes(api) == before
 
 
+@full
 async def test_a_repeated_write_behind_a_stalled_one_is_not_done_twice(seeded: Database) -> None:
     """While the first request hangs, the second one with its key is told to come back."""
     async with seeded.api() as api:

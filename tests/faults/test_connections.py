@@ -128,6 +128,7 @@ def patient(shared: Database, tmp_path: Path) -> Iterator[Service]:
 # What takes too long
 
 
+@full
 async def test_who_says_nothing_is_let_go(hasty: Service) -> None:
     async with lines(hasty.port) as connect:
         assert await (await connect()).ends() == b""
@@ -232,6 +233,7 @@ async def test_headers_of_the_limit_are_taken_and_a_byte_more_is_not(hasty: Serv
             assert await line.ends() == b""
 
 
+@full
 async def test_headers_without_an_end_are_refused_as_soon_as_they_are_too_long(
     patient: Service,
 ) -> None:
@@ -263,6 +265,7 @@ async def test_a_body_may_be_longer_than_headers(hasty: Service, shared: Databas
 # What is too many
 
 
+@full
 async def test_one_client_may_have_so_many_connections_and_no_more(patient: Service) -> None:
     """Another is served meanwhile, and so is the health of the service."""
     async with lines(patient.port) as connect:
@@ -277,6 +280,7 @@ async def test_one_client_may_have_so_many_connections_and_no_more(patient: Serv
         assert (await (await connect(2)).get(STATUS)).status_code == 200
 
 
+@full
 async def test_far_beyond_its_limit_a_client_is_not_even_heard(patient: Service) -> None:
     async with lines(patient.port) as connect:
         for _ in range(PER_CLIENT + CLIENT_MARGIN):
@@ -284,6 +288,7 @@ async def test_far_beyond_its_limit_a_client_is_not_even_heard(patient: Service)
         problem(await (await connect()).answer(), 429, "too-many-connections")
 
 
+@full
 async def test_a_client_that_leaves_makes_room_for_its_next_connection(patient: Service) -> None:
     async with lines(patient.port) as connect:
         for _ in range(PER_CLIENT):
@@ -296,6 +301,7 @@ async def test_a_client_that_leaves_makes_room_for_its_next_connection(patient: 
         await until(is_served)
 
 
+@full
 async def test_idle_connections_give_way_to_whoever_asks(patient: Service) -> None:
     """Those that were silent for longest; none that is being answered."""
     async with lines(patient.port) as connect:
@@ -316,6 +322,7 @@ async def test_idle_connections_give_way_to_whoever_asks(patient: Service) -> No
     assert "idle ones are closed" in patient.log.read_text(encoding="utf-8")
 
 
+@full
 async def test_when_all_are_busy_the_next_is_told_so_and_health_is_still_answered(
     patient: Service,
 ) -> None:
@@ -334,6 +341,7 @@ async def test_when_all_are_busy_the_next_is_told_so_and_health_is_still_answere
     assert log.count("connections are in use: others are refused") == 1
 
 
+@full
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="it lowers the limit of open files")
 async def test_where_few_files_may_be_open_there_are_fewer_connections(
     shared: Database, tmp_path: Path

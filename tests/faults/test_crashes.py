@@ -277,6 +277,7 @@ def start_and_kill(data_dir: Path, moment: list[Path]) -> None:
 # A lost answer
 
 
+@full
 async def test_an_answer_lost_on_its_way_is_had_by_a_retry(
     seeded: Database, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from app.database.turns import Turns
 from app.errors import HistoryOverloaded
 from tests.api import SUMSKAS, Api, decision, problem
 from tests.conftest import Database, started
+from tests.marks import full
 from tests.waiting import PATIENCE
 
 PAST = "at=2023-09-01T00:00:00Z"
@@ -50,6 +51,7 @@ async def test_who_would_wait_beyond_the_limit_is_refused_at_once() -> None:
         assert turns.refused == 1
 
 
+@full
 async def test_a_crowd_that_reads_history_leaves_the_present_and_writers_alone(
     seeded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,6 +202,7 @@ async def test_without_its_database_the_service_says_so(
 # Hung
 
 
+@full
 async def test_a_database_that_takes_no_new_connections_is_told_of_in_time(
     fragile: Fragile,
 ) -> None:
@@ -217,6 +218,7 @@ async def test_a_database_that_takes_no_new_connections_is_told_of_in_time(
     await fragile.recovers()
 
 
+@full
 async def test_a_database_that_hangs_is_told_of_in_time(fragile: Fragile) -> None:
     """Every process of it is halted: nobody waits for long, and nothing is done twice."""
     await fill_the_pool(fragile.api)

@@ -18,6 +18,7 @@ from app.errors import Overloaded
 from tests.api import SUMSKAS, TVERECIUS, Api, Json, decision, problem
 from tests.conftest import Database
 from tests.faults.servers import WAITING, all_changes, assert_chained
+from tests.marks import full
 from tests.waiting import until
 
 LONG = 60.0
@@ -71,7 +72,7 @@ FIRST = numbered("first", WRITERS_AT_ONCE)
 """As many writers as may be under way."""
 
 
-async def full(*, limit: int = 500, deadline: float = LONG) -> Writers:
+async def fully_taken(*, limit: int = 500, deadline: float = LONG) -> Writers:
     """Return a queue in which nobody waits yet, and the next one would have to."""
     writers = Writers(WriteQueue(limit=limit, deadline=deadline))
     await writers.come(*FIRST)
@@ -80,7 +81,7 @@ async def full(*, limit: int = 500, deadline: float = LONG) -> Writers:
 
 
 async def test_a_few_write_at_once_and_the_next_one_waits_until_one_of_them_ends() -> None:
-    writers = await full()
+    writers = await fully_taken()
     await writers.come("next")
     assert writers.entered == FIRST
     await writers.end(FIRST[2])
@@ -89,7 +90,7 @@ async def test_a_few_write_at_once_and_the_next_one_waits_until_one_of_them_ends
 
 
 async def test_who_comes_first_is_served_first() -> None:
-    writers = await full()
+    writers = await fully_taken()
     waiting = numbered("waiting", 20)
     await writers.come(*waiting)
     for place, name in enumerate([*FIRST, *waiting]):
@@ -99,7 +100,7 @@ async def test_who_comes_first_is_served_first() -> None:
 
 async def test_nobody_overtakes_the_one_whose_turn_has_just_come() -> None:
     """Not even who comes before that one could take it."""
-    writers = await full()
+    writers = await fully_taken()
     await writers.come("waiting")
     writers.ends[FIRST[0]].set_result(None)
     # It begins before the one that waits has been woken.
@@ -112,7 +113,7 @@ async def test_nobody_overtakes_the_one_whose_turn_has_just_come() -> None:
 
 async def test_no_more_wait_than_may() -> None:
     """Who comes to a full queue is refused at once; when one is served, another may wait."""
-    writers = await full(limit=2)
+    writers = await fully_taken(limit=2)
     await writers.come("one", "other", "too-many")
     assert writers.tasks["too-many"].done()
     told = await writers.refusal("too-many")
@@ -127,7 +128,7 @@ async def test_no_more_wait_than_may() -> None:
 
 
 async def test_who_has_waited_until_the_deadline_is_refused() -> None:
-    writers = await full(deadline=0.05)
+    writers = await fully_taken(deadline=0.05)
     came = asyncio.get_running_loop().time()
     await writers.come("waiting")
     told = await writers.refusal("waiting")
@@ -137,7 +138,7 @@ async def test_who_has_waited_until_the_deadline_is_refused() -> None:
 
 async def test_who_was_refused_at_the_deadline_has_left_the_queue() -> None:
     """Its turn is nobody's loss, nor is its place."""
-    writers = await full(limit=1, deadline=0.05)
+    writers = await fully_taken(limit=1, deadline=0.05)
     await writers.come("refused")
     await writers.refusal("refused")
     await writers.end(*FIRST)
@@ -220,7 +221,7 @@ async def test_writers_wait_again_once_writes_are_quick_again(clock: Clock) -> N
 
 async def test_who_went_away_leaves_no_trace() -> None:
     """Its place is free at once, and its turn is the next one's."""
-    writers = await full(limit=2)
+    writers = await fully_taken(limit=2)
     await writers.come("gone", "waiting")
     writers.tasks["gone"].cancel()
     await anyio.wait_all_tasks_blocked()
@@ -233,7 +234,7 @@ async def test_who_went_away_leaves_no_trace() -> None:
 
 
 async def test_who_goes_away_just_when_its_turn_comes_passes_it_on() -> None:
-    writers = await full()
+    writers = await fully_taken()
     await writers.come("gone", "waiting")
     writers.ends[FIRST[0]].set_result(None)
     # It has been given its turn by then, and has not been woken.
@@ -246,7 +247,7 @@ async def test_who_goes_away_just_when_its_turn_comes_passes_it_on() -> None:
 
 
 async def test_a_writer_that_is_cancelled_in_its_turn_gives_it_back() -> None:
-    writers = await full()
+    writers = await fully_taken()
     await writers.come("waiting")
     writers.tasks[FIRST[0]].cancel()
     await anyio.wait_all_tasks_blocked()
@@ -256,7 +257,7 @@ async def test_a_writer_that_is_cancelled_in_its_turn_gives_it_back() -> None:
 
 
 async def test_a_writer_that_fails_gives_its_turn_back() -> None:
-    writers = await full()
+    writers = await fully_taken()
     await writers.come("waiting")
     writers.ends[FIRST[0]].set_exception(RuntimeError("the write fails"))
     with pytest.raises(RuntimeError, match="the write fails"):
@@ -360,6 +361,7 @@ async def test_of_a_hundred_writers_at_a_short_queue_each_is_served_or_refused(
         await assert_written(api, before, done)
 
 
+@full
 async def test_who_was_refused_may_repeat_the_write_with_its_key(seeded: Database) -> None:
     """Those under way and five more are served, all others refused before they write."""
     async with seeded.api(write_queue=5, write_deadline=LONG) as api:
@@ -397,6 +399,7 @@ async def test_who_has_waited_for_too_long_is_refused_and_nothing_is_written(
         await assert_written(api, before, done)
 
 
+@full
 async def test_writers_that_wait_take_no_connections_from_readers(seeded: Database) -> None:
     async with seeded.api(write_deadline=LONG) as api:
         before = len(await all_changes(api))

@@ -97,6 +97,7 @@ async def test_workers_are_replaced_without_a_failed_request(
     assert set(told) == {"200"}
 
 
+@full
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=full)])
 async def test_a_service_that_stops_cuts_nobody_off(
     seeded: Database, tmp_path: Path, workers: int

@@ -120,6 +120,7 @@ async def test_a_lost_database_leaves_streams_open_and_loses_them_nothing(
             following.cancel_scope.cancel()
 
 
+@full
 @pytest.mark.parametrize("workers", [1, *in_full(2)])
 async def test_a_stopping_service_ends_a_hundred_streams_in_order_and_soon(
     shared: Database, tmp_path: Path, workers: int

@@ -276,7 +276,7 @@ async def test_each_place_has_its_own(here: Api) -> None:
 
 async def test_what_came_by_time_alone_is_an_entry(here: Api, database: Database) -> None:
     """A planned closure began: each crossing has an entry of its own, always the same one."""
-    at = await here.soon(HERE, THERE)
+    at = await here.soon(HERE, THERE, side="BY")
     plan = {"from": at.isoformat()}
     await declare(here, crossings=[HERE, THERE], sides=["BY"], traffic=["car"], effective=plan)
     await asyncio.sleep((at - datetime.now(UTC)).total_seconds() + 0.05)

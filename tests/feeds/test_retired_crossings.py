@@ -130,7 +130,7 @@ async def test_a_notice_that_names_it_is_still_told(here: Api) -> None:
 async def test_no_page_ends_the_feed_before_its_time(here: Api, database: Database) -> None:
     """What comes due of a retired crossing alone is a change of the log, and no entry."""
     for name in (THERE, HERE, HERE):
-        at = await here.soon(name)
+        at = await here.soon(name, side="BY")
         await declare(here, crossings=[name], sides=["BY"], effective={"from": at.isoformat()})
         await asyncio.sleep((at - datetime.now(UTC)).total_seconds() + 0.05)
         async with database.session() as session:

@@ -15,6 +15,7 @@ from app.http.requests import SECONDS, RequestKind, RequestTally
 from tests import clients
 from tests.api import SUMSKAS, Api
 from tests.conftest import Database, started
+from tests.marks import full
 from tests.servers import service
 from tests.waiting import eventually, until
 
@@ -152,6 +153,7 @@ def buckets(registry: CollectorRegistry) -> Iterable[tuple[Mapping[str, str], fl
     ]
 
 
+@full
 def test_the_figures_of_all_workers_are_added_up_also_of_those_that_died(
     seeded: Database, tmp_path: Path
 ) -> None:

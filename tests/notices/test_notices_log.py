@@ -10,6 +10,7 @@ from app.audit.service import find_faults
 from app.embedded.server import SUPERUSER
 from tests.api import Api
 from tests.conftest import Database
+from tests.marks import in_full
 from tests.notices.conftest import (
     CHANGES,
     HERE,
@@ -173,7 +174,7 @@ async def test_anyone_can_recompute_the_chain_over_notices_and_incidents(here: A
     assert await check_chain(here) == 13
 
 
-@pytest.mark.parametrize("value", [-0.0, 5e-324, 1.5e-300, 0.1, 1e15, 123456789.12345679])
+@pytest.mark.parametrize("value", [-0.0, 0.1, *in_full(5e-324, 1.5e-300, 1e15, 123456789.12345679)])
 async def test_the_chain_and_the_check_hold_over_figures_written_in_many_ways(
     here: Api, database: Database, value: float
 ) -> None:
@@ -223,17 +224,19 @@ BESIDES = {
     ("statement", "number"),
     [
         ("""UPDATE notice SET text = '{"en": "Patrols end"}' WHERE change = 6""", 6),
-        ("UPDATE notice SET figures = '[]' WHERE change = 6", 6),
-        ("UPDATE notice SET contradicts = '{}' WHERE change = 7", 7),
-        ("UPDATE notice SET supersedes = NULL WHERE change = 8", 8),
-        ("UPDATE notice SET incident_id = NULL WHERE change = 6", 6),
         ("DELETE FROM notice WHERE change = 7", 7),
-        ("DELETE FROM citation USING notice n WHERE notice_id = n.id AND n.change = 7", 7),
-        ("UPDATE retraction SET reason_text = 'x' WHERE change = 9", 9),
-        ("UPDATE retraction SET notice_id = NULL WHERE change = 9", 9),
-        ("DELETE FROM retraction WHERE change = 13", 13),
-        ("UPDATE status_event SET incident_id = NULL WHERE change = 10", 10),
-        ("""UPDATE incident SET title = '{"en": "Another"}' WHERE change = 11""", 11),
+        *in_full(
+            ("UPDATE notice SET figures = '[]' WHERE change = 6", 6),
+            ("UPDATE notice SET contradicts = '{}' WHERE change = 7", 7),
+            ("UPDATE notice SET supersedes = NULL WHERE change = 8", 8),
+            ("UPDATE notice SET incident_id = NULL WHERE change = 6", 6),
+            ("DELETE FROM citation USING notice n WHERE notice_id = n.id AND n.change = 7", 7),
+            ("UPDATE retraction SET reason_text = 'x' WHERE change = 9", 9),
+            ("UPDATE retraction SET notice_id = NULL WHERE change = 9", 9),
+            ("DELETE FROM retraction WHERE change = 13", 13),
+            ("UPDATE status_event SET incident_id = NULL WHERE change = 10", 10),
+            ("""UPDATE incident SET title = '{"en": "Another"}' WHERE change = 11""", 11),
+        ),
     ],
 )  # fmt: skip
 async def test_the_check_names_the_change_whose_row_was_tampered_with(

@@ -16,6 +16,7 @@ def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None
     window.assert_presentable()
 
 
+@full
 def test_it_is_in_the_language_that_the_browser_prefers(look: LookAt) -> None:
     page = look(lang="lt-LT").open("/about")
 

@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 import pytest
 from playwright.sync_api import Page
 
-from tests.marks import in_full
+from tests.marks import full, in_full
 from tests.pages.conftest import SCHEMES, Get, LookAt
 
 READS = [
@@ -38,6 +38,7 @@ def test_without_script_it_lists_every_operation_and_leads_home(look: LookAt, ge
     assert home == urljoin(page.url, "/")
 
 
+@full
 def test_the_list_is_accessible(look: LookAt) -> None:
     window = look()
     window.page.route("**/swagger-ui-bundle.js", lambda route: route.abort())
@@ -47,6 +48,7 @@ def test_the_list_is_accessible(look: LookAt) -> None:
     assert window.violations() == []
 
 
+@full
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_it_can_be_read_by_day_and_by_night(look: LookAt, scheme: str) -> None:
     window = look("desk", scheme)
@@ -59,6 +61,7 @@ def test_it_can_be_read_by_day_and_by_night(look: LookAt, scheme: str) -> None:
     assert window.complaints == []
 
 
+@full
 @pytest.mark.parametrize(("tag", "operation"), READS)
 def test_a_read_can_be_tried_at_once(look: LookAt, tag: str, operation: str) -> None:
     page = look().open(f"/docs#/{tag}/{operation}")

@@ -68,6 +68,7 @@ def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str, path: s
     assert page.locator("main h1").count() == 1
 
 
+@full
 @pytest.mark.parametrize("path", [PAGES[0], *in_full(*PAGES[1:])])
 def test_it_can_be_walked_through_with_the_keyboard(look: LookAt, path: str) -> None:
     """The first stop leads past the navigation; every stop can be seen, and none is a trap."""

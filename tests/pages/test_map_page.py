@@ -51,6 +51,7 @@ def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None
     assert window.complaints == []
 
 
+@full
 def test_the_list_is_what_the_api_answers(look: LookAt, get: Get) -> None:
     page = look().open("/")
 
@@ -196,6 +197,7 @@ def test_without_its_outlines_the_page_says_so(look: LookAt) -> None:
 # Filters and the address
 
 
+@full
 def test_a_filter_works_in_place_and_is_in_the_address(look: LookAt, get: Get) -> None:
     window = look()
     page = window.open("/")
@@ -331,6 +333,7 @@ def test_what_was_known_then_is_told_without_what_came_later(look: LookAt) -> No
     assert listed(page) == {}
 
 
+@full
 def test_one_slides_through_the_days(look: LookAt, get: Get) -> None:
     page = look().open("/")
     page.get_by_text("Past or future date").click()

@@ -3,9 +3,11 @@
 import pytest
 
 from tests.api import MEDININKAI, SUMSKAS
-from tests.marks import in_full
+from tests.marks import full, in_full
 from tests.pages.conftest import LookAt
 from tests.pages.test_every_page import STORY
+
+pytestmark = full
 
 BESIDE = """() => [...document.querySelectorAll(".status, .basis, .verdict, select, button")]
     .filter(one => one.checkVisibility() && !one.closest(".scroll"))

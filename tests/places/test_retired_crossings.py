@@ -13,6 +13,7 @@ from app.audit.service import find_faults
 from app.embedded.server import Server
 from tests.api import Api, Json, citation, crossing, decision, fields_of, problem
 from tests.conftest import EMPTY, Database, clone
+from tests.marks import in_full
 
 Body = dict[str, Any]
 
@@ -528,7 +529,7 @@ async def test_a_status_as_it_was_known_says_nothing_of_a_later_retirement(here:
     assert (now["retired_at"], now["replaced_by"]) == (RETIRED_AT, NEW)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *in_full(1, 2, 3)])
 async def test_whatever_is_retired_and_brought_back_each_past_state_stays_as_it_was(
     here: Api, seed: int
 ) -> None:

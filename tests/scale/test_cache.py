@@ -113,6 +113,7 @@ def is_hit(answer: httpx2.Response) -> bool:
 # What is kept
 
 
+@full
 def test_a_second_reader_is_given_what_the_first_was(cached: Cached) -> None:
     first, second = cached.get(FIXED), cached.get(FIXED)
     assert (first.headers["x-cache"], second.headers["x-cache"]) == ("MISS", "HIT")
@@ -168,6 +169,7 @@ def test_a_next_link_is_of_the_scheme_that_was_asked_by(cached: Cached) -> None:
 # What is not
 
 
+@full
 def test_a_change_is_seen_through_the_cache(cached: Cached) -> None:
     """Soon by everyone, at once by who demands it."""
     path = f"/v1/crossings/{MEDININKAI}/status"
@@ -252,6 +254,7 @@ def test_a_stream_goes_through_at_once_and_is_not_kept(cached: Cached) -> None:
         assert any(f"id: {change}\nevent: decision\n" in part for part in parts)
 
 
+@full
 def test_without_the_service_what_is_kept_is_told_on(cached: Cached) -> None:
     """For as long as `stale-if-error` says; what is not kept is a problem."""
     path = "/v1/borders"

@@ -102,6 +102,7 @@ async def test_whatever_is_no_2xx_is_sent_again_by_the_same_id(
         one.verify(subscription["secret"])
 
 
+@full
 @pytest.mark.usefixtures("impatient")
 async def test_what_failed_fifteen_times_has_failed_until_it_is_asked_for_again(
     hooks: Hooks, receiver: Receiver
@@ -388,6 +389,7 @@ def end_the_listener(database: Database) -> None:
         eventually(lambda: connection.execute(ended.encode()).fetchall())
 
 
+@full
 async def test_a_slow_machine_is_no_lost_database(
     quiet: Hooks,
     receiver: Receiver,

@@ -12,6 +12,8 @@ from tests.marks import full
 from tests.pages.conftest import Get, LookAt
 from tests.pages.writing.conftest import Post
 
+pytestmark = full
+
 KUZNICA = "kuznica-bruzhi"
 RAIL = "kuznica-hrodna-rail"
 NEXT_YEAR = datetime.now(UTC).year + 1
@@ -201,7 +203,6 @@ def test_who_is_barred_stands_wherever_the_reason_does(look: LookAt) -> None:
     assert BARRED in page.locator("ol.events > li > .soft").all_inner_texts()[1]
 
 
-@full
 def test_a_rumour_says_why_as_well(look: LookAt, post: Post) -> None:
     rumour = decision(
         crossings=[KUZNICA],

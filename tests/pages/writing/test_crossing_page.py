@@ -71,6 +71,7 @@ def test_what_was_last_known_is_not_taken_for_what_is(look: LookAt) -> None:
     assert "Last known: restricted." in page.locator(".answer").inner_text()
 
 
+@full
 def test_lanes_that_differ_are_told_apart(look: LookAt) -> None:
     page = look().open(f"/crossings/{MEDININKAI}")
     table = page.locator("table.lanes")
@@ -156,6 +157,7 @@ def test_a_closed_road_offers_no_railway(get: Get) -> None:
         assert "-rail" not in offered.partition("</section>")[0]
 
 
+@full
 def test_the_past_is_plainly_marked(look: LookAt) -> None:
     page = look().open(f"/crossings/{SUMSKAS}?{PAST}&lang=lt")
 
@@ -345,6 +347,7 @@ def test_a_long_log_is_cut_but_for_what_decides(get: Get, post: Post) -> None:
         assert f'id="event-{event["id"]}"' in body
 
 
+@full
 @pytest.mark.parametrize("lang", ["en", "ru"])
 def test_on_paper_the_answer_takes_one_page(look: LookAt, lang: str) -> None:
     page = look().open(f"/crossings/{MEDININKAI}?lang={lang}")

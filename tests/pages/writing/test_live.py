@@ -48,6 +48,7 @@ def test_a_change_is_shown_where_it_is_with_a_discreet_notice(look: LookAt, post
     assert window.complaints == []
 
 
+@full
 def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
     look: LookAt, post: Post
 ) -> None:
@@ -66,6 +67,7 @@ def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
     assert window.complaints == []
 
 
+@full
 def test_a_screen_reader_hears_what_changed(look: LookAt, post: Post) -> None:
     """Not only that something did."""
     declare(post, "open")

@@ -15,6 +15,8 @@ from tests.marks import full, in_full
 from tests.pages.conftest import Get, Look, LookAt
 from tests.pages.writing.conftest import Post
 
+pytestmark = full
+
 PAIR = [SUMSKAS, TVERECIUS]
 Open = Callable[..., Page]
 
@@ -89,7 +91,6 @@ def test_a_correction_starts_from_all_that_the_entry_says(
     assert corrected["citations"] == event["citations"]
 
 
-@full
 def test_a_correction_may_be_of_the_whole_decision(about: Open, post: Post) -> None:
     events = declared(post)
     page = about(events[0], "Correct")
@@ -103,7 +104,6 @@ def test_a_correction_may_be_of_the_whole_decision(about: Open, post: Post) -> N
     assert [one["source"]["title"] for one in body["citations"]] == ["The decree"]
 
 
-@full
 def test_what_was_corrected_already_is_corrected_again(post: Post, look: LookAt) -> None:
     """Whoever follows an old link is not refused with a conflict."""
     event = declared(post)[0]
@@ -129,7 +129,6 @@ def test_an_entry_is_ended_and_stays_the_same_otherwise(about: Open, post: Post,
     assert ended["effective"]["from"] == event["effective"]["from"]
 
 
-@full
 def test_an_end_is_told_by_the_clock_of_the_entrys_side(about: Open, post: Post) -> None:
     event = declared(post, sides=["BY"])[0]
     page = about(event, "Set an end")
@@ -194,7 +193,6 @@ def test_several_crossings_are_confirmed_at_once(look: LookAt, key: str, post: P
     assert newest(page) == before + 1
 
 
-@full
 def test_an_entry_is_confirmed_by_the_sources_that_were_checked_again(
     about: Open, post: Post
 ) -> None:
@@ -207,7 +205,6 @@ def test_an_entry_is_confirmed_by_the_sources_that_were_checked_again(
     assert row["citations"] == event["citations"]
 
 
-@full
 def test_a_confirmation_of_nothing_is_warned_of(look: LookAt, key: str, post: Post) -> None:
     declared(post)
     page = look().open(f"/report?action=confirm&crossing={SUMSKAS}&lang=en")
@@ -219,7 +216,6 @@ def test_a_confirmation_of_nothing_is_warned_of(look: LookAt, key: str, post: Po
     expect(page.locator("#preview .warning")).to_contain_text("would confirm nothing")
 
 
-@full
 def test_what_is_wrong_with_a_row_is_told_at_the_field_of_all(look: LookAt, key: str) -> None:
     page = look().open(f"/report?action=confirm&crossing={SUMSKAS}&lang=en")
     page.locator("#key").fill(key)
@@ -229,7 +225,6 @@ def test_what_is_wrong_with_a_row_is_told_at_the_field_of_all(look: LookAt, key:
     expect(page.locator("#sides")).to_have_attribute("aria-invalid", "true")
 
 
-@full
 def test_only_what_can_be_done_about_an_entry_is_offered(
     look: LookAt, post: Post, get: Get
 ) -> None:
@@ -260,7 +255,6 @@ def test_the_form_about_an_entry_is_accessible_and_keeps_the_key(
     assert not any(key in one for one in [*window.requests, window.page.url])
 
 
-@full
 @pytest.mark.parametrize("action", ["correct", "end", "withdraw"])
 def test_there_is_no_form_about_an_entry_that_is_not_named(get: Get, action: str) -> None:
     response = get(f"/report?action={action}&lang=en")
@@ -269,7 +263,6 @@ def test_there_is_no_form_about_an_entry_that_is_not_named(get: Get, action: str
     assert "<code>event</code>" in response.text
 
 
-@full
 @pytest.mark.parametrize(
     ("action", "path"),
     [

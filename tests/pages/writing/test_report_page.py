@@ -91,6 +91,7 @@ def test_it_is_recorded_with_its_number_and_taken_back(form: Open, post: Post) -
     expect(page.get_by_role("heading", name=f"Withdrawn with change {before + 2}.")).to_be_focused()
 
 
+@full
 def test_what_is_wrong_is_told_at_its_field_and_at_the_top(look: LookAt, key: str) -> None:
     window = look()
     page = window.open("/report")
@@ -153,6 +154,7 @@ def test_times_are_by_the_clocks_that_are_chosen(form: Open) -> None:
     assert body["announced_at"] == "2026-01-15T10:00:00.000Z"
 
 
+@full
 def test_the_clock_is_that_of_the_side_that_is_chosen(look: LookAt, key: str) -> None:
     """23:00 of a Lithuanian decision was recorded as 22:00, since the form stayed with Minsk."""
     page = look().open("/report")
@@ -196,6 +198,7 @@ def test_the_clock_is_that_of_the_place_where_a_country_has_several(
     expect(page.locator("#from-zone")).to_have_text("Kaliningrad")
 
 
+@full
 @pytest.mark.parametrize(
     ("which", "hour", "offset"), [("the earlier", 0, "UTC+3"), *in_full(("the later", 1, "UTC+2"))]
 )

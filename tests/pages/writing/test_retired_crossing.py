@@ -8,6 +8,8 @@ from tests.marks import full
 from tests.pages.conftest import VIEWS, LookAt
 from tests.servers import Service
 
+pytestmark = full
+
 
 @pytest.fixture(scope="module", autouse=True)
 def retired(served: Service, key: str) -> None:
@@ -23,7 +25,6 @@ def retired(served: Service, key: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-@full
 @pytest.mark.parametrize(("size", "scheme"), VIEWS)
 @pytest.mark.parametrize(
     "path", [f"/crossings/{SUMSKAS}", "/borders/BY-LT?retired=true", "/?retired=true"]

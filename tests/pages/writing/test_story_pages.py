@@ -7,8 +7,9 @@ from tests.pages.conftest import Get, LookAt
 from tests.pages.test_every_page import ARTICLE, STORY
 from tests.pages.writing.conftest import Post
 
+pytestmark = full
 
-@full
+
 def test_a_story_is_told_in_the_order_of_time(look: LookAt) -> None:
     page = look().open(STORY)
 
@@ -19,7 +20,6 @@ def test_a_story_is_told_in_the_order_of_time(look: LookAt) -> None:
     assert days == sorted(days)
 
 
-@full
 def test_every_sentence_has_its_source_and_its_basis(look: LookAt) -> None:
     page = look().open(STORY)
 
@@ -72,7 +72,6 @@ def test_the_original_is_one_click_away(look: LookAt) -> None:
     assert (original.text_content() or "") in (original.get_attribute("href") or "")
 
 
-@full
 def test_decisions_stand_among_the_notices_with_what_they_decided(look: LookAt) -> None:
     page = look().open(STORY)
 
@@ -84,7 +83,6 @@ def test_decisions_stand_among_the_notices_with_what_they_decided(look: LookAt) 
     assert "until further notice" in text
 
 
-@full
 def test_where_accounts_conflict_both_are_shown(look: LookAt) -> None:
     """At the claim, who contradicts it; at the contradiction, what it contradicts."""
     page = look().open(STORY)
@@ -96,7 +94,6 @@ def test_where_accounts_conflict_both_are_shown(look: LookAt) -> None:
         assert conflicts.nth(number).locator(".citations > li").count() > 0
 
 
-@full
 def test_a_source_shows_all_that_was_drawn_from_it(look: LookAt) -> None:
     page = look().open(ARTICLE)
 
@@ -109,7 +106,6 @@ def test_a_source_shows_all_that_was_drawn_from_it(look: LookAt) -> None:
     assert paragraphs == sorted(paragraphs)
 
 
-@full
 def test_the_lists_lead_to_each(look: LookAt) -> None:
     page = look().open("/incidents")
     page.get_by_role("link", name="Lithuania closes two of its six").click()
@@ -120,7 +116,6 @@ def test_the_lists_lead_to_each(look: LookAt) -> None:
     assert ARTICLE in page.url
 
 
-@full
 def test_a_long_list_goes_on(look: LookAt) -> None:
     page = look().open("/sources?limit=5")
     first = page.locator(".sources a").all_inner_texts()

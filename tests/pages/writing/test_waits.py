@@ -10,6 +10,7 @@ from app.languages.languages import LANGUAGES
 from app.languages.words import Words
 from app.observations.schemas import Queue
 from tests.api import MEDININKAI, Api
+from tests.marks import in_full
 from tests.observations.observing import Body, ago, known, record, row
 
 CARD, LIST, BORDER = f"/map/{MEDININKAI}", "/", "/borders/BY-LT"
@@ -52,7 +53,7 @@ def trucks() -> Body:
     )
 
 
-@pytest.mark.parametrize("path", [LIST, CARD, BORDER])
+@pytest.mark.parametrize("path", [LIST, *in_full(CARD, BORDER)])
 @pytest.mark.parametrize(
     ("lang", "told"),
     [

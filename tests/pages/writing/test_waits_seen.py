@@ -6,10 +6,12 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.api import MEDININKAI, decision
-from tests.marks import in_full
+from tests.marks import full, in_full
 from tests.observations.observing import OBSERVATIONS, batch, known, row
 from tests.pages.conftest import LookAt
 from tests.pages.writing.conftest import Post
+
+pytestmark = full
 
 PAGES = ("/", f"/crossings/{MEDININKAI}", "/borders/BY-LT")
 SEEN = [*product(PAGES, ["desk", "phone"], ["light", "dark"])]
