@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from app.changes.checkpoints import Checkpoint, SigningKey, newest_checkpoint
-from app.cli import _checkpoint_key
+from app.commands.serve import _checkpoint_key
 from app.config import Settings
 from app.embedded.server import SUPERUSER
 from tests.api import Api

@@ -1,0 +1,268 @@
+"""`crossings serve`."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+import uvicorn
+from sqlalchemy.ext.asyncio import AsyncSession
+from uvicorn.supervisors import Multiprocess
+
+from app import schema
+from app.access import service as access
+from app.access.keys import Key
+from app.changes.checkpoints import SigningKey
+from app.commands.database import Database, open_database
+from app.commands.errors import fail
+from app.commands.options import DataDir, settings_of
+from app.commands.worker import beside_server, require_importers
+from app.config import Settings
+from app.delivery.processes import interrupts_held, kept_alive
+from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, has_cluster
+from app.http.connections import (
+    HEAD_BYTES,
+    Connection,
+    ConnectionLimits,
+    Crowd,
+    ServerConfig,
+    open_as_many_files_as_allowed,
+)
+from app.http.origin import Origins
+from app.logs import configure_logs
+from app.seeding.service import load_seeds
+from app.vocabulary import KeyScope
+
+STALLED_SECONDS = 20
+"""Seconds a client may stop reading before its connection is closed."""
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(show_default="8000")] = None,
+    workers: Annotated[int | None, typer.Option(show_default="1")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve over HTTP; with DATABASE_URL unset, on an embedded PostgreSQL."""
+    settings = settings_of(host=host, port=port, workers=workers, data_dir=data_dir)
+    require_importers(settings)
+    # Returning from uvicorn, a stop must unwind what follows rather than end the process.
+    signal.signal(signal.SIGTERM, _leave)
+    # Before anything is made: a port that is taken leaves no trace.
+    with _port(settings.host, settings.port) as listener:
+        is_embedded = settings.database_url is None
+        is_first = is_embedded and not has_cluster(settings.data_dir)
+        if is_first:
+            typer.echo(f"Making a database in {settings.data_dir.absolute()} (first start only)")
+        with open_database(settings, serve=True) as database:
+            if is_embedded:
+                _prepare(database, settings.seed_sets, is_first=is_first)
+            database.require_schema()
+            _serve(settings, database, listener)
+
+
+class Workers(Multiprocess):
+    """Processes that do not hear the terminal's Ctrl-C: their parent ends them in order."""
+
+    def init_processes(self) -> None:
+        with interrupts_held():
+            super().init_processes()
+
+    def terminate_all(self) -> None:
+        # Else a client that connects now waits for a worker, and is cut off when this process ends.
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+    def keep_subprocess_alive(self) -> None:
+        with interrupts_held():
+            super().keep_subprocess_alive()
+
+
+def _serve(settings: Settings, database: Database, listener: socket.socket) -> None:
+    with TemporaryDirectory(prefix="crossings-metrics-") as figures:
+        _serve_until_stopped(settings, database, listener, figures)
+
+
+def _serve_until_stopped(
+    settings: Settings, database: Database, listener: socket.socket, figures: str
+) -> None:
+    configure_logs(settings.log_format, settings.log_level)
+    checkpoint_key = _checkpoint_key(settings)
+    # Workers are processes of their own: they read the settings from their environment.
+    os.environ |= {
+        "CROSSINGS_CHECKPOINT_KEY": str(checkpoint_key or ""),
+        "PROMETHEUS_MULTIPROC_DIR": figures,
+        "CROSSINGS_DATA_DIR": str(settings.data_dir),
+        "DATABASE_URL": database.url,
+        "DATABASE_READ_URL": settings.database_read_url or "",
+        "CROSSINGS_POOL_SIZE": str(settings.pool_size),
+        "CROSSINGS_MAX_BODY_BYTES": str(settings.max_body_bytes),
+        "CROSSINGS_BOARD_MAX_AGE": str(settings.board_max_age),
+        "CROSSINGS_WEBHOOK_ALLOW": settings.webhook_allow or "",
+        "CROSSINGS_DRAIN_SECONDS": str(settings.drain_seconds),
+    }
+    config = ServerConfig(
+        "app.main:worker",
+        factory=True,
+        http=Connection,
+        ws="none",
+        host=settings.host,
+        port=settings.port,
+        forwarded_allow_ips=settings.trusted_proxies,
+        workers=settings.workers,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        timeout_keep_alive=settings.idle_seconds,
+        timeout_graceful_shutdown=settings.drain_seconds,
+        # Where the processors are busy, one that starts says nothing for longer than the usual 5 s.
+        timeout_worker_healthcheck=30,
+        server_header=False,
+    )
+    open_as_many_files_as_allowed()
+    config.crowd = Crowd(_connection_limits(settings), Origins(settings.public_url).root)
+    _listen(listener, settings.host, settings.port)
+    embedded_database = settings.database_url is None
+    _announce(
+        f"http://{settings.host}:{listener.getsockname()[1]}",
+        _admin_key(settings.data_dir, database) if embedded_database else None,
+    )
+    server = uvicorn.Server(config)
+    try:
+        with (
+            kept_alive(beside_server, name="delivery worker")
+            if settings.delivery_worker
+            else nullcontext()
+        ):
+            if settings.workers == 1:
+                server.run(sockets=[listener])
+            else:
+                Workers(config, sockets=[listener]).run()
+    except KeyboardInterrupt:
+        return
+    if settings.workers == 1 and not server.started:
+        fail("The service could not start; see its log for the reason.")
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        in_all=settings.max_connections,
+        per_client=settings.max_connections_per_client,
+        header_seconds=settings.header_seconds,
+        body_seconds=settings.body_seconds,
+        # In chunks of a byte a body takes seven times as many.
+        request_bytes=8 * settings.max_body_bytes + HEAD_BYTES,
+        database_connections=2 * settings.pool_size,
+        proxies=settings.trusted_proxies,
+    )
+
+
+def _leave(_: int, __: object) -> None:
+    sys.exit(0)
+
+
+def _admin_key(data_dir: Path, database: Database) -> Path:
+    """Make ``admin.key``, a key with every scope, on the first start."""
+
+    async def create(session: AsyncSession) -> Key:
+        return await access.create_key(session, name="admin", scopes=list(KeyScope))
+
+    # The key is stored before the file appears, so a file always holds a valid key.
+    return _key_file(data_dir / ADMIN_KEY, lambda: f"{database.run(create)}\n")
+
+
+def _checkpoint_key(settings: Settings) -> Path | None:
+    """Return the file of the key that signs checkpoints; of an embedded database, it is made."""
+    path = settings.checkpoint_key
+    if path is None and settings.database_url is None:
+        path = _key_file(settings.data_dir / CHECKPOINT_KEY, lambda: SigningKey.generate().pem())
+    if path is not None:
+        try:
+            SigningKey.read(path)
+        except (OSError, ValueError) as error:
+            fail(f"CROSSINGS_CHECKPOINT_KEY cannot be used: {error}.")
+    return path
+
+
+def _key_file(path: Path, make: Callable[[], str]) -> Path:
+    """Return a file that appears whole, on the first start, and that only its owner can read."""
+    if path.exists():
+        return path
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(make(), encoding="ascii")
+    return draft.rename(path)
+
+
+def _prepare(database: Database, seed_sets: tuple[str, ...] | None, *, is_first: bool) -> None:
+    """Bring an embedded database to what this version needs, and say so where it takes long."""
+    if is_first:
+        typer.echo("Creating the tables")
+    elif database.revision() != schema.head():
+        typer.echo("Migrating the tables to this version")
+    database.migrate()
+    if is_first:
+        typer.echo("Loading the crossings and their history")
+    database.run(partial(load_seeds, only=seed_sets))
+    if is_first:
+        typer.echo("Starting the service")
+
+
+def _announce(here: str, admin_key: Path | None) -> None:
+    typer.echo(f"Page     {here}/")
+    typer.echo(f"Status   {here}/v1/crossings/sumskas-losa/status\nDocs     {here}/docs")
+    if admin_key is None:
+        return
+    body = (
+        '{"crossings": ["sumskas-losa"], "sides": ["LT"], "status": "closed",'
+        ' "reason": {"code": "security"}, "citations": [{"source": {"title": "Told by phone"}}]}'
+    )
+    typer.echo(
+        f"Key      {admin_key} (every scope)\n"
+        "Close a crossing; with ?validate_only=true only see what it would change:\n"
+        f"  curl {here}/v1/events -H \"Authorization: Bearer $(cat '{admin_key}')\" \\\n"
+        f"    -H 'Content-Type: application/json' -d '{body}'"
+    )
+
+
+@contextmanager
+def _port(host: str, port: int) -> Iterator[socket.socket]:
+    """Take the port, at which connections are refused until `_listen`; workers inherit it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        with _port_explained(host, port):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((host, port))
+        listener.set_inheritable(True)
+        # Connections inherit it: the kernel cuts off who stopped reading, or is gone unsaid.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
+        yield listener
+
+
+def _listen(listener: socket.socket, host: str, port: int) -> None:
+    # Two that took the port at the same time find out here.
+    with _port_explained(host, port):
+        listener.listen()
+
+
+@contextmanager
+def _port_explained(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        fail(f"Cannot listen on {host} port {port}: {reason}.")

@@ -1,0 +1,49 @@
+"""`crossings worker`: the delivery worker, which imports the waits of feeds too."""
+
+import typer
+
+from app.commands.database import migrated_database
+from app.commands.errors import fail
+from app.commands.options import DataDir, settings_of
+from app.config import Settings
+from app.delivery.processes import follow_parent
+from app.logs import configure_logs
+
+app = typer.Typer()
+
+
+@app.command("courier", hidden=True)
+@app.command()
+def worker(data_dir: DataDir = None) -> None:
+    """Deliver webhooks. `serve` runs one such process itself; more can share the work."""
+    settings = settings_of(data_dir=data_dir)
+    require_importers(settings)
+    with migrated_database(data_dir) as database:
+        _be_worker(settings.model_copy(update={"database_url": database.url}))
+
+
+def beside_server() -> None:
+    """Be the delivery worker beside a server, in a process that it started."""
+    follow_parent()
+    _be_worker(Settings())
+
+
+def require_importers(settings: Settings) -> None:
+    """End the process with a message if a feed is enabled that has no importer."""
+    if not settings.enabled_importers:
+        return
+    from app.importers.schedule import enabled_importers  # noqa: PLC0415 -- as below
+
+    try:
+        enabled_importers(settings)
+    except ValueError as error:
+        fail(f"importers: {error}")
+
+
+def _be_worker(settings: Settings) -> None:
+    # Their libraries take half a second to import, which `serve` itself does not need.
+    from app.delivery.worker import main  # noqa: PLC0415
+    from app.importers.schedule import ImportSchedule  # noqa: PLC0415
+
+    configure_logs(settings.log_format, settings.log_level)
+    main(settings, besides=[ImportSchedule(settings).run])
