@@ -31,7 +31,7 @@ from app.http.connections import (
     HEAD_BYTES,
     Connection,
     ConnectionLimits,
-    Crowd,
+    OpenConnections,
     ServerConfig,
     open_as_many_files_as_allowed,
 )
@@ -131,7 +131,9 @@ def _serve_until_stopped(
         server_header=False,
     )
     open_as_many_files_as_allowed()
-    config.crowd = Crowd(_connection_limits(settings), Origins(settings.public_url).root)
+    config.connections = OpenConnections(
+        _connection_limits(settings), Origins(settings.public_url).root
+    )
     _listen(listener, settings.host, settings.port)
     embedded_database = settings.database_url is None
     _announce(
@@ -157,7 +159,7 @@ def _serve_until_stopped(
 
 def _connection_limits(settings: Settings) -> ConnectionLimits:
     return ConnectionLimits(
-        in_all=settings.max_connections,
+        total=settings.max_connections,
         per_client=settings.max_connections_per_client,
         header_seconds=settings.header_seconds,
         body_seconds=settings.body_seconds,
