@@ -1,4 +1,4 @@
-"""Safe writes: who may, once only, and what it would do before it does it."""
+"""Writes: who may write, a retry that is answered once, and the preview of a write."""
 
 import hashlib
 import json
@@ -33,13 +33,13 @@ from app.http.parameters import require_json
 from app.http.routing import SMALL_BODY
 from app.vocabulary import KeyScope
 
-_OF_THE_BODY = {"content-type", "content-length"}
+_BODY_HEADERS = {"content-type", "content-length"}
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _LOCK_KEY = """
     SELECT pg_advisory_xact_lock(hashtextextended(%(key_id)s || ' ' || %(idempotency_key)s, 0))
 """
-_STORED = """
+_SELECT_STORED = """
     SELECT request_hash, status, headers, body FROM kept_answer
     WHERE key_id = %(key_id)s AND idempotency_key = %(idempotency_key)s
 """
@@ -70,9 +70,9 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a write did: the answer, where to find it, and the ids that it brought up.
+    """What a write did: the body to answer with, its location, its change and the new ids.
 
-    What is no part of the log has no change, and many things at once have no location.
+    What is not part of the log has no change, and a write of several things has no location.
     """
 
     body: BaseModel
@@ -80,7 +80,7 @@ class WriteResult:
     change: int | None
     new_ids: AbstractSet[str] = field(default_factory=frozenset)
     headers: Mapping[str, str] = field(default_factory=dict)
-    """More that is told with the answer."""
+    """Further headers of the response."""
 
 
 class _StoredAnswer(NamedTuple):
@@ -92,7 +92,7 @@ class _StoredAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IdempotentWriter:
-    """The write of one request: its transaction, its reporter, and how it is to be done."""
+    """The write of one request: its transaction, its reporter and its options."""
 
     request: Request
     session: AsyncSession
@@ -107,21 +107,21 @@ class IdempotentWriter:
         *,
         status: int = 201,
     ) -> Response:
-        """Do ``write`` unless the idempotency key says that it is done already.
+        """Run ``write``, unless an answer is stored under the idempotency key.
 
-        The answer is kept in the write's own transaction: both last, or neither.
+        The answer is stored in the transaction of the write: either both are committed or neither.
         """
         if self.validate_only:
             return await self._preview(write)
         if self.idempotency_key is None:
             return _answer(await write(self.session, self.reporter), status)
         request_hash = self._request_hash(body)
-        kept = await self._kept()
-        if kept is not None:
+        stored = await self._stored_answer()
+        if stored is not None:
             # The first commit may have waited in vain for a standby: the next one waits again,
             # but only if it has something to write.
             await self.session.execute(select(func.pg_logical_emit_message(True, "replay", "")))
-            return _replay(kept, request_hash)
+            return _replay(stored, request_hash)
         response = _answer(await write(self.session, self.reporter), status)
         answer = IdempotencyRecord(
             key_id=self.reporter.key_id,
@@ -129,7 +129,7 @@ class IdempotentWriter:
             request_hash=request_hash,
             status=response.status_code,
             headers={
-                name: value for name, value in response.headers.items() if name not in _OF_THE_BODY
+                name: value for name, value in response.headers.items() if name not in _BODY_HEADERS
             },
             body=bytes(response.body),
         )
@@ -140,23 +140,23 @@ class IdempotentWriter:
         self, write: Callable[[AsyncSession, Reporter], Awaitable[WriteResult]]
     ) -> Response:
         async with self.session.begin_nested() as savepoint:
-            written = await write(self.session, self.reporter)
-            # The checks at commit are to be made now.
+            result = await write(self.session, self.reporter)
+            # Deferred constraints are checked now, since this is never committed.
             await self.session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             await savepoint.rollback()
-        body = _as_preview(written.body.model_dump(mode="json", by_alias=True), written)
+        body = _as_preview(result.body.model_dump(mode="json", by_alias=True), result)
         return Response(json.dumps(body), 200, media_type="application/json")
 
-    async def _kept(self) -> _StoredAnswer | None:
-        """Return the kept answer, after waiting for a first request still under way."""
-        asked = {"key_id": self.reporter.key_id, "idempotency_key": self.idempotency_key}
+    async def _stored_answer(self) -> _StoredAnswer | None:
+        """Return the stored answer, after waiting for a first request that is still under way."""
+        parameters = {"key_id": self.reporter.key_id, "idempotency_key": self.idempotency_key}
         try:
             async with driver(self.session) as connection:
-                # One trip; what is kept is looked for once the lock is there.
+                # One round trip; the select runs once the lock is held.
                 async with connection.pipeline():
-                    await connection.execute(_LOCK_KEY, asked)
+                    await connection.execute(_LOCK_KEY, parameters)
                     cursor = connection.cursor(row_factory=args_row(_StoredAnswer))
-                    await cursor.execute(_STORED, asked)
+                    await cursor.execute(_SELECT_STORED, parameters)
                 return await cursor.fetchone()
         except OperationalError as error:
             if sqlstate_of(error) != _LOCK_NOT_AVAILABLE:
@@ -167,15 +167,15 @@ class IdempotentWriter:
             ) from error
 
     def _request_hash(self, body: BaseModel) -> bytes:
-        # In a PATCH, null and left out are two things; elsewhere a default may be spelt out.
+        # In a PATCH, null and absent differ; elsewhere a default may be spelt out.
         partial = self.request.method == "PATCH"
-        told = body.model_dump(mode="json", by_alias=True, exclude_unset=partial)
-        asked = rfc8785.dumps(told)
-        return hashlib.sha256(self.request.url.path.encode() + b"\n" + asked).digest()
+        values = body.model_dump(mode="json", by_alias=True, exclude_unset=partial)
+        canonical = rfc8785.dumps(values)
+        return hashlib.sha256(self.request.url.path.encode() + b"\n" + canonical).digest()
 
 
-class _Holder:
-    """Gives the reporter of a request, whose key was looked up before the body was read."""
+class _ReporterDependency:
+    """The dependency that gives the reporter, whose key is looked up before the body is read."""
 
     body_bytes = 0
 
@@ -199,15 +199,15 @@ class _Holder:
         return reporter
 
 
-class _Writer(_Holder):
-    """Gives the write of a request: it waits for its turn when the body was read."""
+class _WriterDependency(_ReporterDependency):
+    """The dependency that gives the writer, which waits for its turn after the body is read."""
 
     def __init__(self, scope: KeyScope, body_bytes: int) -> None:
         super().__init__(scope)
         self.body_bytes = body_bytes
 
     async def admit(self, request: Request) -> None:
-        """Raise what ``_Holder`` does, and UnsupportedMediaType unless the body is JSON."""
+        """Raise what the base class does, and UnsupportedMediaType unless the body is JSON."""
         await super().admit(request)
         require_json(request)
 
@@ -226,23 +226,23 @@ class _Writer(_Holder):
 def writes(scope: KeyScope, *, body_bytes: int = SMALL_BODY) -> object:
     """Return the dependency of an operation that writes with a key of ``scope``.
 
-    Its body may have ``body_bytes``, if the service takes as many at all.
+    Its body may have ``body_bytes``, unless the limit of the service is lower.
     """
-    return Depends(_Writer(scope, body_bytes), scope="function")
+    return Depends(_WriterDependency(scope, body_bytes), scope="function")
 
 
-def holds(scope: KeyScope) -> object:
-    """Return the dependency of an operation that is only for holders of ``scope``."""
-    return Depends(_Holder(scope), scope="function")
+def requires_key(scope: KeyScope) -> object:
+    """Return the dependency of an operation that requires a key with ``scope``."""
+    return Depends(_ReporterDependency(scope), scope="function")
 
 
-def commands(scope: KeyScope) -> object:
-    """Return the dependency of a write without a body: there is nothing to check beforehand."""
+def writes_without_body(scope: KeyScope) -> object:
+    """Return the dependency of a write without a body, which has no preview."""
 
     async def writer(
         request: Request,
         session: Session,
-        reporter: Annotated[Reporter, holds(scope)],
+        reporter: Annotated[Reporter, requires_key(scope)],
         idempotency_key: IdempotencyKey = None,
     ) -> IdempotentWriter:
         key = None if idempotency_key is None else _unquoted(idempotency_key)
@@ -253,56 +253,56 @@ def commands(scope: KeyScope) -> object:
 
 def _unquoted(key: str) -> str:
     """Return the key, bare or as the quoted string of the IETF draft."""
-    found = re.fullmatch(r'"([\x20-\x7e]{1,253})"|([\x21\x23-\x7e]{1,255})', key)
-    if found is None:
+    match = re.fullmatch(r'"([\x20-\x7e]{1,253})"|([\x21\x23-\x7e]{1,255})', key)
+    if match is None:
         raise invalid(
             "Idempotency-Key", "must be 1 to 255 printable ASCII characters", where="header"
         )
-    return found[1] or found[2]
+    return match[1] or match[2]
 
 
-def _answer(written: WriteResult, status: int) -> Response:
-    headers = dict(written.headers)
-    if written.change is not None:
-        headers["Change-Number"] = str(written.change)
-    if status == HTTPStatus.CREATED and written.location is not None:
-        headers["Location"] = written.location
+def _answer(result: WriteResult, status: int) -> Response:
+    headers = dict(result.headers)
+    if result.change is not None:
+        headers["Change-Number"] = str(result.change)
+    if status == HTTPStatus.CREATED and result.location is not None:
+        headers["Location"] = result.location
     return Response(
-        written.body.model_dump_json(by_alias=True),
+        result.body.model_dump_json(by_alias=True),
         status,
         headers=headers,
         media_type="application/json",
     )
 
 
-def _replay(kept: _StoredAnswer, request_hash: bytes) -> Response:
-    if kept.request_hash != request_hash:
+def _replay(stored: _StoredAnswer, request_hash: bytes) -> Response:
+    if stored.request_hash != request_hash:
         raise KeyReused("This Idempotency-Key was used for a request with a different body.")
-    headers = {name: str(value) for name, value in kept.headers.items()}
+    headers = {name: str(value) for name, value in stored.headers.items()}
     return Response(
-        kept.body,
-        kept.status,
+        stored.body,
+        stored.status,
         headers={**headers, "Idempotent-Replayed": "true"},
         media_type="application/json",
     )
 
 
-def _as_preview(value: JsonValue, written: WriteResult) -> JsonValue:
-    """Return a body as it would be, with null for what only a real write brings up."""
+def _as_preview(value: JsonValue, result: WriteResult) -> JsonValue:
+    """Return a body with null for the ids and numbers that only a real write has."""
     match value:
         case dict():
-            new = written.change is not None and written.change in (
+            is_new = result.change is not None and result.change in (
                 value.get("change"),
                 value.get("version"),
             )
-            gone = {"change", "version", "recorded_at"} if new else set()
+            hidden = {"change", "version", "recorded_at"} if is_new else set()
             return {
-                name: None if name in gone else _as_preview(part, written)
+                name: None if name in hidden else _as_preview(part, result)
                 for name, part in value.items()
             }
         case list():
-            parts = [_as_preview(part, written) for part in value]
+            parts = [_as_preview(part, result) for part in value]
             return [part for part in parts if part is not None]
-        case str() if any(new_id in value for new_id in written.new_ids):
+        case str() if any(new_id in value for new_id in result.new_ids):
             return None
     return value

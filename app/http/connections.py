@@ -37,7 +37,7 @@ from app.http.security import ALWAYS
 HEAD_BYTES = 32 * 2**10
 """The longest request line and headers together."""
 MARGIN = 32
-"""Connections beyond the limit whose request is still read: for health checks, and to answer why."""
+"""Connections beyond the limit whose request is still read: health checks, and to answer why."""
 CLIENT_MARGIN = 4
 """The same beyond the limit for one client."""
 SEND_SECONDS = 60

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 
 from app.access.service import Reporter
-from app.access.writing import IdempotentWriter, commands, holds, writes
+from app.access.writing import IdempotentWriter, requires_key, writes, writes_without_body
 from app.database.sessions import Session
 from app.errors import (
     DeliveryNotFound,
@@ -32,8 +32,8 @@ router = feature_router(prefix="/v1/subscriptions", tag="subscriptions")
 
 SubscriptionId = Annotated[UUID, Path(description="A subscription's id.")]
 DeliveryId = Annotated[UUID, Path(description="A delivery's id.")]
-Holder = Annotated[Reporter, holds(KeyScope.SUBSCRIPTIONS)]
-Command = Annotated[IdempotentWriter, commands(KeyScope.SUBSCRIPTIONS)]
+Holder = Annotated[Reporter, requires_key(KeyScope.SUBSCRIPTIONS)]
+Command = Annotated[IdempotentWriter, writes_without_body(KeyScope.SUBSCRIPTIONS)]
 
 
 def _reach(request: Request) -> AddressPolicy:
