@@ -14,7 +14,7 @@ from icalendar import Calendar, Event, vDuration
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.feeds import words
-from app.feeds.revisions import Labels, Places, RevisionChain
+from app.feeds.revisions import Labels, PlaceFilter, RevisionChain
 from app.languages.words import N_, Words
 from app.places.details import details_of
 from app.places.zones import is_midnight
@@ -42,7 +42,9 @@ async def write(
     yield _END
 
 
-async def name_of(session: AsyncSession, places: Places, known_change: int, said: Words) -> str:
+async def name_of(
+    session: AsyncSession, places: PlaceFilter, known_change: int, said: Words
+) -> str:
     """Return what a calendar of some places is called: by all that it was narrowed to."""
     details = await details_of(session, places.crossings, known_change=known_change)
     narrowed = [

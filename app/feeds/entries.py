@@ -23,7 +23,7 @@ from app.feeds import words
 from app.feeds.revisions import (
     EntityT,
     Labels,
-    Places,
+    PlaceFilter,
     RevisionChain,
     Step,
     chains_of,
@@ -127,7 +127,7 @@ def _newest(entries: list[FeedEntry], limit: int) -> list[FeedEntry]:
 async def _chain_entries(
     session: AsyncSession,
     of: NoticeFilter,
-    places: Places,
+    places: PlaceFilter,
     snapshot: Snapshot,
     after: Step | None,
     limit: int,
@@ -284,7 +284,7 @@ def _zone_of(notice: NoticeOut, labels: Labels) -> ZoneInfo:
 async def _effective_entries(
     session: AsyncSession,
     of: NoticeFilter,
-    places: Places,
+    places: PlaceFilter,
     snapshot: Snapshot,
     after: Step | None,
     limit: int,
@@ -379,8 +379,8 @@ def _state(answer: AnswerOut) -> str:
     return text + ", not confirmed recently" * answer.stale + ", overdue" * answer.overdue
 
 
-def _places(of: NoticeFilter, *, retired: bool) -> Places:
-    return Places(
+def _places(of: NoticeFilter, *, retired: bool) -> PlaceFilter:
+    return PlaceFilter(
         crossings=() if of.crossing is None else (of.crossing,),
         borders=() if of.border is None else (of.border,),
         retired=retired or of.incident is not None,

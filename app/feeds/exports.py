@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue
 from pydantic_core import to_json
 from sqlalchemy import select, tuple_
 
-from app.feeds.revisions import CHAINS_PER_READ, FIRST_STEP, Opened, Places, Step
+from app.feeds.revisions import CHAINS_PER_READ, FIRST_STEP, Opened, PlaceFilter, Step
 from app.http.bodies import Body, CrossingId
 from app.places.models import Crossing
 from app.status.histories import CrossingHistory, whole_history
@@ -49,7 +49,7 @@ class TimelineLine(TimelinePeriodOut):
 
 
 async def events(
-    opened: Opened, places: Places, known_change: int
+    opened: Opened, places: PlaceFilter, known_change: int
 ) -> AsyncIterator[list[EventOut]]:
     """Yield all status events of these places as known, the oldest first, in pages."""
     after: Step | None = FIRST_STEP
@@ -73,7 +73,7 @@ async def events(
 
 
 async def timelines(
-    opened: Opened, places: Places, known_change: int
+    opened: Opened, places: PlaceFilter, known_change: int
 ) -> AsyncIterator[list[TimelineLine]]:
     """Yield the timelines of these places as known, by crossing, one at a time."""
     name: str | None = ""

@@ -50,14 +50,14 @@ EntityT = TypeVar("EntityT", StatusEvent, Notice)
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where something lies: in any of the crossings, borders, and countries; empty is anywhere."""
+class PlaceFilter:
+    """Crossings, and all crossings of borders and of countries; without any, all crossings."""
 
     crossings: Sequence[str] = field(default_factory=tuple)
     borders: Sequence[str] = field(default_factory=tuple)
     countries: Sequence[str] = field(default_factory=tuple)
     retired: bool = False
-    """Retired crossings, too; what ``crossings`` names is meant in any case."""
+    """Include retired crossings; those in ``crossings`` are always included."""
 
     @property
     def has_retired(self) -> bool:
@@ -129,7 +129,7 @@ class Labels:
     sources: Mapping[UUID, SourceOut]
 
 
-def last_steps(places: Places, known_change: int) -> Select[int, UUID]:
+def last_steps(places: PlaceFilter, known_change: int) -> Select[int, UUID]:
     """Return the place of the last step of each chain of the crossings listed, as known."""
     correction, retraction = aliased(StatusEvent), aliased(StatusEvent)
     # Two conditions, not one with OR: each is a look in an index of its own.
@@ -167,7 +167,7 @@ async def chains_of(
 
 
 async def all_chains(
-    opened: Opened, places: Places, known_change: int
+    opened: Opened, places: PlaceFilter, known_change: int
 ) -> AsyncIterator[tuple[list[RevisionChain], Labels]]:
     """Yield every chain of these places, by the place of its last step, bit by bit."""
     after: Step | None = FIRST_STEP
@@ -248,7 +248,7 @@ class ExportSnapshot:
     recorded_at: datetime | None
 
 
-async def pin(session: AsyncSession, places: Places, as_of: AsOf) -> ExportSnapshot:
+async def pin(session: AsyncSession, places: PlaceFilter, as_of: AsOf) -> ExportSnapshot:
     """Return what an export is to contain.
 
     Raises Invalid for knowledge to come, and for places that do not exist.

@@ -24,7 +24,7 @@ from app.errors import (
 )
 from app.feeds import atom, calendars, exports
 from app.feeds.entries import entries_of, title_of
-from app.feeds.revisions import Opened, Places, all_chains, pin
+from app.feeds.revisions import Opened, PlaceFilter, all_chains, pin
 from app.http.bodies import BorderId, CountryCode
 from app.http.caching import ResponseCacheHeaders, Validity, streamed
 from app.http.origin import address_of, origin_of
@@ -78,14 +78,14 @@ class GeoJson(JSONResponse):
         return content
 
 
-def _places(crossings: Crossings, borders: Borders, countries: Countries) -> Places:
-    return Places(crossings, borders, countries)
+def _places(crossings: Crossings, borders: Borders, countries: Countries) -> PlaceFilter:
+    return PlaceFilter(crossings, borders, countries)
 
 
-AskedPlaces = Annotated[Places, Depends(_places)]
+PlacesQuery = Annotated[PlaceFilter, Depends(_places)]
 
 
-def _listed_places(places: AskedPlaces, retired: Retired = False) -> Places:
+def _listed_places(places: PlacesQuery, retired: Retired = False) -> PlaceFilter:
     return replace(places, retired=retired)
 
 
@@ -108,8 +108,8 @@ def _language(
     return LANGUAGES[lang]
 
 
-AskedLanguage = Annotated[Language, Depends(_language)]
-ListedPlaces = Annotated[Places, Depends(_listed_places)]
+LanguageQuery = Annotated[Language, Depends(_language)]
+ListedPlacesQuery = Annotated[PlaceFilter, Depends(_listed_places)]
 BorderPath = Annotated[BorderId, Path()]
 
 
@@ -131,7 +131,7 @@ class FeedReader:
 
     async def stream(
         self,
-        places: Places,
+        places: PlaceFilter,
         as_of: AsOf,
         pieces: Callable[[Opened, Snapshot], AsyncIterator[bytes]],
         media_type: str,
@@ -197,7 +197,9 @@ class FeedReader:
         self.envelope.tell_present(snapshot.change, snapshot.now, validity)
         return Atom(atom.write(feed, entries), headers=dict(self.response.headers))
 
-    async def calendar(self, places: Places, language: Language, *, of: NoticeFilter) -> Response:
+    async def calendar(
+        self, places: PlaceFilter, language: Language, *, of: NoticeFilter
+    ) -> Response:
         """Answer with the closures and restrictions of some places.
 
         Raises CrossingNotFound or BorderNotFound if there is no such thing as ``of``.
@@ -314,7 +316,7 @@ async def get_incident_atom(
     responses=responses(HistoryOverloaded),
 )
 async def get_closures(
-    reader: CurrentFeedReader, places: ListedPlaces, language: AskedLanguage
+    reader: CurrentFeedReader, places: ListedPlacesQuery, language: LanguageQuery
 ) -> Response:
     """Return past and planned closures and restrictions as a calendar.
 
@@ -331,10 +333,10 @@ async def get_closures(
     responses=responses(HistoryOverloaded, CrossingNotFound),
 )
 async def get_crossing_closures(
-    reader: CurrentFeedReader, crossing_id: CrossingPath, language: AskedLanguage
+    reader: CurrentFeedReader, crossing_id: CrossingPath, language: LanguageQuery
 ) -> Response:
     """Return a crossing's past and planned closures and restrictions as a calendar."""
-    places, of = Places(crossings=[crossing_id]), NoticeFilter(crossing=crossing_id)
+    places, of = PlaceFilter(crossings=[crossing_id]), NoticeFilter(crossing=crossing_id)
     return await reader.calendar(places, language, of=of)
 
 
@@ -347,11 +349,11 @@ async def get_crossing_closures(
 async def get_border_closures(
     reader: CurrentFeedReader,
     border_id: BorderPath,
-    language: AskedLanguage,
+    language: LanguageQuery,
     retired: Retired = False,
 ) -> Response:
     """Return a border's past and planned closures and restrictions as a calendar."""
-    places, of = Places(borders=[border_id], retired=retired), NoticeFilter(border=border_id)
+    places, of = PlaceFilter(borders=[border_id], retired=retired), NoticeFilter(border=border_id)
     return await reader.calendar(places, language, of=of)
 
 
@@ -362,7 +364,7 @@ async def get_border_closures(
     responses=responses(HistoryOverloaded),
 )
 async def get_events_ndjson(
-    reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
+    reader: CurrentFeedReader, places: PlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return all status events, the oldest first, one a line, each as `/v1/events/{id}` has it.
 
@@ -382,7 +384,7 @@ async def get_events_ndjson(
     responses=responses(HistoryOverloaded),
 )
 async def get_events_csv(
-    reader: CurrentFeedReader, places: AskedPlaces, as_of: AsOfQuery
+    reader: CurrentFeedReader, places: PlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return all status events as CSV (RFC 4180) in UTF-8, in the order of the NDJSON export.
 
@@ -405,7 +407,7 @@ async def get_events_csv(
     responses=responses(HistoryOverloaded),
 )
 async def get_timelines_ndjson(
-    reader: CurrentFeedReader, places: ListedPlaces, as_of: AsOfQuery
+    reader: CurrentFeedReader, places: ListedPlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return every period of every crossing's timeline, one a line, by crossing.
 
@@ -425,7 +427,7 @@ async def get_timelines_ndjson(
     responses=responses(HistoryOverloaded),
 )
 async def get_timelines_csv(
-    reader: CurrentFeedReader, places: ListedPlaces, as_of: AsOfQuery
+    reader: CurrentFeedReader, places: ListedPlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return every period of every timeline as CSV (RFC 4180), in the same order."""
 
