@@ -187,7 +187,7 @@ async def get_crossing(
 ) -> CrossingDetail:
     """Return a crossing: where it is, what it is authorised for, its whole status now."""
     body, asked, validity = await service.get_crossing(session, crossing_id)
-    cache_headers.tell_present(asked.change, asked.now, validity)
+    cache_headers.set_present(asked.change, asked.now, validity)
     return body
 
 

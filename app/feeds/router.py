@@ -147,9 +147,9 @@ class FeedReader:
         asked = pinned.known
         if as_of.is_newest:
             validity = Validity(pinned.recorded_at, None)
-            self.envelope.tell_present(asked.change, asked.now, validity)
+            self.envelope.set_present(asked.change, asked.now, validity)
         else:
-            self.envelope.tell_immutable(asked.change)
+            self.envelope.set_immutable(asked.change)
         opened = partial(self.opening.part_of_history, AsOf(known_change=asked.change))
         return await streamed(
             self.request,
@@ -194,7 +194,7 @@ class FeedReader:
             next=following,
         )
         validity = Validity(atom.updated(entries), None)
-        self.envelope.tell_present(snapshot.change, snapshot.now, validity)
+        self.envelope.set_present(snapshot.change, snapshot.now, validity)
         return Atom(atom.write(feed, entries), headers=dict(self.response.headers))
 
     async def calendar(
@@ -466,6 +466,6 @@ async def get_crossings_geojson(
     if validity is None:
         reader.envelope.set_change(asked.change)
     else:
-        reader.envelope.tell_present(asked.change, asked.now, validity)
+        reader.envelope.set_present(asked.change, asked.now, validity)
     body = geojson.collection(geojson.json_of(geojson.feature_of(one)) for _, one in found)
     return GeoJson(body, headers=dict(reader.response.headers))

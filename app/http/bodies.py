@@ -62,21 +62,21 @@ def _to_microseconds(value: object) -> str:
     Raises PydanticCustomError for anything else, and for a time of day that only the calendar's
     convention knows: the end of a day as 24:00, and leap seconds.
     """
-    found = _RFC3339.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise PydanticCustomError(
             "instant", f"must be an RFC 3339 instant with an offset, like {_EXAMPLE}"
         )
-    if found["hour"] == "24":
+    if match["hour"] == "24":
         raise PydanticCustomError(
             "instant", "must not have the hour 24: write 00:00 of the following day"
         )
-    if found["second"] == "60":
+    if match["second"] == "60":
         raise PydanticCustomError(
             "instant", "must not have a leap second (:60): write :59, or :00 of the next minute"
         )
-    fraction = (found["fraction"] or "")[:_MICROSECONDS]
-    return f"{found['minute']}:{found['second']}{fraction}{found['offset']}"
+    fraction = (match["fraction"] or "")[:_MICROSECONDS]
+    return f"{match['minute']}:{match['second']}{fraction}{match['offset']}"
 
 
 def _unfold_plus(value: object) -> object:

@@ -1,8 +1,8 @@
-"""What caches are told: how long an answer is good, and which one it is (RFC 9111, RFC 5861).
+"""HTTP caching: how long a response is fresh, and its ETag (RFC 9111, RFC 5861).
 
-An answer about the present is fresh for a few seconds at most and never past the instant at
-which it next differs by itself. Conditional requests go by the strong ETag alone:
-`Last-Modified` counts whole seconds, and two changes may share one.
+A response about the present is fresh for a few seconds at most, and never beyond the instant at
+which it changes by time alone. Conditional requests are decided by the strong ETag alone:
+`Last-Modified` has whole seconds, and there may be several changes in one.
 """
 
 import gzip
@@ -29,32 +29,32 @@ from app.http.parameters import AsOf
 
 FRESH_SECONDS = 2
 REVALIDATE_SECONDS = 3
-"""For so long a cache may go on with what it has while it asks for the new."""
+"""Seconds that a cache may serve a stale response while it fetches a new one."""
 
 IMMUTABLE = "public, max-age=3600"
-"""Of answers that name an instant and the knowledge: they never differ."""
+"""For responses about an instant as known at another: they never change."""
 REVALIDATED = "public, no-cache"
 
 HEAD_ASKED = "crossings.head"
-"""In the scope of a request that is answered like a GET: whether only the headers are wanted."""
+"""Key in the scope of a GET: whether it was a HEAD, so that only the headers are sent."""
 
 COMPRESSED_FROM = 1_000
-"""Bytes: what is smaller fits one packet as it is."""
+"""Bytes from which a body is compressed; a smaller one fits one packet as it is."""
 _LEVEL = 6
 _GZIP = zlib.MAX_WBITS | 16
 
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """When an answer came to be so, and when it next differs by itself; None is never."""
+    """When an answer last changed, and when it next changes by time alone; None is never."""
 
     modified: datetime | None
     due: datetime | None
 
     def also(self, other: "Validity") -> "Validity":
-        """Return the validity of an answer that holds both."""
-        modified = [one for one in (self.modified, other.modified) if one is not None]
-        due = [one for one in (self.due, other.due) if one is not None]
+        """Return the validity of an answer that contains both."""
+        modified = [instant for instant in (self.modified, other.modified) if instant is not None]
+        due = [instant for instant in (self.due, other.due) if instant is not None]
         return Validity(max(modified, default=None), min(due, default=None))
 
 
@@ -62,10 +62,11 @@ ALWAYS_VALID = Validity(None, None)
 
 
 def cache_control(due_in: float, trust_in: float) -> str:
-    """Return how long to keep what differs in ``due_in`` seconds, which may be infinite.
+    """Return the header for an answer that changes in ``due_in`` seconds, which may be infinite.
 
-    ``trust_in`` is for how long the knowledge behind it may be relied on without more. Less
-    two seconds: headers may be told again for one, and nginx counts whole seconds, one too many.
+    ``trust_in`` is for how many seconds the state behind it may be relied on without an update.
+    Two seconds are subtracted: headers may be reused for one, and nginx counts whole seconds, one
+    too many.
     """
     limit = int(max(0.0, min(due_in, trust_in) - 2))
     fresh = min(FRESH_SECONDS, limit)
@@ -79,7 +80,7 @@ def http_date(instant: datetime) -> str:
 
 
 def etag_of(body: bytes, coding: str = "") -> str:
-    """Return a strong validator: each content coding of the same body has its own."""
+    """Return a strong ETag, which differs for each content coding of the same body."""
     digest = hashlib.blake2b(body, digest_size=12).hexdigest()
     return f'"{digest}-{coding}"' if coding else f'"{digest}"'
 
@@ -88,43 +89,43 @@ _compressed_bodies: Cache[bytes, bytes] = Cache("gzip", bound=16 * 2**20, weigh=
 
 
 def compressed(body: bytes) -> bytes:
-    """Return the body in gzip, the same bytes every time."""
+    """Return the body compressed by gzip, always as the same bytes."""
     digest = hashlib.blake2b(body).digest()
-    found = _compressed_bodies.get(digest)
-    if found is None:
-        found = gzip.compress(body, _LEVEL, mtime=0)
-        _compressed_bodies.put(digest, found)
-    return found
+    content = _compressed_bodies.get(digest)
+    if content is None:
+        content = gzip.compress(body, _LEVEL, mtime=0)
+        _compressed_bodies.put(digest, content)
+    return content
 
 
 def matches(if_none_match: str, etag: str) -> bool:
-    """Compare as RFC 9110 has it for ``If-None-Match``: a weak tag counts, too."""
-    given = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
-    return etag in given or "*" in given
+    """Compare as RFC 9110 says for ``If-None-Match``: a weak tag matches, too."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags
 
 
-UNTOLD_UNMODIFIED = ("content-length", "content-type", "last-modified", "link")
-"""RFC 9110, 15.4.5: a 304 is best left without what the asker has from the 200 before."""
+HEADERS_ABSENT_FROM_304 = ("content-length", "content-type", "last-modified", "link")
+"""RFC 9110, 15.4.5: a 304 should not repeat what the client has from the 200 before."""
 
 
 class CacheHeaders:
-    """The headers of an answer that say what it reflects and how long it is good."""
+    """The headers of a response that say which change it reflects and how long it is fresh."""
 
     def __init__(self, request: Request, response: Response) -> None:
         self._monitor: DatabaseMonitor = request.app.state.monitor
-        self._trust: float = request.app.state.board_max_age
+        self._max_age: float = request.app.state.board_max_age
         self._headers = response.headers
 
     def set_change(self, change: int) -> None:
-        """Say which change it reflects: asked again as ``known_change`` it is the same."""
+        """Set the change that it reflects; with it as ``known_change`` the answer is the same."""
         self._headers["Change-Number"] = str(change)
 
-    def tell_present(self, change: int, now: datetime, validity: Validity) -> None:
-        """Say how long an answer for ``now`` is good."""
+    def set_present(self, change: int, now: datetime, validity: Validity) -> None:
+        """Set how long an answer about ``now`` is fresh."""
         self.set_change(change)
         due = validity.due
         due_in = math.inf if due is None else (due - now).total_seconds()
-        self._headers["Cache-Control"] = cache_control(due_in, self._trust)
+        self._headers["Cache-Control"] = cache_control(due_in, self._max_age)
         self._headers["Knowledge-Age"] = "0"
         if validity.modified is not None:
             self._headers["Last-Modified"] = http_date(validity.modified)
@@ -140,20 +141,21 @@ class CacheHeaders:
         validity: Validity | None = None,
         is_repeatable: bool = True,
     ) -> None:
-        """Say what an answer reflects, and how long it is good.
+        """Set the change that an answer reflects, and how long it is fresh.
 
-        One about the present is good for as long as its ``validity`` says. One that names its
-        instant and its knowledge never differs, if that ``is_complete`` and it ``is_repeatable``.
+        One about the present is fresh for as long as its ``validity`` says. One for a given
+        instant and a given state of the log never changes, if that state ``is_complete`` and the
+        answer ``is_repeatable``.
         """
         if at is None and as_of.is_newest and validity is not None:
-            self.tell_present(change, now, validity)
+            self.set_present(change, now, validity)
         elif at is not None and is_complete and is_repeatable:
-            self.tell_immutable(change)
+            self.set_immutable(change)
         else:
             self.set_change(change)
 
-    def tell_immutable(self, change: int) -> None:
-        """Say that an answer about an instant, as known then, never differs."""
+    def set_immutable(self, change: int) -> None:
+        """Set that an answer never changes, being about an instant as known at another."""
         self.set_change(change)
         self._headers["Cache-Control"] = IMMUTABLE
 
@@ -162,7 +164,7 @@ ResponseCacheHeaders = Annotated[CacheHeaders, Depends(CacheHeaders)]
 
 
 class CachingMiddleware:
-    """Gives the answers of ``app`` to GET an ETag; knows HEAD, If-None-Match and gzip."""
+    """Adds an ETag to responses to GET; handles HEAD, If-None-Match and gzip."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -173,18 +175,18 @@ class CachingMiddleware:
             return
         head = scope["method"] == "HEAD"
         answer = _OutgoingResponse(Headers(scope=scope), send, head=head)
-        asked = {**scope, "method": "GET", HEAD_ASKED: head}
+        get_scope = {**scope, "method": "GET", HEAD_ASKED: head}
         try:
-            await self.app(asked, receive, answer.send)
+            await self.app(get_scope, receive, answer.send)
         finally:
-            scope["route"] = asked.get("route")
+            scope["route"] = get_scope.get("route")
 
 
 class _OutgoingResponse:
-    """One answer on its way out: held until its body is whole, if it comes in one piece."""
+    """A response whose start is held back until the first part of its body is there."""
 
-    def __init__(self, asked: Headers, send: Send, *, head: bool) -> None:
-        self._asked = asked
+    def __init__(self, request_headers: Headers, send: Send, *, head: bool) -> None:
+        self._request_headers = request_headers
         self._send = send
         self._head = head
         self._start: Message | None = None
@@ -209,13 +211,13 @@ class _OutgoingResponse:
         coding = ""
         if len(body) >= COMPRESSED_FROM and "content-encoding" not in headers:
             headers.add_vary_header("Accept-Encoding")
-            if accepts_gzip(self._asked.get("accept-encoding", "")):
+            if accepts_gzip(self._request_headers.get("accept-encoding", "")):
                 coding = "gzip"
         headers["ETag"] = etag_of(body, coding)
         headers.setdefault("Cache-Control", REVALIDATED)
-        if matches(self._asked.get("if-none-match", ""), headers["ETag"]):
+        if matches(self._request_headers.get("if-none-match", ""), headers["ETag"]):
             start["status"] = HTTPStatus.NOT_MODIFIED.value
-            for name in UNTOLD_UNMODIFIED:
+            for name in HEADERS_ABSENT_FROM_304:
                 del headers[name]
             return b""
         if coding:
@@ -227,20 +229,20 @@ class _OutgoingResponse:
 
 async def streamed(
     request: Request,
-    told: Response,
+    response_headers: Response,
     pieces: AsyncIterator[bytes],
     *,
     version: str,
     media_type: str,
 ) -> Response:
-    """Return an answer too long to hold: the headers of ``told``, and ``pieces`` as they are sent.
+    """Return a response that is streamed: ``response_headers``, and ``pieces`` as they are made.
 
-    The same address with the same ``version`` must be the same bytes. The first piece is made
-    before the answer begins: a problem until then is told as one; a later one leaves the
-    chunked body without its end, which no client takes for a whole one.
+    The same address with the same ``version`` must have the same bytes. The first piece is made
+    before the response starts, so that an error until then is answered as a problem; after a later
+    error the chunked body has no end, and clients notice that it is incomplete.
     """
     coding = "gzip" if accepts_gzip(request.headers.get("accept-encoding", "")) else ""
-    headers = dict(told.headers)
+    headers = dict(response_headers.headers)
     headers["etag"] = etag_of(f"{address_of(request)} {version}".encode(), coding)
     headers["vary"] = ", ".join(filter(None, [headers.get("vary"), "Accept-Encoding"]))
     headers.setdefault("cache-control", REVALIDATED)

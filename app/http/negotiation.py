@@ -14,7 +14,7 @@ def weights(header: str) -> Mapping[str, float]:
 
     Of what has a weight that is not one, nothing is known: it is left out.
     """
-    found: dict[str, float] = {}
+    qualities: dict[str, float] = {}
     for part in header.lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
         quality = "1"
@@ -23,8 +23,8 @@ def weights(header: str) -> Mapping[str, float]:
             if key.strip() == "q":
                 quality = value.strip()
         if name and _QUALITY.fullmatch(quality):
-            found[name] = float(quality)
-    return found
+            qualities[name] = float(quality)
+    return qualities
 
 
 def preferred(accept: str, offers: Sequence[str]) -> str:
@@ -33,22 +33,22 @@ def preferred(accept: str, offers: Sequence[str]) -> str:
     Of equals it is the first; and also if none is liked, since an answer that was not asked for
     says more than a 406.
     """
-    given = weights(accept)
-    if not given:
+    qualities = weights(accept)
+    if not qualities:
         return offers[0]
-    return max(offers, key=lambda offer: _quality(given, offer))
+    return max(offers, key=lambda offer: _quality(qualities, offer))
 
 
-def _quality(given: Mapping[str, float], media_type: str) -> float:
+def _quality(qualities: Mapping[str, float], media_type: str) -> float:
     kind = media_type.partition("/")[0]
     for media_range in (media_type, f"{kind}/*", "*/*"):
-        if media_range in given:
-            return given[media_range]
+        if media_range in qualities:
+            return qualities[media_range]
     return 0.0
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Tell whether an ``Accept-Encoding`` takes gzip, and no less gladly than the bare answer."""
-    given = weights(accept_encoding)
-    quality = given.get("gzip", given.get("*", 0.0))
-    return quality > 0 and quality >= given.get("identity", 0.0)
+    qualities = weights(accept_encoding)
+    quality = qualities.get("gzip", qualities.get("*", 0.0))
+    return quality > 0 and quality >= qualities.get("identity", 0.0)

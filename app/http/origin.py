@@ -1,7 +1,7 @@
-"""Where the service is reached from outside: every link that it tells begins here.
+"""The origin of the service as clients see it, with which every absolute link begins.
 
-A request says by its `Host` what its client calls the service. That shapes the answer to this
-request alone: what is remembered for others holds no origin, or one that the operator set.
+Without a configured one it comes from the `Host` of the request and is used in the response to
+that request alone: cached responses contain no origin, or one that the operator configured.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,14 +14,14 @@ from app.config import HOST
 from app.errors import HostRefused, Problem
 
 _HEALTH = "/health/"
-"""Asked by whoever knows the machine rather than its name; it tells of no address."""
+"""Health checks often use an IP address instead of the host name."""
 
 
 class Origins:
-    """What the service may be called.
+    """The origins that the service may have.
 
-    ``public_url`` is what it is always called. Without that it is called what the request says,
-    among ``allowed_hosts`` if there are any.
+    With ``public_url`` that is the only one. Without it, the origin is that of the request, whose
+    host must be one of ``allowed_hosts`` if there are any.
     """
 
     def __init__(self, public_url: str | None = None, allowed_hosts: Collection[str] = ()) -> None:
@@ -34,11 +34,11 @@ class Origins:
 
     @property
     def is_bounded(self) -> bool:
-        """Whether the operator says what it is called, so that answers may be remembered by it."""
+        """Whether the operator limits the origins, so that responses may be cached by origin."""
         return self._public_url is not None or bool(self._allowed)
 
     def refusal(self, scope: Scope, host: bytes) -> Problem | None:
-        """Return what is wrong with the ``Host`` of a request; several are joined by commas."""
+        """Return the problem of the ``Host`` of a request; several are joined by commas."""
         if not host:
             if scope["http_version"] == "1.0":
                 return None
@@ -54,13 +54,13 @@ class Origins:
         return None
 
     def of(self, scope: Scope) -> str:
-        """Return what a request calls the service: scheme, host and path, no slash at the end.
+        """Return the origin for a request: scheme, host and path, without a slash at the end.
 
-        The host was checked by ``refusal``.
+        The host must have been checked by ``refusal``.
         """
         if self._public_url is not None:
             return self._public_url
-        # A proxy that speaks of web sockets means the same connection.
+        # A proxy that forwards web sockets may give their scheme.
         scheme = "https" if scope["scheme"] in {"https", "wss"} else "http"
         host = next((value for name, value in scope["headers"] if name == b"host"), None)
         if host is not None:
@@ -71,28 +71,28 @@ class Origins:
 
 
 def origin_of(request: Request) -> str:
-    """Return the beginning of every address of the service, as the request may be told it."""
+    """Return the origin with which every link in the response to a request begins."""
     origins: Origins = request.app.state.origins
     return origins.of(request.scope)
 
 
 def address_of(request: Request, **changed: str | int) -> str:
-    """Return the full address that was asked for, with ``changed`` parameters."""
+    """Return the full address of a request with ``changed`` parameters."""
     return origin_of(request) + path_of(request.scope, **changed)
 
 
 def path_of(scope: Scope, **changed: str | int | None) -> str:
-    """Return the path and the query that were asked for, with ``changed`` parameters.
+    """Return the path and the query of a request with ``changed`` parameters.
 
-    None takes a parameter away. Two slashes at the beginning would name another host.
+    None removes a parameter. Two slashes at the beginning would name another host.
     """
     path = "/" + quote(scope["path"].lstrip("/"), safe="/:@!$&'()*+,;=~")
-    given = [(name, value) for name, value in asked_of(scope) if name not in changed]
-    return path + query_of(given, changed)
+    unchanged = [(name, value) for name, value in query_parameters(scope) if name not in changed]
+    return path + query_of(unchanged, changed)
 
 
-def asked_of(scope: Scope) -> list[tuple[str, str]]:
-    """Return the parameters that were asked with, in their order."""
+def query_parameters(scope: Scope) -> list[tuple[str, str]]:
+    """Return the query parameters of a request, in their order."""
     return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
@@ -100,5 +100,8 @@ def query_of(
     pairs: Iterable[tuple[str, str]] = (), more: Mapping[str, str | int | None] | None = None
 ) -> str:
     """Return the query of an address with its question mark; None is left out."""
-    given = [*pairs, *((name, value) for name, value in (more or {}).items() if value is not None)]
-    return f"?{urlencode(given)}" if given else ""
+    all_pairs = [
+        *pairs,
+        *((name, value) for name, value in (more or {}).items() if value is not None),
+    ]
+    return f"?{urlencode(all_pairs)}" if all_pairs else ""

@@ -47,7 +47,7 @@ def encode_cursor(*parts: str) -> str:
 
 
 def decode_cursor(cursor: str, shape: TypeAdapter[Key]) -> Key:
-    """Return what a cursor names: an item of ``shape``. Raises Invalid for one not of ours."""
+    """Return the key in a cursor, of type ``shape``. Raises Invalid for one that is not valid."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         parts = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split("\n")
@@ -93,7 +93,7 @@ instant: TypeAdapter[datetime] = TypeAdapter(_Instant)
 
 @dataclass(frozen=True, slots=True)
 class Pagination:
-    """The page asked for, and the way to address the one after it."""
+    """The requested page of a list, and the address of the next one."""
 
     request: Request
     response: Response
@@ -101,18 +101,18 @@ class Pagination:
     cursor: str | None
 
     def start(self, shape: TypeAdapter[Key]) -> Key | None:
-        """Return what names the item before this page; None on the first page."""
+        """Return the key of the last item of the page before; None on the first page."""
         return None if self.cursor is None else decode_cursor(self.cursor, shape)
 
     def page(
         self,
-        found: Sequence[Item],
+        rows: Sequence[Item],
         name: Callable[[Item], Sequence[str]],
         **pinned: str,
     ) -> Page[Item]:
-        """Make a page of ``found``, which holds one item more than the page if there is more."""
-        items = list(found[: self.limit])
-        if len(found) <= self.limit:
+        """Make a page of ``rows``, which have an item more than the page if there is a next one."""
+        items = list(rows[: self.limit])
+        if len(rows) <= self.limit:
             return Page(items=items, next=None)
         return Page(
             items=items, next=self.address(cursor=encode_cursor(*name(items[-1])), **pinned)
@@ -133,7 +133,7 @@ class Pagination:
         return address
 
 
-def _turn(
+def _pagination(
     request: Request,
     response: Response,
     limit: Annotated[
@@ -148,7 +148,7 @@ def _turn(
     return Pagination(request, response, min(limit, MAX_LIMIT), cursor)
 
 
-def _long_turn(
+def _long_pagination(
     request: Request,
     response: Response,
     limit: Annotated[
@@ -161,9 +161,9 @@ def _long_turn(
         ),
     ] = None,
 ) -> Pagination:
-    return _turn(request, response, limit, cursor)
+    return _pagination(request, response, limit, cursor)
 
 
-PageQuery = Annotated[Pagination, Depends(_turn)]
-LongPageQuery = Annotated[Pagination, Depends(_long_turn)]
-"""For a list within an answer that is best read whole."""
+PageQuery = Annotated[Pagination, Depends(_pagination)]
+LongPageQuery = Annotated[Pagination, Depends(_long_pagination)]
+"""For a list within an answer, of which most clients want everything."""

@@ -1,4 +1,4 @@
-"""What questions have in common: refused unknown parameters and ids, the knowledge asked for."""
+"""Query parameters that many operations have, and the refusal of unknown ones and unknown ids."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -33,15 +33,15 @@ async def refuse_unknown(request: Request) -> None:
         for field in get_flat_params(route.dependant)
         if isinstance(field.field_info, QueryInfo)
     }
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    repeated = [name for name, count in given.items() if count > 1 and not known.get(name, True)]
-    unknown = [name for name in given if name not in known]
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, count in counts.items() if count > 1 and not known.get(name, True)]
+    unknown = [name for name in counts if name not in known]
     if not repeated and not unknown:
         return
     faults = [FieldError("query", name, "must be given once") for name in repeated]
     faults += [FieldError("query", name, _UNKNOWN) for name in unknown[:FAULTS_TOLD]]
     if unknown:
-        # Once is enough.
+        # Only the first one lists those that exist.
         names = ", ".join(sorted(known)) or "none"
         faults[len(repeated)] = FieldError("query", unknown[0], f"{_UNKNOWN}; it has: {names}")
     raise Invalid(faults, count=len(repeated) + len(unknown))
@@ -80,21 +80,21 @@ async def require_existing(
     *,
     where: str = "query",
 ) -> None:
-    """Raise Invalid for each id in a filter that nothing has: an empty answer would mislead.
+    """Raise Invalid for each id in a filter that does not exist: an empty answer would mislead.
 
     ``filters`` has the kind and the ids by the name of the field; None is no id.
     """
     wanted: dict[str, list[str]] = {kind.value: [] for kind in Kind}
     for kind, ids in filters.values():
-        wanted[kind] += [str(one) for one in ids if one is not None]
+        wanted[kind] += [str(entity_id) for entity_id in ids if entity_id is not None]
     if not any(wanted.values()):
         return
     existing = set(await fetch(session, _Existing, _EXISTING, wanted))
     faults = [
-        FieldError(where, field, f"there is no {kind.value} {one}")
+        FieldError(where, field, f"there is no {kind.value} {entity_id}")
         for field, (kind, ids) in filters.items()
-        for one in ids
-        if one is not None and (kind.value, str(one)) not in existing
+        for entity_id in ids
+        if entity_id is not None and (kind.value, str(entity_id)) not in existing
     ]
     if faults:
         raise Invalid(faults)
@@ -161,7 +161,7 @@ KnownChange = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """Which state of the log a question is to be answered from; both None is all of it."""
+    """The state of the log to answer from; if both are None, the newest."""
 
     known_at: datetime | None = None
     known_change: int | None = None

@@ -109,15 +109,15 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     schema = {"$ref": "#/components/schemas/ProblemOut"}
     anything, invalid = _EXAMPLES
     content: dict[str, Any] = {PROBLEM_JSON: {"schema": schema, "example": _body(anything)}}
-    found: dict[int | str, dict[str, Any]] = {
+    documented: dict[int | str, dict[str, Any]] = {
         "default": {"description": _DEFAULT, "content": content}
     }
     for problem in (*(kind(kind.__doc__ or "") for kind in problems), invalid):
         content = {PROBLEM_JSON: {"schema": schema, "examples": {}}}
         entry = {"description": HTTPStatus(problem.status).phrase, "content": content}
-        media = found.setdefault(problem.status, entry)["content"][PROBLEM_JSON]
+        media = documented.setdefault(problem.status, entry)["content"][PROBLEM_JSON]
         media["examples"][problem.slug] = {"value": _body(problem)}
-    return found
+    return documented
 
 
 def preview(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
@@ -127,13 +127,13 @@ def preview(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
 
 def catalogue() -> Mapping[str, type[Problem]]:
     """Return every problem by its slug."""
-    found: dict[str, type[Problem]] = {}
+    by_slug: dict[str, type[Problem]] = {}
     pending = Problem.__subclasses__()
     while pending:
         problem = pending.pop()
-        found[problem.slug] = problem
+        by_slug[problem.slug] = problem
         pending += problem.__subclasses__()
-    return dict(sorted(found.items()))
+    return dict(sorted(by_slug.items()))
 
 
 def install(app: FastAPI, tell: Callable[[Request, Problem], Response]) -> None:
@@ -148,28 +148,30 @@ def install(app: FastAPI, tell: Callable[[Request, Problem], Response]) -> None:
     app.add_exception_handler(Exception, _on_fault)
 
 
-def _told(request: Request, problem: Problem) -> Response:
+def _respond(request: Request, problem: Problem) -> Response:
     tell: Callable[[Request, Problem], Response] = request.app.state.tell_problem
     return tell(request, problem)
 
 
 def _on_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
-    return _told(request, problem)
+    return _respond(request, problem)
 
 
 def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = error.errors()
-    told = [_field_error(fault["loc"], message_of(fault)) for fault in faults[: errors.FAULTS_TOLD]]
-    found = errors.Invalid(told, count=len(faults))
-    return _told(request, found)
+    field_errors = [
+        _field_error(fault["loc"], message_of(fault)) for fault in faults[: errors.FAULTS_TOLD]
+    ]
+    problem = errors.Invalid(field_errors, count=len(faults))
+    return _respond(request, problem)
 
 
 def _field_error(location: tuple[int | str, ...], message: str) -> FieldError:
     where, *path = location
-    told = [str(part) for part in path if not str(part).startswith(UNTOLD)]
-    return FieldError(str(where), ".".join(told) or str(where), message)
+    names = [str(part) for part in path if not str(part).startswith(UNTOLD)]
+    return FieldError(str(where), ".".join(names) or str(where), message)
 
 
 def _on_http(request: Request, error: Exception) -> Response:
@@ -187,7 +189,7 @@ def _on_http(request: Request, error: Exception) -> Response:
             )
         case _:
             raise error
-    return _told(request, problem)
+    return _respond(request, problem)
 
 
 def _method(request: Request) -> str:
@@ -199,7 +201,7 @@ def _methods(request: Request) -> list[str]:
 
     Whatever answers GET answers HEAD.
     """
-    found = [
+    methods = [
         method
         for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
         if any(
@@ -207,7 +209,7 @@ def _methods(request: Request) -> list[str]:
             for route in request.app.routes
         )
     ]
-    return sorted({*found, "HEAD"} if "GET" in found else found)
+    return sorted({*methods, "HEAD"} if "GET" in methods else methods)
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:
@@ -249,7 +251,7 @@ def _on_outage(request: Request, error: Exception) -> Response:
         request.scope["raw_path"].decode("latin-1"),
         reason(error),
     )
-    return _told(
+    return _respond(
         request,
         errors.Unavailable(
             "The database did not answer in time. Nothing was changed, or the outcome is"
@@ -261,7 +263,9 @@ def _on_outage(request: Request, error: Exception) -> Response:
 
 def _on_fault(request: Request, _: Exception) -> Response:
     # Starlette raises the exception again after this response, for the server to log.
-    return _told(request, errors.Internal("This is an error of the service. It has been logged."))
+    return _respond(
+        request, errors.Internal("This is an error of the service. It has been logged.")
+    )
 
 
 class DrainGuard:

@@ -1,4 +1,4 @@
-"""Every request: its id, how often and how long, and its line in the log."""
+"""What is done for every request: its id, its count and duration, and its line in the log."""
 
 import logging
 import re
@@ -15,9 +15,9 @@ from structlog.contextvars import bound_contextvars
 from app.config import LoggedRequests
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the classes by which durations are counted."""
+"""Upper bounds of the buckets in which durations are counted."""
 NO_ROUTE = "none"
-"""The route of a request for which there is none: addresses are endless, the label is not."""
+"""The route of a request that matches none: each path as a label of its own would be unbounded."""
 
 READS = {"GET", "HEAD", "OPTIONS"}
 """The methods that write nothing."""
@@ -31,7 +31,7 @@ _log = logging.getLogger("app.requests")
 
 
 class RequestKind(NamedTuple):
-    """What is counted apart."""
+    """What requests are counted by."""
 
     method: str
     route: str
@@ -43,43 +43,43 @@ class Durations:
     """How many requests of a kind there were, by their duration."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(SECONDS) + 1))
-    """Of each class of `SECONDS`; the last one is of those that took longer."""
+    """One for each bucket of `SECONDS`, and one for those that took longer."""
     total: float = 0.0
-    """Seconds that all of them took together."""
+    """Seconds that they took together."""
 
 
 class RequestOutcome(NamedTuple):
     """A request that was answered."""
 
     at: float
-    """When it came, in seconds of 1970."""
+    """When it was received, in seconds since 1970."""
     request_id: str
     kind: RequestKind
     path: str
     """As it was sent, percent-encoded."""
     client: str | None
     key: str | None
-    """The id of the API key that it brought."""
+    """The id of the API key that it was sent with."""
     change: int | None
-    """The change that it made or was told of."""
+    """The `Change-Number` of the response."""
     seconds: float
 
 
 class RequestTally:
-    """Counts requests, so cheaply that the fastest answers can afford it."""
+    """Counts requests at little cost."""
 
     def __init__(self) -> None:
         self._durations: dict[RequestKind, Durations] = {}
 
     def add(self, kind: RequestKind, seconds: float) -> None:
-        found = self._durations.get(kind)
-        if found is None:
-            found = self._durations[kind] = Durations()
-        found.counts[bisect_left(SECONDS, seconds)] += 1
-        found.total += seconds
+        durations = self._durations.get(kind)
+        if durations is None:
+            durations = self._durations[kind] = Durations()
+        durations.counts[bisect_left(SECONDS, seconds)] += 1
+        durations.total += seconds
 
     def drain(self) -> Iterator[tuple[RequestKind, Durations]]:
-        """Yield what was counted since the last time."""
+        """Yield the counts since the last call."""
         counted, self._durations = self._durations, {}
         yield from counted.items()
 
@@ -100,9 +100,9 @@ class RequestObserver:
         note: Callable[[RequestOutcome], None] = _note_nothing,
         route: str | None = None,
     ) -> None:
-        """``note`` is told of each request that was answered.
+        """``note`` is called with each request that was answered.
 
-        ``route`` is that of every request, if it is not to be asked of the router.
+        ``route`` is the route of all requests; without it, the one that the router found.
         """
         self.app = app
         self.tally = tally
@@ -114,8 +114,8 @@ class RequestObserver:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        at, begun = time(), perf_counter()
-        request_id = brought_id(scope) or uuid4().hex.encode()
+        received_at, started = time(), perf_counter()
+        request_id = sent_id(scope) or uuid4().hex.encode()
         status = _CLIENT_GONE
         change: int | None = None
 
@@ -124,7 +124,7 @@ class RequestObserver:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 change = _change_in(message)
-                # The message may be one that all of its kind share.
+                # The message may be shared between responses, so it is copied.
                 headers = [*message["headers"], (b"x-request-id", request_id)]
                 message = {**message, "headers": headers}
             await send(message)
@@ -137,13 +137,13 @@ class RequestObserver:
                 status = _SERVER_ERROR
                 raise
             finally:
-                seconds = perf_counter() - begun
+                seconds = perf_counter() - started
                 kind = RequestKind(scope["method"], self.route or _route_of(scope), status)
                 key = scope["state"].get("key")
                 self.tally.add(kind, seconds)
                 self.note(
                     RequestOutcome(
-                        at,
+                        received_at,
                         request_id.decode(),
                         kind,
                         scope["raw_path"].decode("latin-1"),
@@ -166,8 +166,8 @@ class RequestObserver:
                 return False
 
 
-def brought_id(scope: Scope) -> bytes | None:
-    """Return the id that a request brought in `X-Request-Id`, if it is well-formed."""
+def sent_id(scope: Scope) -> bytes | None:
+    """Return the id that the client sent in `X-Request-Id`, if it is well-formed."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return value if _WELL_FORMED.fullmatch(value) else None
@@ -175,16 +175,16 @@ def brought_id(scope: Scope) -> bytes | None:
 
 
 def id_header(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Return the header that gives a request its own id back; none if it brought none."""
-    brought = brought_id(scope)
-    return [] if brought is None else [(b"x-request-id", brought)]
+    """Return the header that returns the id which the client sent, if it sent one."""
+    request_id = sent_id(scope)
+    return [] if request_id is None else [(b"x-request-id", request_id)]
 
 
 def log_request(kind: RequestKind, seconds: float, *, key: str | None = None) -> None:
-    """Write the line of a request. ``key`` is the id of the key that it brought."""
+    """Log a request. ``key`` is the id of the API key that it was sent with."""
     level = logging.WARNING if kind.status >= _SERVER_ERROR else logging.INFO
-    told = {**kind._asdict(), "duration_ms": round(seconds * 1000, 2)}
-    _log.log(level, "request", extra=told if key is None else {**told, "key": key})
+    extra = {**kind._asdict(), "duration_ms": round(seconds * 1000, 2)}
+    _log.log(level, "request", extra=extra if key is None else {**extra, "key": key})
 
 
 def _route_of(scope: Scope) -> str:

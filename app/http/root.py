@@ -53,16 +53,16 @@ _FEEDS = {
 @router.get("", summary="List the collections", responses=responses())
 async def list_collections(request: Request) -> Collections:
     """List the collections of the API."""
-    here = origin_of(request)
+    origin = origin_of(request)
     return Collections(
         collections=[
-            Collection(name=name, url=f"{here}/v1/{name}", about=about)
+            Collection(name=name, url=f"{origin}/v1/{name}", about=about)
             for name, about in _ABOUT.items()
         ],
         feeds=[
-            Collection(name=name, url=f"{here}/feeds/{name}", about=about)
+            Collection(name=name, url=f"{origin}/feeds/{name}", about=about)
             for name, about in _FEEDS.items()
         ],
-        openapi=f"{here}/openapi.json",
-        docs=f"{here}/docs",
+        openapi=f"{origin}/openapi.json",
+        docs=f"{origin}/docs",
     )

@@ -1,4 +1,4 @@
-"""Routes that look at the headers first, and read bodies as strict JSON within their limits."""
+"""Routes that check the headers first, and read bodies as strict JSON within limits."""
 
 import asyncio
 import json
@@ -15,29 +15,29 @@ from starlette.requests import ClientDisconnect
 from app.errors import Malformed, TooLarge, invalid
 
 SMALL_BODY = 64 * 2**10
-"""Bytes that most operations take."""
+"""Bytes that a body of most operations may have."""
 LONG_BODY = 256 * 2**10
 """For a decision about a thousand crossings, or a text in every language."""
 WHOLE_BODY = 2**31
-"""For batches: as much as the service takes at all."""
+"""For batches: as much as the setting of the service allows."""
 MAX_PARTS = 100_000
-"""Commas and opening brackets of a body: what is read costs by their number, not by its bytes."""
+"""Commas and opening brackets of a body: they, not its bytes, decide what parsing costs."""
 MAX_MEMBERS = 200
-"""Of one object: several times those of any operation."""
+"""Members of one object: several times those that any operation has."""
 
 _AT_ONCE_BYTES = 16 * 2**10
-"""What is longer is read in a thread, and others are served meanwhile."""
+"""A longer body is parsed in a thread, so that other requests go on meanwhile."""
 
 
 @runtime_checkable
 class Gate(Protocol):
-    """A dependency that lets a request in by its headers, before any of its body is read."""
+    """A dependency that checks the headers of a request before any of its body is read."""
 
     body_bytes: int
     """How long a body may be."""
 
     async def admit(self, request: Request) -> None:
-        """Raise a problem unless the request may come in."""
+        """Raise a problem unless the request is allowed."""
 
 
 class TooManyMembers(ValueError):
@@ -63,7 +63,7 @@ def _refuse_repeats(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 
 
 def parse_json(content: bytes) -> JsonValue:
-    """Return what a body says, as I-JSON (RFC 7493) has it: in UTF-8, and no name twice.
+    """Parse a body as I-JSON (RFC 7493): in UTF-8, and no name twice in an object.
 
     Raises Malformed, Invalid for a name that is given twice, and TooLarge.
     """
@@ -81,7 +81,7 @@ def parse_json(content: bytes) -> JsonValue:
 
 
 class StrictRequest(Request):
-    """Has its body read before the framework asks for it, which would guess the encoding."""
+    """A request whose body is read before the framework reads it, which guesses the encoding."""
 
     async def load(self, limit: int) -> None:
         """Read the body. Raises TooLarge as soon as it has more bytes than the limit."""
@@ -128,7 +128,7 @@ class StrictRoute(APIRoute):
 
 
 def _calls(dependant: Dependant) -> Iterator[object]:
-    """Yield what an operation depends on, and what that depends on."""
+    """Yield the dependencies of an operation, and theirs in turn."""
     for inner in dependant.dependencies:
         yield inner.call
         yield from _calls(inner)

@@ -1,7 +1,7 @@
-"""What browsers are told to allow, and where a vulnerability is to be reported.
+"""Security headers, CORS and `security.txt`.
 
-Public reads, feeds and the stream are for every site to use. Nothing else is: what writes, or is
-for holders of a key, is not to be asked by the scripts of another site.
+Scripts of every site may use public reads, feeds and the stream. They may not use what writes, or
+what requires a key.
 """
 
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from app.config import Settings
 from app.errors import NotFound
 
 SECURITY_TXT_EXPIRES = datetime(2027, 11, 1, tzinfo=UTC)
-"""Until then `security.txt` is good (RFC 9116). A test asks for a later one in time."""
+"""When `security.txt` expires (RFC 9116). A test fails in time for a later one to be set."""
 
 _OPEN = ("/v1", "/feeds", "/badges", "/openapi", "/problems")
 _KEY_HOLDERS = "/v1/subscriptions"
@@ -29,7 +29,7 @@ ALWAYS: list[_Header] = [
     (b"referrer-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
-"""Of every answer that does not say otherwise."""
+"""For every response that does not set them itself."""
 _FOR_EVERY_SITE: list[_Header] = [
     (b"access-control-allow-origin", b"*"),
     (
@@ -49,40 +49,40 @@ def _is_for_every_site(path: str) -> bool:
 
 
 class SecurityHeaders:
-    """The headers that go with every answer; ``hsts_seconds`` 0 leaves HSTS to whoever ends TLS."""
+    """The headers of every response; with ``hsts_seconds`` 0, HSTS is left to the proxy."""
 
     def __init__(self, hsts_seconds: int = 0) -> None:
         self.hsts: list[_Header] = []
-        """For answers over https."""
+        """For responses over HTTPS."""
         if hsts_seconds:
             value = b"max-age=%d" % hsts_seconds
             self.hsts = [(b"strict-transport-security", value)]
 
     def securing(self, scope: Scope, send: Send) -> Send:
-        """Return ``send`` for an answer that gets the headers which it lacks."""
+        """Return ``send`` for a response that gets the headers which it lacks."""
         headers = ALWAYS + self.hsts if scope["scheme"] == "https" else ALWAYS
         if scope["method"] in _READS and _is_for_every_site(scope["path"]):
             headers = headers + _FOR_EVERY_SITE
 
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = {name.lower() for name, _ in message["headers"]}
-                lacking = [header for header in headers if header[0] not in given]
-                message = {**message, "headers": [*message["headers"], *lacking]}
+                names = {name.lower() for name, _ in message["headers"]}
+                missing = [header for header in headers if header[0] not in names]
+                message = {**message, "headers": [*message["headers"], *missing]}
             await send(message)
 
         return secured
 
 
 def preflight(scope: Scope) -> Response | None:
-    """Return the answer to a browser that asks whether another site may read; None if it is not.
+    """Return the response to a CORS preflight of a public read; None for any other request.
 
-    It is told what may be asked there, and finds by itself that a write is not.
+    The allowed methods are the same for all, so that the browser itself refuses a write.
     """
     if scope["method"] != "OPTIONS" or not _is_for_every_site(scope["path"]):
         return None
-    asked = Headers(scope=scope)
-    if "origin" not in asked or "access-control-request-method" not in asked:
+    request_headers = Headers(scope=scope)
+    if "origin" not in request_headers or "access-control-request-method" not in request_headers:
         return None
     return Response(
         status_code=HTTPStatus.NO_CONTENT,

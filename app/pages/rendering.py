@@ -19,7 +19,7 @@ from app.board.views import Moment
 from app.http.bodies import CountryCode, FormInstant
 from app.http.caching import Validity, cache_control, http_date
 from app.http.documentation.docs import POLICY
-from app.http.origin import Origins, asked_of, origin_of, path_of, query_of
+from app.http.origin import Origins, origin_of, path_of, query_of, query_parameters
 from app.http.parameters import AsOf, KnownChange
 from app.languages.languages import LANGUAGES, Language, negotiated
 from app.languages.words import Words
@@ -124,7 +124,7 @@ class PageReader:
     @property
     def asked(self) -> str:
         """The query that was asked, with its question mark."""
-        return query_of(asked_of(self._address))
+        return query_of(query_parameters(self._address))
 
     def query(self, **query: str | None) -> str:
         """Return the query of a link: for the language and the vehicle that were chosen."""

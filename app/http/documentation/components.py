@@ -84,13 +84,16 @@ class Operation:
 
     @property
     def responses(self) -> dict[str, Json]:
-        return {status: objects(found) for status, found in objects(self.spec["responses"]).items()}
+        return {
+            status: objects(response)
+            for status, response in objects(self.spec["responses"]).items()
+        }
 
     @property
     def parameters(self) -> list[Json]:
-        found = self.spec.get("parameters", [])
-        assert isinstance(found, list)
-        return [objects(one) for one in found]
+        parameters = self.spec.get("parameters", [])
+        assert isinstance(parameters, list)
+        return [objects(parameter) for parameter in parameters]
 
     @property
     def tag(self) -> str:
@@ -124,7 +127,7 @@ def arrange(document: Json) -> None:
     _each_schema(document, _shorten_nullable)
     _share_types(document)
     _share_field_schemas(document)
-    _tell_sent_from_answered(document)
+    _allow_unknown_fields_in_answers(document)
     _share_fields(document)
     _share_groups(document)
     _share_headers(document)
@@ -136,14 +139,14 @@ def arrange(document: Json) -> None:
 
 def without_streams(document: Json) -> Json:
     """Return the document as OpenAPI 3.1 can tell it: the items of a stream only in words."""
-    told: Json = {**json.loads(json.dumps(document)), "openapi": "3.1.0"}
-    for operation in operations(told):
+    copy: Json = {**json.loads(json.dumps(document)), "openapi": "3.1.0"}
+    for operation in operations(copy):
         for response in operation.responses.values():
             for media in map(objects, objects(response.get("content", {})).values()):
                 if "itemSchema" in media:
                     items = objects(media.pop("itemSchema"))
                     media["schema"] = {"type": "string", "description": items["description"]}
-    return told
+    return copy
 
 
 def _simplify(parameter: Json) -> None:
@@ -151,10 +154,10 @@ def _simplify(parameter: Json) -> None:
     schema = objects(parameter["schema"])
     kinds = schema.get("anyOf")
     if isinstance(kinds, list) and _NULL in kinds:
-        rest = [kind for kind in kinds if kind != _NULL]
-        if len(rest) == 1:
+        non_null = [kind for kind in kinds if kind != _NULL]
+        if len(non_null) == 1:
             del schema["anyOf"]
-            parameter["schema"] = schema = {**objects(rest[0]), **schema}
+            parameter["schema"] = schema = {**objects(non_null[0]), **schema}
     # What is said of the parameter need not be said of its schema again.
     if parameter.get("description") == schema.get("description"):
         schema.pop("description", None)
@@ -193,17 +196,17 @@ def _share_types(document: Json) -> None:
     """Write once what values of many fields are made of."""
     schemas = _component(document, "schemas")
     for name, kind in _TYPES.items():
-        found: Json = TypeAdapter(kind).json_schema()
-        rules = {key: value for key, value in found.items() if key not in _NOTES}
-        refer = partial(_refer, name=name, found=found, rules=rules)
+        type_schema: Json = TypeAdapter(kind).json_schema()
+        rules = {key: value for key, value in type_schema.items() if key not in _NOTES}
+        refer = partial(_refer, name=name, type_schema=type_schema, rules=rules)
         _each_schema(document, refer)
-        schemas[name] = found
+        schemas[name] = type_schema
 
 
-def _refer(schema: Json, *, name: str, found: Json, rules: Json) -> None:
+def _refer(schema: Json, *, name: str, type_schema: Json, rules: Json) -> None:
     """Let a schema that follows the rules of a type refer to that, with notes of its own."""
     if rules.items() <= schema.items():
-        for key, value in found.items():
+        for key, value in type_schema.items():
             if schema.get(key) == value:
                 del schema[key]
         schema["$ref"] = _SCHEMAS + name
@@ -218,10 +221,10 @@ def _share_field_schemas(document: Json) -> None:
         for name in _FIELDS.keys() & objects(objects(schema).get("properties", {})).keys()
     ]
     for name, shared in _FIELDS.items():
-        uses = Counter(_text(objects(fields[name])) for fields, found in every if found == name)
+        uses = Counter(_text(objects(fields[name])) for fields, field in every if field == name)
         text = max((text for text in uses if uses[text] > _BY_CHANCE), key=len, default="")
-        for fields, found in every:
-            if found == name and _text(objects(fields[name])) == text:
+        for fields, field in every:
+            if field == name and _text(objects(fields[name])) == text:
                 schemas[shared] = fields[name]
                 fields[name] = {"$ref": _SCHEMAS + shared}
 
@@ -236,7 +239,7 @@ def _shorten_nullable(schema: Json) -> None:
             schema.update({**kind, "type": [kind["type"], "null"]})
 
 
-def _tell_sent_from_answered(document: Json) -> None:
+def _allow_unknown_fields_in_answers(document: Json) -> None:
     """Refuse unknown fields only in what is sent, which has an example as a whole.
 
     Answers may get new fields.
@@ -247,14 +250,14 @@ def _tell_sent_from_answered(document: Json) -> None:
         for operation in operations(document)
         if operation.path in objects(document["paths"])  # what a webhook has, the service sends
     ]
-    sent: set[str] = set()
-    found = {name for name in schemas if f'"{_SCHEMAS}{name}"' in json.dumps(bodies)}
-    while found:
-        sent |= found
-        told = json.dumps([schemas[name] for name in found])
-        found = {name for name in schemas if f'"{_SCHEMAS}{name}"' in told} - sent
+    request_schemas: set[str] = set()
+    pending = {name for name in schemas if f'"{_SCHEMAS}{name}"' in json.dumps(bodies)}
+    while pending:
+        request_schemas |= pending
+        text = json.dumps([schemas[name] for name in pending])
+        pending = {name for name in schemas if f'"{_SCHEMAS}{name}"' in text} - request_schemas
     for name, schema in schemas.items():
-        if name not in sent:
+        if name not in request_schemas:
             objects(schema).pop("additionalProperties", None)
         else:
             for field in objects(objects(schema).get("properties", {})).values():
@@ -289,20 +292,20 @@ def _share_fields(document: Json) -> None:
 
 def _bases(fields: Mapping[str, Json]) -> dict[str, str]:
     """Return for each schema that has all of others' fields which of them has the most."""
-    found: dict[str, str] = {}
+    bases: dict[str, str] = {}
     for name, own in fields.items():
         inner = [
             other
-            for other, held in fields.items()
-            if _FEW < len(held) < len(own) and held.items() <= own.items()
+            for other, other_fields in fields.items()
+            if _FEW < len(other_fields) < len(own) and other_fields.items() <= own.items()
         ]
         if inner:
-            found[name] = max(inner, key=lambda other: len(fields[other]))
-    return found
+            bases[name] = max(inner, key=lambda other: len(fields[other]))
+    return bases
 
 
-def _common(one: Json, other: Json) -> Json:
-    return {name: field for name, field in one.items() if other.get(name) == field}
+def _common(first: Json, second: Json) -> Json:
+    return {name: field for name, field in first.items() if second.get(name) == field}
 
 
 def _share_groups(document: Json) -> None:
@@ -375,7 +378,7 @@ def _every_response(document: Json) -> Iterator[Json]:
     """Yield every answer once, shared or not."""
     yield from map(objects, _component(document, "responses").values())
     for operation in operations(document):
-        yield from (found for found in operation.responses.values() if "$ref" not in found)
+        yield from (response for response in operation.responses.values() if "$ref" not in response)
 
 
 def _share_headers(document: Json) -> None:
@@ -464,14 +467,14 @@ def _drop_unused(document: Json) -> None:
     """Leave out schemas that nothing refers to, and what the framework has for its own errors."""
     schemas = _component(document, "schemas")
     while True:
-        told = _text(document)
-        unused = [name for name in schemas if f'"{_SCHEMAS}{name}"' not in told]
+        text = _text(document)
+        unused = [name for name in schemas if f'"{_SCHEMAS}{name}"' not in text]
         if not unused:
             break
         for name in unused:
             del schemas[name]
     components = objects(document["components"])
-    for kind in [kind for kind, found in components.items() if not found]:
+    for kind in [kind for kind, entries in components.items() if not entries]:
         del components[kind]
 
 

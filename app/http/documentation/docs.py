@@ -128,10 +128,10 @@ async def docs(request: Request) -> Response:
 @lru_cache(maxsize=1)
 def _index(document: bytes) -> str:
     """Return every operation as a list: what there is to read until the script shows more."""
-    told = json.loads(document)
-    links: dict[str, list[str]] = {tag["name"]: [] for tag in told["tags"]}
-    for operation in operations(told):
-        if operation.path in told["paths"]:
+    parsed = json.loads(document)
+    links: dict[str, list[str]] = {tag["name"]: [] for tag in parsed["tags"]}
+    for operation in operations(parsed):
+        if operation.path in parsed["paths"]:
             anchor = f"#/{operation.tag}/{operation.spec['operationId']}"
             call = escape(f"{operation.method.upper()} {operation.path}")
             summary = escape(str(operation.spec["summary"]))
@@ -141,7 +141,7 @@ def _index(document: bytes) -> str:
     return "".join(
         f"<section><h2>{escape(tag['name'])}</h2><p>{escape(tag['description'])}</p>"
         f"<ul>{''.join(links[tag['name']])}</ul></section>"
-        for tag in told["tags"]
+        for tag in parsed["tags"]
     )
 
 
@@ -168,10 +168,12 @@ async def asset(name: str) -> Response:
 @router.get("/problems/{slug}")
 async def problem(slug: str) -> Response:
     """Say what the type of a problem means: every ``type`` can be followed."""
-    found = catalogue().get(slug)
-    if found is None:
+    problem_type = catalogue().get(slug)
+    if problem_type is None:
         raise NotFound(f"There is no problem type {slug!r}.")
-    return PlainTextResponse(f"{found.status} {found.title}\n\n{found.__doc__}\n")
+    return PlainTextResponse(
+        f"{problem_type.status} {problem_type.title}\n\n{problem_type.__doc__}\n"
+    )
 
 
 def _documents(request: Request) -> Documents:
