@@ -171,7 +171,8 @@ async def problem(slug: str) -> Response:
     problem_type = catalogue().get(slug)
     if problem_type is None:
         raise NotFound(f"There is no problem type {slug!r}.")
-    return PlainTextResponse(
+    status, title = problem_type.status, problem_type.title
+    return PlainTextResponse(f"{status} {title}\n\n{problem_type.__doc__}\n")
         f"{problem_type.status} {problem_type.title}\n\n{problem_type.__doc__}\n"
     )
 
