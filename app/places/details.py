@@ -1,4 +1,4 @@
-"""Read crossings' details as known at a change. Knows nothing of statuses."""
+"""The details of crossings as known at a change, without their statuses."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
 
 ASKED = any_(bindparam("crossings", type_=ARRAY(Text)))
-"""Any of the ids that a statement is given as ``crossings``."""
+"""Any of the ids in the parameter ``crossings`` of a statement."""
 
 _DETAILS = (
     select(Crossing.id, Border)
@@ -45,7 +45,7 @@ _FIRST = _ONE_EACH.order_by(CrossingVersion.crossing_id, CrossingVersion.change)
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """A crossing's version as known; before its first one, that first one, ``known`` False."""
+    """A crossing's version as known; before its first one, that one, with ``known`` False."""
 
     id: str
     border: str
@@ -62,7 +62,7 @@ class Details:
         return _lanes_of(tuple(self.version.traffic), self.sides)
 
     def lanes_for(self, traffic: Traffic | None, to: str | None) -> list[Lane]:
-        """Return its lanes of that traffic and into that country; None asks for all."""
+        """Return its lanes for that traffic and into that country; None is any."""
         return [
             lane for lane in self.lanes if traffic in {None, lane.traffic} and to in {None, lane.to}
         ]
@@ -82,51 +82,53 @@ class Details:
         return timedelta(days=self.version.confirm_within_days)
 
     def is_retired(self, at: datetime | None = None) -> bool:
-        """Tell whether it is retired as known, or was by the instant ``at``."""
+        """Return whether it is retired as known, or was by the instant ``at``."""
         retired_at = self.version.retired_at
         return retired_at is not None and (at is None or retired_at <= at)
 
 
 @shared("lanes", most=1_000, entry_bytes=1_500)
 def _lanes_of(traffic: tuple[str, ...], sides: tuple[str, str]) -> tuple[Lane, ...]:
-    """Return the lanes in their order; crossings alike share them."""
-    return tuple(Lane(one, to) for one in Traffic if one.value in traffic for to in sides)
+    """Return the lanes in their order; crossings with the same ones share the tuple."""
+    return tuple(
+        Lane(category, to) for category in Traffic if category.value in traffic for to in sides
+    )
 
 
 async def details_of(
     session: AsyncSession, crossing_ids: Sequence[str], *, known_change: int
 ) -> dict[str, Details]:
     """Return the details of those crossings that exist, as known at ``known_change``."""
-    asked = {"crossings": list(crossing_ids), "known_change": known_change}
-    places = dict((await session.execute(_DETAILS, asked)).all())
-    known = {row.crossing_id: row for row in await session.scalars(_NEWEST_VERSIONS, asked)}
-    unknown = list(places.keys() - known.keys())
+    parameters = {"crossings": list(crossing_ids), "known_change": known_change}
+    places = dict((await session.execute(_DETAILS, parameters)).all())
+    versions = {row.crossing_id: row for row in await session.scalars(_NEWEST_VERSIONS, parameters)}
+    unknown = list(places.keys() - versions.keys())
     first = await session.scalars(_FIRST, {"crossings": unknown}) if unknown else ()
     to_come = {row.crossing_id: row for row in first}
     return {
-        name: Details(name, border.id, border.sides, (known | to_come)[name], name in known)
+        name: Details(name, border.id, border.sides, (versions | to_come)[name], name in versions)
         for name, border in places.items()
     }
 
 
 async def details_of_one(session: AsyncSession, crossing_id: str, *, known_change: int) -> Details:
     """Return the details of one crossing. Raises CrossingNotFound."""
-    found = await details_of(session, [crossing_id], known_change=known_change)
-    if crossing_id not in found:
+    details = await details_of(session, [crossing_id], known_change=known_change)
+    if crossing_id not in details:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return found[crossing_id]
+    return details[crossing_id]
 
 
 def successor_of(retired: Details, find: Callable[[str], Details | None]) -> Details | None:
-    """Return what replaced a crossing, or what has replaced that since; None if nothing did.
+    """Return the crossing that replaced a retired one, or that has replaced that one since.
 
-    Nothing that is retired becomes a successor, so that this never leads back.
+    None if there is none. A retired crossing cannot become a successor, so there is no cycle.
     """
-    found: Details | None = None
+    successor: Details | None = None
     following = retired.version.replaced_by
-    while following is not None and (found := find(following)) is not None:
-        following = found.version.replaced_by
-    return found
+    while following is not None and (successor := find(following)) is not None:
+        following = successor.version.replaced_by
+    return successor
 
 
 async def successors_of(
@@ -134,33 +136,40 @@ async def successors_of(
 ) -> dict[str, Details]:
     """Return the successor, as known, of each of these crossings that has one."""
     retired = list(retired)
-    found = {one.id: one for one in retired}
-    while named := {one.version.replaced_by for one in found.values()} - {None, *found}:
-        found |= await details_of(
-            session, [one for one in named if one is not None], known_change=known_change
+    successors = {crossing.id: crossing for crossing in retired}
+    while named := {crossing.version.replaced_by for crossing in successors.values()} - {
+        None,
+        *successors,
+    }:
+        successors |= await details_of(
+            session,
+            [crossing for crossing in named if crossing is not None],
+            known_change=known_change,
         )
-    successors = {one.id: successor_of(one, found.get) for one in retired}
-    return {name: one for name, one in successors.items() if one is not None}
+    successors = {crossing.id: successor_of(crossing, successors.get) for crossing in retired}
+    return {name: crossing for name, crossing in successors.items() if crossing is not None}
 
 
 async def require_in_use(
     session: AsyncSession, crossings: Iterable[Details], *, known_change: int
 ) -> None:
     """Raise CrossingRetired where any of the crossings is retired, as known."""
-    retired = sorted((one for one in crossings if one.is_retired()), key=attrgetter("id"))
+    retired = sorted(
+        (crossing for crossing in crossings if crossing.is_retired()), key=attrgetter("id")
+    )
     if not retired:
         return
     successors = await successors_of(session, retired, known_change=known_change)
-    told = [_retirement(one, successors.get(one.id)) for one in retired]
-    listed = ", ".join(
+    retirements = [_retirement(crossing, successors.get(crossing.id)) for crossing in retired]
+    names = ", ".join(
         f"{name} (since {since}{f', replaced by {successor}' if successor else ''})"
-        for name, since, successor in told
+        for name, since, successor in retirements
     )
     raise CrossingRetired(
-        f"Nothing more can be recorded about a retired crossing: {listed}.",
+        f"Nothing more can be recorded about a retired crossing: {names}.",
         retired=[
             {"crossing": name, "retired_at": since, "successor": successor}
-            for name, since, successor in told
+            for name, since, successor in retirements
         ],
     )
 
@@ -184,15 +193,15 @@ def retired_crossings(known_change: int | None = None) -> Select[str]:
 
 def require_lanes(details: Details, traffic: Traffic | None, to: str | None) -> list[Lane]:
     """Return a crossing's lanes of that traffic into that country. Raises LaneNotFound."""
-    wanted = details.lanes_for(traffic, to)
-    if not wanted:
+    matching = details.lanes_for(traffic, to)
+    if not matching:
         lanes = details.lanes
         listed = ", ".join(f"{lane.traffic.value} to {lane.to}" for lane in lanes)
         raise LaneNotFound(
             f"{details.id} has these lanes: {listed}.",
             lanes=[{"traffic": lane.traffic.value, "to": lane.to} for lane in lanes],
         )
-    return wanted
+    return matching
 
 
 async def get_border(session: AsyncSession, border_id: str) -> Border:
@@ -204,23 +213,26 @@ async def get_border(session: AsyncSession, border_id: str) -> Border:
 
 
 async def crossing_details(
-    session: AsyncSession, found: Iterable[Details]
+    session: AsyncSession, details: Iterable[Details]
 ) -> dict[str, CrossingRecord]:
-    """Return the details with their citations, as a body shows them."""
-    found = list(found)
-    changes = {one.version.change for one in found}
-    ids = {one.id for one in found}
+    """Return the details with their citations, as bodies."""
+    details = list(details)
+    changes = {crossing.version.change for crossing in details}
+    ids = {crossing.id for crossing in details}
     rows = select(Citation).where(Citation.crossing_id.in_(ids), Citation.version.in_(changes))
     cited: defaultdict[tuple[str | None, int | None], list[Citation]] = defaultdict(list)
     for citation in await session.scalars(rows.order_by(Citation.id)):
         cited[citation.crossing_id, citation.version].append(citation)
-    return {one.id: details_out(one, cited[one.id, one.version.change]) for one in found}
+    return {
+        crossing.id: details_out(crossing, cited[crossing.id, crossing.version.change])
+        for crossing in details
+    }
 
 
 async def version_records(
     session: AsyncSession, *, first: int, last: int
 ) -> list[tuple[int, JsonValue]]:
-    """Return the versions that changes ``first`` to ``last`` brought, as the chain keeps them."""
+    """Return the versions of changes ``first`` to ``last``, as the hash chain includes them."""
     rows = await session.execute(
         select(CrossingVersion, Border)
         .join(Crossing, Crossing.id == CrossingVersion.crossing_id)
@@ -234,35 +246,35 @@ async def version_records(
             version.change,
             details_record(
                 Details(version.crossing_id, border.id, border.sides, version, known=True),
-                [one for one in cited if one.version == version.change],
+                [citation for citation in cited if citation.version == version.change],
             ),
         )
         for version, border in rows
     ]
 
 
-def details_record(one: Details, citations: Iterable[Citation]) -> JsonValue:
-    """Return a crossing's details as the chain keeps them."""
-    told: dict[str, JsonValue] = details_out(one, citations).model_dump(mode="json")
+def details_record(details: Details, citations: Iterable[Citation]) -> JsonValue:
+    """Return a crossing's details as the hash chain includes them."""
+    record: dict[str, JsonValue] = details_out(details, citations).model_dump(mode="json")
     for name in ("retired_at", "replaced_by"):
-        # What was recorded before a crossing could be retired says nothing of it.
-        if told[name] is None:
-            del told[name]
-    return told
+        # Records from before crossings could be retired do not have these members.
+        if record[name] is None:
+            del record[name]
+    return record
 
 
-def details_out(one: Details, citations: Iterable[Citation]) -> CrossingRecord:
-    version = one.version
+def details_out(details: Details, citations: Iterable[Citation]) -> CrossingRecord:
+    version = details.version
     location = None
     if version.lat is not None and version.lon is not None and version.precision_km is not None:
         location = Location(lat=version.lat, lon=version.lon, precision_km=version.precision_km)
     return CrossingRecord(
-        id=one.id,
-        border=one.border,
-        sides=list(one.sides),
+        id=details.id,
+        border=details.border,
+        sides=list(details.sides),
         mode=Mode(version.mode),
-        traffic=one.traffic,
-        names=one.names,
+        traffic=details.traffic,
+        names=details.names,
         aliases=version.aliases,
         location=location,
         confirm_within_days=version.confirm_within_days,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _EARTH_RADIUS_KM = 6371.0088
-"""The mean radius. Distances are off by up to 0.6 %, less than most locations are."""
+"""The mean radius. Distances are wrong by up to 0.6 %, less than most locations."""
 _HALF_TURN, _QUARTER_TURN = 180, 90
 _NUMBER = re.compile(r"[+-]?\d{1,3}(\.\d{1,12})?", re.ASCII)
 
@@ -46,18 +46,18 @@ class Point:
         return cls(lat, lon)
 
     def distance_km(self, other: "Point") -> float:
-        """Return the great-circle distance between the two points, to a decimal."""
+        """Return the great-circle distance between the two points, rounded to 0.1 km."""
         lat, other_lat = math.radians(self.lat), math.radians(other.lat)
         north = math.sin((other_lat - lat) / 2) ** 2
         east = math.sin(math.radians(other.lon - self.lon) / 2) ** 2
         haversine = north + math.cos(lat) * math.cos(other_lat) * east
-        # Rounding may carry the haversine of opposite points over 1.
+        # By rounding, the haversine of opposite points can exceed 1.
         return round(2 * _EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, haversine))), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What lies between two meridians and two parallels; over the 180th where west > east."""
+    """The area between two meridians and two parallels; across the 180th where west > east."""
 
     west: float
     south: float
@@ -77,7 +77,7 @@ class Box:
         return cls(west, south, east, north)
 
     def holds(self, point: Point) -> bool:
-        """Tell whether the point lies in the box or on its edge.
+        """Return whether the point lies in the box or on its edge.
 
         180 and -180 are the same meridian, and a pole lies on all of them.
         """
@@ -96,7 +96,7 @@ class Box:
 
 
 def lies_around(country: str, point: Point) -> bool:
-    """Tell whether a point lies within a degree of a country; True where its extent is unknown."""
+    """Return whether a point lies within a degree of a country; True if its extent is unknown."""
     extent = _EXTENTS.get(country)
     if extent is None:
         return True

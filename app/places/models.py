@@ -54,7 +54,7 @@ class Border(Base):
 
 
 class Crossing(Base):
-    """A border crossing point: what of it never changes. The rest is in its versions."""
+    """The parts of a border crossing point that never change. The others are in its versions."""
 
     __tablename__ = "crossing"
     __table_args__ = (
@@ -73,7 +73,7 @@ class CrossingVersion(Base):
     __table_args__ = (
         ForeignKeyConstraint(["change", "recorded_at"], ["change.number", "change.recorded_at"]),
         CheckConstraint("cardinality(traffic) > 0", name="has_traffic"),
-        # Versions that were recorded before it existed may break it: the log is never rewritten.
+        # Versions from before this constraint may violate it: the log is never rewritten.
         CheckConstraint(TRAFFIC_OF_MODE, name="traffic_of_mode", postgresql_not_valid=True),
         CheckConstraint("confirm_within_days > 0", name="confirm_within_positive"),
         CheckConstraint("num_nonnulls(lat, lon, precision_km) IN (0, 3)", name="location_whole"),

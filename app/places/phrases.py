@@ -1,4 +1,4 @@
-"""The words of a search that are not names: countries, modes, and what every crossing is. Pure."""
+"""Words of a search that are not names: countries, modes, and generic words. Pure."""
 
 import re
 import unicodedata
@@ -9,11 +9,11 @@ from babel import Locale
 
 from app.vocabulary import Mode
 
-# They stand for soft signs within words.
+# Transliterations of soft signs within words.
 _APOSTROPHES = str.maketrans("", "", "'`")
 
 _LANGUAGES = ("en", "lt", "pl", "ru", "be", "lv", "uk", "de")
-"""Of the pages, and of the neighbours."""
+"""The languages of the pages and of the neighbouring countries."""
 _OTHER_NAMES = {"BY": "Белоруссия Byelorussia Weißrussland"}
 _LONG = 7
 """Letters of a country's name from which on its last two may differ by case; else the last one."""
@@ -44,7 +44,7 @@ _GENERIC = _folded("""
     мытны мытня мяжа мяжы міжнародны пагранічны памежны памежнага пераход перахода пераходу пропуску
     пункту
 """)
-"""What is said of any crossing, in the languages of the pages."""
+"""Words that apply to any crossing, in the languages of the pages."""
 
 _MODES = {
     Mode.RAIL: _folded("""
@@ -61,7 +61,7 @@ _MODES = {
 
 
 def is_generic(word: str) -> bool:
-    """Tell whether a folded word says nothing of which crossing is meant."""
+    """Return whether a folded word does not distinguish between crossings."""
     return word in _GENERIC
 
 
@@ -71,15 +71,15 @@ def mode_of(word: str) -> Mode | None:
 
 
 def names_country(word: str, country: str, *, is_exact: bool) -> bool:
-    """Tell whether a folded word is a country's name, in any of its cases or exactly."""
+    """Return whether a folded word is a country's name, in any of its cases or exactly."""
     names = _country_names(country)
     return word in names or (not is_exact and any(_is_case_of(word, name) for name in names))
 
 
 @cache
 def _country_names(country: str) -> frozenset[str]:
-    found = [str(Locale(one).territories.get(country, "")) for one in _LANGUAGES]
-    return _folded(" ".join([*found, _OTHER_NAMES.get(country, "")]))
+    names = [str(Locale(code).territories.get(country, "")) for code in _LANGUAGES]
+    return _folded(" ".join([*names, _OTHER_NAMES.get(country, "")]))
 
 
 def _is_case_of(word: str, name: str) -> bool:

@@ -44,7 +44,7 @@ def _distinct(values: list[str]) -> list[str]:
 
 _UNIQUE = {"uniqueItems": True}
 Distinct = AfterValidator(_distinct)
-"""Stands after the length of a list, which is to be checked before the items are."""
+"""Comes after the length of a list, which is checked before the items are."""
 TrafficList = Annotated[
     list[Traffic],
     Field(min_length=1, max_length=len(Traffic), json_schema_extra=_UNIQUE),
@@ -75,13 +75,13 @@ def _in_known_languages(names: list[Name]) -> list[Name]:
 
 
 def check_traffic(mode: Mode, traffic: Sequence[Traffic]) -> None:
-    """Raise ValueError for traffic that does not cross by this mode.
+    """Raise ValueError for traffic that this mode does not carry.
 
     A railway carries trains alone; trains cross by rail, or by water on a ferry.
     """
-    others = [one.value for one in traffic if one is not Traffic.TRAIN]
-    if mode is Mode.RAIL and others:
-        raise ValueError(f"a rail crossing is for trains only, not for {', '.join(others)}")
+    unexpected = [category.value for category in traffic if category is not Traffic.TRAIN]
+    if mode is Mode.RAIL and unexpected:
+        raise ValueError(f"a rail crossing is for trains only, not for {', '.join(unexpected)}")
     if mode in {Mode.ROAD, Mode.AIR} and Traffic.TRAIN in traffic:
         raise ValueError(f"trains cannot use a crossing of mode {mode.value}")
 
@@ -145,8 +145,8 @@ class CrossingIn(Body, title="NewCrossing"):
 
     @field_validator("traffic")
     @classmethod
-    def _traffic_is_of_its_mode(cls, value: list[Traffic], others: ValidationInfo) -> list[Traffic]:
-        mode = others.data.get("mode")
+    def _traffic_is_of_its_mode(cls, value: list[Traffic], info: ValidationInfo) -> list[Traffic]:
+        mode = info.data.get("mode")
         if mode is not None:
             with as_fault("traffic_of_mode"):
                 check_traffic(mode, value)
@@ -155,9 +155,9 @@ class CrossingIn(Body, title="NewCrossing"):
     @field_validator("location")
     @classmethod
     def _location_is_around_its_sides(
-        cls, value: Location | None, others: ValidationInfo
+        cls, value: Location | None, info: ValidationInfo
     ) -> Location | None:
-        sides = others.data.get("sides")
+        sides = info.data.get("sides")
         if value is not None and sides is not None:
             with as_fault("geography"):
                 check_location(sides, value)
@@ -165,8 +165,8 @@ class CrossingIn(Body, title="NewCrossing"):
 
     @field_validator("names")
     @classmethod
-    def _names_are_of_its_sides(cls, value: list[Name], others: ValidationInfo) -> list[Name]:
-        sides = others.data.get("sides")
+    def _names_are_of_its_sides(cls, value: list[Name], info: ValidationInfo) -> list[Name]:
+        sides = info.data.get("sides")
         if sides is not None and any(name.side not in sides for name in value):
             raise PydanticCustomError("names", NAMES_OF_SIDES)
         return value

@@ -1,4 +1,4 @@
-"""Finding a crossing by any spelling: words folded to ASCII, and how near they are. Pure."""
+"""Search for crossings by any spelling: words folded to ASCII, and their similarity. Pure."""
 
 import re
 from bisect import bisect_left
@@ -15,16 +15,16 @@ from app.vocabulary import Mode
 EXACT = 100.0
 """The score of a query that is one of the spellings, whatever its case, accents and word order."""
 
-# A word met as it is spelt outranks one that only sounds alike; neither is a whole spelling.
+# A match of letters outranks one of sounds; neither is a match of the whole spelling.
 _SPELT, _SOUNDING = 99.0, 95.0
 
-# What only says where or of which kind it is; and one of another kind than was asked for.
+# A match of the country or the mode alone; and a crossing of another mode than the query names.
 _DESCRIBED, _OF_ANOTHER_MODE = 50.0, 0.5
 
-# Letters a word must have for one slip and for two: a shorter one slips into any other.
+# Letters that a word needs for one typing error and for two: shorter words match too much.
 _ENOUGH_FOR_A_SLIP = (4, 8)
 _ENOUGH_FOR_ANOTHER_INITIAL = 6
-"""Letters of a word whose first may be the slip: shorter ones are other words (Siena, Kiena)."""
+"""Letters that a word needs for an error in its first (Siena and Kiena are two words)."""
 
 _DIGRAPHS = re.compile(r"[sc][hz]|[zk]h|t[sz]")
 _INITIALS = {"t": "c", "k": "h"}
@@ -34,7 +34,7 @@ _REPEATED = re.compile(r"(.)\1+")
 
 
 def sound(word: str) -> str:
-    """Squeeze a folded word until Baltic, Polish, Russian and Belarusian spellings of it meet.
+    """Reduce a folded word so that its Baltic, Polish, Russian and Belarusian spellings are equal.
 
     One letter for each sound (sz, sh and s; cz, ch, ts and c; zh and z; g, kh and h; w and v;
     y, j and i), o like a as Belarusian writes it, its short u like v, no i before a vowel
@@ -47,7 +47,7 @@ def sound(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The words of every spelling in one form, and whose they are."""
+    """The words of all spellings in one form, with the crossings that have them."""
 
     owners: Mapping[str, set[str]]
     ordered: list[str]
@@ -61,9 +61,9 @@ class _Words:
         return cls(dict(owners), sorted(owners), dict(by_length))
 
     def near(self, word: str, *, begun: bool) -> Iterator[tuple[str, float]]:
-        """Yield the words like ``word`` with how near they are: 1 is the word itself.
+        """Yield the words similar to ``word`` with their similarity: 1 is the word itself.
 
-        With ``begun`` those too that it begins.
+        With ``begun`` also those that begin with it.
         """
         slips = sum(len(word) >= enough for enough in _ENOUGH_FOR_A_SLIP)
         for length in range(len(word) - slips, len(word) + slips + 1) if slips else ():
@@ -84,7 +84,7 @@ class _Words:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a search may say of a crossing besides its name."""
+    """What a search may name of a crossing besides its name."""
 
     countries: frozenset[str]
     mode: Mode
@@ -92,7 +92,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The spellings of many crossings, folded once: to be kept for as long as they hold."""
+    """The spellings of many crossings, folded once."""
 
     spellings: Mapping[tuple[str, ...], set[str]]
     spelt: _Words
@@ -107,14 +107,14 @@ class Index:
         spellings: Mapping[str, Iterable[str]],
         descriptions: Mapping[str, Description] | None = None,
     ) -> "Index":
-        """Index the spellings by crossing; its id is a spelling only if it is among them."""
+        """Index the spellings of each crossing; its id counts only if it is one of them."""
         whole: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
         spelt: defaultdict[str, set[str]] = defaultdict(set)
         sounding: defaultdict[str, set[str]] = defaultdict(set)
         for crossing, texts in spellings.items():
             for words in {tuple(fold(text).split()) for text in texts} - {()}:
                 whole[tuple(sorted(words))].add(crossing)
-                # Written as one word too: a space may be left out, or slip.
+                # As one word, too: a space may be missing or misplaced.
                 for word in {*words, "".join(words)}:
                     spelt[word].add(crossing)
                     sounding[sound(word)].add(crossing)
@@ -123,12 +123,12 @@ class Index:
         return cls(dict(whole), _Words.of(spelt), _Words.of(sounding), described, countries)
 
     def find(self, q: str) -> dict[str, float]:
-        """Return the score of each crossing that matches ``q``, above 0 up to ``EXACT``.
+        """Return the score of each crossing that matches ``q``: above 0 and up to ``EXACT``.
 
-        Every word of ``q`` has to be, to begin or to be a slip or two away from a word of the
-        crossing; the words of a pair may come from different spellings. But what names a country
-        only has to be true of the crossing, what names a mode puts others last, and what is said
-        of any crossing is ignored.
+        Every word of ``q`` must be a word of the crossing, begin one, or differ from one by one or
+        two typing errors; the words may come from different spellings. But a country's name must
+        only be true of the crossing, a mode puts crossings of other modes last, and words that
+        apply to any crossing are ignored.
         """
         words = fold(q).split()
         countries = [codes for word in words if (codes := self._countries_named(word))]
@@ -149,14 +149,14 @@ class Index:
         return found | dict.fromkeys(self.spellings.get(tuple(sorted(words)), ()), EXACT)
 
     def _countries_named(self, word: str) -> frozenset[str]:
-        # What is spelt like a case of a country's name may be a place: Polana is not Poland.
+        # What looks like a case of a country's name may be a place: Polana is not Poland.
         is_exact = word in self.spelt.owners
         return frozenset(
             code for code in self.countries if names_country(word, code, is_exact=is_exact)
         )
 
     def _is_of(self, crossing: str, modes: Collection[Mode]) -> bool:
-        """Tell whether a crossing is of one of the modes; any is of none that is named."""
+        """Return whether a crossing has one of the modes; without modes, any crossing does."""
         one = self.descriptions.get(crossing)
         return not modes or one is None or one.mode in modes
 
@@ -166,7 +166,7 @@ class Index:
         )
 
     def _named(self, words: list[str], names: list[str]) -> dict[str, float]:
-        """Score the crossings that have all of ``names``, or are spelt as all of either in one."""
+        """Score the crossings that have all of ``names``, or all of either list as one word."""
         found = self._with_all(names)
         for joined in {"".join(words), "".join(names)} - {*names, ""}:
             for crossing, nearness in self._with(joined).items():
@@ -174,7 +174,7 @@ class Index:
         return found | dict.fromkeys(self.spellings.get(tuple(sorted(names)), ()), EXACT)
 
     def _with_all(self, words: list[str]) -> dict[str, float]:
-        """Score the crossings that have all of ``words``: the mean of their letters."""
+        """Score the crossings that have all of ``words``, by the mean over their letters."""
         found: dict[str, float] = {}
         read = 0
         for word in dict.fromkeys(words):

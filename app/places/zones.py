@@ -1,4 +1,4 @@
-"""The zone of a side's clocks, by the table of the time zone database, and the days they show."""
+"""The time zone of each side, by the table of the time zone database, and its local dates."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,23 +18,23 @@ class _Zone:
     name: str
     place: Point
     rank: int
-    """0 where the table names the country first: then the zone is its own."""
+    """0 where the table names the country first, so that the zone is its own."""
 
 
 def _load() -> dict[str, list[_Zone]]:
-    found: dict[str, list[_Zone]] = {}
+    by_country: dict[str, list[_Zone]] = {}
     table = files("tzdata").joinpath("zoneinfo", "zone1970.tab").read_text(encoding="utf-8")
     for line in table.splitlines():
         if line.startswith("#"):
             continue
         codes, place, name, *_ = line.split("\t")
         for rank, code in enumerate(codes.split(",")):
-            found.setdefault(code, []).append(_Zone(name, _point(place), rank))
-    return found
+            by_country.setdefault(code, []).append(_Zone(name, _point(place), rank))
+    return by_country
 
 
 def _point(place: str) -> Point:
-    """Read ``+5441+02519``: degrees and minutes, at times seconds too."""
+    """Parse ``+5441+02519``: degrees and minutes, sometimes seconds."""
     match = _PLACE.fullmatch(place)
     assert match is not None
     south, lat, lat_minutes, west, lon, lon_minutes = match.groups()
@@ -51,12 +51,12 @@ _ZONES: Mapping[str, list[_Zone]] = _load()
 def zone_of(country: str, near: Point | None = None) -> ZoneInfo:
     """Return a country's zone, UTC if it has none.
 
-    Of several it is the one whose chief place lies next to ``near``: a border far from any of
-    them, as between Latvia and Russia, may get its neighbour's.
+    Of several it is the one whose principal location is nearest to ``near``: a border far from
+    all of them, such as that of Latvia and Russia, may get its neighbour's.
     """
 
     def strangeness(zone: _Zone) -> tuple[int, float]:
-        # To tell neighbouring zones apart, degrees do.
+        # Plain degrees are good enough to tell neighbouring zones apart.
         if near is None:
             return zone.rank, 0.0
         return zone.rank, (zone.place.lat - near.lat) ** 2 + (zone.place.lon - near.lon) ** 2
@@ -66,7 +66,7 @@ def zone_of(country: str, near: Point | None = None) -> ZoneInfo:
 
 
 def date_zone(at: datetime, countries: Iterable[str]) -> ZoneInfo:
-    """Return the zone of one of these countries whose date ``at`` stands for, as `day_zone` does.
+    """Return the zone of one of these countries in which ``at`` is a date, as `day_zone` does.
 
     UTC if none of them is a country with a zone.
     """
@@ -75,10 +75,10 @@ def date_zone(at: datetime, countries: Iterable[str]) -> ZoneInfo:
 
 
 def day_zone(at: datetime, zones: Sequence[ZoneInfo]) -> ZoneInfo:
-    """Return the one of ``zones``, of which there is at least one, whose date ``at`` stands for.
+    """Return the one of ``zones``, which are not empty, in which ``at`` is a date.
 
-    What is known to a day is recorded as a midnight: that of the zone by whose clock it is one,
-    else of the first zone.
+    A date is recorded as a midnight: the first zone in which ``at`` is midnight is returned, else
+    the first of all.
     """
     return next((zone for zone in zones if is_midnight(at, zone)), zones[0])
 
@@ -90,7 +90,7 @@ def is_midnight(at: datetime, zone: ZoneInfo) -> bool:
 
 @dataclass(frozen=True)
 class Clocks:
-    """The clocks at a place between two sides."""
+    """The local times at a place between two sides."""
 
     sides: Sequence[str]
     near: Point | None = None
