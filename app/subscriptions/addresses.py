@@ -1,8 +1,8 @@
-"""Where webhooks may go: to the public internet, and to what an operator allows besides.
+"""Addresses that webhooks may be sent to: public ones, and networks that the operator allows.
 
-A name may resolve to another address at every look, and one address has many spellings. So what
-is checked is the address that is about to be connected to; the check of a URL when it is first
-heard of is a courtesy to whoever wrote it.
+A name may resolve differently each time, and an address has many spellings. So the address of
+each connection is checked just before it is made; the check of a URL when it is submitted only
+gives early feedback.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ PORTS = frozenset({443, 8443})
 
 _LOOK_UP_SECONDS = 2.0
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-# The registries of special-purpose addresses (RFC 6890) as they are, not as some version of Python
-# has them. What they call reachable within 192.0.0.0/24 and 2001::/23 serves no webhook.
+# The registries of special-purpose addresses (RFC 6890), independent of the version of Python.
+# What they call reachable within 192.0.0.0/24 and 2001::/23 is of no use for webhooks.
 _SPECIAL = tuple(
     map(
         ip_network,
@@ -52,19 +52,19 @@ AddressInfo = tuple[
 
 
 class AddressRefused(OSError):
-    """Webhooks may not go to this address."""
+    """Webhooks may not be sent to this address."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Where webhooks may go. ``allowed`` are networks that are fine on any port and by http."""
+    """Which addresses are allowed. ``allowed`` networks may be used on any port and over HTTP."""
 
     allowed: tuple[IPv4Network | IPv6Network, ...] = ()
 
     async def require(self, url: str) -> None:
         """Raise ValueError, with what is wrong, for a URL that could not be delivered to.
 
-        A name that does not resolve now may do so later, and is looked at again then.
+        A name that does not resolve now may do so later, and is checked again then.
         """
         parsed = URL(url)
         if parsed.scheme not in {"http", "https"} or not parsed.host or not parsed.port:
@@ -73,12 +73,12 @@ class AddressPolicy:
             raise ValueError("must not have a user or a password")
         if parsed.raw_fragment:
             raise ValueError("must not have a fragment")
-        # With a dot at its end it is the same name, which not every resolver knows.
+        # A dot at its end does not change a name, but not every resolver accepts it.
         addresses = await _look_up(parsed.host.removesuffix("."), parsed.port)
         secure = parsed.scheme == "https"
         try:
             if not addresses:
-                # Nobody can say that it will be in a network that is allowed.
+                # Its address may not be in an allowed network later.
                 self._check_scheme_and_port(parsed.port, secure=secure)
             for address in addresses:
                 self.check(address, parsed.port, secure=secure)
@@ -86,13 +86,13 @@ class AddressPolicy:
             raise ValueError(str(refusal)) from refusal
 
     def check(self, address: str, port: int, *, secure: bool) -> None:
-        """Raise AddressRefused unless webhooks may go there."""
-        found = ip_address(address)
-        if isinstance(found, IPv6Address) and found.ipv4_mapped:
-            found = found.ipv4_mapped
-        if any(found in network for network in self.allowed):
+        """Raise AddressRefused unless webhooks may be sent there."""
+        ip = ip_address(address)
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+            ip = ip.ipv4_mapped
+        if any(ip in network for network in self.allowed):
             return
-        if secure and not _is_public(found):
+        if secure and not _is_public(ip):
             raise AddressRefused("must lead to a public address")
         self._check_scheme_and_port(port, secure=secure)
 
@@ -122,9 +122,9 @@ async def _look_up(host: str, port: int) -> Sequence[str]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_LOOK_UP_SECONDS):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, TimeoutError):
         return ()
     except UnicodeError as error:
         raise ValueError("does not have a valid host name") from error
-    return [str(address[0]) for *_, address in found]
+    return [str(address[0]) for *_, address in infos]

@@ -1,11 +1,11 @@
-"""What is due to a receiver, in which order, and what becomes of it.
+"""The queue of deliveries: what is due to a receiver, in which order, and its outcome.
 
 Changes of one crossing reach a receiver in order: a delivery waits for the earlier ones that
-share a crossing with it, and one that touches no crossing for the earlier ones of its kind. The
-others go by, so that nothing waits for what it has nothing to do with.
+share a crossing with it, and one that touches no crossing for the earlier ones without one. Other
+deliveries do not wait for it.
 
-A *turn* of a subscription sends all that is due to it; there is one at a time. A worker takes it
-for as long as its lease lasts, and renews that; should the worker die, another takes it up.
+A *turn* of a subscription sends everything that is due to it; there is one at a time. A worker
+takes it with a lease, which it renews; when the worker dies, another worker takes over.
 """
 
 import random
@@ -21,23 +21,23 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 CHANNEL = "delivery"
-"""Notified when something has become due at once."""
+"""Notified when something has become due."""
 LEASE = timedelta(seconds=12)
-"""A turn whose worker was not heard of for so long is taken by another."""
+"""A turn whose lease was not renewed for this long is taken by another worker."""
 DELAYS = tuple(
     timedelta(seconds=one)
     for one in (5, 30, 120, 600, 1_800, *(hours * 3_600 for hours in (1, 2, 4, 8, *[12] * 5)))
 )
-"""Between attempts; after the last of them, three days on, a delivery has failed."""
+"""Delays between attempts; after the last of them, three days on, a delivery has failed."""
 JITTER = 0.2
 LONGEST_WAIT = timedelta(hours=12)
-"""However long a receiver asks to be left alone."""
+"""The longest delay that a receiver can ask for by Retry-After."""
 PATIENCE = timedelta(days=5)
-"""For so long every attempt may fail before a subscription is disabled."""
+"""How long every attempt must fail for a subscription to be disabled."""
 KEPT = timedelta(days=30)
-"""For so long a delivery that has ended can be looked at and repeated."""
+"""How long a delivery is kept after its end, to be read and repeated."""
 AT_ONCE = 4
-"""Attempts under way at one receiver; one as long as they fail."""
+"""Concurrent attempts at one receiver; only one while they fail."""
 
 _LOCK = text("""
     SELECT turn, status, failing_since IS NOT NULL AS failing, url, secret,
@@ -46,14 +46,14 @@ _LOCK = text("""
 """)
 _FIRST_IN_LINE = text("""
     SELECT id, change, greatest(next_attempt_at - now(), interval '0') AS wait
-    FROM delivery one
+    FROM delivery candidate
     WHERE subscription_id = :id AND state = 'pending' AND id <> ALL (:under_way)
       AND NOT EXISTS (
           SELECT FROM delivery earlier
           WHERE earlier.subscription_id = :id AND earlier.state = 'pending'
-            AND earlier.change < one.change
-            AND (earlier.crossings && one.crossings
-                 OR earlier.crossings = '{}' AND one.crossings = '{}'))
+            AND earlier.change < candidate.change
+            AND (earlier.crossings && candidate.crossings
+                 OR earlier.crossings = '{}' AND candidate.crossings = '{}'))
     ORDER BY wait, tries, change NULLS FIRST LIMIT :room
 """)
 _RECORD = text("""
@@ -61,7 +61,7 @@ _RECORD = text("""
     SELECT id, :at, :milliseconds, :status, :error FROM delivery WHERE id = :id
 """)
 _DELIVERED = text("""
-    WITH told AS (
+    WITH recorded AS (
         INSERT INTO attempt (delivery_id, at, milliseconds, status)
         SELECT id, :at, :milliseconds, :status FROM delivery WHERE id = :id
     ), done AS (
@@ -103,7 +103,7 @@ _WAKE = text(f"""
     )
     SELECT pg_notify('{CHANNEL}', '') WHERE EXISTS (SELECT FROM woken)
 """)  # noqa: S608  # the channel is a constant
-# Receivers that fail come after all others.
+# Failing receivers come last.
 _TAKE_TURNS = text("""
     WITH due AS (
         SELECT id FROM subscription
@@ -128,7 +128,7 @@ _TIDY = text("DELETE FROM delivery WHERE ended_at < now() - CAST(:kept AS interv
 
 
 class Turn(NamedTuple):
-    """One that a worker took: it counts as long as its subscription has no newer one."""
+    """A turn that a worker took: it is valid until its subscription has a newer one."""
 
     subscription_id: UUID
     number: int
@@ -136,7 +136,7 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt; without an ``error`` it succeeded."""
+    """The outcome of an attempt; without an ``error`` it succeeded."""
 
     at: datetime
     milliseconds: int
@@ -147,32 +147,32 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to send next, and to whom."""
+    """What to send next, and where to."""
 
     url: str
     secrets: Sequence[str]
     due: Mapping[UUID, int | None]
     """Deliveries by their id, each with its change; None is a test message."""
     disabled: str | None = None
-    """Why nothing more is sent, if that came about just now."""
+    """Why the subscription is disabled, if it just became so."""
 
 
 async def take_turns(
     session: AsyncSession, *, room: int
 ) -> tuple[Sequence[Turn], timedelta | None]:
-    """Take what has been due for longest, so many at most, for as long as the lease lasts.
+    """Take the turns of those due for longest, ``room`` at most, with a lease.
 
-    Return also how long until something else is due; None if nothing is planned.
+    Return them and the time until the next one is due; None if nothing is planned.
     """
-    taken = await session.execute(_TAKE_TURNS, {"room": room, "lease": LEASE})
-    return [Turn(*row) for row in taken], await session.scalar(_NEXT_TURN)
+    rows = await session.execute(_TAKE_TURNS, {"room": room, "lease": LEASE})
+    return [Turn(*row) for row in rows], await session.scalar(_NEXT_TURN)
 
 
 async def renew(session: AsyncSession, turns: Sequence[Turn]) -> None:
-    """Begin the lease of turns that are under way anew."""
+    """Renew the lease of turns that are under way."""
     ids, numbers = zip(*turns, strict=True)
-    asked = {"ids": list(ids), "turns": list(numbers), "lease": LEASE}
-    await session.execute(_RENEW, asked)
+    parameters = {"ids": list(ids), "turns": list(numbers), "lease": LEASE}
+    await session.execute(_RENEW, parameters)
 
 
 async def advance(
@@ -185,69 +185,75 @@ async def advance(
 ) -> Step | None:
     """Record ``outcomes`` and return what to send now besides what is ``under_way``.
 
-    Where nothing is under way then, the turn has ended. Without ``open_ended`` nothing new is
-    begun. None if there is no subscription.
+    If there is nothing to send and nothing under way, the turn ends. Without ``open_ended``
+    nothing new is sent. None if the subscription does not exist.
     """
     subscription_id = turn.subscription_id
-    found = (await session.execute(_LOCK, {"id": subscription_id})).one_or_none()
-    if found is None:
+    row = (await session.execute(_LOCK, {"id": subscription_id})).one_or_none()
+    if row is None:
         return None
     disabled = await _record(session, subscription_id, outcomes)
     due: dict[UUID, int | None] = {}
-    if found.turn == turn.number:
-        is_active = found.status == "active" and disabled is None
-        failing = found.failing and all(one.error for one in outcomes.values())
+    if row.turn == turn.number:
+        is_active = row.status == "active" and disabled is None
+        failing = row.failing and all(outcome.error for outcome in outcomes.values())
         room = (1 if failing else AT_ONCE) - len(under_way)
         wait = None
         if is_active and room > 0:
-            asked = {"id": subscription_id, "under_way": list(under_way), "room": room}
-            found_first = (await session.execute(_FIRST_IN_LINE, asked)).all()
-            wait = min((one.wait for one in found_first), default=None)
+            parameters = {"id": subscription_id, "under_way": list(under_way), "room": room}
+            first_in_line = (await session.execute(_FIRST_IN_LINE, parameters)).all()
+            wait = min((first.wait for first in first_in_line), default=None)
             if open_ended:
-                due = {one.id: one.change for one in found_first if not one.wait}
+                due = {first.id: first.change for first in first_in_line if not first.wait}
         if not due and not under_way:
             ended = {"id": subscription_id, "turn": turn.number, "delay": wait}
             await session.execute(_END_TURN, ended)
-    secrets = [one for one in (found.secret, found.old_secret) if one is not None]
-    return Step(found.url, secrets, due, disabled)
+    secrets = [secret for secret in (row.secret, row.old_secret) if secret is not None]
+    return Step(row.url, secrets, due, disabled)
 
 
 async def wake(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """See that what is due to active subscriptions is sent now; their rows must be locked."""
+    """Have what is due to active subscriptions sent now; their rows must be locked."""
     await session.execute(_WAKE, {"ids": list(ids)})
 
 
 async def tidy(session: AsyncSession) -> None:
-    """Let go of deliveries that ended long ago."""
+    """Delete deliveries that ended long ago."""
     await session.execute(_TIDY, {"kept": KEPT})
 
 
-def delay_after(tries: int, asked: timedelta | None) -> timedelta | None:
-    """Return how long to wait after so many attempts failed; None when they were the last."""
+def delay_after(tries: int, requested: timedelta | None) -> timedelta | None:
+    """Return how long to wait after ``tries`` failed attempts; None after the last one."""
     if tries > len(DELAYS):
         return None
     jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # it is no secret
-    return max(DELAYS[tries - 1] * jitter, min(asked or timedelta(), LONGEST_WAIT))
+    return max(DELAYS[tries - 1] * jitter, min(requested or timedelta(), LONGEST_WAIT))
 
 
 async def _record(
     session: AsyncSession, subscription_id: UUID, outcomes: Mapping[UUID, Outcome]
 ) -> str | None:
-    """Write down what came of attempts; return why the subscription is now disabled, if it is."""
+    """Record the outcomes of attempts; return why the subscription is now disabled, if it is."""
     reason = None
     for delivery_id, outcome in outcomes.items():
-        asked: dict[str, object] = {"id": delivery_id}
-        told = {"at": outcome.at, "milliseconds": outcome.milliseconds, "status": outcome.status}
+        parameters: dict[str, object] = {"id": delivery_id}
+        outcome_fields = {
+            "at": outcome.at,
+            "milliseconds": outcome.milliseconds,
+            "status": outcome.status,
+        }
         if outcome.error is None:
-            await session.execute(_DELIVERED, asked | told | {"subscription": subscription_id})
+            await session.execute(
+                _DELIVERED, parameters | outcome_fields | {"subscription": subscription_id}
+            )
             continue
-        await session.execute(_RECORD, asked | told | {"error": outcome.error})
-        tries = (await session.scalar(_TRIES, asked) or 0) + 1
+        await session.execute(_RECORD, parameters | outcome_fields | {"error": outcome.error})
+        tries = (await session.scalar(_TRIES, parameters) or 0) + 1
         delay = delay_after(tries, outcome.retry_after)
         if delay is None:
-            await session.execute(_END, asked)
+            await session.execute(_END, parameters)
         else:
-            await session.execute(_POSTPONE, asked | {"delay": delay})
+            await session.execute(_POSTPONE, parameters | {"delay": delay})
         failing: timedelta | None = await session.scalar(
             _FAILED, {"id": subscription_id, "at": outcome.at}
         )

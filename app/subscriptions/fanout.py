@@ -1,4 +1,4 @@
-"""From the log to deliveries: each change, in order, for each subscription that it concerns."""
+"""Turn changes into deliveries: each change, in order, for each subscription that it matches."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -32,9 +32,9 @@ _MOVE = text("UPDATE fan_out SET change = :newest")
 
 
 async def fan_out(session: AsyncSession) -> int:
-    """Make the deliveries of the next changes; return how many changes were looked at.
+    """Make the deliveries of the next changes; return how many changes were read.
 
-    One process at a time does so; the others are told that there is nothing to do.
+    One process at a time does so; for the others the result is 0.
     """
     place = await session.scalar(select(FanOut.change).with_for_update(skip_locked=True))
     changes = [] if place is None else await changes_after(session, place, BATCH)
@@ -42,7 +42,7 @@ async def fan_out(session: AsyncSession) -> int:
         return 0
     matched = await _matched(session, changes)
     if matched:
-        # Whoever ends a turn meanwhile has not seen these deliveries: it must come after them.
+        # A turn that ends meanwhile has not seen these deliveries, and so must wait for this lock.
         ids = sorted({subscription_id for subscription_id, _ in matched})
         await session.execute(_LOCK, {"ids": ids})
         columns = {"ids": [one for one, _ in matched], "numbers": [one for _, one in matched]}
@@ -53,7 +53,7 @@ async def fan_out(session: AsyncSession) -> int:
 
 
 async def _matched(session: AsyncSession, changes: Sequence[Change]) -> list[tuple[UUID, int]]:
-    """Return each subscription that a change concerns, with the change's number."""
+    """Return each subscription that a change matches, with the number of the change."""
     subscriptions = await session.execute(_SUBSCRIPTIONS, {"newest": changes[-1].number})
     records = [(change.number, hashed_record(change)) for change in changes]
     return [
@@ -66,5 +66,5 @@ async def _matched(session: AsyncSession, changes: Sequence[Change]) -> list[tup
 
 @remembered("subscription filters", bound=4 * 2**20, result_bytes=2_000)
 def _filter(wanted: str) -> Filter:
-    """Return the filter of a subscription: many ask for the same."""
+    """Parse the filter of a subscription; many have the same one."""
     return ChangeFilter.model_validate_json(wanted).filter()

@@ -1,4 +1,4 @@
-"""The tables of webhooks. They are no part of the log: addresses and secrets are private."""
+"""The tables of webhooks. They are not part of the log: addresses and secrets are private."""
 
 from datetime import datetime
 from uuid import UUID
@@ -23,9 +23,9 @@ from app.database.tables import Base
 class Subscription(Base):
     """A receiver of the changes after ``after`` that match ``filter``.
 
-    Something is due to it at ``turn_at``; without that there is nothing to send. ``turn`` numbers
-    the times that a worker took it, of which only the newest counts, until ``lease_until``. Whoever
-    adds, ends or postpones a delivery, or changes the turn, holds the lock of this row.
+    The next delivery is due at ``turn_at``; if that is null, none is. ``turn`` counts the times
+    that a worker took it, of which only the newest is valid, until ``lease_until``. A transaction
+    that adds, ends or postpones a delivery, or changes the turn, holds the lock of this row.
     """
 
     __tablename__ = "subscription"
@@ -58,7 +58,7 @@ class Subscription(Base):
     status: Mapped[str] = mapped_column(server_default=text("'active'"))
     disabled_reason: Mapped[str | None]
     failing_since: Mapped[datetime | None]
-    """When the first of the attempts began that failed since one succeeded."""
+    """When the first failed attempt since the last successful one began."""
     secret: Mapped[str]
     old_secret: Mapped[str | None]
     old_secret_until: Mapped[datetime | None]
@@ -68,7 +68,7 @@ class Subscription(Base):
 
 
 class Delivery(Base):
-    """A change that is to reach a subscription, or a test message without a change.
+    """A change to be sent to a subscription, or a test message, which has no change.
 
     Its id is that of the message. ``tries`` counts the attempts since it was last begun.
     """
@@ -105,7 +105,7 @@ class Delivery(Base):
 
 
 class Attempt(Base):
-    """One request to a receiver, and what came of it; without a status it did not answer."""
+    """One request to a receiver, and its outcome; without a status there was no response."""
 
     __tablename__ = "attempt"
     __table_args__ = (

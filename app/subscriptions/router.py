@@ -1,4 +1,4 @@
-"""HTTP of webhooks: all of it needs a key, and nobody may keep its answers."""
+"""HTTP of webhooks: every operation requires a key, and no response may be cached."""
 
 from functools import partial
 from typing import Annotated
@@ -37,8 +37,8 @@ Command = Annotated[IdempotentWriter, writes_without_body(KeyScope.SUBSCRIPTIONS
 
 
 def _reach(request: Request) -> AddressPolicy:
-    found: AddressPolicy = request.app.state.reach
-    return found
+    policy: AddressPolicy = request.app.state.reach
+    return policy
 
 
 async def _private(response: Response) -> None:
@@ -80,7 +80,7 @@ async def post_subscription(
     The secret is in this answer alone, and in its replay.
     """
     return await writer.run(
-        subscription, partial(service.subscribe, wanted=subscription, reach=reach)
+        subscription, partial(service.subscribe, subscription=subscription, reach=reach)
     )
 
 
@@ -177,7 +177,7 @@ async def list_deliveries(
     ] = None,
 ) -> Page[DeliveryOut]:
     """List messages with their attempts, the newest first; they are kept for 30 days."""
-    found = await service.list_deliveries(
+    rows = await service.list_deliveries(
         session,
         reporter,
         subscription_id,
@@ -185,7 +185,7 @@ async def list_deliveries(
         after=pagination.start(row_id),
         limit=pagination.limit + 1,
     )
-    return pagination.page(found, lambda delivery: (str(delivery.id),))
+    return pagination.page(rows, lambda delivery: (str(delivery.id),))
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""One attempt at a receiver: signed by Standard Webhooks, within limits, never redirected."""
+"""One attempt to deliver a message: signed by Standard Webhooks, limited, never redirected."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from app.subscriptions.addresses import AddressPolicy, AddressRefused
 from app.subscriptions.deliveries import Outcome
 
 SECONDS = 15.0
-"""For all of an attempt, from looking up the name to the last byte that is read."""
+"""The limit for a whole attempt, from resolving the name to the last byte that is read."""
 AT_ONCE = 200
 ANSWER_BYTES = 4096
 MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -35,13 +35,13 @@ _FAULTS: dict[type[Exception], str] = {
     aiohttp.ClientOSError: "the connection was closed before the answer was complete",
     aiohttp.ServerDisconnectedError: "the connection was closed before the answer was complete",
 }
-"""By the first kind that a fault is of."""
+"""Messages by the type of error; the first that matches applies."""
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What to send, where to, and by which secrets to sign it; the body is JSON."""
+    """What to send, where to, and the secrets to sign it with; the body is JSON."""
 
     id: UUID
     url: str
@@ -50,9 +50,9 @@ class Message:
 
 
 def sign(message: Message, at: datetime) -> dict[str, str]:
-    """Return the headers that prove where the message comes from, by each of its secrets."""
+    """Return the headers with the signatures of a message, one by each of its secrets."""
     message_id = str(message.id)
-    signatures = [Webhook(one).sign(message_id, at, message.body) for one in message.secrets]
+    signatures = [Webhook(secret).sign(message_id, at, message.body) for secret in message.secrets]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
@@ -61,7 +61,7 @@ def sign(message: Message, at: datetime) -> dict[str, str]:
 
 
 class Sender:
-    """Sends messages, so many at once at most; used as a context."""
+    """Sends messages, a limited number at a time; used as a context manager."""
 
     def __init__(
         self,
@@ -103,13 +103,13 @@ class Sender:
             await session.close()
 
     def forget_names(self) -> None:
-        """Look up every name anew."""
+        """Resolve every name anew."""
         for session in self._by_scheme.values():
             assert isinstance(session.connector, aiohttp.TCPConnector)
             session.connector.clear_dns_cache()
 
     async def send(self, message: Message) -> Outcome:
-        """Make one attempt. Whatever goes wrong on the way is its outcome."""
+        """Make one attempt. Any error is its outcome."""
         async with self._places:
             at, began = datetime.now(UTC), time.monotonic()
             status, retry_after = None, None
@@ -117,7 +117,7 @@ class Sender:
                 status, retry_after = await self._post(message, at)
                 error = None if HTTPStatus(200) <= status < HTTPStatus(300) else f"status {status}"
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as fault:
-                error = _told(fault)
+                error = _message_of(fault)
             milliseconds = round((time.monotonic() - began) * 1000)
             return Outcome(at, milliseconds, status, error, retry_after)
 
@@ -129,28 +129,28 @@ class Sender:
             headers=sign(message, at),
             allow_redirects=False,
         ) as response:
-            # Read so that the connection can serve again; what is longer ends it.
+            # Read so that the connection can be reused; a longer response ends it.
             await response.content.read(ANSWER_BYTES)
             wait = response.headers.get("Retry-After") if response.status in _BUSY else None
             return response.status, None if wait is None else retry_delay(wait, at)
 
 
-def retry_delay(told: str, now: datetime) -> timedelta | None:
-    """Return what a Retry-After asks for; None for one that is malformed."""
-    if told.isascii() and told.isdigit():
-        return timedelta(seconds=int(told[:6]))
+def retry_delay(header: str, now: datetime) -> timedelta | None:
+    """Return the delay that a Retry-After asks for; None for a malformed one."""
+    if header.isascii() and header.isdigit():
+        return timedelta(seconds=int(header[:6]))
     try:
-        return max(parsedate_to_datetime(told).astimezone(UTC) - now, timedelta())
+        return max(parsedate_to_datetime(header).astimezone(UTC) - now, timedelta())
     except ValueError:
         return None
 
 
-def _told(fault: Exception) -> str:
-    """Return a few words of ours: what a receiver answered, or where it is, is not for the log."""
+def _message_of(fault: Exception) -> str:
+    """Return a message without the receiver's response or address, which are private."""
     refusal = getattr(fault, "os_error", None)
     if isinstance(refusal, AddressRefused):
         return f"refused: the URL {refusal}"
-    for kind, told in _FAULTS.items():
+    for kind, message in _FAULTS.items():
         if isinstance(fault, kind):
-            return told
+            return message
     return "the answer is not HTTP"

@@ -1,4 +1,4 @@
-"""Manage subscriptions: every reporter its own, an admin all of them."""
+"""Manage subscriptions: every reporter its own ones, an admin all of them."""
 
 import base64
 import secrets
@@ -54,19 +54,19 @@ _REPEAT = text("""
 
 
 async def subscribe(
-    session: AsyncSession, reporter: Reporter, *, wanted: SubscriptionIn, reach: AddressPolicy
+    session: AsyncSession, reporter: Reporter, *, subscription: SubscriptionIn, reach: AddressPolicy
 ) -> WriteResult:
     """Make a subscription to the changes from now on.
 
     Raises Invalid for a URL that webhooks may not go to, and for a filter that names what does
     not exist.
     """
-    await _require_existing(session, wanted.filter)
+    await _require_existing(session, subscription.filter)
     try:
-        await reach.require(wanted.url)
+        await reach.require(subscription.url)
     except ValueError as error:
         raise invalid("url", str(error)) from error
-    # What commits from now on is fanned out after us, and so not before this is known.
+    # Changes that commit from now on are fanned out after this transaction.
     await session.execute(select(FanOut.change).with_for_update(read=True))
     after = await session.scalar(select(func.max(Change.number))) or 0
     subscription_id = await session.scalar(select(func.uuidv7(type_=Subscription.id.type)))
@@ -74,9 +74,9 @@ async def subscribe(
     row = Subscription(
         id=subscription_id,
         owner=reporter.name,
-        url=wanted.url,
-        description=wanted.description,
-        filter=wanted.filter.model_dump(mode="json"),
+        url=subscription.url,
+        description=subscription.description,
+        filter=subscription.filter.model_dump(mode="json"),
         after=after,
         secret=new_secret(),
     )
@@ -102,7 +102,7 @@ async def get_subscription(
 
 
 async def pause(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> WriteResult:
-    """Send nothing more until it is resumed; what concerns it is kept."""
+    """Send nothing more until it is resumed; deliveries are still queued."""
     await _hold(session, reporter, subscription_id)
     await session.execute(_PAUSE, {"id": subscription_id})
     return await _written(session, subscription_id)
@@ -121,14 +121,14 @@ async def resume(
 async def rotate(
     session: AsyncSession, reporter: Reporter, *, subscription_id: UUID
 ) -> WriteResult:
-    """Make a new secret; for 24 hours the one before signs, too."""
+    """Make a new secret; for 24 hours messages are signed with the previous one, too."""
     await _hold(session, reporter, subscription_id)
     await session.execute(_ROTATE, {"id": subscription_id, "secret": new_secret()})
     return await _with_secret(session, subscription_id)
 
 
 async def unsubscribe(session: AsyncSession, reporter: Reporter, subscription_id: UUID) -> None:
-    """Forget a subscription, and all that was due to it."""
+    """Delete a subscription and its deliveries."""
     await _hold(session, reporter, subscription_id)
     await session.execute(_DELETE, {"id": subscription_id})
 
@@ -143,7 +143,7 @@ async def ping(session: AsyncSession, reporter: Reporter, *, subscription_id: UU
 async def redeliver(
     session: AsyncSession, reporter: Reporter, *, subscription_id: UUID, delivery_id: UUID
 ) -> WriteResult:
-    """Send a message again, whatever became of it, by its id and from the first attempt on."""
+    """Send a message again, whatever its outcome, with the same id and all its attempts anew."""
     await _hold(session, reporter, subscription_id)
     await _require_delivery(session, subscription_id, delivery_id)
     await session.execute(_REPEAT, {"id": delivery_id})
@@ -159,7 +159,7 @@ async def list_deliveries(
     after: UUID | None,
     limit: int,
 ) -> list[DeliveryOut]:
-    """Return what was due to a subscription, the newest first, from the one after ``after``."""
+    """Return the deliveries of a subscription, the newest first, from the one after ``after``."""
     await _require(session, _visible(reporter), subscription_id)
     rows = select(Delivery).where(Delivery.subscription_id == subscription_id)
     if state is not None:
@@ -169,12 +169,12 @@ async def list_deliveries(
     return await _deliveries_out(session, rows.order_by(Delivery.id.desc()).limit(limit))
 
 
-async def _require_existing(session: AsyncSession, wanted: ChangeFilter) -> None:
+async def _require_existing(session: AsyncSession, change_filter: ChangeFilter) -> None:
     named: dict[str, tuple[Kind, Collection[str | None]]] = {
-        "filter.crossings": (Kind.CROSSING, wanted.crossings),
-        "filter.borders": (Kind.BORDER, wanted.borders),
-        "filter.countries": (Kind.COUNTRY, wanted.countries),
-        "filter.to": (Kind.COUNTRY, [wanted.to]),
+        "filter.crossings": (Kind.CROSSING, change_filter.crossings),
+        "filter.borders": (Kind.BORDER, change_filter.borders),
+        "filter.countries": (Kind.COUNTRY, change_filter.countries),
+        "filter.to": (Kind.COUNTRY, [change_filter.to]),
     }
     await require_existing(session, named, where="body")
 
@@ -255,12 +255,12 @@ def _out(row: Subscription) -> SubscriptionOut:
     )
 
 
-async def _deliveries_out(session: AsyncSession, wanted: Select[Delivery]) -> list[DeliveryOut]:
+async def _deliveries_out(session: AsyncSession, statement: Select[Delivery]) -> list[DeliveryOut]:
     """Return deliveries, the newest first, each with its attempts as they are at that moment.
 
-    By one statement: between two, an attempt could be recorded that the first knows nothing of.
+    One statement reads both: between two, another attempt could be recorded.
     """
-    delivery = aliased(Delivery, wanted.subquery())
+    delivery = aliased(Delivery, statement.subquery())
     pairs = await session.execute(
         select(delivery, Attempt)
         .outerjoin(Attempt, Attempt.delivery_id == delivery.id)
@@ -268,14 +268,17 @@ async def _deliveries_out(session: AsyncSession, wanted: Select[Delivery]) -> li
     )
     rows: list[Delivery] = []
     attempts: defaultdict[UUID, list[AttemptOut]] = defaultdict(list)
-    for row, one in pairs:
+    for row, attempt in pairs:
         if row.id not in attempts:
             rows.append(row)
-        made = attempts[row.id]
-        if one is not None:
-            made.append(
+        of_delivery = attempts[row.id]
+        if attempt is not None:
+            of_delivery.append(
                 AttemptOut(
-                    at=one.at, milliseconds=one.milliseconds, status=one.status, error=one.error
+                    at=attempt.at,
+                    milliseconds=attempt.milliseconds,
+                    status=attempt.status,
+                    error=attempt.error,
                 )
             )
     return [
