@@ -213,14 +213,14 @@ async def waits_of(
     if at is None and as_of.is_newest:
         return await latest_waits(session, crossings)
     instant = at or snapshot.now
-    asked = {
+    parameters = {
         "crossings": list(crossings),
         "at": instant,
         "earliest": instant - _LONGEST_SHOWN,
         "latest": instant + CLOCK_SKEW,
         "recorded_before": await _recorded_before(session, as_of),
     }
-    return _by_crossing(await fetch(session, _ObservationRow, _AT, asked))
+    return _by_crossing(await fetch(session, _ObservationRow, _AT, parameters))
 
 
 async def latest_waits(session: AsyncSession, crossings: Sequence[str]) -> dict[str, Waits]:
@@ -236,9 +236,9 @@ async def latest_since(
 
     Whoever asks again from that instant on misses nothing.
     """
-    asked = {"recorded_after": recorded_after}
-    rows = await fetch(session, _ObservationRow, _LATEST_SINCE, asked)
-    newest = max((one.recorded_at for one in rows), default=recorded_after)
+    parameters = {"recorded_after": recorded_after}
+    rows = await fetch(session, _ObservationRow, _LATEST_SINCE, parameters)
+    newest = max((row.recorded_at for row in rows), default=recorded_after)
     return _by_crossing(rows), newest.astimezone(UTC)
 
 
@@ -254,10 +254,10 @@ async def find_outdated(session: AsyncSession) -> list[str]:
 
 
 def _by_crossing(rows: Iterable[_ObservationRow]) -> dict[str, Waits]:
-    found: defaultdict[str, list[Observed]] = defaultdict(list)
+    by_crossing: defaultdict[str, list[Observed]] = defaultdict(list)
     for row in rows:
-        found[row.crossing_id].append(row.observed())
-    return {name: Waits(tuple(listed)) for name, listed in found.items()}
+        by_crossing[row.crossing_id].append(row.observed())
+    return {name: Waits(tuple(observed)) for name, observed in by_crossing.items()}
 
 
 async def _recorded_before(session: AsyncSession, as_of: AsOf) -> datetime:
@@ -272,9 +272,9 @@ async def _recorded_before(session: AsyncSession, as_of: AsOf) -> datetime:
         await connection.execute(_SHARE)
     if as_of.known_at is not None:
         return as_of.known_at + timedelta(microseconds=1)
-    asked = {"change": (as_of.known_change or 0) + 1}
-    found = await fetch(session, _Instant, _RECORDED, asked)
-    return found[0].instant if found else _LAST_INSTANT
+    parameters = {"change": (as_of.known_change or 0) + 1}
+    rows = await fetch(session, _Instant, _RECORDED, parameters)
+    return rows[0].instant if rows else _LAST_INSTANT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +291,7 @@ class ObservationFilter:
 async def list_observations(
     session: AsyncSession,
     *,
-    wanted: ObservationFilter,
+    observation_filter: ObservationFilter,
     after: tuple[datetime, int] | None,
     limit: int,
 ) -> list[tuple[int, ObservationOut]]:
@@ -300,16 +300,20 @@ async def list_observations(
     From the one after ``after``: its instant and series. Raises CrossingNotFound, LaneNotFound,
     and Invalid for a period without a length.
     """
-    await _require_lanes(session, wanted)
-    if wanted.from_ is not None and wanted.until is not None and wanted.until <= wanted.from_:
+    await _require_lanes(session, observation_filter)
+    if (
+        observation_filter.from_ is not None
+        and observation_filter.until is not None
+        and observation_filter.until <= observation_filter.from_
+    ):
         raise invalid("until", "must lie after from", where="query")
     last, last_series = after or (_LAST_INSTANT, 0)
-    asked = {
-        "crossing": wanted.crossing,
-        "traffic": wanted.traffic and wanted.traffic.value,
-        "to": wanted.to,
-        "from": wanted.from_ or BEFORE_ALL,
-        "until": wanted.until or _LAST_INSTANT,
+    parameters = {
+        "crossing": observation_filter.crossing,
+        "traffic": observation_filter.traffic and observation_filter.traffic.value,
+        "to": observation_filter.to,
+        "from": observation_filter.from_ or BEFORE_ALL,
+        "until": observation_filter.until or _LAST_INSTANT,
         "last": last,
         "last_series": last_series,
         "limit": limit,
@@ -319,21 +323,21 @@ async def list_observations(
             row.series_id,
             observation_out(row.observed(), crossing=row.crossing_id, recorded_by=row.recorded_by),
         )
-        for row in await fetch(session, _ObservationRow, _LIST, asked)
+        for row in await fetch(session, _ObservationRow, _LIST, parameters)
     ]
 
 
 async def summarise_observations(
-    session: AsyncSession, *, wanted: ObservationFilter
+    session: AsyncSession, *, observation_filter: ObservationFilter
 ) -> ObservationSummary:
     """Return what was observed at a crossing by hour of the week, for each series.
 
     Of four weeks by default. Raises CrossingNotFound, LaneNotFound, and Invalid for a period
     without a length or too long.
     """
-    details = await _require_lanes(session, wanted)
-    until = wanted.until or (await take_snapshot(session, AsOf())).now.astimezone(UTC)
-    start = wanted.from_ or until - SUMMARY_PERIOD
+    details = await _require_lanes(session, observation_filter)
+    until = observation_filter.until or (await take_snapshot(session, AsOf())).now.astimezone(UTC)
+    start = observation_filter.from_ or until - SUMMARY_PERIOD
     if until <= start:
         raise invalid("until", "must lie after from", where="query")
     if until - start > LONGEST_SUMMARY:
@@ -345,10 +349,10 @@ async def summarise_observations(
         to: zone_of(leaving, details.point).key
         for to, leaving in (details.sides, details.sides[::-1])
     }
-    asked = {
-        "crossing": wanted.crossing,
-        "traffic": wanted.traffic and wanted.traffic.value,
-        "to": wanted.to,
+    parameters = {
+        "crossing": observation_filter.crossing,
+        "traffic": observation_filter.traffic and observation_filter.traffic.value,
+        "to": observation_filter.to,
         "from": start,
         "until": until,
         "sides": list(zones),
@@ -356,10 +360,10 @@ async def summarise_observations(
         "shares": [0.5, 0.9],
     }
     by_series: defaultdict[int, list[_HourRow]] = defaultdict(list)
-    for row in await fetch(session, _HourRow, _SUMMARY, asked):
+    for row in await fetch(session, _HourRow, _SUMMARY, parameters):
         by_series[row.series_id].append(row)
     return ObservationSummary(
-        crossing=wanted.crossing,
+        crossing=observation_filter.crossing,
         from_=start,
         until=until,
         series=[_series_out(rows, zones[rows[0].to]) for rows in by_series.values()],
@@ -392,8 +396,8 @@ def _hour_out(row: _HourRow) -> HourOut:
     )
 
 
-async def _require_lanes(session: AsyncSession, wanted: ObservationFilter) -> Details:
+async def _require_lanes(session: AsyncSession, observation_filter: ObservationFilter) -> Details:
     """Return the crossing's details. Raises LaneNotFound where it has no such lane."""
-    details = await details_of_one(session, wanted.crossing, known_change=2**62)
-    require_lanes(details, wanted.traffic, wanted.to)
+    details = await details_of_one(session, observation_filter.crossing, known_change=2**62)
+    require_lanes(details, observation_filter.traffic, observation_filter.to)
     return details

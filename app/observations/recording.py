@@ -157,8 +157,11 @@ async def record_observations(
     body is an `ObservationsOut`. Raises Invalid, which names bad rows by their index, and Forbidden
     for a crossing of which the reporter may speak for no side.
     """
-    rows = [one for one in observations if isinstance(one, ObservationIn)]
-    crossings = {one.id: one for one in await _crossings(session, {one.crossing for one in rows})}
+    rows = [observation for observation in observations if isinstance(observation, ObservationIn)]
+    crossings = {
+        crossing.id: crossing
+        for crossing in await _crossings(session, {observation.crossing for observation in rows})
+    }
     [(now,)] = await fetch(session, _Now, _NOW)
     _require_sound(observations, crossings, now, limits)
     _require_sides(reporter, crossings.values())
@@ -190,19 +193,19 @@ def _require_sound(
     limits: ObservationLimits,
 ) -> None:
     faults: list[FieldError] = []
-    untold = 0
-    for place, row in enumerate(observations):
+    omitted = 0
+    for index, row in enumerate(observations):
         if isinstance(row, FaultyRow):
-            found: Iterable[tuple[str, str]] = row.faults
-            untold += row.untold
+            row_faults: Iterable[tuple[str, str]] = row.faults
+            omitted += row.untold
         else:
-            found = _faults(row, crossings.get(row.crossing), now, limits)
+            row_faults = _faults(row, crossings.get(row.crossing), now, limits)
         faults += [
-            FieldError("body", f"observations.{place}" + (field and f".{field}"), message)
-            for field, message in found
+            FieldError("body", f"observations.{index}" + (field and f".{field}"), message)
+            for field, message in row_faults
         ]
     if faults:
-        raise Invalid(faults, count=len(faults) + untold)
+        raise Invalid(faults, count=len(faults) + omitted)
 
 
 def _faults(
@@ -224,10 +227,10 @@ def _faults(
 
 
 def _require_sides(reporter: Reporter, crossings: Iterable[_CrossingRow]) -> None:
-    for one in crossings:
-        if reporter.sides is not None and reporter.sides.isdisjoint(one.sides):
+    for crossing in crossings:
+        if reporter.sides is not None and reporter.sides.isdisjoint(crossing.sides):
             raise Forbidden(
-                f"The key {reporter.name!r} may not speak for {' or '.join(one.sides)}."
+                f"The key {reporter.name!r} may not speak for {' or '.join(crossing.sides)}."
             )
 
 
@@ -242,13 +245,13 @@ async def _source(
     # Equal sources have equal ids.
     seed = f"observations {rfc8785.dumps(source.model_dump(mode='json')).decode()}"
     source_id = seed_id(seed, "source")
-    known = select(Source.id).where(Source.id == source_id)
-    if await session.scalar(known) is None:
+    existing = select(Source.id).where(Source.id == source_id)
+    if await session.scalar(existing) is None:
         # Another batch may be recording it: it has, once the place in the log is ours.
         await reserve_slot(session)
-        if await session.scalar(known) is None:
-            written = await record_source(session, reporter, source=source, seed=seed)
-            return source_id, written.change
+        if await session.scalar(existing) is None:
+            recorded = await record_source(session, reporter, source=source, seed=seed)
+            return source_id, recorded.change
     return source_id, None
 
 
@@ -265,11 +268,11 @@ async def _append(
     """
     places: dict[_SeriesKey, int] = {}
     figures = [_figures(row, places.setdefault(_series_key(row), len(places))) for row in rows]
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "source": source_id,
         "recorded_by": reporter.name,
         "shown_for": limits.shown_for,
-        "earliest": min((one.observed_at for one in rows if one.observed_at), default=None),
+        "earliest": min((row.observed_at for row in rows if row.observed_at), default=None),
         "series": _json([_series(key, place) for key, place in places.items()]),
         "rows": _json(figures),
     }
@@ -278,10 +281,10 @@ async def _append(
         # earlier writers have committed.
         async with connection.pipeline():
             await connection.execute(TAKE_LOCK)
-            await connection.execute(_MAKE_PARTITIONS, asked)
-            await connection.execute(_ADD_SERIES, asked)
+            await connection.execute(_MAKE_PARTITIONS, parameters)
+            await connection.execute(_ADD_SERIES, parameters)
             cursor = connection.cursor(row_factory=args_row(_Added))
-            await cursor.execute(_ADD, asked)
+            await cursor.execute(_ADD, parameters)
             newest_cursor = connection.cursor(row_factory=args_row(_Now))
             await newest_cursor.execute(_NEWEST)
         added, newest = await cursor.fetchone(), await newest_cursor.fetchone()

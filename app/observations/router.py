@@ -27,7 +27,7 @@ from app.vocabulary import KeyScope, Traffic
 router = feature_router(prefix="/v1", tag="observations")
 
 
-def _wanted(
+def _observation_filter(
     crossing_id: Annotated[CrossingId, Path()],
     traffic: Annotated[
         Traffic | None, Query(description="Only of this traffic.", examples=["car"])
@@ -46,7 +46,7 @@ def _wanted(
     return ObservationFilter(crossing=crossing_id, traffic=traffic, to=to, from_=from_, until=until)
 
 
-Wanted = Annotated[ObservationFilter, Depends(_wanted)]
+ObservationFilterQuery = Annotated[ObservationFilter, Depends(_observation_filter)]
 
 
 @router.post(
@@ -83,17 +83,17 @@ async def post_observations(
     responses=responses(CrossingNotFound, LaneNotFound),
 )
 async def list_observations(
-    session: Session, pagination: PageQuery, wanted: Wanted
+    session: Session, pagination: PageQuery, observation_filter: ObservationFilterQuery
 ) -> Page[ObservationOut]:
     """Return what was observed at a crossing, the newest first."""
-    found = await reading.list_observations(
+    rows = await reading.list_observations(
         session,
-        wanted=wanted,
+        observation_filter=observation_filter,
         after=pagination.start(instant_and_number),
         limit=pagination.limit + 1,
     )
-    page = pagination.page(found, lambda one: (one[1].observed_at.isoformat(), str(one[0])))
-    return Page(items=[one for _, one in page.items], next=page.next)
+    page = pagination.page(rows, lambda row: (row[1].observed_at.isoformat(), str(row[0])))
+    return Page(items=[observation for _, observation in page.items], next=page.next)
 
 
 @router.get(
@@ -101,10 +101,12 @@ async def list_observations(
     summary="Summarise the observations of a crossing",
     responses=responses(HistoryOverloaded, CrossingNotFound, LaneNotFound),
 )
-async def get_observation_summary(session: HistorySession, wanted: Wanted) -> ObservationSummary:
+async def get_observation_summary(
+    session: HistorySession, observation_filter: ObservationFilterQuery
+) -> ObservationSummary:
     """Return the waits of each hour of the week, by the clocks of the side where traffic waits.
 
     Of the four weeks before `until`, which is now by default; of up to 92 days with `from`. Each
     source's observations of each lane and queue are summarised on their own.
     """
-    return await reading.summarise_observations(session, wanted=wanted)
+    return await reading.summarise_observations(session, observation_filter=observation_filter)

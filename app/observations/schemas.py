@@ -117,9 +117,9 @@ class ObservationIn(Body, title="NewObservation"):
     @field_validator("lanes_open", "moving")
     @classmethod
     def _is_not_of_a_closed_lane(
-        cls, value: int | bool | None, others: ValidationInfo
+        cls, value: int | bool | None, info: ValidationInfo
     ) -> int | bool | None:
-        if value and isinstance(others.data.get("wait"), ClosedWait):
+        if value and isinstance(info.data.get("wait"), ClosedWait):
             raise PydanticCustomError("closed", "cannot be said of a closed lane")
         return value
 
@@ -151,10 +151,10 @@ def _observation(value: object, _: ValidatorFunctionWrapHandler) -> ObservationI
         return _row.validate_python(value)
     except ValidationError as error:
         faults = error.errors()
-        told = faults[:FAULTS_TOLD]
+        field_errors = faults[:FAULTS_TOLD]
         return FaultyRow(
-            tuple((_path(fault["loc"]), message_of(fault)) for fault in told),
-            untold=len(faults) - len(told),
+            tuple((_path(fault["loc"]), message_of(fault)) for fault in field_errors),
+            untold=len(faults) - len(field_errors),
         )
 
 

@@ -58,106 +58,112 @@ class Waits:
 
     def updated(self, newer: Iterable[Observed]) -> "Waits":
         """Return this with what was observed since, in whatever order it comes."""
-        found = {one.series_id: one for one in self.latest}
-        for one in newer:
-            known = found.get(one.series_id)
-            if known is None or known.age_order < one.age_order:
-                found[one.series_id] = one
-        return Waits(tuple(found.values()))
+        by_series = {observed.series_id: observed for observed in self.latest}
+        for observed in newer:
+            previous = by_series.get(observed.series_id)
+            if previous is None or previous.age_order < observed.age_order:
+                by_series[observed.series_id] = observed
+        return Waits(tuple(by_series.values()))
 
     def shown(self, instant: datetime, lanes: Iterable[Lane]) -> list[Observed]:
         """Return the latest of each lane and queue, of whatever source, that is not too old."""
-        wanted = frozenset(lanes)
-        found: dict[tuple[Lane, str], Observed] = {}
-        for one in self.latest:
-            if one.lane in wanted and instant < one.shown_until:
-                known = found.get((one.lane, one.queue))
-                if known is None or known.age_order < one.age_order:
-                    found[one.lane, one.queue] = one
-        return sorted(found.values(), key=_place)
+        lane_set = frozenset(lanes)
+        newest: dict[tuple[Lane, str], Observed] = {}
+        for observed in self.latest:
+            if observed.lane in lane_set and instant < observed.shown_until:
+                previous = newest.get((observed.lane, observed.queue))
+                if previous is None or previous.age_order < observed.age_order:
+                    newest[observed.lane, observed.queue] = observed
+        return sorted(newest.values(), key=_sort_key)
 
     def validity(self, instant: datetime) -> Validity:
         """Return since when, and until when, the same is shown as at ``instant``."""
-        found = ALWAYS_VALID
-        for one in self.latest:
-            if instant < one.shown_until:
-                found = found.also(Validity(one.recorded_at, one.shown_until))
+        validity = ALWAYS_VALID
+        for observed in self.latest:
+            if instant < observed.shown_until:
+                validity = validity.also(Validity(observed.recorded_at, observed.shown_until))
             else:
-                found = found.also(Validity(one.shown_until, None))
-        return found
+                validity = validity.also(Validity(observed.shown_until, None))
+        return validity
 
     def out(self, instant: datetime, statuses: Mapping[Lane, Status]) -> list[WaitOut]:
         """Return what is shown at ``instant`` of lanes with these statuses, as bodies."""
         return [
-            WaitOut(**_told(one, is_closed=statuses[one.lane] is Status.CLOSED))
-            for one in self.shown(instant, statuses)
+            WaitOut(**_wait_fields(observed, is_closed=statuses[observed.lane] is Status.CLOSED))
+            for observed in self.shown(instant, statuses)
         ]
 
 
 NO_WAITS = Waits()
 
 
-def observation_out(one: Observed, *, crossing: str, recorded_by: str) -> ObservationOut:
+def observation_out(observed: Observed, *, crossing: str, recorded_by: str) -> ObservationOut:
     """Return an observation as it was recorded."""
     return ObservationOut(
-        **_told(one, is_closed=False),
+        **_wait_fields(observed, is_closed=False),
         crossing=crossing,
-        recorded_at=one.recorded_at,
+        recorded_at=observed.recorded_at,
         recorded_by=recorded_by,
     )
 
 
-def _told(one: Observed, *, is_closed: bool) -> dict[str, object]:
+def _wait_fields(observed: Observed, *, is_closed: bool) -> dict[str, object]:
     """Return the fields of a body; where the lane ``is_closed``, it has no wait."""
     return {
-        "traffic": one.lane.traffic,
-        "to": one.lane.to,
-        "queue": queue_of(one.queue),
-        "wait": _wait(one, is_closed=is_closed),
-        "vehicles": one.vehicles,
-        "lanes_open": one.lanes_open,
-        "moving": one.moving,
-        "paused": one.paused,
-        "estimate": one.estimate,
-        "method": one.method,
-        "source": one.source,
-        "observed_at": one.observed_at,
-        "shown_until": one.shown_until,
+        "traffic": observed.lane.traffic,
+        "to": observed.lane.to,
+        "queue": queue_of(observed.queue),
+        "wait": _wait(observed, is_closed=is_closed),
+        "vehicles": observed.vehicles,
+        "lanes_open": observed.lanes_open,
+        "moving": observed.moving,
+        "paused": observed.paused,
+        "estimate": observed.estimate,
+        "method": observed.method,
+        "source": observed.source,
+        "observed_at": observed.observed_at,
+        "shown_until": observed.shown_until,
         "supports": supported_status(
             LaneObservation(
-                method=one.method,
-                is_closed=one.closed,
-                is_moving=one.moving,
-                minutes=one.minutes,
-                vehicles=one.vehicles,
-                is_paused=one.paused,
-                is_estimate=one.estimate,
+                method=observed.method,
+                is_closed=observed.closed,
+                is_moving=observed.moving,
+                minutes=observed.minutes,
+                vehicles=observed.vehicles,
+                is_paused=observed.paused,
+                is_estimate=observed.estimate,
             )
         ),
     }
 
 
-def _wait(one: Observed, *, is_closed: bool) -> Wait:
-    if is_closed or one.closed:
+def _wait(observed: Observed, *, is_closed: bool) -> Wait:
+    if is_closed or observed.closed:
         return ClosedWait(state="closed")
-    if one.minutes is None:
+    if observed.minutes is None:
         return UnknownWait(state="unknown")
-    return KnownWait(state="known", minutes=one.minutes)
+    return KnownWait(state="known", minutes=observed.minutes)
 
 
 @remembered("queues", bound=2**22, result_bytes=1_500)
 def queue_of(stored: str) -> Queue | None:
     """Return a queue from the database's JSON of it; None is the lane as a whole."""
-    found = json.loads(stored)
-    return Queue.model_validate(found, context=STORED) if found else None
+    queue = json.loads(stored)
+    return Queue.model_validate(queue, context=STORED) if queue else None
 
 
 _ORDER: Mapping[Traffic, int] = {one: place for place, one in enumerate(Traffic)}
 
 
-def _place(one: Observed) -> tuple[int, str, bool, Sequence[int], str]:
+def _sort_key(observed: Observed) -> tuple[int, str, bool, Sequence[int], str]:
     """Order waits as lanes are ordered: first those of the whole lane, then by weight."""
-    queue = queue_of(one.queue)
+    queue = queue_of(observed.queue)
     weight = None if queue is None else queue.weight_kg
     bounds = (-1, -1) if weight is None else (weight.from_ or 0, weight.to or 0)
-    return _ORDER[one.lane.traffic], one.lane.to, queue is not None, bounds, one.queue
+    return (
+        _ORDER[observed.lane.traffic],
+        observed.lane.to,
+        queue is not None,
+        bounds,
+        observed.queue,
+    )
