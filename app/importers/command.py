@@ -26,7 +26,7 @@ async def import_once(
     transact: Transact,
     *,
     name: str,
-    given: str | None,
+    source: str | None,
     observed_at: str | None,
     settings: Settings,
 ) -> tuple[list[str], bool]:
@@ -40,17 +40,19 @@ async def import_once(
     except ValueError as error:
         raise invalid("name", str(error)) from error
     runner = Runner(importer, transact, quarantine(settings), ObservationLimits.of(settings))
-    if given is None or given.startswith(("http://", "https://")):
+    if source is None or source.startswith(("http://", "https://")):
         async with Fetcher() as fetcher:
-            outcomes = await runner.run(fetcher, None if given is None else [given], observed_at=at)
+            outcomes = await runner.run(
+                fetcher, None if source is None else [source], observed_at=at
+            )
         await runner.note(outcomes)
     else:
-        payload = _read(Path(given))
+        payload = _read(Path(source))
         outcomes = [await runner.take(payload, address=FILE, observed_at=at)]
         # A file that cannot be read says nothing of the feed.
         if not outcomes[0].has_failed:
             await runner.note(outcomes)
-    return list(_report(outcomes)), any(one.has_failed for one in outcomes)
+    return list(_report(outcomes)), any(outcome.has_failed for outcome in outcomes)
 
 
 def _parse_instant(value: str) -> datetime:
@@ -70,15 +72,15 @@ def _read(file: Path) -> Payload:
 
 
 def _report(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    for one in outcomes:
+    for outcome in outcomes:
         if len(outcomes) > 1:
-            yield f"{one.address}:"
-        yield _summary(one)
-        yield from _section("Refused", [told(refusal) for refusal in one.refused])
-        places = [told(place) for place in one.unknown_places]
+            yield f"{outcome.address}:"
+        yield _summary(outcome)
+        yield from _section("Refused", [told(refusal) for refusal in outcome.refused])
+        places = [told(place) for place in outcome.unknown_places]
         yield from _section("Not among our crossings", places)
-        if one.kept:
-            yield f"Kept aside: {one.kept}"
+        if outcome.kept:
+            yield f"Kept aside: {outcome.kept}"
 
 
 def _summary(outcome: Outcome) -> str:

@@ -48,8 +48,8 @@ class Validators:
     last_modified: str | None = None
 
     def headers(self) -> dict[str, str]:
-        given = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in given.items() if value}
+        headers = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in headers.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +86,16 @@ class Fetcher:
     ) -> None:
         await self._session.close()
 
-    async def fetch(self, address: str, known: Validators) -> Payload | None:
+    async def fetch(self, address: str, validators: Validators) -> Payload | None:
         """Return what is there, None if it has not changed. Raises FetchFailed."""
         try:
-            return await self._fetch(address, known)
+            return await self._fetch(address, validators)
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             raise FetchFailed(_reason(fault)) from fault
 
-    async def _fetch(self, address: str, known: Validators) -> Payload | None:
+    async def _fetch(self, address: str, validators: Validators) -> Payload | None:
         async with self._session.get(
-            address, headers=known.headers(), allow_redirects=False
+            address, headers=validators.headers(), allow_redirects=False
         ) as response:
             if response.status == HTTPStatus.NOT_MODIFIED:
                 return None
@@ -129,7 +129,7 @@ class Fetcher:
 
 
 def _reason(fault: Exception) -> str:
-    for kind, told in _FAULTS.items():
+    for kind, message in _FAULTS.items():
         if isinstance(fault, kind):
-            return told
+            return message
     return "did not answer with HTTP"

@@ -66,9 +66,9 @@ Finding = Reading | Refusal | UnknownPlace
 
 def read(place: Place, what: str, **fields: object) -> Reading | Refusal:
     """Return a value of a place from the fields of an `ObservationIn`, or what is wrong with it."""
-    given = {"crossing": place.crossing, "to": place.to, **fields}
+    values = {"crossing": place.crossing, "to": place.to, **fields}
     try:
-        return Reading(place, what, ObservationIn.model_validate(given))
+        return Reading(place, what, ObservationIn.model_validate(values))
     except ValidationError as error:
         return Refusal(place.label, what, faults_of(error), is_damage=True)
 

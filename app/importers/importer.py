@@ -77,9 +77,9 @@ class Importer:
 @cache
 def importers() -> Mapping[str, Importer]:
     """Return every importer by its name: one for each module of `agencies`."""
-    found: list[Importer] = []
+    loaded: list[Importer] = []
     for module in pkgutil.iter_modules(agencies.__path__, f"{agencies.__name__}."):
         importer = import_module(module.name).IMPORTER
         assert isinstance(importer, Importer)
-        found.append(importer)
-    return {importer.name: importer for importer in found}
+        loaded.append(importer)
+    return {importer.name: importer for importer in loaded}

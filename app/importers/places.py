@@ -68,18 +68,18 @@ class Places(Body):
         if not isinstance(value, dict) or not isinstance(value.get("place"), list):
             return value
         common = {name: value[name] for name in ("to", "zone") if name in value}
-        return {**value, "place": [{**common, **one} for one in value["place"]]}
+        return {**value, "place": [{**common, **place} for place in value["place"]]}
 
     @model_validator(mode="after")
     def _name_each_once(self) -> Self:
-        keys = [one.key for one in self._all]
+        keys = [place.key for place in self._all]
         if len(set(keys)) < len(keys):
             raise PydanticCustomError("places", "must not name a place twice")
         return self
 
     def find(self, key: str) -> Place | OmittedPlace | None:
         """Return what the map says of a place, by the feed's name of it."""
-        return next((one for one in self._all if one.key == key), None)
+        return next((place for place in self._all if place.key == key), None)
 
     @property
     def _all(self) -> list[Place | OmittedPlace]:

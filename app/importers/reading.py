@@ -19,13 +19,18 @@ async def list_feeds(
     session: AsyncSession, *, after: str | None = None, limit: int | None = None
 ) -> list[FeedOut]:
     """Return the feeds that have an importer, by name, from the one after ``after``."""
-    wanted = [one for name, one in sorted(importers().items()) if after is None or name > after]
+    selected = [
+        importer for name, importer in sorted(importers().items()) if after is None or name > after
+    ]
     states = {row.name: row for row in await session.scalars(select(ImportedFeed))}
     payloads: defaultdict[str, list[ImportedPayload]] = defaultdict(list)
     for row in await session.scalars(select(ImportedPayload).order_by(ImportedPayload.address)):
         payloads[row.feed].append(row)
     now = (await session.scalars(select(func.now()))).one()
-    return [_feed(one, states.get(one.name), payloads[one.name], now) for one in wanted[:limit]]
+    return [
+        _feed(importer, states.get(importer.name), payloads[importer.name], now)
+        for importer in selected[:limit]
+    ]
 
 
 def _feed(
@@ -34,8 +39,10 @@ def _feed(
     payloads: Sequence[ImportedPayload],
     now: datetime,
 ) -> FeedOut:
-    observed_at = max((one.observed_at for one in payloads if one.observed_at), default=None)
-    refused = [one for payload in payloads for one in payload.refused]
+    observed_at = max(
+        (payload.observed_at for payload in payloads if payload.observed_at), default=None
+    )
+    refused = [refusal for payload in payloads for refusal in payload.refused]
     source = importer.source
     return FeedOut(
         name=importer.name,
@@ -53,13 +60,13 @@ def _feed(
         error=state and state.error,
         observed_at=observed_at,
         age=None if observed_at is None else max(0, int((now - observed_at).total_seconds())),
-        rows=sum(one.rows for one in payloads),
+        rows=sum(payload.rows for payload in payloads),
         refused_count=len(refused),
         refused=list(_refused(refused[:REFUSED_TOLD])),
         unknown_places=[
-            UnmappedPlace.model_validate(one)
+            UnmappedPlace.model_validate(place)
             for payload in payloads
-            for one in payload.unknown_places
+            for place in payload.unknown_places
         ],
     )
 

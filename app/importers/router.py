@@ -16,7 +16,7 @@ async def list_feeds(session: Session, pagination: PageQuery) -> Page[FeedOut]:
 
     What was refused, and why, is that of the payloads last read.
     """
-    found = await reading.list_feeds(
+    rows = await reading.list_feeds(
         session, after=pagination.start(slug), limit=pagination.limit + 1
     )
-    return pagination.page(found, lambda one: (one.name,))
+    return pagination.page(rows, lambda one: (one.name,))

@@ -112,10 +112,10 @@ class Runner:
         if len(payload.body) > MAX_BYTES:
             return self._broken(payload, address, f"The payload has more than {MAX_BYTES} bytes.")
         sha256 = hashlib.sha256(payload.body).hexdigest()
-        known = await self.transact(
+        state = await self.transact(
             partial(known_payload, feed=self.importer.name, address=address)
         )
-        is_known = known is not None and known.sha256 == sha256 and known.rows > 0
+        is_known = state is not None and state.sha256 == sha256 and state.rows > 0
         if is_known and observed_at is None:
             return Outcome(address, sha256, is_unchanged=True)
         try:
@@ -146,7 +146,7 @@ class Runner:
         next_attempt_at: datetime | None = None,
     ) -> None:
         """Note how an attempt went: it has succeeded if any of its addresses has."""
-        errors = [one.error for one in outcomes if one.error is not None]
+        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
         error = " ".join(dict.fromkeys(errors)) or None
         if error and len(outcomes) > 1:
             error = f"{len(errors)} of {len(outcomes)} addresses: {error}"
@@ -162,12 +162,12 @@ class Runner:
         )
 
     async def _run(self, fetcher: Fetcher, address: str, observed_at: datetime | None) -> Outcome:
-        known = await self.transact(
+        state = await self.transact(
             partial(known_payload, feed=self.importer.name, address=address)
         )
         try:
             payload = await fetcher.fetch(
-                address, Validators() if known is None else known.validators
+                address, Validators() if state is None else state.validators
             )
         except FetchFailed as failure:
             return Outcome(
@@ -180,7 +180,9 @@ class Runner:
     def _findings(self, body: bytes) -> list[Finding]:
         """Read a payload. Raises BrokenPayload also if no value of it has a form that is known."""
         findings = list(self.importer.parse(body, self.importer.places))
-        damage = [one for one in findings if isinstance(one, Refusal) and one.is_damage]
+        damage = [
+            finding for finding in findings if isinstance(finding, Refusal) and finding.is_damage
+        ]
         if damage and len(damage) == len(findings):
             first = damage[0]
             raise BrokenPayload(
@@ -190,8 +192,10 @@ class Runner:
         return findings
 
     def _broken(self, payload: Payload, address: str, error: str) -> Outcome:
-        kept = self._keep(payload, [error])
-        return Outcome(address, hashlib.sha256(payload.body).hexdigest(), error=error, kept=kept)
+        kept_payload = self._keep(payload, [error])
+        return Outcome(
+            address, hashlib.sha256(payload.body).hexdigest(), error=error, kept=kept_payload
+        )
 
     def _keep(self, payload: Payload, report: Sequence[str]) -> Path | None:
         return self.quarantine.keep(
@@ -214,12 +218,12 @@ class Runner:
     ) -> Outcome:
         """Record what a payload says, and that it was read, in one transaction."""
         readings, contradictions = _settled(
-            (one for one in findings if isinstance(one, Reading)), observed_at
+            (finding for finding in findings if isinstance(finding, Reading)), observed_at
         )
         done = await self._record_readings(session, readings)
-        refused = [one for one in findings if isinstance(one, Refusal)]
+        refused = [finding for finding in findings if isinstance(finding, Refusal)]
         refused += contradictions + done.refused
-        unknown = [one for one in findings if isinstance(one, UnknownPlace)]
+        unknown = [finding for finding in findings if isinstance(finding, UnknownPlace)]
         await note_payload(
             session,
             ReadPayload(
@@ -236,7 +240,7 @@ class Runner:
             source_id=done.source_id,
             has_changed=done.recorded > 0,
         )
-        damage = [one for one in refused if one.is_damage]
+        damage = [finding for finding in refused if finding.is_damage]
         return Outcome(
             address,
             sha256,
@@ -244,7 +248,7 @@ class Runner:
             duplicates=done.duplicates,
             refused=refused,
             unknown_places=unknown,
-            kept=self._keep(payload, [told(one) for one in damage]) if damage else None,
+            kept=self._keep(payload, [told(finding) for finding in damage]) if damage else None,
         )
 
     async def _record_readings(
@@ -252,8 +256,8 @@ class Runner:
     ) -> _Recorded:
         """Record the readings, without those that there is a reason to refuse."""
         beyond = [
-            Refusal(one.place.label, one.what, f"is beyond the first {AT_MOST} values")
-            for one in readings[AT_MOST:]
+            Refusal(reading.place.label, reading.what, f"is beyond the first {AT_MOST} values")
+            for reading in readings[AT_MOST:]
         ]
         done = await self._record_batch(session, readings[:AT_MOST])
         return replace(done, refused=beyond + done.refused)
@@ -265,33 +269,39 @@ class Runner:
             scopes=frozenset({KeyScope.OBSERVATIONS}),
         )
         refused: list[Refusal] = []
-        rest = list(readings)
-        while rest:
+        remaining = list(readings)
+        while remaining:
             try:
-                written = await record_observations(
+                result = await record_observations(
                     session,
                     reporter,
                     source=self.importer.source,
-                    observations=[one.observation for one in rest],
+                    observations=[reading.observation for reading in remaining],
                     limits=self.limits,
                 )
             except Invalid as problem:
                 faults = _faults(problem)
-                refused += [_refused(rest[place], reason) for place, reason in faults.items()]
-                rest = [one for place, one in enumerate(rest) if place not in faults]
+                refused += [_refused(remaining[index], reason) for index, reason in faults.items()]
+                remaining = [
+                    reading for index, reading in enumerate(remaining) if index not in faults
+                ]
             except Problem as problem:
                 if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
                 # It is of one crossing, such as one that is retired: the others go on.
-                return await self._record_by_crossing(session, rest, refused, problem)
+                return await self._record_by_crossing(session, remaining, refused, problem)
             else:
-                assert isinstance(written.body, ObservationsOut)
+                assert isinstance(result.body, ObservationsOut)
                 return _Recorded(
-                    written.body.recorded,
-                    written.body.duplicates,
-                    written.body.source,
+                    result.body.recorded,
+                    result.body.duplicates,
+                    result.body.source,
                     refused,
-                    max(one.observation.observed_at for one in rest if one.observation.observed_at),
+                    max(
+                        reading.observation.observed_at
+                        for reading in remaining
+                        if reading.observation.observed_at
+                    ),
                 )
         return _Recorded(refused=refused)
 
@@ -304,19 +314,19 @@ class Runner:
     ) -> _Recorded:
         """Record what can be of each crossing, where ``problem`` keeps all from being recorded."""
         by_crossing: defaultdict[str, list[Reading]] = defaultdict(list)
-        for one in readings:
-            by_crossing[one.observation.crossing].append(one)
+        for reading in readings:
+            by_crossing[reading.observation.crossing].append(reading)
         if len(by_crossing) == 1:
             return _Recorded(
-                refused=[*refused, *(_refused(one, problem.detail) for one in readings)]
+                refused=[*refused, *(_refused(reading, problem.detail) for reading in readings)]
             )
-        parts = [await self._record_batch(session, those) for those in by_crossing.values()]
+        parts = [await self._record_batch(session, group) for group in by_crossing.values()]
         return _Recorded(
-            sum(one.recorded for one in parts),
-            sum(one.duplicates for one in parts),
-            next((one.source_id for one in parts if one.source_id), None),
-            [*refused, *(refusal for one in parts for refusal in one.refused)],
-            max((one.observed_at for one in parts if one.observed_at), default=None),
+            sum(part.recorded for part in parts),
+            sum(part.duplicates for part in parts),
+            next((part.source_id for part in parts if part.source_id), None),
+            [*refused, *(refusal for part in parts for refusal in part.refused)],
+            max((part.observed_at for part in parts if part.observed_at), default=None),
         )
 
 
@@ -334,25 +344,25 @@ def _settled(
 ) -> tuple[list[Reading], list[Refusal]]:
     """Give each reading its instant, and take out those that contradict each other."""
     by_series: defaultdict[tuple[object, ...], list[Reading]] = defaultdict(list)
-    for one in readings:
-        observation = one.observation
+    for reading in readings:
+        observation = reading.observation
         if observation.observed_at is None:
             observation = observation.model_copy(update={"observed_at": observed_at})
-        by_series[_series(observation)].append(replace(one, observation=observation))
+        by_series[_series(observation)].append(replace(reading, observation=observation))
     settled: list[Reading] = []
     refused: list[Refusal] = []
-    for those in by_series.values():
-        if all(one.observation == those[0].observation for one in those):
-            settled.append(those[0])
+    for group in by_series.values():
+        if all(reading.observation == group[0].observation for reading in group):
+            settled.append(group[0])
         else:
             refused += [
                 Refusal(
-                    one.place.label,
-                    one.what,
-                    f"is contradicted by another value of {one.observation.crossing}",
+                    reading.place.label,
+                    reading.what,
+                    f"is contradicted by another value of {reading.observation.crossing}",
                     is_damage=True,
                 )
-                for one in those
+                for reading in group
             ]
     return settled, refused
 
@@ -371,11 +381,11 @@ def _faults(problem: Invalid) -> Mapping[int, str]:
     """Return what is wrong with rows of a batch, by their places. Raises what is of none."""
     faults: defaultdict[int, list[str]] = defaultdict(list)
     for error in problem.errors:
-        if found := _ROW.fullmatch(error.field):
-            faults[int(found[1])].append(" ".join(filter(None, [found[2], error.message])))
+        if match := _ROW.fullmatch(error.field):
+            faults[int(match[1])].append(" ".join(filter(None, [match[2], error.message])))
     if not faults:
         raise problem
-    return {place: "; ".join(those) for place, those in faults.items()}
+    return {index: "; ".join(messages) for index, messages in faults.items()}
 
 
 def _refused(reading: Reading, reason: str) -> Refusal:

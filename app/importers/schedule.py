@@ -41,12 +41,12 @@ def enabled_importers(settings: Settings) -> Mapping[str, Sequence[str] | None]:
 
     Raises ValueError for a name that is no importer's.
     """
-    found: dict[str, Sequence[str] | None] = {}
+    enabled: dict[str, Sequence[str] | None] = {}
     for one in settings.enabled_importers:
         name, _, address = one.partition("=")
         require_importer(name)
-        found[name] = [address] if address else None
-    return found
+        enabled[name] = [address] if address else None
+    return enabled
 
 
 def require_importer(name: str) -> Importer:
@@ -115,9 +115,9 @@ class ImportSchedule:
                 detail = None if runner.importer.has_personal_data else error
                 _log.exception("%s could not be imported", name, exc_info=detail)
                 outcomes = [Outcome(name, error=f"The import failed: {type(error).__name__}.")]
-            for one in outcomes:
-                if one.error:
-                    _log.warning("%s: %s", name, one.error)
+            for outcome in outcomes:
+                if outcome.error:
+                    _log.warning("%s: %s", name, outcome.error)
             now = datetime.now(UTC)
             pause = pause_after(outcomes, runner.importer.interval, failures)
             await runner.note(outcomes, at=now, next_attempt_at=now + pause)
@@ -131,10 +131,10 @@ def pause_after(
     ``jitter`` is the share that is added to it, by default a random one.
     """
     pause = interval
-    if all(one.has_failed for one in outcomes):
+    if all(outcome.has_failed for outcome in outcomes):
         # The exponent is bounded: a feed may fail for years.
         pause = min(max(interval, LONGEST_PAUSE), interval * 2 ** min(failures + 1, 16))
-    asked = [one.retry_after for one in outcomes if one.retry_after is not None]
-    pause = max([pause, *asked])
+    requested = [outcome.retry_after for outcome in outcomes if outcome.retry_after is not None]
+    pause = max([pause, *requested])
     share = random.uniform(0, JITTER) if jitter is None else jitter  # noqa: S311 -- no secret
     return pause * (1 + share)

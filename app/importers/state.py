@@ -76,7 +76,7 @@ async def note_attempt(
 
 async def note_payload(
     session: AsyncSession,
-    read: ReadPayload,
+    read_payload: ReadPayload,
     *,
     feed: str,
     source_id: UUID | None,
@@ -87,18 +87,18 @@ async def note_payload(
     if source_id is not None:
         row.source_id = source_id
     if has_changed:
-        row.changed_at = read.read_at
+        row.changed_at = read_payload.read_at
     values = {
-        "sha256": read.sha256,
-        "etag": read.validators.etag,
-        "last_modified": read.validators.last_modified,
-        "read_at": read.read_at,
-        "observed_at": read.observed_at,
-        "rows": read.rows,
-        "refused": [asdict(one) for one in read.refused],
-        "unknown_places": [asdict(one) for one in read.unknown_places],
+        "sha256": read_payload.sha256,
+        "etag": read_payload.validators.etag,
+        "last_modified": read_payload.validators.last_modified,
+        "read_at": read_payload.read_at,
+        "observed_at": read_payload.observed_at,
+        "rows": read_payload.rows,
+        "refused": [asdict(refusal) for refusal in read_payload.refused],
+        "unknown_places": [asdict(place) for place in read_payload.unknown_places],
     }
-    payload = insert(ImportedPayload).values(feed=feed, address=read.address, **values)
+    payload = insert(ImportedPayload).values(feed=feed, address=read_payload.address, **values)
     await session.execute(
         payload.on_conflict_do_update(index_elements=["feed", "address"], set_=values)
     )

@@ -74,33 +74,33 @@ def parse(payload: bytes, places: Places) -> Iterator[Finding]:
         name = quoted(checkpoint.english_name or checkpoint.name)
         yield UnknownPlace(quoted(checkpoint.id), name, None if place is None else place.reason)
         return
-    told = value.get("datetime")
+    datetime_text = value.get("datetime")
     try:
-        local = datetime.strptime(str(told), "%Y-%m-%d %H:%M:%S.%f")  # noqa: DTZ007 -- the zone follows
+        local = datetime.strptime(str(datetime_text), "%Y-%m-%d %H:%M:%S.%f")  # noqa: DTZ007 -- the zone follows
     except ValueError as error:
         raise BrokenPayload("does not say when it was made") from error
     at = local.replace(tzinfo=place.time_zone).astimezone(UTC)
     if not _QUEUES.keys() & value.keys():
         raise BrokenPayload("has no queues")
-    for name, given in value.items():
+    for name, vehicles in value.items():
         if name in _QUEUES:
-            yield from _queue(place, name, given, at)
-        elif isinstance(given, list) and given:
-            reason = f"is a queue that is not known, of {len(given)}"
+            yield from _queue(place, name, vehicles, at)
+        elif isinstance(vehicles, list) and vehicles:
+            reason = f"is a queue that is not known, of {len(vehicles)}"
             what = name if name == _UNKNOWN_QUEUE else "another queue"
             yield Refusal(place.label, what, reason, is_damage=True)
 
 
-def _queue(place: Place, name: str, given: JsonValue, at: datetime) -> Iterator[Finding]:
+def _queue(place: Place, name: str, value: JsonValue, at: datetime) -> Iterator[Finding]:
     traffic, queue = _QUEUES[name]
     try:
-        vehicles = _vehicles.validate_python(given)
+        vehicles = _vehicles.validate_python(value)
     except ValidationError as error:
         yield Refusal(place.label, name, _places_of(error), is_damage=True)
         return
-    counts = Counter(one.status for one in vehicles)
+    counts = Counter(vehicle.status for vehicle in vehicles)
     if unknown := sum(counts.values()) - sum(
-        counts[one] for one in (_ARRIVED, _CALLED, _CANCELLED)
+        counts[status] for status in (_ARRIVED, _CALLED, _CANCELLED)
     ):
         reason = f"has vehicles of a status that is not known: {unknown}"
         yield Refusal(place.label, name, reason, is_damage=True)
@@ -132,15 +132,15 @@ def _queue(place: Place, name: str, given: JsonValue, at: datetime) -> Iterator[
 def _wait(vehicles: list[_Vehicle], place: Place, at: datetime) -> int | str | None:
     """Return the minutes that the one called last had waited; None if nobody was called lately."""
     waits: dict[datetime, timedelta] = {}
-    for one in vehicles:
-        if one.status != _CALLED:
+    for vehicle in vehicles:
+        if vehicle.status != _CALLED:
             continue
         try:
             registered, called = (
-                datetime.strptime(told, "%H:%M:%S %d.%m.%Y")
+                datetime.strptime(text, "%H:%M:%S %d.%m.%Y")
                 .replace(tzinfo=place.time_zone)
                 .astimezone(UTC)
-                for told in (one.registration_date, one.changed_date)
+                for text in (vehicle.registration_date, vehicle.changed_date)
             )
         except ValueError:
             return "has a time that is not known"

@@ -49,7 +49,7 @@ class _Cell:
 
     @property
     def first_line(self) -> str:
-        return next((line for one in self.lines if (line := " ".join(one.split()))), "")
+        return next((line for text in self.lines if (line := " ".join(text.split()))), "")
 
 
 class _Tables(HTMLParser):
@@ -160,10 +160,10 @@ def _minutes(flow: str) -> int | str:
         return 0
     if _BARE_NUMBER.fullmatch(flow):
         return "is a number without a unit"
-    found = _WAIT.fullmatch(flow)
-    if found is None or not any(found.groups()):
+    match = _WAIT.fullmatch(flow)
+    if match is None or not any(match.groups()):
         return "is not a wait as the feed has told them"
-    hours, minutes = (int(one or 0) for one in found.groups())
+    hours, minutes = (int(group or 0) for group in match.groups())
     return 60 * hours + minutes
 
 
@@ -176,10 +176,11 @@ def _instant(updated: _Cell) -> datetime | str:
     if at.tzinfo is None:
         return "has an instant without an offset"
     day, abbreviation = at.strftime("%Y-%m-%d %H:%M"), updated.text.rpartition(" ")[2]
-    shown = [at.astimezone(zone) for zone in _CLOCKS]
+    candidates = [at.astimezone(zone) for zone in _CLOCKS]
     if not any(
-        (one.utcoffset(), f"{one:%Y-%m-%d %H:%M} {one.tzname()}") == (at.utcoffset(), updated.text)
-        for one in shown
+        (candidate.utcoffset(), f"{candidate:%Y-%m-%d %H:%M} {candidate.tzname()}")
+        == (at.utcoffset(), updated.text)
+        for candidate in candidates
     ):
         return f"is not what a clock in Canada shows then: {day} with {abbreviation}"
     return at

@@ -64,11 +64,11 @@ def parse(payload: bytes, places: Places) -> Iterator[Finding]:
 
 def _queue(queue: _Queue, places: Places) -> Iterator[Finding]:
     label, title = f"queue {queue.id}", quoted(queue.title)
-    found = _TITLE.fullmatch(queue.title)
-    if found is None:
+    match = _TITLE.fullmatch(queue.title)
+    if match is None:
         yield Refusal(label, "title", "does not name two places", title, is_damage=True)
         return
-    key = f"{found['left']} – {found['right']}"
+    key = f"{match['left']} – {match['right']}"
     place = places.find(key)
     if not isinstance(place, Place):
         yield UnknownPlace(quoted(key), label, None if place is None else place.reason)
@@ -80,7 +80,7 @@ def _queue(queue: _Queue, places: Places) -> Iterator[Finding]:
             "may say something of the status, which this feed may not",
             quoted(queue.tooltip),
         )
-    described = _described(found["rest"] or "")
+    described = _described(match["rest"] or "")
     if described is None:
         yield Refusal(place.label, label, "has a title that is not known", title, is_damage=True)
     elif queue.for_vehicle_type != _TRUCKS:
@@ -115,17 +115,17 @@ def _described(rest: str) -> dict[str, object] | None:
     """Return what sets a queue apart, from the end of its title; None if that is not known."""
     if not rest:
         return {}
-    found = _FOR_TRUCKS.fullmatch(rest) or _FOR_GOODS.fullmatch(rest)
-    if found is None:
+    match = _FOR_TRUCKS.fullmatch(rest) or _FOR_GOODS.fullmatch(rest)
+    if match is None:
         return None
-    told = found.groupdict()
-    weight = {"from": _kilograms(told["above"]), "to": _kilograms(told["up_to"])}
+    groups = match.groupdict()
+    weight = {"from": _kilograms(groups["above"]), "to": _kilograms(groups["up_to"])}
     described: dict[str, object] = {}
     if any(value is not None for value in weight.values()):
         described["weight_kg"] = weight
-    if told.get("empty"):
+    if groups.get("empty"):
         described["empty"] = True
-    if goods := told.get("goods"):
+    if goods := groups.get("goods"):
         groups = _GOODS_GROUPS.fullmatch(goods)
         described["goods"] = f"UKTZED groups {groups[1]}" if groups else goods
     return described or None

@@ -90,7 +90,7 @@ class _Group:
 
     @property
     def is_closed(self) -> bool:
-        return all(one.status == "Lanes Closed" for one in self.lanes.values())
+        return all(lanes.status == "Lanes Closed" for lanes in self.lanes.values())
 
 
 def parse(payload: bytes, places: Places) -> Iterator[Finding]:
@@ -125,47 +125,47 @@ def parse(payload: bytes, places: Places) -> Iterator[Finding]:
 
 def _polled_at(ports: Sequence[tuple[_Port, Place]]) -> datetime:
     """Return the instant of the poll, by the clocks of most ports: a few show a neighbour's."""
-    told: Counter[datetime] = Counter()
+    instants: Counter[datetime] = Counter()
     for port, place in ports:
         try:
             local = datetime.strptime(f"{port.date} {port.time}", "%m/%d/%Y %H:%M:%S")  # noqa: DTZ007 -- the zone follows
         except ValueError:
             continue
-        told[local.replace(tzinfo=place.time_zone).astimezone(UTC)] += 1
-    if not told:
+        instants[local.replace(tzinfo=place.time_zone).astimezone(UTC)] += 1
+    if not instants:
         raise BrokenPayload("does not say when the poll was")
     minutes: Counter[datetime] = Counter()
-    for at, count in told.items():
+    for at, count in instants.items():
         minutes[at.replace(second=0)] += count
     [(minute, count)] = minutes.most_common(1)
     if 2 * count <= len(ports):
         raise BrokenPayload("has ports that do not agree on when the poll was")
-    return max(at for at in told if at.replace(second=0) == minute)
+    return max(at for at in instants if at.replace(second=0) == minute)
 
 
 def _group(
     place: Place,
     traffic: Traffic,
-    told: Mapping[str, JsonValue],
+    values: Mapping[str, JsonValue],
     port: _Port,
     automation: JsonValue,
     polled_at: datetime,
 ) -> Iterator[Finding]:
     lanes: dict[str, _Lanes] = {}
-    for kind, given in told.items():
-        if not isinstance(given, dict):
+    for kind, value in values.items():
+        if not isinstance(value, dict):
             continue  # a detail of the group
         what = _what(traffic, kind)
         if kind not in _QUEUES and kind != _READY:
             yield Refusal(place.label, what, "is a kind of lane that is not known", is_damage=True)
             continue
         try:
-            one = _Lanes.model_validate(given)
+            entry = _Lanes.model_validate(value)
         except ValidationError as error:
             yield Refusal(place.label, what, faults_of(error), is_damage=True)
             continue
-        if one.status != "N/A":
-            lanes[kind] = one
+        if entry.status != "N/A":
+            lanes[kind] = entry
     if automation == "Manual" or (automation in _DEVICES and port.automation_enabled != "1"):
         method = ObservationMethod.OFFICIAL
     elif automation in _DEVICES:
@@ -189,7 +189,7 @@ def _lane(group: _Group, kind: str) -> Finding:
     lanes, what = group.lanes[kind], _what(group.traffic, kind)
 
     def refused(reason: str, *, is_damage: bool = False) -> Refusal:
-        return Refusal(group.place.label, what, reason, _told(lanes), is_damage=is_damage)
+        return Refusal(group.place.label, what, reason, _lanes_text(lanes), is_damage=is_damage)
 
     if kind == _READY:
         return refused("is of lanes for holders of certain documents")
@@ -218,13 +218,13 @@ def _lane(group: _Group, kind: str) -> Finding:
 def _delay(
     group: _Group, lanes: _Lanes, what: str, queue: Mapping[str, bool] | None
 ) -> Reading | Refusal:
-    told = lanes.delay_minutes
-    minutes = "0" if (lanes.status, told) == ("no delay", "") else told
+    minutes = lanes.delay_minutes
+    minutes = "0" if (lanes.status, minutes) == ("no delay", "") else minutes
     if not _MINUTES.fullmatch(minutes):
         reason = "does not have a number of minutes"
-        return Refusal(group.place.label, what, reason, _told(lanes), is_damage=True)
+        return Refusal(group.place.label, what, reason, _lanes_text(lanes), is_damage=True)
     if lanes.status == "delay" and int(minutes) == 0:
-        return Refusal(group.place.label, what, "is a delay of no minutes", _told(lanes))
+        return Refusal(group.place.label, what, "is a delay of no minutes", _lanes_text(lanes))
     observed_at = _instant(lanes.update_time, group.place.time_zone, group.polled_at)
     if isinstance(observed_at, str):
         return Refusal(group.place.label, what, observed_at, quoted(lanes.update_time))
@@ -240,12 +240,12 @@ def _delay(
     )
 
 
-def _instant(told: str, zone: ZoneInfo, polled_at: datetime) -> datetime | str:
+def _instant(text: str, zone: ZoneInfo, polled_at: datetime) -> datetime | str:
     """Return the instant that a time of day means, or why it cannot be told."""
-    found = _TIME.fullmatch(told)
-    if found is None:
+    match = _TIME.fullmatch(text)
+    if match is None:
         return "is not a time with its zone"
-    noon, midnight, hour, minute, half, abbreviation = found.groups()
+    noon, midnight, hour, minute, half, abbreviation = match.groups()
     if noon or midnight:
         at = time(12 if noon else 0)
     elif not (1 <= int(hour) <= 12 and int(minute) < 60):  # noqa: PLR2004 -- of a clock
@@ -261,13 +261,13 @@ def _instant(told: str, zone: ZoneInfo, polled_at: datetime) -> datetime | str:
                 of_the_zone.append(local.astimezone(UTC))
     if not of_the_zone:
         return f"has a zone that no clock in {zone.key} shows on that day"
-    before = [one for one in of_the_zone if polled_at - LONGEST_AGO <= one <= polled_at]
+    before = [instant for instant in of_the_zone if polled_at - LONGEST_AGO <= instant <= polled_at]
     if not before:
         return "may be of yesterday or of the future: there is no date"
     return max(before)
 
 
-def _told(lanes: _Lanes) -> str:
+def _lanes_text(lanes: _Lanes) -> str:
     return quoted(", ".join(filter(None, [lanes.status, lanes.delay_minutes])))
 
 
