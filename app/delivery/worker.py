@@ -151,8 +151,8 @@ class DeliveryWorker:
                     await connection.execute(listen)
                 while True:
                     await answer_within(ANSWER_SECONDS, connection.execute("SELECT"))
-                    async for told in connection.notifies(timeout=POLL_SECONDS):
-                        (self._due if told.channel == CHANNEL else self._news).set()
+                    async for notification in connection.notifies(timeout=POLL_SECONDS):
+                        (self._due if notification.channel == CHANNEL else self._news).set()
         except OUTAGES:
             self._monitor.lost()
             raise
@@ -233,8 +233,8 @@ class DeliveryWorker:
                         open_ended=clock() < ends_at and not self._stopping.is_set(),
                     )
                 )
-                for one in messages:
-                    under_way[asyncio.create_task(self._sender.send(one))] = one.id
+                for message in messages:
+                    under_way[asyncio.create_task(self._sender.send(message))] = message.id
                 if not under_way:
                     return
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -260,8 +260,13 @@ class DeliveryWorker:
         if step.disabled:
             _log.warning("Subscription %s is disabled: %s.", turn.subscription_id, step.disabled)
         return [
-            Message(one, step.url, step.secrets, await self._body(session, one, change))
-            for one, change in step.due.items()
+            Message(
+                subscription_id,
+                step.url,
+                step.secrets,
+                await self._body(session, subscription_id, change),
+            )
+            for subscription_id, change in step.due.items()
         ]
 
     async def _body(self, session: AsyncSession, message_id: UUID, number: int | None) -> str:
@@ -315,8 +320,8 @@ def main(settings: Settings, besides: Sequence[Beside] = ()) -> None:
             # What has not ended in time is another delivery worker's once its lease is over.
             loop.call_later(settings.drain_seconds, os._exit, 0)
 
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(one, stop)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stop)
         await worker.run()
 
     uvloop.run(work())
@@ -342,9 +347,9 @@ def _reasons(group: BaseExceptionGroup[Exception]) -> str:
     """Return what went wrong, each once: the first is the cause of the others."""
     return "; ".join(
         dict.fromkeys(
-            _reasons(one)
-            if isinstance(one, BaseExceptionGroup)
-            else reason(one) or type(one).__name__
-            for one in group.exceptions
+            _reasons(inner)
+            if isinstance(inner, BaseExceptionGroup)
+            else reason(inner) or type(inner).__name__
+            for inner in group.exceptions
         )
     )
