@@ -33,7 +33,7 @@ def import_feed(
     with migrated_database(data_dir) as database:
         report, has_failed = database.run_all(
             partial(
-                import_once, name=name, given=payload, observed_at=observed_at, settings=settings
+                import_once, name=name, source=payload, observed_at=observed_at, settings=settings
             )
         )
     for line in report:

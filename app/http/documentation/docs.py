@@ -173,8 +173,6 @@ async def problem(slug: str) -> Response:
         raise NotFound(f"There is no problem type {slug!r}.")
     status, title = problem_type.status, problem_type.title
     return PlainTextResponse(f"{status} {title}\n\n{problem_type.__doc__}\n")
-        f"{problem_type.status} {problem_type.title}\n\n{problem_type.__doc__}\n"
-    )
 
 
 def _documents(request: Request) -> Documents:
