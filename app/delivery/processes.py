@@ -1,4 +1,4 @@
-"""Processes beside the first one: they end with it, and not by the terminal's Ctrl-C."""
+"""Child processes: they end with their parent, and not by the terminal's Ctrl-C."""
 
 import logging
 import multiprocessing
@@ -12,17 +12,17 @@ from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
 END_SECONDS = 10.0
-"""How long to wait for a process that was asked to end."""
+"""Seconds to wait for a process that was asked to end, before it is killed."""
 FIRST_RESTART_PAUSE, LONGEST_RESTART_PAUSE = 0.5, 30.0
-"""Seconds before a process that died is started again; each time twice as long."""
+"""Seconds before a process that died is restarted; twice as long each time."""
 WELL_SECONDS = 60.0
-"""Who lived for so long begins with the first pause again."""
+"""A process that ran for this long is restarted after the first pause again."""
 
 _log = logging.getLogger(__name__)
 
 
 def follow_parent() -> None:
-    """See that this process ends, as by SIGTERM, when the one that started it has ended."""
+    """End this process, as by SIGTERM, when the one that started it has ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=[parent], daemon=True).start()
@@ -35,8 +35,8 @@ def _follow(parent: BaseProcess) -> None:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold SIGINT back; a process started meanwhile holds it back for good."""
-    # Its start, which the first process brings about, would let SIGINT through again.
+    """Block SIGINT; in a process that is started meanwhile it stays blocked."""
+    # Otherwise the first process starts it, and that unblocks SIGINT.
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -47,7 +47,7 @@ def interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def kept_alive(target: Callable[[], None], *, name: str) -> Iterator[None]:
-    """Run ``target`` in a process of its own until the block ends, and again whenever it dies."""
+    """Run ``target`` in a child process until the block ends, and restart it whenever it dies."""
     stop = threading.Event()
     keeper = threading.Thread(target=_keep_alive, args=[target, name, stop])
     keeper.start()

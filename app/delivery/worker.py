@@ -1,8 +1,8 @@
-"""The delivery worker: a process beside those that serve, which notifies subscribers of changes.
+"""The delivery worker: a separate process that delivers webhooks.
 
-It follows the log, makes deliveries, sends them, announces what comes due, and keeps the partitions
-of observations, so that none of it slows readers. There may be several: the database says who does
-what, and whatever one leaves undone when it is killed, another or the next one does.
+It follows the log, makes and sends deliveries, records what comes due, and maintains the partitions
+of observations. There may be several: they share the work by locks in the database, and what one
+leaves undone when it is killed, another one does.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ from app.subscriptions.sending import AT_ONCE, Message, Sender
 
 POLL_SECONDS = 1.0
 BREATH_SECONDS = 0.05
-"""While changes come or turns end faster than that, one look is for several."""
+"""The shortest time between two queries of the queue, so that one query serves many events."""
 TURN_SECONDS = 20.0
-"""After so long a turn begins nothing new: it queues up again."""
+"""A turn that has lasted this long sends nothing new and goes back to the queue."""
 TIDY_SECONDS = 3_600.0
 ANSWER_SECONDS = 10.0
-"""After so long without an answer the database counts as lost."""
+"""A database that does not answer for this long counts as lost."""
 LONGEST_PAUSE = 10.0
 """Seconds between attempts to reach a lost database."""
 
@@ -63,13 +63,13 @@ SESSIONS = 10
 """Database connections, besides the one that listens."""
 
 _BATCH = 20
-"""Turns taken at once: all of them begin before the first one's outcome is written down."""
+"""Turns taken at once: all of them begin before the first outcome is recorded."""
 _BODIES = 50
-"""Kept, as one change mostly goes to many."""
+"""How many bodies are cached, since one change usually goes to many receivers."""
 
 Result = TypeVar("Result")
 Beside = Callable[[Transact], Coroutine[object, object, None]]
-"""Work that goes on until it is cancelled. What a lost database raises, it passes on."""
+"""A task that runs until it is cancelled, and raises when the database is lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class DeliveryWorker:
     """One delivery worker, on one database."""
 
     def __init__(self, settings: Settings, besides: Sequence[Beside] = ()) -> None:
-        """Work on the database of the settings; ``besides`` work on it beside the deliveries."""
+        """``besides`` are further tasks to run on the database of the settings."""
         if settings.database_url is None:
             raise ValueError("DATABASE_URL is not set.")
         self._request_seconds = settings.request_deadline
@@ -89,7 +89,7 @@ class DeliveryWorker:
         self._besides = besides
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
-        """Set when there may be changes that nobody made deliveries of."""
+        """Set when there may be changes without deliveries."""
         self._due = asyncio.Event()
         """Set when there may be turns to take."""
         self._turns: dict[asyncio.Task[None], Turn] = {}
@@ -100,7 +100,7 @@ class DeliveryWorker:
         self._sender: Sender
 
     async def run(self) -> None:
-        """Work until told to stop; a lost database is waited for."""
+        """Work until `stop`; wait for the database when it is lost."""
         pause = 0.25
         while not self._stopping.is_set():
             lost = False
@@ -116,7 +116,7 @@ class DeliveryWorker:
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def stop(self) -> None:
-        """Begin nothing new, and end when what is under way has ended."""
+        """Begin nothing new, and end when everything under way has ended."""
         self._stopping.set()
         self._due.set()
 
@@ -143,7 +143,7 @@ class DeliveryWorker:
                     task.cancel()
 
     async def _listen(self) -> None:
-        """Hear of what there is to do, and find out when nobody answers."""
+        """Listen for notifications, and detect a lost database."""
         try:
             async with await self._connect(options=OPTIONS, autocommit=True) as connection:
                 for channel in ("change", CHANNEL):
@@ -158,7 +158,7 @@ class DeliveryWorker:
             raise
 
     async def _follow(self) -> None:
-        """Make deliveries of every change soon after it is told of; announce what comes due."""
+        """Make the deliveries of each new change, and record what comes due."""
         while True:
             self._news.clear()
             while await self._transact(fan_out) == BATCH:
@@ -185,7 +185,7 @@ class DeliveryWorker:
                 await self._transact(partial(renew, turns=list(self._turns.values())))
 
     async def _take_turns(self, tasks: asyncio.TaskGroup) -> None:
-        """Send what is due, until told to stop; then wait for what is under way."""
+        """Send what is due until `stop`; then wait for what is under way."""
         while not self._stopping.is_set():
             self._due.clear()
             wait = None
@@ -207,7 +207,7 @@ class DeliveryWorker:
         self._due.set()
 
     async def _take_turn(self, turn: Turn) -> None:
-        """Take a turn. When something goes wrong, it is taken again once its lease is over."""
+        """Take a turn. If it fails, it is taken again once its lease has expired."""
         try:
             await self._deliver(turn)
         except OUTAGES as error:
@@ -217,7 +217,7 @@ class DeliveryWorker:
             _log.exception("Subscription %s could not be delivered to", turn.subscription_id)
 
     async def _deliver(self, turn: Turn) -> None:
-        """Send what is due to a subscription until nothing is, or the turn has been long."""
+        """Send what is due to a subscription until nothing is, or until the turn is too long."""
         clock = asyncio.get_running_loop().time
         ends_at = clock() + TURN_SECONDS
         under_way: dict[asyncio.Task[Outcome], UUID] = {}
@@ -270,7 +270,7 @@ class DeliveryWorker:
         ]
 
     async def _body(self, session: AsyncSession, message_id: UUID, number: int | None) -> str:
-        """Return what is sent: the same at every attempt, and to everyone."""
+        """Return the body of a message, which is the same for every attempt and every receiver."""
         if number is None:
             return _json(test_event(message_id))
         if number not in self._bodies:
@@ -291,33 +291,33 @@ class DeliveryWorker:
 
 
 async def until_due(session: AsyncSession) -> timedelta | None:
-    """Return how long until something comes due that is to be announced; None if nothing will."""
+    """Return the time until something comes due that is to be recorded; None if nothing will."""
     due, now = await next_due(session), await session.scalar(select(func.now()))
     return None if due is None or now is None else due - now
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
-    """Return when the event is set, or after so many seconds."""
-    # Not by `wait_for`: before Python 3.12 it loses a cancellation that comes with the event.
+    """Return when the event is set, or after ``seconds``."""
+    # Not `wait_for`, which before Python 3.12 can lose a cancellation that comes with the event.
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
 
 
 def _soonest(wait: timedelta | None) -> float:
-    """Return the seconds until the next look: what nobody is notified of is found by looking."""
+    """Return the seconds until the next query, which finds what there is no notification for."""
     return POLL_SECONDS if wait is None else min(wait.total_seconds(), POLL_SECONDS)
 
 
 def main(settings: Settings, besides: Sequence[Beside] = ()) -> None:
-    """Be a delivery worker until SIGTERM or SIGINT, with work of others beside it."""
+    """Run a delivery worker until SIGTERM or SIGINT, with ``besides`` as further tasks."""
 
     async def work() -> None:
         worker, loop = DeliveryWorker(settings, besides), asyncio.get_running_loop()
 
         def stop() -> None:
             worker.stop()
-            # What has not ended in time is another delivery worker's once its lease is over.
+            # What has not ended in time is taken by another worker once its lease has expired.
             loop.call_later(settings.drain_seconds, os._exit, 0)
 
         for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -328,7 +328,7 @@ def main(settings: Settings, besides: Sequence[Beside] = ()) -> None:
 
 
 def test_event(message_id: UUID) -> dict[str, object]:
-    """Return what a test message says: a CloudEvent about nothing."""
+    """Return the body of a test message: a CloudEvent without data."""
     return {
         "specversion": "1.0",
         "id": str(message_id),
@@ -344,7 +344,7 @@ def _json(event: Mapping[str, object]) -> str:
 
 
 def _reasons(group: BaseExceptionGroup[Exception]) -> str:
-    """Return what went wrong, each once: the first is the cause of the others."""
+    """Return the error messages, each once; the first is the cause of the others."""
     return "; ".join(
         dict.fromkeys(
             _reasons(inner)

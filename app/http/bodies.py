@@ -30,9 +30,9 @@ _RFC3339 = re.compile(
     re.ASCII,
 )
 _MICROSECONDS = 7
-"""Characters of a fraction to a millionth, with its point."""
+"""Characters of a fraction with six digits, including its point."""
 UNTOLD = "#"
-"""Begins the tags by which a union tells its members apart: no caller wrote them."""
+"""First character of the tags of a union, which are left out of the path of an error."""
 
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
 _EXAMPLE = "2023-08-18T00:00:00+03:00"
@@ -50,7 +50,7 @@ def example(value: dict[str, JsonValue]) -> ConfigDict:
 
 
 def _parse_instant(value: object) -> object:
-    # Seed files hand over instants that their own parser has read.
+    # The parser of seed files has parsed instants already.
     if isinstance(value, datetime):
         return value
     return _to_microseconds(value)
@@ -59,8 +59,8 @@ def _parse_instant(value: object) -> object:
 def _to_microseconds(value: object) -> str:
     """Return an RFC 3339 instant without the digits beyond microseconds.
 
-    Raises PydanticCustomError for anything else, and for a time of day that only the calendar's
-    convention knows: the end of a day as 24:00, and leap seconds.
+    Raises PydanticCustomError for anything else, and for a time of day that `datetime` does not
+    have: 24:00 and leap seconds.
     """
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if match is None:
@@ -80,12 +80,12 @@ def _to_microseconds(value: object) -> str:
 
 
 def _unfold_plus(value: object) -> object:
-    """Read the space that an unescaped ``+`` of an offset becomes in a query as that plus."""
+    """Restore the ``+`` of an offset, which becomes a space in a query if it is not escaped."""
     return re.sub(r" (\d\d:\d\d)$", r"+\1", value) if isinstance(value, str) else value
 
 
 def _to_utc(value: datetime) -> datetime:
-    # The margins keep conversions and sums clear of the ends of the calendar.
+    # The limits keep conversions and sums within the range of `datetime`.
     if value.tzinfo is None or not _FIRST_YEAR <= value.year <= _LAST_YEAR:
         raise PydanticCustomError(
             "instant_range",
@@ -96,7 +96,7 @@ def _to_utc(value: datetime) -> datetime:
 
 
 def utc(instant: datetime | None) -> datetime | None:
-    """Return a stored instant as bodies tell it."""
+    """Return a stored instant in UTC, as bodies have it."""
     return None if instant is None else instant.astimezone(UTC)
 
 
@@ -121,7 +121,7 @@ _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
 
 
 def _completed(value: object) -> object:
-    """Read what a field for dates gives as UTC, to the second; nothing is None."""
+    """Complete the value of a date field to an instant in UTC; an empty one is None."""
     if not isinstance(value, str):
         return value
     if _DAY.fullmatch(value):
@@ -132,7 +132,7 @@ def _completed(value: object) -> object:
 
 
 def _plain(value: object) -> object:
-    """Refuse, in words for people, what is no instant."""
+    """Refuse what is not an instant, with a message for people."""
     instant = None
     if isinstance(value, str) and _RFC3339.fullmatch(value):
         with suppress(ValueError):
@@ -156,7 +156,7 @@ FormInstant = Annotated[
     BeforeValidator(_completed),
     BeforeValidator(_unfold_plus),
 ]
-"""An instant as people write it in an address, and as a form gives it: in UTC if it says no zone.
+"""An instant as written in an address or sent by a form; in UTC if it has no offset.
 """
 
 
@@ -169,16 +169,16 @@ def _printable(value: str) -> str:
 
 
 STORED = {"is_stored": True}
-"""The context in which rows of the log become bodies: older ones may hold blank texts."""
+"""The context for validating rows of the log, of which old ones may have blank texts."""
 _VISIBLE = "LNPS"
 """Letters, numbers, punctuation and symbols, by the first letter of their Unicode category."""
 _FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
-"""They count as letters or symbols, although nothing is seen of them."""
+"""Invisible characters that Unicode classifies as letters or symbols."""
 BLANK: LiteralString = "must contain at least one visible character"
 
 
 def is_blank(value: str) -> bool:
-    """Tell whether a reader would see nothing of it."""
+    """Return whether a text has no visible character."""
     return all(unicodedata.category(char)[0] not in _VISIBLE or char in _FILLERS for char in value)
 
 
@@ -198,7 +198,7 @@ Text = Annotated[
     AfterValidator(_printable),
     AfterValidator(_visible),
 ]
-"""Text that people read: whoever has nothing to say leaves it out."""
+"""Text for people; instead of an empty one, the field is left out."""
 Line = Annotated[Text, Field(max_length=300, examples=["State Border Guard Service"])]
 
 
@@ -209,7 +209,7 @@ def _languages() -> frozenset[str]:
 
 
 def known_language(value: str) -> str:
-    """Return the tag, or say that its language is none that is known."""
+    """Return the tag. Raises PydanticCustomError if its language is unknown."""
     if value.partition("-")[0].lower() not in _languages():
         raise PydanticCustomError(
             "language", "{tag} does not begin with a language code known to CLDR", {"tag": value}

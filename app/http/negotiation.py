@@ -1,4 +1,4 @@
-"""Which form of an answer a reader likes best, by weights (RFC 9110, section 12.5)."""
+"""Content negotiation by weights (RFC 9110, section 12.5)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 @remembered("weights", bound=2**19, result_bytes=1_000)
 def weights(header: str) -> Mapping[str, float]:
-    """Return what an ``Accept`` or the like names, in its order, in lower case, with its weight.
+    """Return the values of an ``Accept`` or similar header with their weights, in lower case.
 
-    Of what has a weight that is not one, nothing is known: it is left out.
+    They are in the order of the header. A value with a malformed weight is left out.
     """
     qualities: dict[str, float] = {}
     for part in header.lower().split(","):
@@ -28,10 +28,10 @@ def weights(header: str) -> Mapping[str, float]:
 
 
 def preferred(accept: str, offers: Sequence[str]) -> str:
-    """Return the media type that an ``Accept`` likes best, by its most specific range.
+    """Return the media type that an ``Accept`` prefers, by its most specific range.
 
-    Of equals it is the first; and also if none is liked, since an answer that was not asked for
-    says more than a 406.
+    Of equal ones it is the first, and also if none is acceptable: any answer is more helpful than
+    a 406.
     """
     qualities = weights(accept)
     if not qualities:
@@ -48,7 +48,7 @@ def _quality(qualities: Mapping[str, float], media_type: str) -> float:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether an ``Accept-Encoding`` takes gzip, and no less gladly than the bare answer."""
+    """Return whether an ``Accept-Encoding`` accepts gzip, at least as much as no encoding."""
     qualities = weights(accept_encoding)
     quality = qualities.get("gzip", qualities.get("*", 0.0))
     return quality > 0 and quality >= qualities.get("identity", 0.0)

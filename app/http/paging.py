@@ -59,9 +59,9 @@ def decode_cursor(cursor: str, shape: TypeAdapter[Key]) -> Key:
 
 
 def within(rows: Sequence[Item], weigh: Callable[[Item], int], *, limit: int) -> list[Item]:
-    """Return the first ``limit`` rows, fewer where they weigh more than a page may; at least one.
+    """Return the first ``limit`` rows, fewer if they are too heavy for a page, but at least one.
 
-    An item may hold many others, and an answer must stay of a size that one can wait for.
+    An item may contain many others, and the size of an answer must stay bounded.
     """
     weights = accumulate(weigh(row) for row in rows)
     return [
@@ -75,20 +75,20 @@ _Number = Annotated[int, Field(ge=0, lt=2**62)]
 _Instant = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
 
 change_and_id: TypeAdapter[tuple[int, UUID]] = TypeAdapter(tuple[_Number, UUID])
-"""The place of a row of the log."""
+"""The cursor of a row of the log."""
 instant_change_and_id: TypeAdapter[tuple[datetime, int, UUID]] = TypeAdapter(
     tuple[_Instant, _Number, UUID]
 )
-"""The place of an item of a story."""
+"""The cursor of an item of a story."""
 instant_and_number: TypeAdapter[tuple[datetime, int]] = TypeAdapter(tuple[_Instant, _Number])
-"""The place of an observation: when it was made, and its series."""
+"""The cursor of an observation: when it was made, and its series."""
 row_id: TypeAdapter[UUID] = TypeAdapter(UUID)
 number: TypeAdapter[int] = TypeAdapter(_Number)
 slug: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=SLUG)])
 border_code: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=BORDER_CODE)])
 country_code: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=COUNTRY_CODE)])
 instant: TypeAdapter[datetime] = TypeAdapter(_Instant)
-"""The place of a period: the instant at which the next one begins."""
+"""The cursor of a period: the instant at which the next one begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Render everything that goes wrong as RFC 9457 problems, and document them."""
+"""Render all errors as RFC 9457 problems, and document them."""
 
 import asyncio
 import json
@@ -28,9 +28,9 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER = "2"
 
 _OUTAGE_CLASSES = ("08", "40", "53", "55", "57", "58")
-"""Connections, rollbacks, resources, locks, operators and systems: PostgreSQL, appendix A."""
+"""Classes of SQLSTATE for connections, rollbacks, resources, locks, operators and systems."""
 _OUTAGE_CODES = {"25006", "25P03", "25P04"}
-"""A database that only reads; a transaction that was idle, or took, too long."""
+"""A read-only database; a transaction that was idle, or ran, for too long."""
 
 _UNAVAILABLE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError)
 
@@ -62,9 +62,9 @@ class ProblemOut(BaseModel, title="Problem"):
 
 def render(problem: Problem, root: str) -> Response:
     """Return the problem as a response; ``root`` is the path that a proxy adds to addresses."""
-    # The same address may tell a browser of it in a page.
+    # The same address may answer a browser with a page.
     headers = {"Cache-Control": "no-store", "Vary": "Accept", **problem.headers}
-    # ensure_ascii: a message may quote what no encoding can carry.
+    # ensure_ascii: a message may quote lone surrogates, which UTF-8 cannot encode.
     body = json.dumps(_body(problem, root))
     return Response(body, problem.status, headers=headers, media_type=PROBLEM_JSON)
 
@@ -90,19 +90,19 @@ _DEFAULT = """Any other problem:
 * with an `Idempotency-Key`: `idempotency-key-reused`, `idempotency-key-in-flight` (409)
 * of writes: `overloaded` (503)
 """
-"""What does not depend on the operation: it is documented once, as every operation's default."""
+"""Problems that any operation may have: documented once, as the default response."""
 
 
 _EXAMPLES = (
     errors.Unavailable(errors.Unavailable.__doc__ or ""),
     errors.invalid("effective.until", "must lie after effective.from"),
 )
-"""Of any problem, and of what every operation says of its input."""
+"""Examples of the default response, and of the problem of invalid input."""
 
 
 # Any: FastAPI's own type for documented responses.
 def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """Document the problems that an operation has of its own, and those that any has.
+    """Return the documentation of an operation's own problems, and of those that any has.
 
     Several may share a status.
     """
@@ -121,7 +121,7 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
 
 
 def preview(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """Document the answer to ``validate_only``."""
+    """Return the documentation of the answer to ``validate_only``."""
     return {200: {"model": body, "description": "With `validate_only`: what would change."}}
 
 
@@ -137,7 +137,7 @@ def catalogue() -> Mapping[str, type[Problem]]:
 
 
 def install(app: FastAPI, tell: Callable[[Request, Problem], Response]) -> None:
-    """Make ``app`` answer every error with a problem, as ``tell`` tells it."""
+    """Make ``app`` answer every error with a problem, rendered by ``tell``."""
     app.state.tell_problem = tell
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -197,9 +197,9 @@ def _method(request: Request) -> str:
 
 
 def _methods(request: Request) -> list[str]:
-    """Return what the address takes: the framework names the first route's methods alone.
+    """Return the methods of the address; the framework has only those of the first route.
 
-    Whatever answers GET answers HEAD.
+    What answers GET also answers HEAD.
     """
     methods = [
         method
@@ -219,7 +219,7 @@ def _on_refusal(request: Request, error: Exception) -> Response:
 
 
 def is_outage(error: Exception) -> bool:
-    """Tell an outage from a fault of ours: not every one comes as an operational error."""
+    """Return whether an error is an outage of the database rather than a bug."""
     if not isinstance(error, DBAPIError):
         return isinstance(error, _UNAVAILABLE_ERRORS)
     code = errors.sqlstate_of(error) or ""
@@ -232,7 +232,7 @@ def is_outage(error: Exception) -> bool:
 
 
 async def unless_out(asking: Awaitable[Found]) -> Found | None:
-    """Return what the database tells; None in an outage, for those who can do without."""
+    """Return the result of a query; None during an outage."""
     try:
         return await asking
     except errors.HistoryOverloaded:
@@ -269,7 +269,7 @@ def _on_fault(request: Request, _: Exception) -> Response:
 
 
 class DrainGuard:
-    """Answer a request that a stopping server gives up with a problem, not the server's own 500."""
+    """Answers a request cancelled by a stopping server with a problem instead of a 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""What there is: the way in for whoever begins at `/v1`."""
+"""The entry point of the API, at `/v1`: its collections, feeds and documentation."""
 
 from fastapi import Request
 

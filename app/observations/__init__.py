@@ -1,1 +1,1 @@
-"""Observations: waits on lanes as they were measured, and what is known of them now."""
+"""Observations: waits on lanes as they were measured, and the present waits from them."""

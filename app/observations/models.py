@@ -1,4 +1,4 @@
-"""The tables of observations: append-only, but no part of the hash-chained log."""
+"""The tables of observations: append-only, but not part of the hash-chained log."""
 
 from datetime import datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ from app.database.tables import Base
 
 
 class ObservationSeries(Base):
-    """What one source observes again and again: a queue of a lane, or the lane as a whole."""
+    """One source's observations of a queue of a lane, or of the lane as a whole."""
 
     __tablename__ = "observation_series"
     __table_args__ = (
@@ -32,18 +32,18 @@ class ObservationSeries(Base):
     traffic: Mapped[str]
     to: Mapped[str]
     queue: Mapped[dict[str, object]] = mapped_column(server_default=text("'{}'"))
-    """What sets the queue apart, as `Queue` has it; empty is the lane as a whole."""
+    """The fields of a `Queue`; empty for the lane as a whole."""
     source_id: Mapped[UUID] = mapped_column(ForeignKey("source.id"))
 
 
 class _Figures:
-    """What was observed, when, and how."""
+    """The values of an observation, when it was made, and how."""
 
     observed_at: Mapped[datetime]
     recorded_at: Mapped[datetime]
     recorded_by: Mapped[str]
     shown_until: Mapped[datetime]
-    """When it is too old to be told as a present wait."""
+    """When it becomes too old to be shown as a present wait."""
     closed: Mapped[bool]
     minutes: Mapped[int | None]
     vehicles: Mapped[int | None]
@@ -76,7 +76,7 @@ class Observation(_Figures, Base):
         {"postgresql_partition_by": "RANGE (observed_at)"},
     )
 
-    # That there is such a series is checked by a trigger, for all rows of a statement at once.
+    # A trigger checks that the series exists, for all rows of a statement at once.
     series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     observed_at: Mapped[datetime] = mapped_column(primary_key=True)
 

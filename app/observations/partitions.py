@@ -1,6 +1,6 @@
-"""Partitions of the observations: made ahead, and dropped with all that is in them.
+"""The weekly partitions of the observations: made in advance, and dropped when they are old.
 
-Any number of processes may do so at once. Where none does, a batch makes those that it needs.
+Any number of processes may do so at once. Recording a batch makes the partitions that it needs.
 """
 
 from datetime import timedelta
@@ -29,7 +29,7 @@ async def make_partitions(session: AsyncSession) -> None:
 async def drop_partitions(session: AsyncSession, *, keep: timedelta) -> int:
     """Drop the partitions in which everything is older than ``keep``; return how many.
 
-    One that somebody is reading is left for the next time.
+    One that is being read is left for the next time.
     """
     [(dropped,)] = await fetch(session, _Dropped, _DROP, {"keep": keep})
     return dropped

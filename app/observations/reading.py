@@ -1,4 +1,4 @@
-"""Read observations: the waits at an instant, a crossing's list, its summary by hour."""
+"""Read observations: the waits at an instant, the list of a crossing, its summary by hour."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,11 +30,11 @@ from app.vocabulary import ObservationMethod, Traffic
 SUMMARY_PERIOD = timedelta(days=28)
 LONGEST_SUMMARY = timedelta(days=92)
 _LONGEST_SHOWN = timedelta(days=1)
-"""For so long at most an observation is told as a present wait: the setting has this limit."""
+"""The longest time that an observation is shown as a present wait; the limit of the setting."""
 OBSERVATION_CHANNEL = "observation"
 """Notified when there is a new latest observation."""
 BEFORE_ALL = datetime(1900, 1, 1, tzinfo=UTC)
-"""Before anything was recorded."""
+"""An instant before anything was recorded."""
 _LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
 
 _FIGURES = """
@@ -64,7 +64,7 @@ _AT = f"""
     ) one
     WHERE series.crossing_id = ANY (%(crossings)s)
 """  # noqa: S608  # of this module
-# The newest of each series in turn: one by one their index has them in order.
+# One lookup for each series: within a series the index has them in order.
 _LIST = f"""
     SELECT {_FIGURES}
     FROM observation_series series CROSS JOIN LATERAL (
@@ -80,8 +80,8 @@ _LIST = f"""
       AND (%(to)s::text IS NULL OR series."to" = %(to)s)
     ORDER BY one.observed_at DESC, series.id DESC LIMIT %(limit)s
 """  # noqa: S608  # of this module
-# Hours of the week by local time: the first of 1970 was a Thursday. One number for each row, since
-# to extract a weekday and an hour would take longer than all the rest.
+# Hours of the week by local time; 1 January 1970 was a Thursday. One number is computed for each
+# row, since extracting a weekday and an hour takes longer than all the rest.
 _SUMMARY = """
     SELECT series.id, series.traffic, series."to", series.queue::text, series.source_id,
            hours.*
@@ -107,7 +107,7 @@ _SUMMARY = """
 """
 
 
-# Of a week that was dropped, the latest is all that is left.
+# Of dropped partitions only the latest observations are left.
 _OUTDATED = """
     SELECT crossing_id FROM latest_observation latest JOIN observation_series ON id = series_id
     CROSS JOIN LATERAL (
@@ -187,7 +187,7 @@ def _lane(traffic: str, to: str) -> Lane:
     return Lane(Traffic(traffic), to)
 
 
-# The board keeps the latest of all crossings: what they have in common is there once.
+# The board keeps the latest of all crossings in memory: equal values are shared.
 @remembered("observed names", bound=2**22, result_bytes=0)
 def _same(text: str) -> str:
     return text
@@ -224,7 +224,7 @@ async def waits_of(
 
 
 async def latest_waits(session: AsyncSession, crossings: Sequence[str]) -> dict[str, Waits]:
-    """Return the waits of crossings by what was observed last."""
+    """Return the waits of crossings from the latest observations."""
     rows = await fetch(session, _ObservationRow, _LATEST_OF, {"crossings": list(crossings)})
     return _by_crossing(rows)
 
@@ -232,9 +232,9 @@ async def latest_waits(session: AsyncSession, crossings: Sequence[str]) -> dict[
 async def latest_since(
     session: AsyncSession, recorded_after: datetime
 ) -> tuple[dict[str, Waits], datetime]:
-    """Return what became the latest of its series since an instant, and when that was recorded.
+    """Return the observations that became the latest of their series since an instant.
 
-    Whoever asks again from that instant on misses nothing.
+    Also return when the newest of them was recorded: the instant to call this with next.
     """
     parameters = {"recorded_after": recorded_after}
     rows = await fetch(session, _ObservationRow, _LATEST_SINCE, parameters)
@@ -249,7 +249,7 @@ async def newest_recorded(session: AsyncSession) -> datetime:
 
 
 async def find_outdated(session: AsyncSession) -> list[str]:
-    """Return the crossings of which something else is kept as the latest than was observed last."""
+    """Return the crossings whose stored latest observation is not the last one observed."""
     return [crossing for (crossing,) in await fetch(session, _Name, _OUTDATED)]
 
 
@@ -261,14 +261,14 @@ def _by_crossing(rows: Iterable[_ObservationRow]) -> dict[str, Waits]:
 
 
 async def _recorded_before(session: AsyncSession, as_of: AsOf) -> datetime:
-    """Return before which an observation must have been recorded to be known.
+    """Return the instant before which an observation must have been recorded to be known.
 
-    What is known at a change is known until the next one.
+    As known at a change is as known until the next one.
     """
     if as_of.is_newest:
         return _LAST_INSTANT
     async with driver(session) as connection:
-        # A batch under way may have been recorded before the instant asked about.
+        # A batch that is not committed yet may have been recorded before the given instant.
         await connection.execute(_SHARE)
     if as_of.known_at is not None:
         return as_of.known_at + timedelta(microseconds=1)
@@ -279,7 +279,7 @@ async def _recorded_before(session: AsyncSession, as_of: AsOf) -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservationFilter:
-    """Which of a crossing's observations are asked for."""
+    """Which observations of a crossing to read."""
 
     crossing: str
     traffic: Traffic | None = None
@@ -297,8 +297,8 @@ async def list_observations(
 ) -> list[tuple[int, ObservationOut]]:
     """Return a crossing's observations, each with its series, those observed last first.
 
-    From the one after ``after``: its instant and series. Raises CrossingNotFound, LaneNotFound,
-    and Invalid for a period without a length.
+    ``after`` is the instant and the series of the one before. Raises CrossingNotFound,
+    LaneNotFound, and Invalid for a period without a length.
     """
     await _require_lanes(session, observation_filter)
     if (
@@ -344,7 +344,7 @@ async def summarise_observations(
         raise invalid(
             "from", f"must lie within {LONGEST_SUMMARY.days} days of until", where="query"
         )
-    # Traffic waits on the side that it leaves.
+    # Traffic waits on the side that it is leaving.
     zones = {
         to: zone_of(leaving, details.point).key
         for to, leaving in (details.sides, details.sides[::-1])
@@ -397,7 +397,7 @@ def _hour_out(row: _HourRow) -> HourOut:
 
 
 async def _require_lanes(session: AsyncSession, observation_filter: ObservationFilter) -> Details:
-    """Return the crossing's details. Raises LaneNotFound where it has no such lane."""
+    """Return the details of the crossing. Raises LaneNotFound if it has no such lane."""
     details = await details_of_one(session, observation_filter.crossing, known_change=2**62)
     require_lanes(details, observation_filter.traffic, observation_filter.to)
     return details

@@ -1,4 +1,4 @@
-"""Record what was observed, a batch from one source at a time."""
+"""Record observations, in batches from one source each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from app.vocabulary import Traffic
 
 OBSERVATION_LOCK = 0x4F425345525645  # any number, as long as every writer takes the same
 CLOCK_SKEW = timedelta(minutes=1)
-"""So far ahead of our clock an observer's may be."""
+"""How far the clock of an observer may be ahead of ours."""
 WAITS_AS_OF = "Waits-As-Of"
 """Header of the answer to a batch: the present waits that include it are as of that instant."""
 
@@ -48,14 +48,14 @@ _CROSSINGS = """
     WHERE crossing.id = ANY (%(crossings)s)
 """
 _NOW = "SELECT clock_timestamp()"
-# One batch at a time: so instants of recording follow the order of commits, and whoever follows
-# observations by them misses none.
+# One batch at a time, so that instants of recording follow the order of commits, and a reader
+# that reads by them misses none.
 TAKE_LOCK = f"SELECT pg_advisory_xact_lock({OBSERVATION_LOCK})"
 _MAKE_PARTITIONS = """
     SELECT make_observation_partitions(
         least(%(earliest)s, clock_timestamp()), clock_timestamp() + interval '1 day')
 """
-# What is given comes as JSON, which takes the driver a fraction of the time that arrays would.
+# Rows are passed as JSON, which takes the driver a fraction of the time of arrays.
 _GIVEN_SERIES = """
     jsonb_to_recordset(%(series)s) AS given (
         place integer, crossing_id text, traffic text, "to" text, queue jsonb)
@@ -70,7 +70,7 @@ _IS_KNOWN = """
     (known.crossing_id, known.traffic, known."to", known.source_id, known.queue)
   = (given.crossing_id, given.traffic, given."to", %(source)s, given.queue)
 """
-# Not by a conflict, which would use a number up for each series that is known.
+# Not by ON CONFLICT, which would use up a number for each series that exists.
 _ADD_SERIES = f"""
     INSERT INTO observation_series (crossing_id, traffic, "to", queue, source_id)
     SELECT given.crossing_id, given.traffic, given."to", given.queue, %(source)s
@@ -106,7 +106,7 @@ _NEWEST = "SELECT coalesce(max(recorded_at), clock_timestamp()) FROM latest_obse
 
 @dataclass(frozen=True, slots=True)
 class ObservationLimits:
-    """How long observations are kept, and told as present waits."""
+    """How long observations are kept, and how long they are shown as present waits."""
 
     keep: timedelta
     shown_for: timedelta
@@ -150,12 +150,12 @@ async def record_observations(
     observations: Sequence[ObservationIn | FaultyRow],
     limits: ObservationLimits,
 ) -> WriteResult:
-    """Append what one source has observed: all of it or nothing.
+    """Append the observations of one source: all of them or none.
 
-    A source that is given inline is recorded once, however often an equal one is given. What the
-    source has said already of a lane, queue and instant is left out and counted. The result's
-    body is an `ObservationsOut`. Raises Invalid, which names bad rows by their index, and Forbidden
-    for a crossing of which the reporter may speak for no side.
+    Equal inline sources are recorded once. Observations that the source already has for the same
+    lane, queue and instant are skipped and counted. The body of the result is an
+    `ObservationsOut`. Raises Invalid, which names bad rows by their index, and Forbidden for a
+    crossing of which the reporter may speak for neither side.
     """
     rows = [observation for observation in observations if isinstance(observation, ObservationIn)]
     crossings = {
@@ -237,7 +237,7 @@ def _require_sides(reporter: Reporter, crossings: Iterable[_CrossingRow]) -> Non
 async def _source(
     session: AsyncSession, reporter: Reporter, source: UUID | SourceIn
 ) -> tuple[UUID, int | None]:
-    """Return the id of the source; with its change if it is recorded only now."""
+    """Return the id of the source, and its change if it is recorded by this call."""
     if isinstance(source, UUID):
         if await session.scalar(select(Source.id).where(Source.id == source)) is None:
             raise invalid("source", f"there is no source {source}")
@@ -247,7 +247,7 @@ async def _source(
     source_id = seed_id(seed, "source")
     existing = select(Source.id).where(Source.id == source_id)
     if await session.scalar(existing) is None:
-        # Another batch may be recording it: it has, once the place in the log is ours.
+        # Another batch may be recording it: it has finished once this one has its slot in the log.
         await reserve_slot(session)
         if await session.scalar(existing) is None:
             recorded = await record_source(session, reporter, source=source, seed=seed)
@@ -262,9 +262,9 @@ async def _append(
     rows: Sequence[ObservationIn],
     limits: ObservationLimits,
 ) -> tuple[int, datetime]:
-    """Append the rows that are not there yet.
+    """Append the rows that do not exist yet.
 
-    Return how many those are, and when the newest of the latest observations was recorded.
+    Return how many were appended, and when the newest of the latest observations was recorded.
     """
     places: dict[_SeriesKey, int] = {}
     figures = [_figures(row, places.setdefault(_series_key(row), len(places))) for row in rows]
@@ -277,7 +277,7 @@ async def _append(
         "rows": _json(figures),
     }
     async with driver(session) as connection:
-        # All in one trip: the lock is a statement of its own, so that the next ones see what
+        # One round trip; the lock is a statement of its own, so that the next ones see what
         # earlier writers have committed.
         async with connection.pipeline():
             await connection.execute(TAKE_LOCK)

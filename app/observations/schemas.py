@@ -62,7 +62,7 @@ class Queue(Body):
         return self
 
     def stored(self) -> dict[str, object]:
-        """Return the queue as the database has it: equal ones are equal."""
+        """Return the queue in its stored form, which is the same for equal queues."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
@@ -87,7 +87,7 @@ class UnknownWait(Body):
 
 Wait = Annotated[KnownWait | ClosedWait | UnknownWait, Field(discriminator="state")]
 _WAIT_TAGS = frozenset({"known", "closed", "unknown"})
-"""By which faults of a wait name its kind, within their path."""
+"""Names of kinds of waits, which appear in the path of an error."""
 
 
 class ObservationIn(Body, title="NewObservation"):
@@ -134,19 +134,19 @@ class ObservationIn(Body, title="NewObservation"):
 
 @dataclass(frozen=True, slots=True)
 class FaultyRow:
-    """A row of a batch that is no observation: what is wrong with it, by field."""
+    """A row of a batch that is not valid: its errors, by field."""
 
     faults: tuple[tuple[str, str], ...]
-    """The first of them."""
+    """The first errors."""
     untold: int
-    """How many more there are."""
+    """How many more errors there are."""
 
 
 _row: TypeAdapter[ObservationIn] = TypeAdapter(ObservationIn)
 
 
 def _observation(value: object, _: ValidatorFunctionWrapHandler) -> ObservationIn | FaultyRow:
-    """Read a row; its faults are told with those that only the database can find."""
+    """Parse a row; its errors are reported together with those that only the database can find."""
     try:
         return _row.validate_python(value)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The waits of a crossing: which of what was observed is told at an instant. Pure."""
+"""The waits of a crossing: which observations are shown at an instant. Pure."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ class Observed:
     series_id: int
     lane: Lane
     queue: str
-    """As JSON of the database: equal queues are equal texts; empty is the lane as a whole."""
+    """As JSON text of the database, the same for equal queues; empty for the lane as a whole."""
     source: UUID
     observed_at: datetime
     recorded_at: datetime
@@ -57,7 +57,7 @@ class Waits:
     latest: tuple[Observed, ...] = ()
 
     def updated(self, newer: Iterable[Observed]) -> "Waits":
-        """Return this with what was observed since, in whatever order it comes."""
+        """Return a copy with ``newer`` observations, which may be in any order."""
         by_series = {observed.series_id: observed for observed in self.latest}
         for observed in newer:
             previous = by_series.get(observed.series_id)
@@ -66,7 +66,7 @@ class Waits:
         return Waits(tuple(by_series.values()))
 
     def shown(self, instant: datetime, lanes: Iterable[Lane]) -> list[Observed]:
-        """Return the latest of each lane and queue, of whatever source, that is not too old."""
+        """Return the latest of each lane and queue, from any source, that is not too old."""
         lane_set = frozenset(lanes)
         newest: dict[tuple[Lane, str], Observed] = {}
         for observed in self.latest:
@@ -77,7 +77,7 @@ class Waits:
         return sorted(newest.values(), key=_sort_key)
 
     def validity(self, instant: datetime) -> Validity:
-        """Return since when, and until when, the same is shown as at ``instant``."""
+        """Return since when, and until when, the same observations are shown as at ``instant``."""
         validity = ALWAYS_VALID
         for observed in self.latest:
             if instant < observed.shown_until:
@@ -87,7 +87,7 @@ class Waits:
         return validity
 
     def out(self, instant: datetime, statuses: Mapping[Lane, Status]) -> list[WaitOut]:
-        """Return what is shown at ``instant`` of lanes with these statuses, as bodies."""
+        """Return the waits shown at ``instant`` on lanes with these statuses, as bodies."""
         return [
             WaitOut(**_wait_fields(observed, is_closed=statuses[observed.lane] is Status.CLOSED))
             for observed in self.shown(instant, statuses)
@@ -147,7 +147,7 @@ def _wait(observed: Observed, *, is_closed: bool) -> Wait:
 
 @remembered("queues", bound=2**22, result_bytes=1_500)
 def queue_of(stored: str) -> Queue | None:
-    """Return a queue from the database's JSON of it; None is the lane as a whole."""
+    """Parse the JSON of a queue; None for the lane as a whole."""
     queue = json.loads(stored)
     return Queue.model_validate(queue, context=STORED) if queue else None
 
@@ -156,7 +156,7 @@ _ORDER: Mapping[Traffic, int] = {one: place for place, one in enumerate(Traffic)
 
 
 def _sort_key(observed: Observed) -> tuple[int, str, bool, Sequence[int], str]:
-    """Order waits as lanes are ordered: first those of the whole lane, then by weight."""
+    """Order waits by lane: first those of the whole lane, then by weight."""
     queue = queue_of(observed.queue)
     weight = None if queue is None else queue.weight_kg
     bounds = (-1, -1) if weight is None else (weight.from_ or 0, weight.to or 0)

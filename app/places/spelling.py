@@ -191,8 +191,8 @@ class Index:
 
     def _with(self, word: str) -> dict[str, float]:
         best: dict[str, float] = {}
-        # One who is still typing writes as it is spelt; what only sounds like a beginning is
-        # another name: Riga is not Rygards.
+        # An unfinished word is compared by its letters alone: a beginning that only sounds alike
+        # is of another name (Riga, Rygards).
         for words, form, top, begun in (
             (self.spelt, word, _SPELT, True),
             (self.sounding, sound(word), _SOUNDING, False),

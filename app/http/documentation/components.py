@@ -1,7 +1,7 @@
-"""The components of the OpenAPI document: whatever several operations share stands there once.
+"""The components of the OpenAPI document: what several operations share is defined once.
 
-Generators make one type of each, with a name that does not depend on the code, and the document
-stays small.
+Client generators make one type of each, with a name that does not depend on the code, and the
+document stays small.
 """
 
 import json
@@ -28,11 +28,11 @@ Json = dict[str, JsonValue]
 _SCHEMAS = "#/components/schemas/"
 _EXAMPLES = {"example", "examples"}
 _LITERAL = {*_EXAMPLES, "default", "enum", "const"}
-"""Of a schema: what is a value, not a schema."""
+"""Keywords of a schema whose content is a value, not a schema."""
 _MAPS = {"properties", "patternProperties", "$defs"}
-"""Of a schema: what holds schemas by names of any kind."""
+"""Keywords of a schema that map arbitrary names to schemas."""
 _RULES = {"enum", "const", "minLength"}
-"""What belongs to a type that has a name, or cannot be said of null."""
+"""Keywords that belong to a named type, or do not apply to null."""
 _NOTES = {"description", "examples"}
 _NULL: Json = {"type": "null"}
 _TYPES = {
@@ -45,7 +45,7 @@ _TYPES = {
     "TextByLanguage": Texts,
     "Text": Text,
 }
-"""What values of many fields are made of, by the names that readers see; each before its parts."""
+"""Types of many fields, by their names in the document; each before the types it contains."""
 _FIELDS = {
     "citations": "NewCitations",
     "next": "NextPage",
@@ -54,7 +54,7 @@ _FIELDS = {
     "traffic": "ScopeTraffic",
     "undo": "UndoAddresses",
 }
-"""Fields that several schemas have in the same words, and what these words are called."""
+"""Fields that several schemas have with the same definition, and its name in the document."""
 _GROUPS = {
     "CrossingIdentity": {"border", "sides", "mode", "traffic", "names", "replaced_by"},
     "CrossingState": {
@@ -63,14 +63,14 @@ _GROUPS = {
     "RecordedEntry": {"id", "change", "recorded_at", "citations"},
     "StatementPreview": {"id", "change", "recorded_at", "citations", "retraction", "undo"},
 }  # fmt: skip
-"""Fields that several answers have together, and what they are called together."""
+"""Groups of fields that several answers have, by their name in the document."""
 _PREVIEW = "Preview"
 _BY_CHANCE = 2
-"""So many schemas may have a field in the same words."""
+"""Up to this many schemas may have equal fields without sharing the definition."""
 _FEW = 4
-"""Fields that a schema may have in common with another by chance."""
+"""Up to this many fields two schemas may have in common by chance."""
 _MOST_NAMED = 3
-"""Problems of one answer: the name of more would be too long."""
+"""Problems of one answer that are named: with more the name would be too long."""
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -103,7 +103,7 @@ class Operation:
 
 
 def objects(value: JsonValue) -> Json:
-    """Return what is known to be an object."""
+    """Return the value, which must be an object."""
     assert isinstance(value, dict)
     return value
 
@@ -118,7 +118,7 @@ def operations(document: Json) -> Iterator[Operation]:
 
 
 def arrange(document: Json) -> None:
-    """Put a document in order, in place: names, and what is shared once under ``components``."""
+    """Normalise a document in place: rename schemas, and move what is shared to ``components``."""
     for operation in operations(document):
         for parameter in operation.parameters:
             _simplify(parameter)
@@ -138,7 +138,7 @@ def arrange(document: Json) -> None:
 
 
 def without_streams(document: Json) -> Json:
-    """Return the document as OpenAPI 3.1 can tell it: the items of a stream only in words."""
+    """Return the document in OpenAPI 3.1, which has no schemas for the items of a stream."""
     copy: Json = {**json.loads(json.dumps(document)), "openapi": "3.1.0"}
     for operation in operations(copy):
         for response in operation.responses.values():
@@ -150,7 +150,7 @@ def without_streams(document: Json) -> Json:
 
 
 def _simplify(parameter: Json) -> None:
-    """Leave null out of a parameter, which cannot be sent, and show what is required filled in."""
+    """Remove null, which cannot be sent, from a parameter; give a path parameter an example."""
     schema = objects(parameter["schema"])
     kinds = schema.get("anyOf")
     if isinstance(kinds, list) and _NULL in kinds:
@@ -158,7 +158,7 @@ def _simplify(parameter: Json) -> None:
         if len(non_null) == 1:
             del schema["anyOf"]
             parameter["schema"] = schema = {**objects(non_null[0]), **schema}
-    # What is said of the parameter need not be said of its schema again.
+    # The description need not be repeated in the schema.
     if parameter.get("description") == schema.get("description"):
         schema.pop("description", None)
     if not parameter["required"]:
@@ -170,7 +170,7 @@ def _simplify(parameter: Json) -> None:
 
 
 def _rename_schemas(document: Json) -> None:
-    """Call each schema by its title, which is given where the name of its class would not do."""
+    """Name each schema by its title, which a class has if its own name is not suitable."""
     schemas = _component(document, "schemas")
     titles = {name: str(objects(schema).get("title", name)) for name, schema in schemas.items()}
     if len(set(titles.values())) < len(titles):
@@ -188,12 +188,12 @@ def _rename_schemas(document: Json) -> None:
 
 
 def _drop_title(schema: Json) -> None:
-    """Leave out titles: they only repeat the names."""
+    """Remove titles, which only repeat the names."""
     schema.pop("title", None)
 
 
 def _share_types(document: Json) -> None:
-    """Write once what values of many fields are made of."""
+    """Define the types of many fields once."""
     schemas = _component(document, "schemas")
     for name, kind in _TYPES.items():
         type_schema: Json = TypeAdapter(kind).json_schema()
@@ -204,7 +204,7 @@ def _share_types(document: Json) -> None:
 
 
 def _refer(schema: Json, *, name: str, type_schema: Json, rules: Json) -> None:
-    """Let a schema that follows the rules of a type refer to that, with notes of its own."""
+    """Replace the definition of a type in a schema by a reference; keep its own description."""
     if rules.items() <= schema.items():
         for key, value in type_schema.items():
             if schema.get(key) == value:
@@ -213,7 +213,7 @@ def _refer(schema: Json, *, name: str, type_schema: Json, rules: Json) -> None:
 
 
 def _share_field_schemas(document: Json) -> None:
-    """Write once the schema of a field that several schemas have."""
+    """Define once the schema of a field that several schemas have."""
     schemas = _component(document, "schemas")
     every = [
         (objects(objects(schema).get("properties", {})), name)
@@ -230,7 +230,7 @@ def _share_field_schemas(document: Json) -> None:
 
 
 def _shorten_nullable(schema: Json) -> None:
-    """Write what may be null the short way, where it is of one plain type."""
+    """Shorten the schema of a nullable value that has one plain type."""
     kinds = schema.get("anyOf")
     if isinstance(kinds, list) and len(kinds) == len({"it", "null"}) and kinds[1] == _NULL:
         kind = objects(kinds[0])
@@ -240,7 +240,7 @@ def _shorten_nullable(schema: Json) -> None:
 
 
 def _allow_unknown_fields_in_answers(document: Json) -> None:
-    """Refuse unknown fields only in what is sent, which has an example as a whole.
+    """Forbid unknown fields only in request bodies, and leave their examples to the whole body.
 
     Answers may get new fields.
     """
@@ -265,7 +265,7 @@ def _allow_unknown_fields_in_answers(document: Json) -> None:
 
 
 def _share_fields(document: Json) -> None:
-    """Write the fields of an answer once, where another has them all, or is a preview of it."""
+    """Define the fields of an answer once if another has all of them, or is a preview of it."""
     schemas = _component(document, "schemas")
     fields = {
         name: objects(objects(schema)["properties"])
@@ -291,7 +291,7 @@ def _share_fields(document: Json) -> None:
 
 
 def _bases(fields: Mapping[str, Json]) -> dict[str, str]:
-    """Return for each schema that has all of others' fields which of them has the most."""
+    """Return, for each schema that has all fields of others, the largest of these."""
     bases: dict[str, str] = {}
     for name, own in fields.items():
         inner = [
@@ -309,7 +309,7 @@ def _common(first: Json, second: Json) -> Json:
 
 
 def _share_groups(document: Json) -> None:
-    """Write once the fields that several answers have together."""
+    """Define once the groups of fields that several answers have."""
     schemas = _component(document, "schemas")
     for group, names in _GROUPS.items():
         holders = {
@@ -329,14 +329,14 @@ def _share_groups(document: Json) -> None:
 
 
 def _own(schema: Json) -> Json:
-    """Return the part of a schema that has its own fields: the last, if it extends others."""
+    """Return the part of a schema with its own fields: the last one if it extends others."""
     parts = schema.get("allOf", [schema])
     assert isinstance(parts, list)
     return objects(parts[-1])
 
 
 def _extend_by(schema: Json, base: str, own: Collection[str]) -> None:
-    """Let a schema have the fields of another besides its own."""
+    """Make a schema extend another one by its own fields."""
     notes = {key: value for key, value in schema.items() if key in _NOTES}
     parts = schema.get("allOf", [schema])
     assert isinstance(parts, list)
@@ -348,7 +348,7 @@ def _extend_by(schema: Json, base: str, own: Collection[str]) -> None:
 
 
 def _part(schema: Json, names: Collection[str]) -> Json:
-    """Return some fields of a schema as one of their own."""
+    """Return a schema of some of the fields of another."""
     fields, required = objects(schema["properties"]), schema["required"]
     assert isinstance(required, list)
     return {
@@ -358,7 +358,7 @@ def _part(schema: Json, names: Collection[str]) -> Json:
 
 
 def _share_examples(document: Json) -> None:
-    """Write once the example of a problem that several answers have."""
+    """Define once the example of a problem that several answers have."""
     examples = [
         objects(media["examples"])
         for response in _every_response(document)
@@ -382,7 +382,7 @@ def _every_response(document: Json) -> Iterator[Json]:
 
 
 def _share_headers(document: Json) -> None:
-    """Write each header of an answer once."""
+    """Define each header of an answer once."""
     shared = _component(document, "headers")
     for operation in operations(document):
         for response in operation.responses.values():
@@ -393,9 +393,9 @@ def _share_headers(document: Json) -> None:
 
 
 def _share_parameters(document: Json) -> None:
-    """Write each parameter that several operations have once.
+    """Define each parameter that several operations have once.
 
-    The meaning that is most common takes the bare name; the others follow their tag, with a dot.
+    The most common definition gets the plain name; the others are prefixed by their tag.
     """
     every = [
         (operation, parameter)
@@ -423,7 +423,7 @@ def _share_parameters(document: Json) -> None:
 
 
 def _share_responses(document: Json) -> None:
-    """Write each answer that several operations have once, named after what it holds."""
+    """Define each answer that several operations have once, named by its content."""
     every = [
         response for operation in operations(document) for response in operation.responses.values()
     ]
@@ -445,7 +445,7 @@ def _share_responses(document: Json) -> None:
 
 
 def _name_of(response: Json) -> str | None:
-    """Return a name for an answer; None where it holds too much to name."""
+    """Return a name for an answer; None if its content is too much to name."""
     content = objects(response.get("content", {}))
     if len(content) != 1:
         return None
@@ -464,7 +464,7 @@ def _capitalized(words: str) -> str:
 
 
 def _drop_unused(document: Json) -> None:
-    """Leave out schemas that nothing refers to, and what the framework has for its own errors."""
+    """Remove schemas that nothing refers to, such as those of the framework's own errors."""
     schemas = _component(document, "schemas")
     while True:
         text = _text(document)
@@ -502,7 +502,7 @@ def _each_schema(document: Json, change: Callable[[Json], None]) -> None:
 
 
 def _find(value: JsonValue, change: Callable[[Json], None]) -> None:
-    """Look for the schemas in what is none itself."""
+    """Find the schemas in a part of the document that is not one itself."""
     if isinstance(value, dict):
         for key, part in value.items():
             if key in {"schema", "itemSchema"}:

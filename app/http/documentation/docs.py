@@ -1,7 +1,7 @@
-"""The documentation: the OpenAPI document, and the page that shows it.
+"""The OpenAPI document, and the page that shows it.
 
-The page is made of installed files alone, under a strict content policy. Its links are relative:
-they are right below any path that a proxy adds.
+The page loads only files of the package, under a strict content security policy. Its links are
+relative, so that they work below any path that a proxy adds.
 """
 
 import json
@@ -30,7 +30,7 @@ POLICY = (
     " connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
 )
-"""What browsers may load and run: only what this service itself gives."""
+"""The content security policy: only what this service itself provides."""
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -127,7 +127,7 @@ async def docs(request: Request) -> Response:
 
 @lru_cache(maxsize=1)
 def _index(document: bytes) -> str:
-    """Return every operation as a list: what there is to read until the script shows more."""
+    """Return a list of all operations, which is shown until the script has loaded."""
     parsed = json.loads(document)
     links: dict[str, list[str]] = {tag["name"]: [] for tag in parsed["tags"]}
     for operation in operations(parsed):
@@ -167,7 +167,7 @@ async def asset(name: str) -> Response:
 
 @router.get("/problems/{slug}")
 async def problem(slug: str) -> Response:
-    """Say what the type of a problem means: every ``type`` can be followed."""
+    """Describe a type of problem; the ``type`` of every problem is such an address."""
     problem_type = catalogue().get(slug)
     if problem_type is None:
         raise NotFound(f"There is no problem type {slug!r}.")

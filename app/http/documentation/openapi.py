@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the framework tells of the operations, and what it cannot know."""
+"""The OpenAPI document: what the framework generates, completed by what it cannot know."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -69,8 +69,8 @@ _CHANGE_NUMBER = "The newest change that the answer reflects; after a write, the
 _READ_HEADERS = {
     "ETag": "Send it back in `If-None-Match`: the answer is an empty 304 if nothing has changed.",
 }
-"""Of every public read. A 304 is not among the answers: only who knows ETags gets it, and client
-generators would lose the type of the 200 beside an answer without a body.
+"""Headers of every public read. The 304 is not documented: only clients that use ETags get it, and
+beside a response without a body some client generators lose the type of the 200.
 """
 _PRESENT_HEADERS = {
     "Change-Number": _CHANGE_NUMBER,
@@ -84,7 +84,7 @@ _OF_THE_BOARD = {
     "list_borders",
     "get_crossings_geojson",
 }
-"""The operations that are answered from memory, also without the database."""
+"""The operations that are answered from memory, even without the database."""
 _DEMAND: Json = {
     "name": "At-Least-Change",
     "in": "header",
@@ -126,21 +126,21 @@ def _described(headers: Mapping[str, str]) -> Json:
 
 
 def _tell_reading(operation: Operation) -> None:
-    """Tell what every public read can do besides its own."""
+    """Document the headers and parameters that every public read has."""
     headers = dict(_READ_HEADERS)
     if operation.spec["operationId"] in _OF_THE_BOARD:
         headers |= _PRESENT_HEADERS
     elif operation.tag == "feeds":
         headers["Change-Number"] = _CHANGE_NUMBER
     operation.responses["200"]["headers"] = _described(headers)
-    # Who follows a feed has written nothing to wait for; the collections are always the same.
+    # Readers of feeds do not wait for a change of their own; the collections never change.
     if operation.tag not in {"feeds", "collections"}:
         operation.spec["parameters"] = [*operation.parameters, dict(_DEMAND)]
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The document as JSON: as most tools read it, and with all that OpenAPI can say."""
+    """The document as JSON: for most tools, and with everything that OpenAPI 3.2 can describe."""
 
     v3_1: bytes
     v3_2: bytes
@@ -149,7 +149,7 @@ class Documents:
 def describe(
     routes: Sequence[BaseRoute], webhooks: Sequence[BaseRoute], *, root: str = ""
 ) -> Documents:
-    """Build the document. It takes seconds of a processor: do it before anybody waits for it.
+    """Build the document, which takes seconds of CPU time: do it before the first request.
 
     ``root`` is the path that a proxy adds to addresses.
     """
@@ -165,7 +165,7 @@ def describe(
         webhooks=webhooks,
         separate_input_output_schemas=False,
     )
-    # Reads need no key: it is only where an operation says so.
+    # Reads need no key; operations that need one say so.
     document["security"] = []
     schemas = objects(objects(document["components"])["schemas"])
     problem: Json = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
