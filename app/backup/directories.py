@@ -93,7 +93,7 @@ def kind_of(directory: Path) -> BackupKind:
 
 
 def is_new_or_empty(directory: Path) -> bool:
-    """Tell whether a directory may become one of ours."""
+    """Return whether a directory may become one of ours."""
     return not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
 
 

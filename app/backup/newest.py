@@ -44,7 +44,7 @@ def newest_change(connection: psycopg.Connection) -> NewestChange:
 
 
 def has_change(connection: psycopg.Connection, expected: NewestChange) -> bool:
-    """Tell whether the log has that very change."""
+    """Return whether the log has that very change."""
     if not expected.change:
         return True
     row = None
@@ -54,5 +54,5 @@ def has_change(connection: psycopg.Connection, expected: NewestChange) -> bool:
 
 
 def has_log(connection: psycopg.Connection) -> bool:
-    """Tell whether the schema has been made."""
+    """Return whether the schema has been made."""
     return connection.execute("SELECT to_regclass('change')").fetchone() != (None,)

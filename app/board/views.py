@@ -93,7 +93,7 @@ class View:
         return replace(self, present=present, moment=moment)
 
     def status_holds(self, moment: Moment) -> bool:
-        """Tell whether all but the waits is still the answer."""
+        """Return whether all but the waits is still the answer."""
         due = self.status_validity.due
         return (
             self.moment.withheld_since == moment.withheld_since
@@ -102,7 +102,7 @@ class View:
         )
 
     def holds(self, moment: Moment) -> bool:
-        """Tell whether it is still the answer."""
+        """Return whether it is still the answer."""
         due = self.validity.due
         return self.status_holds(moment) and (due is None or moment.now < due)
 

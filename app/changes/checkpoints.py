@@ -116,7 +116,7 @@ async def missing_of(session: AsyncSession, checkpoint: Checkpoint) -> str | Non
 
 
 def is_signed(checkpoint: Checkpoint) -> bool:
-    """Tell whether the signature is that of the public key, and the fingerprint, too."""
+    """Return whether the signature is that of the public key, and the fingerprint, too."""
     if not (checkpoint.public_key and checkpoint.signature):
         return False
     try:

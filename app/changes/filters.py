@@ -28,7 +28,7 @@ class Filter:
     to: str | None = None
 
     def matches(self, record: Json) -> bool:
-        """Tell whether the record of a change, as `record_of` returns it, is to be told."""
+        """Return whether the record of a change, as `record_of` returns it, is to be told."""
         return (
             (not self.kinds or record["kind"] in self.kinds)
             and all(
@@ -88,7 +88,7 @@ class Filter:
                 yield item
 
     def _is_said_of(self, event: Json) -> bool:
-        """Tell whether an event's scope has such a lane; null is all of them."""
+        """Return whether an event's scope has such a lane; null is all of them."""
         traffic, to = event["traffic"], event["to"]
         return (self.traffic is None or traffic is None or self.traffic in _list(traffic)) and (
             self.to is None or to in {None, self.to}

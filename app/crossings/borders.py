@@ -282,7 +282,7 @@ def gaps(
 
 
 def _is_silent(summary: Summary, side: str) -> bool:
-    """Tell whether nothing is known from a side: it may sum up as unknown and yet speak."""
+    """Return whether nothing is known from a side: it may sum up as unknown and yet speak."""
     answer = summary.answer
     spoken = (*answer.decided_by, *answer.also_said)
     unknown = dict(answer.sides)[side] is Status.UNKNOWN

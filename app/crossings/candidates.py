@@ -54,7 +54,7 @@ class CrossingFilter:
         return [lane for lane in lanes if not self.any_traffic or lane.traffic in self.any_traffic]
 
     def takes(self, details: Details) -> bool:
-        """Tell whether the details are as asked; a crossing without a location is nowhere."""
+        """Return whether the details are as asked; a crossing without a location is nowhere."""
         return (
             self.mode in {None, details.version.mode}
             and bool(self.lanes_of(details))
@@ -63,7 +63,7 @@ class CrossingFilter:
         )
 
     def leaves_out(self, details: Details, at: datetime | None = None) -> bool:
-        """Tell whether a crossing is not listed since it is retired, or was by ``at``."""
+        """Return whether a crossing is not listed since it is retired, or was by ``at``."""
         return not self.retired and not self.ids and details.is_retired(at)
 
     @staticmethod
@@ -72,7 +72,7 @@ class CrossingFilter:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether it asks for every crossing, or for every one of a border."""
+        """Return whether it asks for every crossing, or for every one of a border."""
         return replace(self, ids=tuple(self.ids), border=None, retired=False) == CrossingFilter()
 
     @property

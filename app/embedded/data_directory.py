@@ -86,7 +86,7 @@ class DataDirectory:
 
 
 def has_cluster(data_dir: Path) -> bool:
-    """Tell whether a directory has been served before."""
+    """Return whether a directory has been served before."""
     return (data_dir / "postgres" / "PG_VERSION").exists()
 
 

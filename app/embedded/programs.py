@@ -69,7 +69,7 @@ class Identity:
         return (complaint or f"exit status {done.returncode}") if done.returncode else None
 
     def may(self, modes: str, path: Path) -> bool:
-        """Tell whether this user may do with ``path`` what ``test`` has letters for: ``rwx``."""
+        """Return whether this user may do with ``path`` what ``test`` has letters for: ``rwx``."""
         tests = " && ".join(f'[ -{mode} "$1" ]' for mode in modes)
         return self.run(Path("/"), "/bin/sh", "-c", tests, "sh", str(path)) is None
 

@@ -28,7 +28,7 @@ Admit = Callable[[StreamQuery], None]
 
 
 def asks_for_stream(scope: Scope) -> bool:
-    """Tell whether a GET or HEAD is of the stream, rather than of a page of JSON."""
+    """Return whether a GET or HEAD is of the stream, rather than of a page of JSON."""
     if scope["path"] != PATH:
         return False
     accept = ",".join(Headers(scope=scope).getlist("accept"))

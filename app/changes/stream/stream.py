@@ -398,7 +398,7 @@ async def _send_all(send: Send, messages: Sequence[Message]) -> None:
 
 
 def _sent(sending: Awaitable[None]) -> bool:
-    """Tell whether something was sent at once; if the reader has no room it was not at all.
+    """Return whether something was sent at once; if the reader has no room it was not at all.
 
     A server waits for room before it writes, so that what waits can be called off.
     """

@@ -71,7 +71,7 @@ def selections(lanes: Iterable[Lane]) -> dict[str, frozenset[Lane]]:
 
 
 def reaches_back(resolved: ResolvedHistory, event: Event) -> bool:
-    """Tell whether ``event``, recorded now, may alter a status before the history's beginning.
+    """Return whether ``event``, recorded now, may alter a status before the history's beginning.
 
     New evidence fills every gap before it in which an open had run out. There is none before the
     newest evidence of the same side, nor for ``confirm_within`` after it, unless something was

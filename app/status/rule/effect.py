@@ -94,7 +94,7 @@ def _runs(
 
 
 def _goes_on(last: _Difference, part: _Difference) -> bool:
-    """Tell whether a difference goes on: where both have expired, it does until one ends."""
+    """Return whether a difference goes on: where both have expired, it does until one ends."""
     if _differs(part):
         return [_declared(one) for one in last] == [_declared(one) for one in part]
     is_expired = part[1].last_known is not None

@@ -70,7 +70,7 @@ class Present:
     next_change: datetime | None
 
     def holds(self, at: datetime) -> bool:
-        """Tell whether it is still the answer at ``at``."""
+        """Return whether it is still the answer at ``at``."""
         return self.at <= at and (self.next_change is None or at < self.next_change)
 
 
