@@ -37,7 +37,7 @@ class LaneChangeOut(Body):
 
 
 class AnswerChangeOut(Body):
-    """What a change made of the answer about a crossing; ``before`` is null for a new one."""
+    """The answer about a crossing before and after a change; ``before`` is null for a new one."""
 
     crossing: CrossingId
     before: AnswerOut | None
@@ -53,15 +53,15 @@ class Consequences:
     due_at: datetime | None
     """When time alone next changes the answer; None is never."""
     effects: list[Effect]
-    """What it does to the lanes, where they are the same as before."""
+    """The changes of lanes, if the lanes are the same as before."""
     left: History
-    """What still matters from then on."""
+    """The part of the history that still matters from then on."""
 
 
 def consequences(
     crossing: str, before: ResolvedHistory | None, after: ResolvedHistory, now: datetime
 ) -> Consequences:
-    """Compare the histories without and with what is written at ``now``.
+    """Compare the histories without and with the entry that is written at ``now``.
 
     ``before`` is None for a new crossing. Raises OutOfReach.
     """

@@ -1,4 +1,4 @@
-"""Announce in the log what comes due by itself: once, in order, before what is recorded later."""
+"""Append to the log what comes due by time alone: once, in order, before any later entry."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import ChangeKind
 
 RECORDED_BY = "crossing-status"
-"""The recorder of what follows from the log and the time alone."""
+"""The recorder of changes that follow from the log and the time alone."""
 
 _CROSSINGS_PER_CHANGE = 100
-"""Crossings in one change."""
+"""The largest number of crossings in one change."""
 _UNCOMPACTED_AT_ONCE = 10
-"""What still matters of each has to be found, while all other writers wait."""
+"""The same for crossings without a compacted log, which takes longer, while writers wait."""
 _JUST_BEFORE = timedelta(microseconds=1)
-"""The database resolves no shorter time."""
+"""The resolution of instants in the database."""
 
 _DUE = """
     SELECT crossing_id, due_at, change IS NOT NULL FROM compacted_log
@@ -50,9 +50,9 @@ class _DueRow(NamedTuple):
 
 
 async def announce_due(session: AsyncSession) -> bool:
-    """Append the earliest of what is due, if anything is; return whether to look again.
+    """Append the earliest change that is due, if any; return whether there was one.
 
-    What comes due at one instant is one change, of a hundred crossings at most. Each call takes
+    The crossings of one instant are one change, of a hundred crossings at most. Each call holds
     the lock of the log until the transaction ends.
     """
     slot = await reserve_slot(session)
@@ -60,18 +60,18 @@ async def announce_due(session: AsyncSession) -> bool:
 
 
 async def next_due(session: AsyncSession) -> datetime | None:
-    """Return when something next comes due; in the past, if it has not been announced yet."""
+    """Return when something next comes due; in the past, if it has not been recorded yet."""
     return await session.scalar(select(func.min(CompactedLog.due_at)))
 
 
 def answers_record(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonValue]:
-    """Return what a change's payload says of the answers that it altered; nothing if none."""
+    """Return the members of a payload for the answers that a change altered; none if it did not."""
     records: list[JsonValue] = [change.model_dump(mode="json") for change in changed if change]
     return {"answers": records} if records else {}
 
 
 async def announce(session: AsyncSession, slot: LogSlot, crossings: Sequence[str] | None) -> bool:
-    """Append what came due first, of ``crossings`` or of all; tell whether there was any."""
+    """Append the earliest change that is due, of ``crossings`` or of all; return whether one was."""
     parameters = {
         "crossings": None if crossings is None else list(crossings),
         "limit": _CROSSINGS_PER_CHANGE,
@@ -79,7 +79,7 @@ async def announce(session: AsyncSession, slot: LogSlot, crossings: Sequence[str
     due = await fetch(session, _DueRow, _DUE, parameters)
     if not due or due[0].due_at > slot.recorded_at:
         return False
-    if not all(one.is_compacted for one in due):
+    if not all(row.is_compacted for row in due):
         due = due[:_UNCOMPACTED_AT_ONCE]
     at = due[0].due_at.astimezone(UTC)
     snapshot = Snapshot(slot.number - 1, slot.recorded_at)
@@ -91,25 +91,29 @@ async def announce(session: AsyncSession, slot: LogSlot, crossings: Sequence[str
         left = None if history.is_compacted else _left(resolved, at)
         return _Passing(history.details, change, new.next_change, left)
 
-    names = [one.crossing_id for one in due]
-    # What changes at an instant has to be seen from before it.
+    names = [row.crossing_id for row in due]
+    # The histories must reach back to just before the instant, to compare the answers.
     passing = await load_histories(
         session, names, snapshot._replace(now=at - _JUST_BEFORE), compare
     )
-    changed = [one.change for one in passing.values() if one.change]
+    changed = [passed.change for passed in passing.values() if passed.change]
     if changed:
         await append_change(
             session,
             slot,
             kind=ChangeKind.EFFECTIVE,
-            subjects=subjects_of([passing[one.crossing].details for one in changed]),
+            subjects=subjects_of([passing[change.crossing].details for change in changed]),
             payload={"at": wire_instant(at), **answers_record(changed)},
             recorded_by=RECORDED_BY,
         )
     async with driver(session) as connection, connection.cursor() as cursor:
-        await cursor.executemany(_NEXT_DUE, [(name, one.next_due) for name, one in passing.items()])
+        await cursor.executemany(
+            _NEXT_DUE, [(name, passed.next_due) for name, passed in passing.items()]
+        )
     uncompacted = {
-        name: (one.next_due, one.left) for name, one in passing.items() if one.left is not None
+        name: (passed.next_due, passed.left)
+        for name, passed in passing.items()
+        if passed.left is not None
     }
     if uncompacted:
         await compact(session, uncompacted, change=snapshot.change)
@@ -118,23 +122,23 @@ async def announce(session: AsyncSession, slot: LogSlot, crossings: Sequence[str
 
 @dataclass(frozen=True, slots=True)
 class _Passing:
-    """What an instant that comes due changes of a crossing."""
+    """What changes about a crossing at an instant that comes due."""
 
     details: Details
     change: AnswerChangeOut | None
     next_due: datetime | None
     left: History | None
-    """What still matters, where no write has stored it yet."""
+    """The part of the history that still matters, if no write has stored it yet."""
 
 
 def _left(resolved: ResolvedHistory, at: datetime) -> History:
-    """Return what still matters, from just before the answer at ``at`` began."""
+    """Return the part of the history that still matters just before the answer at ``at`` began."""
     since = resolved.last_change(at) or at
     return cut(resolved, since - _JUST_BEFORE)
 
 
 def subjects_of(crossings: Sequence[Details]) -> dict[str, list[str]]:
-    """Return what a change of these crossings is about, as the log lists it."""
+    """Return the subjects of a change about these crossings."""
     return {
         "crossings": [crossing.id for crossing in crossings],
         "borders": sorted({crossing.border for crossing in crossings}),

@@ -1,4 +1,4 @@
-"""Load what can still matter of crossings' logs: for the present, for any instant, as known.
+"""Load the part of crossings' logs that matters: for the present or any instant, as known.
 
 There is one loader, with two ways to select events. For the present, each write stores which events
 still matter (`CompactedLog`). Where that does not suffice, `cut.sql` selects them within a given
@@ -48,7 +48,7 @@ Result = TypeVar("Result")
 _CROSSINGS_PER_LOAD = 500
 """Crossings that are loaded at once."""
 _REACHES = (4, 32, 256, None)
-"""How many declarations of a series are looked back at, the next only if that did not reach."""
+"""How many declarations of each series are loaded; the next one if they are not enough."""
 
 BEFORE_ALL = datetime(1899, 12, 31, tzinfo=UTC)
 """All instants of the log lie in 1900 or later."""
@@ -84,7 +84,7 @@ _UNDONE = """(
     OR ((SELECT later.change FROM status_event later WHERE later.retracts = event.id)
         <= %(known)s) IS TRUE
 )"""
-# Not by EXISTS, which the planner may turn into a look through the whole log.
+# Not EXISTS, which the planner may turn into a scan of the whole log.
 _FAR = "timestamptz '2250-01-01 00:00:00+00'"
 _CUT = Path(__file__).with_name("cut.sql").read_text(encoding="utf-8")
 _BOUND = """(
@@ -137,7 +137,7 @@ class _Version(NamedTuple):
 
 
 class _EventRow(NamedTuple):
-    """What the rule needs to know of an event, and as JSON what only those who read it do."""
+    """The fields of an event that the rule needs, and as JSON those that only a body needs."""
 
     id: UUID
     recorded_at: datetime
@@ -165,9 +165,9 @@ class _EventRow(NamedTuple):
         return None if self.start is None else Range(self.start, self.end)
 
     def event(self) -> Event:
-        """Return the event, with its place among what was said.
+        """Return the event for the rule, with its order among declarations.
 
-        Instants and ids that are the same are so as objects, too: many events are kept for long.
+        Equal instants and ids are shared objects, since many events are kept in memory.
         """
         said = None
         if self.said_at is not None and self.said_as is not None and self.said_as_recorded_at:
@@ -180,7 +180,7 @@ class _EventRow(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """The columns of an event that the rule has no use for, or not in their order."""
+    """The columns of an event that the rule does not need, or not in their order."""
 
     change: int
     recorded_by: str
@@ -193,7 +193,7 @@ class _Rest(NamedTuple):
     precision: str | None
     incident_id: UUID | None
     citations: list[tuple[UUID, str | None, Basis]] | None
-    """Of each: the source, the locator, and how it carries the fact."""
+    """The source, the locator and the basis of each."""
 
 
 _REST = TypeAdapter(_Rest)
@@ -227,12 +227,12 @@ class _CrossingRow(NamedTuple):
 
     def details(self) -> Details:
         version = _Version(*self[5:19])
-        # Thousands of crossings have these words in common.
+        # Thousands of crossings share these strings.
         version = version._replace(
             crossing_id=self.id,
             recorded_by=intern(self.recorded_by),
             mode=intern(self.mode),
-            traffic=[intern(one) for one in self.traffic],
+            traffic=[intern(category) for category in self.traffic],
         )
         sides = (intern(self.first), intern(self.second))
         return Details(
@@ -248,7 +248,7 @@ class _CutRow(NamedTuple):
 
 
 class Events(Mapping[UUID, EventOut]):
-    """Declarations of a crossing by id, each made a body when it is asked for."""
+    """Declarations of a crossing by id, each converted to a body on first access."""
 
     __slots__ = ("_details", "_events")
 
@@ -258,8 +258,8 @@ class Events(Mapping[UUID, EventOut]):
 
     def __getitem__(self, event_id: UUID) -> EventOut:
         event, rest_json = self._events[event_id]
-        rest = _REST.validate_json(rest_json)
-        columns = rest._asdict()
+        fields = _REST.validate_json(rest_json)
+        columns = fields._asdict()
         citations = [
             CitationOut(source=source, locator=locator, basis=basis)
             for source, locator, basis in columns.pop("citations") or ()
@@ -289,13 +289,13 @@ class Events(Mapping[UUID, EventOut]):
 
 @dataclass(frozen=True, eq=False)
 class CrossingHistory:
-    """A crossing's details, and of its log what matters to what is asked; all as known."""
+    """The details of a crossing and the part of its log that matters to a question, as known."""
 
     details: Details
     history: History
     events: Events
     last_event: int | None
-    """The change of its newest event, whether that matters or not."""
+    """The change of its newest event, even if that one does not matter."""
     is_compacted: bool
 
     @cached_property
@@ -305,7 +305,7 @@ class CrossingHistory:
     def last_change(self, noticed: int | None) -> int | None:
         """Return the last change that touches the crossing; None before its first."""
         version = self.details.version.change if self.details.known else None
-        changes = [one for one in (self.last_event, version, noticed) if one is not None]
+        changes = [change for change in (self.last_event, version, noticed) if change is not None]
         return max(changes, default=None)
 
 
@@ -318,11 +318,10 @@ async def load_histories(
     at: datetime | None = None,
     without: Sequence[UUID] = (),
 ) -> dict[str, Result]:
-    """Return what ``use`` makes of each crossing's history; those that do not exist are left out.
+    """Return the result of ``use`` for the history of each crossing that exists.
 
-    The history reaches as far back and forward of ``at`` as ``use`` takes, and forward without
-    end where ``at`` is left out, for now. With ``without``, it tells also what would be if these
-    events were withdrawn.
+    A history reaches as far back and forward of ``at`` as ``use`` needs; without ``at``, which is
+    now, forward without end. With ``without``, it also suffices to resolve without these events.
     """
     results: dict[str, Result] = {}
     for start in range(0, len(crossing_ids), _CROSSINGS_PER_LOAD):
@@ -334,7 +333,7 @@ async def load_histories(
 async def whole_history(
     session: AsyncSession, crossing_id: str, *, known_change: int, at: datetime = BEFORE_ALL
 ) -> CrossingHistory | None:
-    """Return all of a crossing's log that can matter to its timeline, and to the answer ``at``."""
+    """Return the part of a crossing's log that matters to its timeline and to the answer ``at``."""
     parameters = {"crossings": [crossing_id], "known": known_change, "at": at}
     rows = await fetch(session, _CrossingRow, _CROSSINGS, parameters)
     cuts = await _cut(session, parameters | {"without": []}, before=None, after=None)
@@ -370,8 +369,8 @@ async def _load(
         after = None if at is None else reach
         cuts = await _cut(session, parameters, before=reach, after=after)
         if without:
-            whole = await _cut(session, parameters | {"without": []}, before=reach, after=after)
-            cuts = _joined(cuts, whole, without)
+            complete = await _cut(session, parameters | {"without": []}, before=reach, after=after)
+            cuts = _joined(cuts, complete, without)
         for history in (await _histories(session, pending, cuts)).values():
             with suppress(OutOfReach):
                 results[history.details.id] = use(history)
@@ -380,7 +379,7 @@ async def _load(
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Which events of a crossing to load, and for when they are good."""
+    """Which events of a crossing to load, and for which instants they are sufficient."""
 
     events: Sequence[UUID]
     known_from: datetime
@@ -398,9 +397,9 @@ def _compacted(rows: Iterable[_CrossingRow]) -> dict[str, _Cut]:
 
 @cache
 def _cut_statement(before: int | None, after: int | None) -> str:
-    """Return `cut.sql` for so many declarations of a series back and forward; None is all.
+    """Return `cut.sql` for that many declarations of a series back and forward; None is all.
 
-    How many is part of the statement: else the planner expects so many that it sorts them all.
+    The numbers are part of the statement; for parameters the planner would sort all of them.
     """
 
     def bound(side: str, reach: int | None) -> str:
@@ -418,7 +417,7 @@ async def _cut(
 ) -> dict[str, _Cut]:
     async with driver(session) as connection:
         async with connection.pipeline():
-            # The planner takes every series for short, and would sort the rows of a long one.
+            # The planner assumes that every series is short, and would sort the rows of a long one.
             await connection.execute("SET LOCAL enable_bitmapscan = off")
             cursor = connection.cursor(row_factory=args_row(_CutRow))
             statement = _cut_statement(before, after)
@@ -431,7 +430,7 @@ async def _cut(
 def _joined(
     cuts: Mapping[str, _Cut], others: Mapping[str, _Cut], withdrawn: Sequence[UUID]
 ) -> dict[str, _Cut]:
-    """Return cuts of what is in either, good for what both are good for."""
+    """Return the unions of cuts, sufficient for the instants that both are sufficient for."""
     return {
         name: _Cut(
             list({*cut.events, *others[name].events, *withdrawn}),
@@ -445,7 +444,7 @@ def _joined(
 async def _histories(
     session: AsyncSession, crossings: Iterable[_CrossingRow], cuts: Mapping[str, _Cut]
 ) -> dict[str, CrossingHistory]:
-    """Return the histories of the crossings that have a cut, or no event yet."""
+    """Return the histories of the crossings that have a cut, or no events yet."""
     ids = [event_id for cut in cuts.values() for event_id in cut.events]
     rows: defaultdict[str, list[_EventRow]] = defaultdict(list)
     if ids:
@@ -495,7 +494,7 @@ async def compact(
     *,
     change: int,
 ) -> None:
-    """Leave behind what still matters of each crossing, as known at ``change``, and what is due."""
+    """Store which events of each crossing still matter, as known at ``change``, and what is due."""
     rows = [
         (
             name,
@@ -513,7 +512,7 @@ async def compact(
 
 def _held_out(history: History) -> dict[str, object]:
     held = history.held
-    assert held is not None  # what is cut has it
+    assert held is not None  # a history that was cut has it
     names = {lanes: name for name, lanes in selections(history.lanes).items()}
     return {
         "since": _instant_out(held.since),

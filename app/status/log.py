@@ -32,7 +32,7 @@ from app.status.rule.history import (
 from app.status.schemas import EventOut
 from app.vocabulary import Certainty, EventKind, Status, Traffic
 
-# To look a member up is several times as fast as to call its class, and a start does so often.
+# Looking a member up is several times as fast as calling its class, which matters at start-up.
 _KINDS = {one.value: one for one in EventKind}
 _STATUSES = {one.value: one for one in Status}
 _CERTAINTIES = {one.value: one for one in Certainty}
@@ -58,7 +58,7 @@ async def list_crossing_events(
 async def newest_events(
     session: AsyncSession, *, crossing_id: str, known_change: int, limit: int
 ) -> list[EventOut]:
-    """Return a crossing's newest events as known, but for retractions, which tell of others."""
+    """Return a crossing's newest events as known, without retractions."""
     rows = (
         select(StatusEvent)
         .where(
@@ -120,7 +120,7 @@ async def _events(
 async def events_out(
     session: AsyncSession, rows: Sequence[StatusEvent], *, known_change: int | None = None
 ) -> list[EventOut]:
-    """Return events as bodies; what was done to them since, as known at ``known_change``."""
+    """Return events as bodies, with what became of them as known at ``known_change``."""
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.event_id, ids)
     points = await _points(session, {row.crossing_id for row in rows}, known_change)
@@ -185,15 +185,15 @@ def event_out(
 
 
 def event_record(event: EventOut) -> JsonValue:
-    """Return an event as the chain keeps it: without what is derived later."""
-    told: JsonValue = event.model_dump(
+    """Return an event as the hash chain includes it, without what is derived later."""
+    record: JsonValue = event.model_dump(
         mode="json", by_alias=True, exclude={"time_zone", "superseded_by", "retracted_by"}
     )
-    return told
+    return record
 
 
 def event_of(row: StatusEvent, said: SaidOrder | None = None) -> Event:
-    """Return what the resolution rule needs to know of an event; ``said`` as `Declaration` has."""
+    """Return an event as the resolution rule needs it; ``said`` is that of `Declaration`."""
     match _KINDS[row.kind]:
         case EventKind.DECLARATION:
             return _declaration(row, said)
@@ -251,7 +251,7 @@ def _sides_of(sides: tuple[str, ...]) -> frozenset[str]:
 
 
 def event_is_active(known_change: int) -> ColumnElement[bool]:
-    """Return the condition that an event says something that nobody undid, as known."""
+    """Return the condition that an event was neither superseded nor retracted, as known."""
     return (StatusEvent.kind != EventKind.RETRACTION.value) & ~undone(known_change)
 
 
@@ -272,7 +272,7 @@ def _undoing(ids: Sequence[UUID], known_change: int | None) -> Select[StatusEven
 async def _points(
     session: AsyncSession, crossings: Collection[str], known_change: int | None
 ) -> dict[str, Point]:
-    """Return where those crossings lie whose place is known, as known."""
+    """Return the locations of the crossings that have one, as known."""
     version = CrossingVersion
     rows = (
         select(version.crossing_id, version.lat, version.lon)
@@ -282,8 +282,11 @@ async def _points(
     )
     if known_change is not None:
         rows = rows.where(version.change <= known_change)
-    found = (await session.execute(rows)).all()
-    return {row.crossing_id: Point(row.lat, row.lon) for row in found if row.lat is not None}
+    return {
+        row.crossing_id: Point(row.lat, row.lon)
+        for row in await session.execute(rows)
+        if row.lat is not None
+    }
 
 
 def _time_zone(row: StatusEvent, near: Point | None) -> str:

@@ -1,4 +1,4 @@
-"""The log's table."""
+"""The tables of the log of status events."""
 
 from datetime import datetime
 from uuid import UUID
@@ -23,7 +23,7 @@ _DECLARATION = "kind = 'declaration'"
 
 
 class EventSeries(Base):
-    """What one crossing's events of the same sides, lanes, certainty and timing have in common.
+    """Events of one crossing with the same sides, lanes, certainty and timing.
 
     Empty ``traffic`` or ``to`` is every lane, empty ``certainty`` a confirmation. ``timing`` tells
     whether the periods were still to come, or over, when they were recorded.
@@ -36,7 +36,7 @@ class EventSeries(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    """It follows from the rest."""
+    """Derived from the other columns."""
     crossing_id: Mapped[str] = mapped_column(ForeignKey("crossing.id"))
     sides: Mapped[list[str]]
     traffic: Mapped[list[str]]
@@ -51,8 +51,8 @@ class StatusEvent(Base):
     __tablename__ = "status_event"
     __table_args__ = (
         UniqueConstraint("id", "crossing_id"),
-        # One word a crossing in each change, so that its declarations are totally ordered;
-        # of confirmations, whose order does not matter, one of each sides and scope.
+        # One declaration of a crossing in each change, so that they are totally ordered;
+        # of confirmations, whose order does not matter, one for each sides and scope.
         Index(
             "uq_status_event_change_crossing_id",
             "change",
@@ -127,7 +127,7 @@ class StatusEvent(Base):
         Index(None, "change", "id"),
         Index(None, "decision"),
         Index(None, "incident_id"),
-        # What cut.sql walks along.
+        # The indexes that cut.sql scans.
         Index(
             "ix_status_event_declarations",
             "series_id",
@@ -175,14 +175,14 @@ class StatusEvent(Base):
     series_id: Mapped[UUID | None] = mapped_column(ForeignKey("event_series.id"), FetchedValue())
     said_at: Mapped[datetime | None] = mapped_column(FetchedValue())
     said_as: Mapped[UUID | None] = mapped_column(ForeignKey("status_event.id"), FetchedValue())
-    """Whose place among what was said it takes: its own, or a corrected event's."""
+    """The event whose order it takes: itself, or the one that it corrects."""
 
 
 class CompactedLog(Base):
-    """What is left of a crossing's log for all instants from ``known_from`` on.
+    """The events of a crossing that matter to all instants from ``known_from`` on.
 
-    It follows from the log: each write sets it anew for the crossings that it touches. It is
-    good for knowledge since ``change`` that has no later event or version of the crossing.
+    It is derived from the log: each write replaces it for the crossings that it touches. It is
+    valid as known at ``change`` and later, until the next event or version of the crossing.
     """
 
     __tablename__ = "compacted_log"

@@ -31,7 +31,7 @@ async def get_status(
     traffic: Traffic | None,
     to: str | None,
 ) -> tuple[StatusOut, Snapshot, Validity]:
-    """Answer for one crossing, or for those of its lanes that ``traffic`` and ``to`` name."""
+    """Return the status of a crossing, or of the lanes that ``traffic`` and ``to`` select."""
     snapshot = await take_snapshot(session, as_of)
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
     all_waits = await waits_of(session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot)
@@ -43,8 +43,10 @@ async def get_status(
         summary = Summary.of(history, at or snapshot.now, lanes, noticed=noticed.get(crossing_id))
         if is_present:
             _ = summary.due_at, summary.last_change_at
-        shown = waits_out(summary, waits)
-        return summary, status_out(summary, history.events, shown, at=at, known_at=as_of.known_at)
+        wait_bodies = waits_out(summary, waits)
+        return summary, status_out(
+            summary, history.events, wait_bodies, at=at, known_at=as_of.known_at
+        )
 
     answers = await load_histories(session, [crossing_id], snapshot, answer, at=at)
     if crossing_id not in answers:
@@ -57,9 +59,9 @@ async def get_status(
 async def validity_of(
     session: AsyncSession, summaries: Sequence[Summary], waits: Mapping[str, Waits]
 ) -> Validity:
-    """Return since when and until when answers are as they are, by what is recorded now.
+    """Return since when and until when answers are the same, as known now.
 
-    ``waits`` are those of the crossings that have any.
+    ``waits`` are the waits of the crossings that have any.
     """
     changes = {summary.change for summary in summaries if summary.change is not None}
     recorded = await recorded_at(session, changes)

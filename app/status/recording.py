@@ -61,11 +61,11 @@ from app.vocabulary import ChangeKind, EventKind
 
 ONLY_DECLARATIONS = "Only a declaration can be corrected."
 _CROSSINGS_PER_TURN = 20
-"""Crossings whose consequences are worked out before readers have their turn."""
+"""Crossings whose consequences are computed before other requests of the process run."""
 _AHEAD = "lies in the future"
 _ALREADY_UNDONE = "The event was already corrected or retracted."
 
-# What the database refuses although the checks above it passed: it is the last word.
+# Constraints that can be violated although the checks of the service have passed.
 _REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
     "uq_status_event_supersedes": (Superseded, "The event was corrected already."),
     "uq_status_event_retracts": (Superseded, "The event was retracted already."),
@@ -229,7 +229,7 @@ async def confirm_crossings(
     reporter.require_sides({side for row in rows for side in row.sides})
     if faults := _list_faults(confirmations):
         raise Invalid(faults)
-    # Those that no row has are to exist, too.
+    # Sources that no row uses must exist, too.
     await require_sources(session, confirmations.citations)
     numbers: defaultdict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
@@ -267,7 +267,7 @@ async def confirm_crossings(
 
 
 def _citation_fields(rows: Sequence[ConfirmationRow]) -> list[str]:
-    """Return where the citations of each row were given: with it, or for all."""
+    """Return the field in which the citations of each row were given: its own, or that for all."""
     return [
         f"confirmations.{number}.citations" if row.citations else "citations"
         for number, row in enumerate(rows)
@@ -279,7 +279,7 @@ def _row_fault(number: int, field: str, message: str) -> FieldError:
 
 
 def _list_faults(confirmations: ConfirmationsIn) -> list[FieldError]:
-    """Return what can be said against the rows without a look at their crossings."""
+    """Return the faults of rows that can be found without their crossings."""
     faults: list[FieldError] = []
     first: dict[tuple[object, ...], int] = {}
     for number, row in enumerate(confirmations.confirmations):
@@ -297,25 +297,25 @@ def _list_faults(confirmations: ConfirmationsIn) -> list[FieldError]:
 
 @dataclass(frozen=True, slots=True)
 class _NewChange:
-    """What is to be recorded: a change of this kind, of these crossings."""
+    """A change that is to be recorded: its kind, its crossings and its rows."""
 
     kind: ChangeKind
     crossings: Sequence[str]
     rows_at: Callable[[LogSlot], list[StatusEvent]]
-    """Gives the rows that fill a place in the log. Raises Invalid."""
+    """Returns the rows for a slot in the log. Raises Invalid."""
     citations: Sequence[Sequence[CitationIn]]
-    """Those of each row; or one list, which all rows share."""
+    """One list for each row, or one list for all rows."""
     check: Callable[[str, Details | None], list[FieldError]] = lambda *_: []
     """Returns the faults, given a crossing and its details, which are None if it does not exist."""
     fields: Sequence[str] = ("citations",)
-    """Where each list of citations was given."""
+    """The field in which each list of citations was given."""
     undone: Sequence[StatusEvent] = ()
-    """What the rows correct or withdraw."""
+    """The events that the rows correct or withdraw."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedHistories:
-    """What crossings' statuses followed from, as known at a change."""
+    """The histories of crossings, as known at a change."""
 
     snapshot: Snapshot
     histories: Mapping[str, CrossingHistory]
@@ -325,9 +325,9 @@ class LoadedHistories:
 
 
 async def _record(session: AsyncSession, reporter: Reporter, entry: _NewChange) -> WriteResult:
-    """Append the change with all that belongs to it, and return what it does.
+    """Append the change with its rows, and return its consequences.
 
-    Whatever can be done before is done before the place in the log is taken, which makes all other
+    As much as possible is done before the slot in the log is reserved, since that makes all other
     writers wait until the transaction ends.
     """
     await require_sources_of(session, dict(zip(entry.fields, entry.citations, strict=True)))
@@ -385,11 +385,11 @@ def _payload(
 async def _before(
     session: AsyncSession, entry: _NewChange, snapshot: Snapshot, *, fully: bool = False
 ) -> LoadedHistories:
-    """Load what the crossings' statuses follow from, as far back as the entry may alter them.
+    """Load the histories of the crossings, as far back as the entry may change their statuses.
 
-    With it goes what they are now, so that it need not be worked out while others wait; and, if
-    ``fully``, all that the entry would do at that moment. Raises Invalid for what speaks against
-    it, and CrossingRetired.
+    The present statuses are resolved too, so that this is not done while other writers wait; and,
+    if ``fully``, all consequences of the entry at that moment. Raises Invalid for the faults of
+    the entry, and CrossingRetired.
     """
     if entry.undone:
         await _require_standing(session, entry.undone, snapshot.change)
@@ -405,13 +405,13 @@ async def _before(
             retired.append(history.details)
         if crossing_faults or history.details.is_retired():
             return history
-        new = events[history.details.id]
+        new_events = events[history.details.id]
         if history.history.held is not None and any(
-            reaches_back(history.resolved, event) for event in new
+            reaches_back(history.resolved, event) for event in new_events
         ):
             raise OutOfReach
         if fully or history.history.held is None:
-            _consequences_of(history, new, snapshot.now)
+            _consequences_of(history, new_events, snapshot.now)
         else:
             history.resolved.present(snapshot.now)
         return history
@@ -441,9 +441,9 @@ async def _require_standing(
 async def _reserve_slot(
     session: AsyncSession, entry: _NewChange, before: LoadedHistories
 ) -> tuple[LogSlot, LoadedHistories]:
-    """Take the next place in the log, behind all that has come due of the crossings.
+    """Reserve the next slot in the log, after recording what has come due of the crossings.
 
-    What was known before is loaded again if it is not what is known now.
+    The histories are loaded again if they have changed meanwhile.
     """
     known_change = before.snapshot.change
     slot = await reserve_slot(session, entry.crossings, known_change=known_change)
@@ -478,8 +478,10 @@ def _events_by_crossing(rows: Iterable[StatusEvent]) -> dict[str, list[Event]]:
     return events
 
 
-def _consequences_of(history: CrossingHistory, new: Sequence[Event], now: datetime) -> Consequences:
-    events = (*history.history.events, *new)
+def _consequences_of(
+    history: CrossingHistory, new_events: Sequence[Event], now: datetime
+) -> Consequences:
+    events = (*history.history.events, *new_events)
     after = ResolvedHistory(replace(history.history, events=events))
     return consequences(history.details.id, history.resolved, after, now)
 
@@ -487,7 +489,7 @@ def _consequences_of(history: CrossingHistory, new: Sequence[Event], now: dateti
 def _events_out(
     rows: Iterable[StatusEvent], cited: Iterable[NewCitations], before: LoadedHistories
 ) -> list[EventOut]:
-    """Return the rows as bodies, each with what it cites."""
+    """Return the rows as bodies, each with its citations."""
     return [
         event_out(row, part.citations, near=before.histories[row.crossing_id].details.point)
         for row, part in zip(rows, cited, strict=True)
@@ -497,7 +499,7 @@ def _events_out(
 def _parts(
     cited: NewCitations, citations: Sequence[Sequence[CitationIn]], rows: int
 ) -> list[NewCitations]:
-    """Return what each row cites, of all that is cited."""
+    """Return the citations of each row."""
     if len(citations) == 1:
         return [cited] * rows
     starts = accumulate((len(group) for group in citations), initial=0)
@@ -527,12 +529,12 @@ def _effect(crossing: str, effect: Effect) -> EffectOut:
 
 
 def _is_undone_by_retraction(row: StatusEvent) -> bool:
-    # Retracting a correction withdraws what it corrects too: more than this write did.
+    # Retracting a correction also withdraws what it corrects: more than this write did.
     return row.kind != EventKind.RETRACTION and row.supersedes is None
 
 
 def _declared(decision: DecisionIn) -> dict[str, object]:
-    """Return the columns that say what is declared, whichever crossing it is of."""
+    """Return the columns of a declaration that are the same for all its crossings."""
     return {
         "kind": EventKind.DECLARATION.value,
         "status": decision.status.value,
@@ -569,7 +571,7 @@ def _confirmation(
 def _standing(
     body: DecisionIn | ConfirmationIn | ConfirmationRow, slot: LogSlot, reporter: Reporter
 ) -> dict[str, object]:
-    """Return the columns that place a row in the log and give its scope."""
+    """Return the columns for a row's slot in the log and its scope."""
     return {
         "sides": sorted(body.sides),
         "traffic": None if body.traffic is None else [category.value for category in body.traffic],
@@ -613,7 +615,7 @@ def _check_instants(decision: DecisionIn, start: datetime, slot: LogSlot) -> Non
 async def _targets(
     session: AsyncSession, reporter: Reporter, decision: DecisionIn
 ) -> dict[str, StatusEvent]:
-    """Return what the decision supersedes, by crossing: all of them or none."""
+    """Return the events that the decision supersedes, by crossing."""
     if not decision.supersedes:
         return {}
     rows = await session.scalars(select(StatusEvent).where(StatusEvent.id.in_(decision.supersedes)))

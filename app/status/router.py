@@ -108,7 +108,7 @@ async def get_timeline(
     """Return the crossing's history and announced future as periods, the oldest first."""
     after = pagination.start(instant)
     async with read_sessions.history(as_of) as session:
-        found, asked = await reading.get_timeline(
+        periods, snapshot = await reading.get_timeline(
             session,
             crossing_id=crossing_id,
             as_of=as_of,
@@ -119,10 +119,10 @@ async def get_timeline(
             after=after,
             limit=pagination.limit + 1,
         )
-    cache_headers.set_change(asked.change)
-    # Every page is told from the same knowledge, or a write in between would tear the list.
-    pinned = {} if as_of.known_at else {"known_change": str(asked.change)}
-    return pagination.page(found, lambda one: (str(one.until),), **pinned)
+    cache_headers.set_change(snapshot.change)
+    # All pages are answered as known at the same change; a write in between must not shift them.
+    pinned = {} if as_of.known_at else {"known_change": str(snapshot.change)}
+    return pagination.page(periods, lambda one: (str(one.until),), **pinned)
 
 
 @router.get(
@@ -134,13 +134,13 @@ async def list_crossing_events(
     session: Session, crossing_id: CrossingPath, pagination: PageQuery
 ) -> Page[EventOut]:
     """Return the crossing's log, the newest first."""
-    found = await log.list_crossing_events(
+    events = await log.list_crossing_events(
         session,
         crossing_id=crossing_id,
         after=pagination.start(change_and_id),
         limit=pagination.limit + 1,
     )
-    return pagination.page(found, _place)
+    return pagination.page(events, _cursor_key)
 
 
 @router.get("/events", summary="List status events", responses=responses())
@@ -152,7 +152,7 @@ async def list_events(
     kind: Annotated[EventKind | None, Query()] = None,
 ) -> Page[EventOut]:
     """Return the log of status events, the newest first."""
-    found = await log.list_events(
+    events = await log.list_events(
         session,
         crossing=crossing,
         decision=decision,
@@ -160,7 +160,7 @@ async def list_events(
         after=pagination.start(change_and_id),
         limit=pagination.limit + 1,
     )
-    return pagination.page(found, _place)
+    return pagination.page(events, _cursor_key)
 
 
 @router.get("/events/{event_id}", summary="Get a status event", responses=responses(EventNotFound))
@@ -237,5 +237,5 @@ async def post_confirmations(confirmations: ConfirmationsIn, writer: BatchWriter
     )
 
 
-def _place(event: EventOut) -> tuple[str, str]:
+def _cursor_key(event: EventOut) -> tuple[str, str]:
     return str(event.change), str(event.id)

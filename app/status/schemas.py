@@ -105,8 +105,8 @@ class DecisionIn(Body, title="NewDecision"):
 
     @field_validator("expected_until")
     @classmethod
-    def _has_one_end(cls, value: datetime | None, others: ValidationInfo) -> datetime | None:
-        effective = others.data.get("effective")
+    def _has_one_end(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        effective = info.data.get("effective")
         if value is not None and isinstance(effective, PeriodIn) and effective.until is not None:
             raise PydanticCustomError("ends", "cannot be combined with effective.until")
         return value

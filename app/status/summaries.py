@@ -1,4 +1,4 @@
-"""What is answered about a crossing at an instant, before it becomes a body."""
+"""The answer about a crossing at an instant, before it becomes a body."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +22,8 @@ from app.vocabulary import Mode
 class Summary:
     """The answer for a crossing, or for some of its lanes, at an instant.
 
-    What it takes a part of the timeline to tell is worked out when it is first asked for, since a
-    list looks at more crossings than it shows; it raises OutOfReach where the history is too short.
+    What needs a part of the timeline is computed on first access, since a list reads more
+    crossings than it shows. It raises OutOfReach if the history is too short.
     """
 
     details: Details
@@ -32,7 +32,7 @@ class Summary:
     answer: Answer
     change: int | None
     withheld_since: datetime | None = None
-    """Since when the knowledge is too old to rely on what it says is open; None if it is not."""
+    """Since when the data is too old for open and restricted to be relied on; None if it is not."""
 
     @classmethod
     def of(
@@ -52,20 +52,20 @@ class Summary:
 
     @property
     def is_confirmed_evenly(self) -> bool:
-        """Whether the evidence of all lanes is equally old."""
+        """Whether the newest evidence of all lanes has the same age."""
         return len({lane.last_confirmed_at for lane in self.answer.lanes}) <= 1
 
     def settled(self) -> "Summary":
-        """Return this with all that `status_out` asks for. Raises OutOfReach."""
+        """Compute everything that `status_out` needs, and return self. Raises OutOfReach."""
         _ = self.period, self.next_change_at, self.due_at
         return self
 
     def forget(self) -> None:
-        """Keep what was asked for so far, and not what more it would take."""
+        """Keep what was computed so far, and release the history."""
         object.__setattr__(self, "resolved", None)
 
     def withhold(self, since: datetime) -> "Summary":
-        """Return what is left of this once the board is too old to rely on, ``since`` then."""
+        """Return the summary for a board that has been too old to rely on since an instant."""
         answer = withheld(self.answer)
         if answer == self.answer:
             return self
@@ -97,14 +97,14 @@ class Summary:
 
     @cached_property
     def due_at(self) -> datetime | None:
-        """When a body made of this next differs: a border's shows what a status does not."""
+        """When a body of this next changes; that of a border shows more than a status does."""
         if self.withheld_since is not None:
             return None
         return self.resolved.next_difference(self.instant)
 
     @cached_property
     def last_change_at(self) -> datetime | None:
-        """Since when this is the answer, by what is recorded now; None is ever."""
+        """Since when the answer is the same, as known now; None is since ever."""
         return self.withheld_since or self.resolved.last_change(self.instant)
 
 
@@ -116,7 +116,7 @@ def status_out(
     at: datetime | None = None,
     known_at: datetime | None = None,
 ) -> StatusOut:
-    """Return the whole answer as a body, from bodies of the events that it shows."""
+    """Return the answer as a body, with the given bodies of events."""
     answer = summary.answer
     period = summary.period
     return StatusOut(
@@ -147,13 +147,13 @@ def status_out(
 def waits_out(
     summary: Summary, waits: Waits = NO_WAITS, instant: datetime | None = None
 ) -> list[WaitOut]:
-    """Return what is shown of a crossing's waits beside its answer, or at a later instant."""
+    """Return the waits that are shown with the answer, at its instant or a later one."""
     statuses = {lane.lane: lane.status for lane in summary.answer.lanes}
     return waits.out(instant or summary.instant, statuses)
 
 
 def valid(summaries: Iterable[tuple[Summary, datetime | None]]) -> Validity:
-    """Return the validity of an answer about all of these, each with its change's instant."""
+    """Return the validity of an answer that contains all of these summaries."""
     validity = ALWAYS_VALID
     for summary, recorded_at in summaries:
         validity = validity.also(Validity(recorded_at, None))
