@@ -1,1 +1,1 @@
-"""Waits that others publish: fetched, read, and recorded as observations."""
+"""Waits that agencies publish: fetched, parsed, and recorded as observations."""

@@ -1,4 +1,4 @@
-"""One import by hand: of the feed's own address, of another one, or of a file."""
+"""One import by command: from the address of the feed, from another address, or from a file."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -30,9 +30,9 @@ async def import_once(
     observed_at: str | None,
     settings: Settings,
 ) -> tuple[list[str], bool]:
-    """Import a feed; return what to say of it, and whether anything could not be read.
+    """Import a feed; return the lines of a report, and whether anything could not be read.
 
-    Raises Invalid for a feed, a file or an instant that is not right.
+    Raises Invalid for a feed, a file or an instant that is not valid.
     """
     at = None if observed_at is None else _parse_instant(observed_at)
     try:
@@ -49,7 +49,7 @@ async def import_once(
     else:
         payload = _read(Path(source))
         outcomes = [await runner.take(payload, address=FILE, observed_at=at)]
-        # A file that cannot be read says nothing of the feed.
+        # A file that cannot be read is not a failure of the feed.
         if not outcomes[0].has_failed:
             await runner.note(outcomes)
     return list(_report(outcomes)), any(outcome.has_failed for outcome in outcomes)
@@ -65,7 +65,7 @@ def _parse_instant(value: str) -> datetime:
 def _read(file: Path) -> Payload:
     try:
         with file.open("rb") as content:
-            # One byte more than is taken tells that it is too much.
+            # One byte more than the limit, to detect a file that is too large.
             return Payload(content.read(MAX_BYTES + 1), datetime.now(UTC))
     except OSError as error:
         raise invalid("file", f"{file} cannot be read: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Fetch a payload: only if it changed, within limits, and without following anywhere."""
+"""Fetch a payload: only if it changed, within limits, and without following redirects."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from app.importers.findings import quoted
 from app.subscriptions.sending import retry_delay
 
 SECONDS = 60.0
-"""For all of a fetch, from looking up the name to the last byte."""
+"""The limit for a whole fetch, from resolving the name to the last byte."""
 MAX_BYTES = 5_000_000
-"""Of a payload, decompressed: ten times what the largest feed has."""
+"""The largest payload, decompressed: ten times the largest feed."""
 LONGEST_RETRY_AFTER = timedelta(days=1)
 
 _FAULTS: dict[type[Exception], str] = {
@@ -28,7 +28,7 @@ _FAULTS: dict[type[Exception], str] = {
     aiohttp.ClientOSError: "closed the connection before the answer was complete",
     aiohttp.ServerDisconnectedError: "closed the connection before the answer was complete",
 }
-"""By the first kind that a fault is of."""
+"""Messages by the type of error; the first that matches applies."""
 
 
 class FetchFailed(Exception):
@@ -37,12 +37,12 @@ class FetchFailed(Exception):
     def __init__(self, reason: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        """How long the server asked to be left alone."""
+        """The delay that the server asked for by Retry-After."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What a server said of a payload, by which it is asked whether that has changed."""
+    """The validators of a payload, for a conditional request."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -54,7 +54,7 @@ class Validators:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What an address, or a file, had."""
+    """The content of an address or a file."""
 
     body: bytes
     fetched_at: datetime
@@ -62,7 +62,7 @@ class Payload:
 
 
 class Fetcher:
-    """Fetches payloads; used as a context."""
+    """Fetches payloads; used as a context manager."""
 
     def __init__(self, *, seconds: float | None = None, max_bytes: int | None = None) -> None:
         self._seconds = SECONDS if seconds is None else seconds
@@ -87,7 +87,7 @@ class Fetcher:
         await self._session.close()
 
     async def fetch(self, address: str, validators: Validators) -> Payload | None:
-        """Return what is there, None if it has not changed. Raises FetchFailed."""
+        """Return the payload; None if it has not changed. Raises FetchFailed."""
         try:
             return await self._fetch(address, validators)
         except (aiohttp.ClientError, OSError, ValueError) as fault:
@@ -106,7 +106,7 @@ class Fetcher:
                 body = await self._read(response)
                 return Payload(body, datetime.now(UTC), validators)
             if 300 <= response.status < 400:  # noqa: PLR2004 -- redirects
-                # Where to is for the importer to say: nothing else is connected to.
+                # Only the addresses of the importer are connected to.
                 to = quoted(response.headers.get("Location", "nowhere"))
                 raise FetchFailed(f"answered {response.status}, with a redirect to {to}")
             wait = response.headers.get("Retry-After")

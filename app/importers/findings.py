@@ -1,4 +1,4 @@
-"""What a payload says, value by value, and what is wrong with a payload. Pure."""
+"""The values of a payload, and the faults of values and payloads. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ class BrokenPayload(Exception):
 
 
 class FeedModel(BaseModel):
-    """A part of a payload, as far as an importer needs it; what else there is does not matter."""
+    """The fields of a part of a payload that an importer needs; others are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A value that can be recorded. Without an instant it is of when the payload was fetched."""
+    """A value that can be recorded; without an instant, that of the fetch is used."""
 
     place: Place
     what: str
@@ -43,29 +43,29 @@ class Refusal:
 
     place: str
     what: str
-    """Which of the values of the place."""
+    """Which value of the place it is."""
     reason: str
     value: str | None = None
-    """As the payload has it; None where that could be personal data, or there is no one value."""
+    """As in the payload; None if it could be personal data, or is not a single value."""
     is_damage: bool = False
     """The value does not have a form that the importer knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownPlace:
-    """A place that the feed names and the map of its places does not have, or leaves out."""
+    """A place of the feed that its map does not have, or omits."""
 
     key: str
     name: str
     reason: str | None = None
-    """Why the map leaves it out."""
+    """Why the map omits it."""
 
 
 Finding = Reading | Refusal | UnknownPlace
 
 
 def read(place: Place, what: str, **fields: object) -> Reading | Refusal:
-    """Return a value of a place from the fields of an `ObservationIn`, or what is wrong with it."""
+    """Return a value of a place from the fields of an `ObservationIn`, or its refusal."""
     values = {"crossing": place.crossing, "to": place.to, **fields}
     try:
         return Reading(place, what, ObservationIn.model_validate(values))
@@ -74,7 +74,7 @@ def read(place: Place, what: str, **fields: object) -> Reading | Refusal:
 
 
 def quoted(value: object) -> str:
-    """Return what a report repeats of a value."""
+    """Return a value as a report quotes it."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
 
@@ -90,7 +90,7 @@ def decode(payload: bytes) -> str:
 
 
 def decode_json(payload: bytes) -> JsonValue:
-    """Return the JSON of a payload. Raises BrokenPayload, whose message quotes nothing of it."""
+    """Return the JSON of a payload. Raises BrokenPayload, whose message does not quote it."""
     text = decode(payload)
     if text.lstrip().startswith("<"):
         raise BrokenPayload("is not JSON but HTML or XML")
@@ -98,7 +98,7 @@ def decode_json(payload: bytes) -> JsonValue:
         value: JsonValue = from_json(text, allow_inf_nan=False, cache_strings="none")
     except ValueError as error:
         cut = "EOF" in str(error)
-        # The parser's own words say where, and quote nothing.
+        # The parser's message says where, and does not quote the payload.
         raise BrokenPayload(f"is {'cut off' if cut else 'not JSON'}: {error}") from error
     return value
 
@@ -113,9 +113,9 @@ def decode_rows(value: JsonValue, what: str) -> Sequence[JsonValue]:
 
 
 def parse_rows(rows: Iterable[JsonValue], shape: type[Row], *, key: str) -> Iterator[Row | Refusal]:
-    """Yield each row, or what is wrong with it.
+    """Yield each row, or its refusal.
 
-    Of rows with the same ``key`` nobody can say which is right: all are refused.
+    Of rows with the same ``key`` all are refused, since it is unknown which one is right.
     """
     rows = list(rows)
     counts = Counter(_key(row, key) for row in rows)

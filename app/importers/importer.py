@@ -1,4 +1,4 @@
-"""What an importer is, and which there are."""
+"""The definition of an importer, and the list of importers."""
 
 import pkgutil
 import tomllib
@@ -22,7 +22,7 @@ Parse = Callable[[bytes, Places], Iterable[Finding]]
 
 
 class Policy(Body):
-    """What a feed may say of a status: a file beside each importer.
+    """What a feed may change about a status: a file beside each importer.
 
     A list of waits and queues says nothing of it. That a lane is closed, or a queue paused, is
     recorded as an observation, which changes no status.
@@ -31,21 +31,21 @@ class Policy(Body):
     status: Literal["nothing"] = "nothing"
 
 
-# Not frozen by slots: what is read from its files is kept.
+# Without slots: the contents of its files are cached.
 @dataclass(frozen=True)
 class Importer:
-    """How one feed is imported. Beside its module lie its places and its policy."""
+    """How a feed is imported. The files of its places and its policy are beside its module."""
 
     module: str
     source: SourceIn
     """The feed, as the source of its observations: recorded once."""
     address: str
-    """Where it is fetched; with ``{key}``, once for each of its places."""
+    """The address to fetch; with ``{key}``, one for each of its places."""
     interval: timedelta
     """Between two fetches."""
     parse: Parse
     has_personal_data: bool = False
-    """Nothing of a payload may then be stored, logged or shown but its hash."""
+    """If so, nothing of a payload but its hash may be stored, logged or shown."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class Importer:
 
     @property
     def addresses(self) -> Sequence[str]:
-        """Every address that is fetched."""
+        """All addresses to fetch."""
         if "{key}" not in self.address:
             return (self.address,)
         return [self.address.format(key=place.key) for place in self.places.place]

@@ -1,4 +1,4 @@
-"""What importers last did. It is no part of the log: each run writes over it."""
+"""The state of importers. It is not part of the log: each run overwrites it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,15 +20,15 @@ class ImportedFeed(Base):
     """Null until something was recorded."""
     attempted_at: Mapped[datetime | None]
     succeeded_at: Mapped[datetime | None]
-    """When a payload was last read, or had not changed."""
+    """When a payload was last read, or was found unchanged."""
     changed_at: Mapped[datetime | None]
     """When observations were last recorded."""
     next_attempt_at: Mapped[datetime | None]
-    """Null where only commands import it."""
+    """Null if it is only imported by command."""
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
-    """Since the last success."""
+    """Failures since the last success."""
     error: Mapped[str | None]
-    """What went wrong at the last attempt."""
+    """The error of the last attempt."""
 
 
 class ImportedPayload(Base):
@@ -49,8 +49,8 @@ class ImportedPayload(Base):
     last_modified: Mapped[str | None]
     read_at: Mapped[datetime]
     observed_at: Mapped[datetime | None]
-    """Of its newest observation."""
+    """When its newest observation was made."""
     rows: Mapped[int] = mapped_column(Integer)
-    """Its observations, new and known."""
+    """The number of its observations, new and known."""
     refused: Mapped[list[dict[str, object]]]
     unknown_places: Mapped[list[dict[str, object]]]

@@ -1,4 +1,4 @@
-"""How the places of a feed map to our crossings: a file beside each importer."""
+"""The mapping of the places of a feed to crossings: a file beside each importer."""
 
 import tomllib
 from importlib.resources.abc import Traversable
@@ -22,7 +22,7 @@ ZoneName = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Place(Body):
-    """A place of a feed, under the name that the feed knows it by, and the crossing that it is."""
+    """A place of a feed, by its name in the feed, and the crossing that it is."""
 
     key: Line
     name: Line | None = None
@@ -35,19 +35,19 @@ class Place(Body):
 
     @property
     def label(self) -> str:
-        """What a report calls it."""
+        """Its name in reports."""
         return f"{self.key} {self.name}" if self.name else self.key
 
     @property
     def time_zone(self) -> ZoneInfo:
-        """The zone of its clocks, in which the file must then say they are."""
+        """Its time zone; the file must have one."""
         if self.zone is None:
             raise LookupError(f"The map has no zone for {self.label}.")
         return ZoneInfo(self.zone)
 
 
 class OmittedPlace(Body):
-    """A place of a feed that is none of our crossings, and why."""
+    """A place of a feed that is not mapped to a crossing, and why."""
 
     key: Line
     name: Line | None = None
@@ -55,7 +55,7 @@ class OmittedPlace(Body):
 
 
 class Places(Body):
-    """The places of a feed. ``to`` and ``zone`` are those of places that say none themselves."""
+    """The places of a feed. ``to`` and ``zone`` are the defaults for places without their own."""
 
     to: CountryCode | None = None
     zone: ZoneName | None = None
@@ -78,7 +78,7 @@ class Places(Body):
         return self
 
     def find(self, key: str) -> Place | OmittedPlace | None:
-        """Return what the map says of a place, by the feed's name of it."""
+        """Return the entry of a place by its name in the feed."""
         return next((place for place in self._all if place.key == key), None)
 
     @property
@@ -87,5 +87,5 @@ class Places(Body):
 
 
 def read_places(file: Traversable) -> Places:
-    """Return the map that a file has. Raises ValueError for one that is not right."""
+    """Read the map from a file. Raises ValueError for one that is not valid."""
     return Places.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Payloads that could not be read, or not whole: kept aside for whoever mends the importer."""
+"""Payloads that could not be read completely, kept for repairing the importer."""
 
 import hashlib
 import logging
@@ -8,23 +8,23 @@ from datetime import datetime
 from pathlib import Path
 
 KEPT = 20
-"""Payloads of one feed; of more, the oldest go."""
+"""The number of payloads kept of a feed; older ones are deleted."""
 KEPT_BYTES = 5_000_000
-"""Of each."""
+"""The largest part of a payload that is kept."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """A folder with one folder for each feed, in which each payload stands beside its report."""
+    """A folder with one folder for each feed, in which each payload lies beside its report."""
 
     folder: Path
 
     def keep(
         self, feed: str, body: bytes, report: Sequence[str], *, at: datetime, with_body: bool
     ) -> Path | None:
-        """Keep a payload and what is wrong with it; return the report's file.
+        """Keep a payload and a report of its faults; return the file of the report.
 
         Without its body there is only its hash and the report. The same payload is kept once.
         None if nothing can be written.

@@ -1,4 +1,4 @@
-"""Tell how imports went."""
+"""Read the outcomes of imports."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from app.importers.models import ImportedFeed, ImportedPayload
 from app.importers.schemas import FeedOut, RefusedValue, UnmappedPlace
 
 REFUSED_TOLD = 100
-"""Refused values of a feed that an answer lists."""
+"""The number of refused values of a feed that an answer lists."""
 
 
 async def list_feeds(

@@ -1,4 +1,4 @@
-"""Import a feed once: fetch what it has, read it, and record it as one batch of one source."""
+"""Import a feed once: fetch it, parse it, and record it as one batch of one source."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ from app.observations.schemas import AT_MOST, ObservationIn, ObservationsOut
 from app.vocabulary import KeyScope
 
 PAUSE_SECONDS = 2.0
-"""About that long between two addresses of a feed."""
+"""The approximate pause between two addresses of a feed."""
 
 _ROW = re.compile(r"observations\.(\d+)(?:\.(.*))?")
 
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one payload, or of the attempt to fetch it."""
+    """The outcome of one payload, or of the attempt to fetch it."""
 
     address: str
     sha256: str | None = None
@@ -56,7 +56,7 @@ class Outcome:
     error: str | None = None
     """Why nothing could be read."""
     kept: Path | None = None
-    """The report of a payload that was kept aside."""
+    """The file of the report, if the payload was kept."""
     retry_after: timedelta | None = None
 
     @property
@@ -66,7 +66,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """What became of the readings of a payload."""
+    """The outcome of recording the readings of a payload."""
 
     recorded: int = 0
     duplicates: int = 0
@@ -91,20 +91,20 @@ class Runner:
         *,
         observed_at: datetime | None = None,
     ) -> list[Outcome]:
-        """Fetch every address that changed, and import what it has, as `take` does."""
+        """Fetch every address and import each changed payload by `take`."""
         outcomes: list[Outcome] = []
         for address in self.importer.addresses if addresses is None else addresses:
             if outcomes:
                 await asyncio.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)  # noqa: S311 -- no secret
             outcomes.append(await self._run(fetcher, address, observed_at))
             if outcomes[-1].retry_after is not None:
-                break  # it asked to be left alone
+                break  # the server asked for a delay
         return outcomes
 
     async def take(
         self, payload: Payload, *, address: str, observed_at: datetime | None = None
     ) -> Outcome:
-        """Import a payload. ``observed_at`` is of values that say no instant themselves.
+        """Import a payload. ``observed_at`` is the instant of values that have none themselves.
 
         Without it, a payload that is the last one of its address is not read again, unless
         nothing of it could be recorded.
@@ -123,7 +123,7 @@ class Runner:
         except BrokenPayload as error:
             return self._broken(payload, address, f"The payload {error}.")
         except Exception as error:  # noqa: BLE001  # a payload is no fault of the other feeds
-            # A payload may stand in what an exception says.
+            # The message of an exception may quote the payload.
             detail = None if self.importer.has_personal_data else error
             _log.exception("%s failed on a payload", self.importer.name, exc_info=detail)
             return self._broken(payload, address, f"The importer failed: {type(error).__name__}.")
@@ -145,7 +145,7 @@ class Runner:
         at: datetime | None = None,
         next_attempt_at: datetime | None = None,
     ) -> None:
-        """Note how an attempt went: it has succeeded if any of its addresses has."""
+        """Record the outcome of an attempt, which has succeeded if any of its addresses has."""
         errors = [outcome.error for outcome in outcomes if outcome.error is not None]
         error = " ".join(dict.fromkeys(errors)) or None
         if error and len(outcomes) > 1:
@@ -178,7 +178,7 @@ class Runner:
         return await self.take(payload, address=address, observed_at=observed_at)
 
     def _findings(self, body: bytes) -> list[Finding]:
-        """Read a payload. Raises BrokenPayload also if no value of it has a form that is known."""
+        """Parse a payload. Raises BrokenPayload also if none of its values has a known form."""
         findings = list(self.importer.parse(body, self.importer.places))
         damage = [
             finding for finding in findings if isinstance(finding, Refusal) and finding.is_damage
@@ -216,7 +216,7 @@ class Runner:
         findings: Sequence[Finding],
         observed_at: datetime,
     ) -> Outcome:
-        """Record what a payload says, and that it was read, in one transaction."""
+        """Record the values of a payload, and that it was read, in one transaction."""
         readings, contradictions = _settled(
             (finding for finding in findings if isinstance(finding, Reading)), observed_at
         )
@@ -254,7 +254,7 @@ class Runner:
     async def _record_readings(
         self, session: AsyncSession, readings: Sequence[Reading]
     ) -> _Recorded:
-        """Record the readings, without those that there is a reason to refuse."""
+        """Record the readings except for those that are refused."""
         beyond = [
             Refusal(reading.place.label, reading.what, f"is beyond the first {AT_MOST} values")
             for reading in readings[AT_MOST:]
@@ -288,7 +288,7 @@ class Runner:
             except Problem as problem:
                 if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
-                # It is of one crossing, such as one that is retired: the others go on.
+                # The problem concerns one crossing, such as a retired one: the others are recorded.
                 return await self._record_by_crossing(session, remaining, refused, problem)
             else:
                 assert isinstance(result.body, ObservationsOut)
@@ -312,7 +312,7 @@ class Runner:
         refused: Sequence[Refusal],
         problem: Problem,
     ) -> _Recorded:
-        """Record what can be of each crossing, where ``problem`` keeps all from being recorded."""
+        """Record the readings of each crossing apart, since ``problem`` prevents recording them all."""
         by_crossing: defaultdict[str, list[Reading]] = defaultdict(list)
         for reading in readings:
             by_crossing[reading.observation.crossing].append(reading)
@@ -331,7 +331,7 @@ class Runner:
 
 
 def told(finding: Refusal | UnknownPlace) -> str:
-    """Say in a line what is wrong with a value or a place."""
+    """Return the fault of a value or a place as one line."""
     if isinstance(finding, UnknownPlace):
         reason = f": {finding.reason}" if finding.reason else ""
         return f"{finding.key} ({finding.name}){reason}" if finding.name else finding.key + reason
@@ -342,7 +342,7 @@ def told(finding: Refusal | UnknownPlace) -> str:
 def _settled(
     readings: Iterable[Reading], observed_at: datetime
 ) -> tuple[list[Reading], list[Refusal]]:
-    """Give each reading its instant, and take out those that contradict each other."""
+    """Give each reading its instant, and refuse those that contradict each other."""
     by_series: defaultdict[tuple[object, ...], list[Reading]] = defaultdict(list)
     for reading in readings:
         observation = reading.observation
@@ -378,7 +378,7 @@ def _series(observation: ObservationIn) -> tuple[object, ...]:
 
 
 def _faults(problem: Invalid) -> Mapping[int, str]:
-    """Return what is wrong with rows of a batch, by their places. Raises what is of none."""
+    """Return the faults of the rows of a batch by index. Raises a problem of no single row."""
     faults: defaultdict[int, list[str]] = defaultdict(list)
     for error in problem.errors:
         if match := _ROW.fullmatch(error.field):

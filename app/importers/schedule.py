@@ -1,4 +1,4 @@
-"""Import the enabled feeds again and again: in one process, whichever takes the lock."""
+"""Import the enabled feeds periodically, in the one process that holds the lock."""
 
 import asyncio
 import logging
@@ -22,22 +22,22 @@ from app.observations.recording import ObservationLimits
 
 IMPORT_LOCK = 0x494D504F5254  # any number, as long as every process takes the same
 LONGEST_PAUSE = timedelta(hours=6)
-"""Between attempts at a feed that fails; each is twice as long as the one before."""
+"""The longest pause between attempts at a failing feed; pauses double up to this."""
 JITTER = 0.1
-"""A pause is up to so much longer, so that not everybody comes at the same time."""
+"""A pause is longer by up to this share, so that installations do not fetch simultaneously."""
 
 LOCK_SECONDS = 15.0
-"""Between attempts to take the lock, and between looks whether it is still held."""
+"""Seconds between attempts to take the lock, and between checks that it is still held."""
 _ANSWER_SECONDS = 10.0
 
 _REFUSALS = (IntegrityError, DataError, ProgrammingError)
-"""What a database that is there says of values that it does not take."""
+"""Errors of a working database for values that it does not accept."""
 
 _log = logging.getLogger(__name__)
 
 
 def enabled_importers(settings: Settings) -> Mapping[str, Sequence[str] | None]:
-    """Return the enabled feeds by name, with the addresses to fetch if not their own.
+    """Return the enabled feeds by name, each with the addresses to fetch instead of its own.
 
     Raises ValueError for a name that is no importer's.
     """
@@ -50,7 +50,7 @@ def enabled_importers(settings: Settings) -> Mapping[str, Sequence[str] | None]:
 
 
 def require_importer(name: str) -> Importer:
-    """Return an importer by its name. Raises ValueError, which lists those that there are."""
+    """Return an importer by its name. Raises ValueError, which lists those that exist."""
     importer = importers().get(name)
     if importer is None:
         raise ValueError(f"There is no importer {name!r}. There are {', '.join(importers())}.")
@@ -73,7 +73,7 @@ class ImportSchedule:
         self._limits = ObservationLimits.of(settings)
 
     async def run(self, transact: Transact) -> None:
-        """Import for ever, once no other process does. Raises what a lost database raises."""
+        """Import periodically, once no other process does. Raises when the database is lost."""
         if not self._enabled:
             return
         async with await self._connect(options=OPTIONS, autocommit=True) as connection:
@@ -87,7 +87,7 @@ class ImportSchedule:
                 for name, addresses in self._enabled.items():
                     runner = Runner(importers()[name], transact, self._quarantine, self._limits)
                     _ = tasks.create_task(self._repeat(runner, fetcher, addresses))
-                # The lock is the connection's: whoever lost it must not go on.
+                # The lock is held by the connection: a process that lost it must stop importing.
                 while True:
                     await answer_within(_ANSWER_SECONDS, connection.execute("SELECT"))
                     await asyncio.sleep(LOCK_SECONDS)
@@ -101,7 +101,7 @@ class ImportSchedule:
             due, failures = await runner.transact(partial(next_attempt, feed=name))
             if due is not None:
                 await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
-            # Planned ahead: whatever ends this process meanwhile, the next one is as patient.
+            # Planned in advance, so that the next process waits as long if this one ends meanwhile.
             planned = datetime.now(UTC) + runner.importer.interval
             await runner.transact(partial(plan_attempt, feed=name, at=planned))
             try:
@@ -126,7 +126,7 @@ class ImportSchedule:
 def pause_after(
     outcomes: Sequence[Outcome], interval: timedelta, failures: int, *, jitter: float | None = None
 ) -> timedelta:
-    """Return how long to leave a feed alone after an attempt; ``failures`` are those before it.
+    """Return the pause after an attempt; ``failures`` is the number of failures before it.
 
     ``jitter`` is the share that is added to it, by default a random one.
     """

@@ -1,4 +1,4 @@
-"""Read and write what importers last did."""
+"""Read and write the state of importers."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ from app.importers.models import ImportedFeed, ImportedPayload
 
 @dataclass(frozen=True, slots=True)
 class KnownPayload:
-    """What is known of the payload that was last read from an address."""
+    """The payload that was last read from an address."""
 
     sha256: str
     validators: Validators
@@ -25,7 +25,7 @@ class KnownPayload:
 
 @dataclass(frozen=True, slots=True)
 class ReadPayload:
-    """What was read from an address."""
+    """The result of reading a payload from an address."""
 
     address: str
     sha256: str
@@ -45,13 +45,13 @@ async def known_payload(session: AsyncSession, *, feed: str, address: str) -> Kn
 
 
 async def next_attempt(session: AsyncSession, *, feed: str) -> tuple[datetime | None, int]:
-    """Return when a feed is next due, None for at once, and how often it has failed."""
+    """Return when a feed is next due, None for now, and how often it has failed."""
     row = await session.get(ImportedFeed, feed)
     return (None, 0) if row is None else (row.next_attempt_at, row.failures)
 
 
 async def plan_attempt(session: AsyncSession, *, feed: str, at: datetime) -> None:
-    """Note when a feed is next due."""
+    """Record when a feed is next due."""
     (await _feed(session, feed)).next_attempt_at = at
 
 
@@ -64,7 +64,7 @@ async def note_attempt(
     has_succeeded: bool,
     next_attempt_at: datetime | None = None,
 ) -> None:
-    """Note that a feed was tried; without ``next_attempt_at``, that stays as it is."""
+    """Record an attempt at a feed; without ``next_attempt_at``, that is not changed."""
     row = await _feed(session, feed)
     row.attempted_at, row.error = at, error
     row.failures = 0 if has_succeeded else row.failures + 1
@@ -82,7 +82,7 @@ async def note_payload(
     source_id: UUID | None,
     has_changed: bool,
 ) -> None:
-    """Note what was read from an address."""
+    """Record what was read from an address."""
     row = await _feed(session, feed)
     if source_id is not None:
         row.source_id = source_id

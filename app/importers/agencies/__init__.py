@@ -1,4 +1,4 @@
-"""The importers, one module for each feed, with the files that map its places and bound its word.
+"""The importers, one module for each feed, with the files of its places and its policy.
 
-An importer is found by being here: nothing else names it.
+Importers are found by listing this package: nothing else names them.
 """

@@ -34,7 +34,7 @@ from app.vocabulary import ObservationMethod, SourceKind, Traffic
 CALLED_WITHIN = timedelta(hours=1)
 
 _UNKNOWN_QUEUE = "truckGpk"
-"""Always there, and nobody has seen a vehicle in it. Other names are not repeated."""
+"""A queue that is always listed and has always been empty. Other names are not repeated."""
 _ARRIVED, _CALLED, _CANCELLED = 2, 3, 9
 _QUEUES: Mapping[str, tuple[Traffic, Mapping[str, bool] | None]] = {
     f"{traffic.value}{kind}": (traffic, queue)
@@ -50,7 +50,7 @@ class _Checkpoint(FeedModel):
 
 
 class _Vehicle(FeedModel):
-    """What is read of a vehicle. Its number plate is not."""
+    """The fields of a vehicle that are read. Its number plate is not."""
 
     status: int
     registration_date: str
@@ -106,7 +106,7 @@ def _queue(place: Place, name: str, value: JsonValue, at: datetime) -> Iterator[
         yield Refusal(place.label, name, reason, is_damage=True)
         return
     if place.traffic is not None and traffic not in place.traffic:
-        # An empty queue of what does not cross here says nothing.
+        # An empty queue for vehicles that do not cross here has no meaning.
         if vehicles:
             reason = f"is a queue of what does not cross here, of {len(vehicles)}"
             yield Refusal(place.label, name, reason)
@@ -130,7 +130,7 @@ def _queue(place: Place, name: str, value: JsonValue, at: datetime) -> Iterator[
 
 
 def _wait(vehicles: list[_Vehicle], place: Place, at: datetime) -> int | str | None:
-    """Return the minutes that the one called last had waited; None if nobody was called lately."""
+    """Return how long the vehicle called last had waited; None if none was called recently."""
     waits: dict[datetime, timedelta] = {}
     for vehicle in vehicles:
         if vehicle.status != _CALLED:
@@ -152,7 +152,7 @@ def _wait(vehicles: list[_Vehicle], place: Place, at: datetime) -> int | str | N
 
 
 def _places_of(error: ValidationError) -> str:
-    """Say what is wrong with a list of vehicles, once for all that share it."""
+    """Return the faults of a list of vehicles, each once."""
     return "; ".join(
         dict.fromkeys(part.partition(".")[2] or part for part in faults_of(error).split("; "))
     )

@@ -35,7 +35,7 @@ _CLOCKS = tuple(
         "Whitehorse",
     )
 )
-"""Of Canada's border. One of them has to show what stands beside a time."""
+"""Time zones along Canada's border. One of them must match the abbreviation beside a time."""
 
 
 class _Cell:
@@ -59,7 +59,7 @@ class _Tables(HTMLParser):
         super().__init__()
         self.tables: list[list[list[_Cell]]] = []
         self.is_within = False
-        """Whether a table has begun, and has not ended."""
+        """Whether the parser is within a table."""
         self._cell: _Cell | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -155,7 +155,7 @@ def _office(
 
 
 def _minutes(flow: str) -> int | str:
-    """Return a wait in minutes, or why it cannot be told."""
+    """Return a wait in minutes, or why it cannot be read."""
     if flow.casefold() == "no delay":
         return 0
     if _BARE_NUMBER.fullmatch(flow):
@@ -168,7 +168,7 @@ def _minutes(flow: str) -> int | str:
 
 
 def _instant(updated: _Cell) -> datetime | str:
-    """Return when an office was updated, or why that cannot be told."""
+    """Return when an office was updated, or why that cannot be read."""
     try:
         at = datetime.fromisoformat(updated.instant or "")
     except ValueError:

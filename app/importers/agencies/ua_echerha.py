@@ -112,7 +112,7 @@ def _queue(queue: _Queue, places: Places) -> Iterator[Finding]:
 
 
 def _described(rest: str) -> dict[str, object] | None:
-    """Return what sets a queue apart, from the end of its title; None if that is not known."""
+    """Return the fields of a queue from the end of its title; None if that is not known."""
     if not rest:
         return {}
     match = _FOR_TRUCKS.fullmatch(rest) or _FOR_GOODS.fullmatch(rest)

@@ -86,7 +86,7 @@ class _Group:
     method: ObservationMethod
     polled_at: datetime
     lanes: Mapping[str, _Lanes]
-    """By their kind, without those that do not exist."""
+    """The lanes by their kind, without those that do not exist."""
 
     @property
     def is_closed(self) -> bool:
@@ -124,7 +124,7 @@ def parse(payload: bytes, places: Places) -> Iterator[Finding]:
 
 
 def _polled_at(ports: Sequence[tuple[_Port, Place]]) -> datetime:
-    """Return the instant of the poll, by the clocks of most ports: a few show a neighbour's."""
+    """Return the instant of the poll, in the zones of most ports: a few use that of a neighbour."""
     instants: Counter[datetime] = Counter()
     for port, place in ports:
         try:
@@ -241,7 +241,7 @@ def _delay(
 
 
 def _instant(text: str, zone: ZoneInfo, polled_at: datetime) -> datetime | str:
-    """Return the instant that a time of day means, or why it cannot be told."""
+    """Return the instant of a time of day, or why it cannot be determined."""
     match = _TIME.fullmatch(text)
     if match is None:
         return "is not a time with its zone"
