@@ -312,7 +312,7 @@ class Runner:
         refused: Sequence[Refusal],
         problem: Problem,
     ) -> _Recorded:
-        """Record the readings of each crossing apart, since ``problem`` prevents recording them all."""
+        """Record the readings of each crossing apart, because ``problem`` prevents all at once."""
         by_crossing: defaultdict[str, list[Reading]] = defaultdict(list)
         for reading in readings:
             by_crossing[reading.observation.crossing].append(reading)

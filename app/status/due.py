@@ -71,7 +71,7 @@ def answers_record(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonV
 
 
 async def announce(session: AsyncSession, slot: LogSlot, crossings: Sequence[str] | None) -> bool:
-    """Append the earliest change that is due, of ``crossings`` or of all; return whether one was."""
+    """Append the earliest change due, of ``crossings`` or of all; return whether there was one."""
     parameters = {
         "crossings": None if crossings is None else list(crossings),
         "limit": _CROSSINGS_PER_CHANGE,
