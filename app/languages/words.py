@@ -138,7 +138,7 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         ObservationMethod.QUEUE_SYSTEM: N_("from the queue system"),
         ObservationMethod.CAMERA: N_("seen by camera"),
         ObservationMethod.REPORTED: N_("reported by travellers"),
-        ObservationMethod.DERIVED: N_("worked out from other figures"),
+        ObservationMethod.DERIVED: N_("derived from other figures"),
     },
     Qualifier: {
         Qualifier.EXACTLY: N_("exactly"),

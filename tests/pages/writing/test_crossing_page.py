@@ -162,7 +162,7 @@ def test_the_past_is_plainly_marked(look: LookAt) -> None:
     page = look().open(f"/crossings/{SUMSKAS}?{PAST}&lang=lt")
 
     assert "ne dabartis" in page.title()
-    assert page.get_by_role("note").first.inner_text().startswith("Tai ne dabartis.")
+    assert page.get_by_role("note").first.inner_text().startswith("Rodoma padėtis:")
     assert page.locator("body.past").count() == 1
     assert page.locator(".verdict").inner_text().strip() == "Ribojama"
     assert page.locator("#follow").count() == 0
