@@ -256,7 +256,7 @@ class Settings(BaseSettings):
             return None
         parts = urlsplit(url)
         if not HOST.fullmatch(parts.netloc.encode()) or parts.query or parts.fragment:
-            raise ValueError("must be a URL with a host, and perhaps a port and a path")
+            raise ValueError("must be a URL with a host, and optionally a port and a path")
         return url.rstrip("/")
 
     @field_validator("security_contact")

@@ -1,4 +1,4 @@
-"""The catalogue of what can go wrong for a caller. Each knows its status, title and slug."""
+"""The catalogue of problems. Each class has its status, title and slug."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,18 +9,18 @@ from pydantic import JsonValue
 from sqlalchemy.exc import DBAPIError
 
 FAULTS_TOLD = 50
-"""Faults of one input that are told: an answer must not grow with what was wrong."""
+"""Faults of one input that are listed, so that the size of an answer is bounded."""
 _QUOTED_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 1_000
 
 
 def clipped(text: str, characters: int = _QUOTED_CHARACTERS) -> str:
-    """Return what a caller gave as it is quoted to them: not all of it if it is long."""
+    """Return a text as an error message quotes it: shortened if it is long."""
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
 class Problem(Exception):
-    """Something to tell the caller. ``detail`` is one clear sentence for a person."""
+    """A problem that is answered to a client. ``detail`` is a sentence for people."""
 
     status: ClassVar[int]
     slug: ClassVar[str]
@@ -41,14 +41,14 @@ class Problem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One fault in the input: where it was found, in which field, and what is wrong."""
+    """One fault of the input: where it is, in which field, and what is wrong."""
 
     where: str
     field: str
     message: str
 
     def clipped(self) -> "FieldError":
-        """Return it without most of a long name that the caller gave."""
+        """Return it with a long name of a field shortened."""
         return FieldError(
             self.where, clipped(self.field), clipped(self.message, _MESSAGE_CHARACTERS)
         )
@@ -151,7 +151,7 @@ class IncidentNotFound(NotFound):
 
 
 class CountryNotFound(NotFound):
-    """Nothing is known of this country: no border, and no notice."""
+    """There is no border and no notice of this country."""
 
     slug, title = "country-not-found", "Country not found"
 
@@ -163,7 +163,7 @@ class SubscriptionNotFound(NotFound):
 
 
 class DeliveryNotFound(NotFound):
-    """No delivery of the subscription has this id; those that ended go after 30 days."""
+    """No delivery of the subscription has this id. Each is deleted 30 days after its end."""
 
     slug, title = "delivery-not-found", "Delivery not found"
 
@@ -234,7 +234,7 @@ class Invalid(Problem):
     status, slug, title = 422, "invalid", "The input is not valid"
 
     def __init__(self, errors: Sequence[FieldError], *, count: int | None = None) -> None:
-        """Tell of the first faults, and how many more there are; ``count`` is of all of them."""
+        """List the first faults, and how many more there are; ``count`` is the number of all."""
         self.errors = [error.clipped() for error in errors[:FAULTS_TOLD]]
         untold = max(len(errors), count or 0) - len(self.errors)
         told = [f"{error.field}: {error.message}" for error in self.errors]
@@ -250,7 +250,7 @@ class Invalid(Problem):
 
 
 class Internal(Problem):
-    """A fault of ours. It says nothing of what happened inside."""
+    """A bug of the service. The answer has no details."""
 
     status, slug, title = 500, "internal", "Internal error"
 
@@ -286,7 +286,7 @@ def invalid(field: str, message: str, *, where: str = "body") -> Invalid:
 
 @contextmanager
 def raising(constraints: Mapping[str, tuple[type[Problem], str]]) -> Iterator[None]:
-    """Turn the breach of a named constraint into its problem; any other stays a bug."""
+    """Turn the violation of a named constraint into its problem; others are raised again."""
     try:
         yield
     except DBAPIError as error:
@@ -298,17 +298,17 @@ def raising(constraints: Mapping[str, tuple[type[Problem], str]]) -> Iterator[No
 
 
 DAMAGED = frozenset({"XX001", "XX002"})
-"""What the database answers where a table or an index is not as it was written."""
+"""SQLSTATEs of a damaged table or index."""
 
 
 def sqlstate_of(error: DBAPIError) -> str | None:
-    """Return the code of the database's answer; None if it did not answer."""
+    """Return the SQLSTATE of an error; None if the database did not answer."""
     state = getattr(error.orig, "sqlstate", None)
     return state if isinstance(state, str) else None
 
 
 def constraint_name(error: DBAPIError) -> str | None:
-    """Return the constraint that the database names in its refusal."""
+    """Return the name of the violated constraint."""
     diagnostics = getattr(error.orig, "diag", None)
     name = getattr(diagnostics, "constraint_name", None)
     return name if isinstance(name, str) else None

@@ -11,7 +11,7 @@ class Word(StrEnum):
 
 
 class Status(Word):
-    """What a lane or a crossing is. ``unknown`` is only ever resolved, never declared."""
+    """The status of a lane or a crossing. ``unknown`` is only ever resolved, never declared."""
 
     OPEN = "open"
     RESTRICTED = "restricted"
@@ -28,7 +28,7 @@ class DeclaredStatus(Word):
 
 
 class Certainty(Word):
-    """How far a declaration may be relied on."""
+    """How reliable a declaration is."""
 
     CONFIRMED = "confirmed"
     """Official, seen, or told by several independent reports."""
@@ -51,7 +51,7 @@ class Traffic(Word):
 
 
 class Mode(Word):
-    """What kind of way crosses the border."""
+    """Whether it is a road, a railway or a waterway."""
 
     ROAD = "road"
     RAIL = "rail"
@@ -113,7 +113,7 @@ class Precision(Word):
 
 
 class Basis(Word):
-    """How a source carries a fact."""
+    """How a source supports a fact."""
 
     STATED = "stated"
     """The source says it."""
@@ -134,7 +134,7 @@ class SourceKind(Word):
 
 
 class NoticeKind(Word):
-    """What a notice tells. None of them is a status."""
+    """What a notice is about. None of them is a status."""
 
     ANNOUNCEMENT = "announcement"
     """An authority makes a decision or an intention known."""
@@ -198,7 +198,7 @@ class GapCode(Word):
 
 
 class ChangeKind(Word):
-    """What one committed step of the world was; the later ones are reserved by name."""
+    """What a change records."""
 
     DECISION = "decision"
     RETRACTION = "retraction"

@@ -43,7 +43,7 @@ class CloudEvent(Body):
         " or source; left out where it touches several.",
         examples=["crossings/sumskas-losa"],
     )
-    time: datetime = Field(description="When it came to be: of an effective change, when due.")
+    time: datetime = Field(description="When it happened: of an effective change, when it was due.")
     recordedtime: datetime = Field(description="When it was recorded.")
     sequence: Annotated[
         str, Field(pattern="^[0-9]{19}$", description="The change's number, in 19 digits.")

@@ -158,7 +158,7 @@ async def list_changes(
 async def get_checkpoint(request: Request) -> Checkpoint:
     """Return the number and the hash of the newest change, to keep and to compare later.
 
-    Whoever kept one can show that the log was cut off or written anew: it has to contain that
+    Anyone who kept one can detect that the log was cut off or rewritten: it must contain that
     change with that hash.
     """
     async with transaction(request) as session:
@@ -170,8 +170,8 @@ async def get_checkpoint(request: Request) -> Checkpoint:
     summary="Receive a change",
     tags=["changes"],
     status_code=204,
-    response_description="It is received: any 2xx says so.",
+    response_description="Received; so is any other 2xx.",
     responses={"4XX": {"description": "It is sent again later; 410 disables the subscription."}},
 )
 async def change(message: Annotated[CloudEvent, Body(media_type=CLOUDEVENT)]) -> None:
-    """Tell a subscriber of one change that it wants; any 2xx says that it has it."""
+    """Sent to a subscriber for each change that matches; any 2xx confirms it."""

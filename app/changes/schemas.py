@@ -9,7 +9,7 @@ from app.vocabulary import ChangeKind
 
 
 class ChangeOut(Body, title="Change"):
-    """One committed step of the world, chained to the one before.
+    """One committed step of the log, chained to the one before.
 
     ``hash`` is the SHA-256, in hex, of the 32 bytes of the hash before it (zeros for the
     first) and the RFC 8785 JSON of this item without ``hash``.

@@ -17,7 +17,7 @@ NOTICES_SHOWN = 50
 
 
 class Links(Body, title="CrossingLinks"):
-    """Where to go on from a crossing."""
+    """Addresses related to a crossing."""
 
     self: str
     status: str
@@ -93,7 +93,7 @@ class NewestEvidence(Body):
 
 
 class Gap(Body, title="CoverageGap"):
-    """Something that one might expect to find here, and will not."""
+    """Something that is not covered here, although one might expect it."""
 
     code: GapCode
     text: str = Field(description="What is missing, in English.")
@@ -102,7 +102,7 @@ class Gap(Body, title="CoverageGap"):
 
 
 class BorderLinks(Body):
-    """Where to go on from a border."""
+    """Addresses related to a border."""
 
     self: str
     crossings: str
@@ -131,7 +131,7 @@ class BorderSummary(Body, title="BorderSummary"):
 
 
 class BorderOut(BorderSummary, title="BorderDetail"):
-    """A border: its crossings, what else holds there, and what is not covered."""
+    """A border: its crossings, the notices about it, and what is not covered."""
 
     at: datetime | None
     known_at: datetime | None

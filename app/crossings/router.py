@@ -235,7 +235,7 @@ async def list_alternatives(
 async def post_crossing(
     crossing: CrossingIn, writer: Annotated[IdempotentWriter, writes(KeyScope.ADMIN)]
 ) -> Response:
-    """Add a crossing. Its border comes into being with the first."""
+    """Add a crossing. The first crossing of a border adds the border."""
     return await writer.run(crossing, partial(service.add_crossing, crossing=crossing))
 
 
@@ -250,7 +250,7 @@ async def patch_crossing(
     patch: CrossingPatch,
     writer: Annotated[IdempotentWriter, writes(KeyScope.ADMIN)],
 ) -> Response:
-    """Give a crossing new details, cited. The old ones stay: past answers do not change.
+    """Change a crossing's details, with citations. The log keeps the old ones for past answers.
 
     What is left out stays as it is. With `retired_at` the crossing is retired: nothing more can
     be recorded about it, and lists leave it out. With `validate_only`, `version` and `change` are

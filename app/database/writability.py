@@ -65,13 +65,13 @@ class Writability:
         except OUTAGES as error:
             if self.fault is None and not self._monitor.is_lost:
                 _log.error(
-                    "The database takes no writes; reporters get 503 until it does: %s",
+                    "The database does not accept writes; they are answered 503 until it does: %s",
                     reason(error),
                 )
             self.fault = _fault(error)
         else:
             if self.fault is not None:
-                _log.warning("The database takes writes again.")
+                _log.warning("The database accepts writes again.")
             self.fault = None
 
 

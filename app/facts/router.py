@@ -48,7 +48,7 @@ async def get_source(
     pagination: LongPageQuery,
     source_id: SourceId,
 ) -> SourceDetail:
-    """Return a source, and what was drawn from it: one can read it back as data."""
+    """Return a source with the facts that were taken from it."""
     source, drawn, more, asked = await facts.get_source_facts(
         session, source_id, after=pagination.start(number), limit=pagination.limit
     )

@@ -13,7 +13,7 @@ from app.vocabulary import Basis
 
 
 class FactOut(Body, title="Fact"):
-    """Where in the source, on what basis, and what was drawn: one of the four."""
+    """Where in the source, on what basis, and the fact: one of the four."""
 
     locator: str | None
     basis: Basis
@@ -26,7 +26,7 @@ class FactOut(Body, title="Fact"):
 
 
 class SourceDetail(SourceOut, title="SourceDetail"):
-    """A source with every fact that was drawn from it and stands."""
+    """A source with every fact that was taken from it and still applies."""
 
     facts: Page[FactOut] = Field(
         description="In the order of the source: by the numbers in `locator`, then as recorded."

@@ -237,9 +237,9 @@ async def get_events_atom(
     pagination: PageQuery,
     retired: Retired = False,
 ) -> Response:
-    """Return what was said last, and what came by time alone, as Atom entries.
+    """Return the newest statements, and changes by time alone, as Atom entries.
 
-    An entry is a chain: a correction or a withdrawal renews it, under the same id. `next` leads
+    A correction or a withdrawal updates the entry, under the same id. `next` leads
     to older ones (RFC 5005).
     """
     return await reader.atom(
@@ -303,7 +303,7 @@ async def get_incident_atom(
     pagination: PageQuery,
     incident_id: IncidentId,
 ) -> Response:
-    """Return what joined an incident, and what became of that, as Atom entries."""
+    """Return the decisions and notices of an incident, as Atom entries."""
     path = f"incidents/{incident_id}"
     of = NoticeFilter(incident=incident_id)
     return await reader.atom(session, pagination, path=path, about=f"/v1/{path}", of=of)
@@ -457,7 +457,7 @@ async def get_crossings_geojson(
 ) -> Response:
     """Return every crossing with its status now as GeoJSON (RFC 7946), by id.
 
-    Its `geometry` is null where nobody knows where it is.
+    The `geometry` is null if the location is unknown.
     """
     wanted = CrossingFilter(border=border, country=country, retired=retired)
     found, asked, validity = await places_service.list_crossings(

@@ -80,7 +80,7 @@ _WRITES_REFUSED = Counter(
 )
 _WRITES_FAIL = Gauge(
     "crossings_database_refuses_writes",
-    "1 while a worker finds that the database takes no writes.",
+    "1 while a worker finds that the database does not accept writes.",
     multiprocess_mode="livemax",
 )
 _ATTEMPTS_LOST = Counter(

@@ -18,12 +18,12 @@ class Ready(Body, title="Readiness"):
     """The service answers about the present; while degraded, about nothing else."""
 
     status: Literal["ready", "degraded"] = Field(
-        description="`degraded`: the database does not answer, or takes no writes. The present is"
+        description="`degraded`: the database does not answer, or is read-only. The present is"
         " told from memory, with its age; what needs the database is a 503."
     )
     reason: str | None = Field(description="Why it is degraded.")
     change: int = Field(description="The newest change that the board reflects.")
-    knowledge_age: int = Field(description="Seconds since the database was last heard.")
+    knowledge_age: int = Field(description="Seconds since the last contact with the database.")
     schema_revision: str | None
 
 
@@ -39,13 +39,14 @@ def readiness(board: Board, updater: BoardUpdater, writability: Writability) -> 
         raise Unavailable("The board is still being loaded.", headers=later)
     if board.age >= board.max_age:
         raise Unavailable(
-            f"The database was last heard {math.floor(board.age)} seconds ago.", headers=later
+            f"The last contact with the database was {math.floor(board.age)} seconds ago.",
+            headers=later,
         )
     why = None
     if board.monitor.is_lost:
         why = "The database does not answer."
     elif writability.fault is not None:
-        why = f"The database takes no writes: {writability.fault}."
+        why = f"The database does not accept writes: {writability.fault}."
     return Ready(
         status="degraded" if why else "ready",
         reason=why,

@@ -27,7 +27,7 @@ class Live(Body, title="Liveness"):
 
 @router.get("/live", summary="Check that the process is alive", responses=responses())
 async def live(response: Response) -> Live:
-    """Tell that the process is alive. It does not ask the database."""
+    """Return that the process is alive, without asking the database."""
     response.headers["Cache-Control"] = "no-store"
     return Live()
 

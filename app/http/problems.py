@@ -82,7 +82,7 @@ def _body(problem: Problem, root: str = "") -> dict[str, JsonValue]:
 _DEFAULT = """Any other problem:
 
 * of every operation: `internal` (500), `unavailable` (503)
-* of what is no proper request: `bad-request`, `host-refused` (400), `request-timeout` (408),
+* of an invalid request: `bad-request`, `host-refused` (400), `request-timeout` (408),
   `headers-too-large` (431)
 * of too many connections: `too-many-connections` (429), `server-full` (503)
 * where a key is needed: `unauthorized` (401), `forbidden` (403)
@@ -240,7 +240,7 @@ async def unless_out(asking: Awaitable[Found]) -> Found | None:
     except Exception as error:
         if not is_outage(error):
             raise
-        _log.warning("Done without the database: %s", reason(error))
+        _log.warning("Answered without the database: %s", reason(error))
         return None
 
 

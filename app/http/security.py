@@ -103,7 +103,7 @@ async def security_txt(request: Request) -> Response:
     """Say where to report a vulnerability (RFC 9116), if the operator said so."""
     settings: Settings = request.app.state.settings
     if settings.security_contact is None:
-        raise NotFound("The operator has named no contact for security.")
+        raise NotFound("The operator has not named a security contact.")
     lines = [
         f"Contact: {settings.security_contact}",
         f"Expires: {SECURITY_TXT_EXPIRES.isoformat().replace('+00:00', 'Z')}",

@@ -121,7 +121,7 @@ def parse_rows(rows: Iterable[JsonValue], shape: type[Row], *, key: str) -> Iter
     counts = Counter(_key(row, key) for row in rows)
     for name, count in counts.items():
         if name is not None and count > 1:
-            yield Refusal(name, key, f"stands {count} times in the payload", is_damage=True)
+            yield Refusal(name, key, f"appears {count} times in the payload", is_damage=True)
     for place, row in enumerate(rows):
         name = _key(row, key)
         if name is not None and counts[name] > 1:

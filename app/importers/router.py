@@ -14,7 +14,7 @@ router = feature_router(prefix="/v1/feeds", tag="observations")
 async def list_feeds(session: Session, pagination: PageQuery) -> Page[FeedOut]:
     """List the feeds of waits that can be imported, and how the last import of each went.
 
-    What was refused, and why, is that of the payloads last read.
+    The refused values are those of the payloads read last.
     """
     rows = await reading.list_feeds(
         session, after=pagination.start(slug), limit=pagination.limit + 1

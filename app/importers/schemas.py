@@ -14,12 +14,12 @@ class RefusedValue(Body):
 
     place: str = Field(description="As the feed names it.")
     what: str = Field(description="Which of the values of the place.")
-    value: str | None = Field(description="As the feed has it; null where it cannot be told.")
+    value: str | None = Field(description="As the feed has it; null if it may not be shown.")
     reason: str
 
 
 class UnmappedPlace(Body):
-    """A place of a feed that is none of our crossings."""
+    """A place of a feed that is not mapped to a crossing."""
 
     key: str = Field(description="By which the feed knows it.")
     name: str
@@ -35,16 +35,16 @@ class FeedOut(Body, title="ImportedFeed"):
     url: str | None
     source: UUID | None = Field(description="Null until something was recorded from it.")
     status_policy: Literal["nothing"] = Field(
-        description="What it may say of a status. Its values are observations alone."
+        description="What it may change about a status. Its values are only observations."
     )
     interval_seconds: int = Field(description="Between two imports.")
     last_attempt_at: datetime | None
     last_success_at: datetime | None = Field(
-        description="When it was last read, or had not changed."
+        description="When it was last read, or found unchanged."
     )
     last_change_at: datetime | None = Field(description="When observations were last recorded.")
     next_attempt_at: datetime | None = Field(
-        description="Null where it was never imported by schedule."
+        description="Null if it was never imported by schedule."
     )
     failures: int = Field(description="Since the last success.")
     error: str | None = Field(description="What went wrong at the last attempt.")

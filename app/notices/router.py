@@ -85,7 +85,7 @@ async def list_notices(
 async def get_notice(
     session: Session, cache_headers: ResponseCacheHeaders, notice_id: NoticeId
 ) -> NoticeOut:
-    """Return one notice, what says otherwise, and what became of it."""
+    """Return a notice, the notices that contradict it, and what became of it."""
     body, knowledge = await reading.get_notice(session, notice_id)
     cache_headers.set_change(knowledge.change)
     return body
@@ -99,7 +99,7 @@ async def get_notice(
     responses=responses(Superseded, NotCorrectable, CrossingRetired) | preview(NoticePreview),
 )
 async def post_notice(notice: NoticeIn, writer: NoticeWriter) -> Response:
-    """Record a cited fact that is no status, or correct one that is recorded."""
+    """Record a cited fact that is not a status, or correct one that is recorded."""
     return await writer.run(notice, partial(recording.record_notice, notice=notice))
 
 

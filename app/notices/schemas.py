@@ -53,7 +53,7 @@ class Subjects(Body):
 
 
 class Figure(Body):
-    """A number that the notice tells, as exact and as sure as its source has it."""
+    """A number in a notice, as exact and as certain as in its source."""
 
     value: float = Field(strict=True, ge=-1e15, le=1e15, allow_inf_nan=False, examples=[4500])
     unit: Line = Field(examples=["persons"])
@@ -74,7 +74,7 @@ class NoticePeriod(Body):
 
 
 class NoticeIn(Body, title="NewNotice"):
-    """A cited fact that is no status: advice, a measure, a threat, a reaction, talks."""
+    """A cited fact that is not a status: advice, a measure, a threat, a reaction, talks."""
 
     model_config = example(
         {

@@ -63,8 +63,8 @@ async def post_observations(
 ) -> Response:
     """Record up to 1,000 observations of one source: all of them or none.
 
-    What the source has already said of the same lane, queue and instant is left out. If rows
-    are not valid, nothing is recorded, and they are named by their index.
+    An observation that the source already has for the lane, queue and instant is left out. If
+    rows are not valid, nothing is recorded, and they are named by their index.
     """
     return await writer.run(
         observations,

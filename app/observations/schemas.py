@@ -47,18 +47,18 @@ class WeightClass(Body):
 
 
 class Queue(Body):
-    """What sets a queue of a lane apart from its others."""
+    """Which of the queues of a lane it is."""
 
     weight_kg: WeightClass | None = None
     empty: _Flag = Field(default=False, description="For empty vehicles.")
-    priority: _Flag = Field(default=False, description="For those who go first.")
+    priority: _Flag = Field(default=False, description="For vehicles with priority.")
     pre_booked: _Flag = Field(default=False, description="For those with a booking.")
     goods: Line | None = Field(None, description="For these goods.", examples=["perishable"])
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self == Queue.model_construct():
-            raise PydanticCustomError("queue", "must say what sets it apart, or be null")
+            raise PydanticCustomError("queue", "must have at least one field, or be null")
         return self
 
     def stored(self) -> dict[str, object]:
@@ -80,7 +80,7 @@ class ClosedWait(Body):
 
 
 class UnknownWait(Body):
-    """How long the wait is is not known."""
+    """The wait is not known."""
 
     state: Literal["unknown"]
 
@@ -109,7 +109,7 @@ class ObservationIn(Body, title="NewObservation"):
         None, description="Whether the traffic was seen to move; null if nobody looked."
     )
     paused: _Flag | None = Field(
-        None, description="Whether the queue is paused. Says nothing of the status."
+        None, description="Whether the queue is paused. It does not affect the status."
     )
     estimate: _Flag = Field(default=False, description="The figures are estimates.")
     method: ObservationMethod = Field(examples=["official"])
@@ -120,7 +120,7 @@ class ObservationIn(Body, title="NewObservation"):
         cls, value: int | bool | None, info: ValidationInfo
     ) -> int | bool | None:
         if value and isinstance(info.data.get("wait"), ClosedWait):
-            raise PydanticCustomError("closed", "cannot be said of a closed lane")
+            raise PydanticCustomError("closed", "does not apply to a closed lane")
         return value
 
     @model_validator(mode="after")
@@ -164,7 +164,7 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 class ObservationsIn(Body, title="NewObservations"):
-    """What one source says of many lanes: all of it is recorded, or none."""
+    """Observations of one source about many lanes: all are recorded, or none."""
 
     model_config = example(
         {
@@ -216,7 +216,7 @@ class ObservationsOut(Body, title="RecordedObservations"):
         description="Rows left out: the source has an observation of that lane, queue and instant."
     )
     source: UUID
-    change: int | None = Field(description="That of a new source; observations are no changes.")
+    change: int | None = Field(description="That of a new source; observations are not changes.")
 
 
 class ObservationsPreview(ObservationsOut, title="ObservationsPreview"):
@@ -242,7 +242,7 @@ class WaitOut(Body, title="LatestWait"):
     source: UUID
     observed_at: datetime = Field(description="Its age is what has passed since.")
     shown_until: datetime = Field(
-        description="When it is too old to be told, unless a later one comes."
+        description="When it becomes too old to be shown, unless a later one comes."
     )
     supports: Status | None = Field(
         description="The status that it is evidence of, if of any. By itself it changes none."

@@ -92,7 +92,7 @@ Citations = Annotated[list[CitationIn], Field(min_length=1, max_length=50)]
 
 
 class CitationOut(Body, title="Citation"):
-    """The link to a source, and how it carries the fact."""
+    """The link to a source, and how it supports the fact."""
 
     source: UUID
     locator: str | None

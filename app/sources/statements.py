@@ -45,7 +45,7 @@ Undo = Annotated[
 class RetractionIn(Body, title="NewRetraction"):
     """The withdrawal of something that should not have been recorded.
 
-    Of a correction it withdraws all versions: what was superseded stays superseded.
+    The retraction of a correction withdraws all versions: what was superseded stays superseded.
     """
 
     model_config = example({"reason": {"code": "other", "text": "Posted by mistake"}})

@@ -179,8 +179,8 @@ async def get_event(session: Session, event_id: EventPath) -> EventOut:
 async def post_event(decision: DecisionIn, writer: DecisionWriter) -> Response:
     """Declare a status for one or many crossings, all of them or none.
 
-    The answer's `effect` tells what changes from now on: if it is empty, the declaration does
-    nothing. With `supersedes` it corrects an earlier decision.
+    The answer's `effect` tells what changes from now on: if it is empty, the declaration has
+    no effect. With `supersedes` it corrects an earlier decision.
     """
     return await writer.run(decision, partial(recording.record_decision, decision=decision))
 
@@ -213,7 +213,7 @@ async def post_retraction(
 async def post_confirmation(
     crossing_id: CrossingPath, confirmation: ConfirmationIn, writer: EventWriter
 ) -> Response:
-    """Say that the source was checked again, and that what it says is still true."""
+    """Record that the source was checked again, and that what it says is still true."""
     return await writer.run(
         confirmation,
         partial(recording.confirm_crossing, crossing_id=crossing_id, confirmation=confirmation),
@@ -228,7 +228,7 @@ async def post_confirmation(
     responses=responses(CrossingRetired) | preview(DecisionPreview),
 )
 async def post_confirmations(confirmations: ConfirmationsIn, writer: BatchWriter) -> Response:
-    """Say of up to 1,000 crossings that their sources were checked again: all of them or none.
+    """Confirm up to 1,000 crossings, whose sources were checked again: all of them or none.
 
     It is one change, with one decision id.
     """

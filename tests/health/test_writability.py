@@ -1,4 +1,4 @@
-"""A service whose database takes no writes says so before a reporter finds out."""
+"""A service whose database is read-only says so before a reporter finds out."""
 
 import pytest
 from psycopg import sql
@@ -34,12 +34,14 @@ async def test_it_is_degraded_and_says_why_until_the_database_takes_writes_again
 
     assert (degraded["status"], degraded["reason"]) == (
         "degraded",
-        "The database takes no writes: it is read-only.",
+        "The database does not accept writes: it is read-only.",
     )
-    assert "The database takes no writes at present." in page
+    assert "The database is read-only at the moment." in page
     assert "crossings_database_refuses_writes 1.0" in metrics
     assert (ready["status"], ready["reason"]) == ("ready", None)
-    said = [one.message for one in caplog.records if "takes" in one.message]
+    said = [one.message for one in caplog.records if "writes" in one.message]
     assert len(said) == 2
-    assert said[0].startswith("The database takes no writes; reporters get 503 until it does:")
-    assert said[1] == "The database takes writes again."
+    assert said[0].startswith(
+        "The database does not accept writes; they are answered 503 until it does:"
+    )
+    assert said[1] == "The database accepts writes again."

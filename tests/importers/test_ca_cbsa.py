@@ -111,7 +111,7 @@ def test_an_office_that_stands_twice_is_refused_and_the_others_go_on() -> None:
     payload = cbsa(office(), office(commercial="No delay"), office("Coutts"))
 
     assert {told(one)["crossing"] for one in readings(NAME, payload)} == {"coutts-sweetgrass"}
-    assert refusals(NAME, payload) == {"office": "stands 2 times in the table"}
+    assert refusals(NAME, payload) == {"office": "appears 2 times in the table"}
 
 
 def test_a_row_with_other_cells_is_refused_and_the_others_go_on() -> None:

@@ -148,7 +148,7 @@ def test_an_id_that_stands_twice_is_refused() -> None:
     payload = echerha(queue(8), queue(8), queue(1, "Ягодин – Дорогуськ"))
 
     assert len(readings(NAME, payload)) == 1
-    assert refusals(NAME, payload) == {"id": "stands 2 times in the payload"}
+    assert refusals(NAME, payload) == {"id": "appears 2 times in the payload"}
 
 
 @pytest.mark.parametrize("payload", [b"[]", b'{"data": {}}', b'{"data": []}', b'{"items": []}'])

@@ -292,7 +292,7 @@ def test_a_port_that_stands_twice_is_refused_and_the_others_go_on() -> None:
     )
 
     assert [told(one)["crossing"] for one in readings(NAME, payload)] == ["el-paso-ysleta"]
-    assert refusals(NAME, payload) == {"port_number": "stands 2 times in the payload"}
+    assert refusals(NAME, payload) == {"port_number": "appears 2 times in the payload"}
 
 
 def test_a_port_without_its_lanes_is_refused_and_the_others_go_on() -> None:

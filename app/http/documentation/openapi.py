@@ -89,7 +89,7 @@ _DEMAND: Json = {
     "name": "At-Least-Change",
     "in": "header",
     "required": False,
-    "description": "Answer from at least this change, as `Change-Number` told it; wait up to"
+    "description": "Answer from at least this change, as given by `Change-Number`; wait up to"
     " 2 seconds for it, else 503.",
     "schema": {"type": "integer", "minimum": 0, "maximum": 2**62},
 }

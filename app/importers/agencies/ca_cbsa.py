@@ -95,7 +95,10 @@ def parse(payload: bytes, places: Places) -> Iterator[Finding]:
     names = [cells[0].first_line for cells in rows]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         yield Refusal(
-            quoted(name), "office", f"stands {names.count(name)} times in the table", is_damage=True
+            quoted(name),
+            "office",
+            f"appears {names.count(name)} times in the table",
+            is_damage=True,
         )
     for name, cells in zip(names, rows, strict=True):
         if names.count(name) > 1:
