@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.status.rule.history import Declaration, History, Lane, Scope
-from app.status.rule.resolution import next_change, resolve, timeline
+from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import Certainty, Status, Traffic
 from bench.findings import Finding, ratio_of
 from bench.stage import Stage
@@ -32,11 +32,10 @@ def rule(stage: Stage) -> Iterator[Finding]:
 
 def _measure(stage: Stage, name: str, long: History, at: datetime) -> Iterator[Finding]:
     starts = [one.start for one in long.events if isinstance(one, Declaration)]
-    # Each time of a copy, for of a history is remembered what it was asked.
     works: dict[str, Callable[[], object]] = {
-        "timeline": lambda: timeline(replace(long)),
-        "resolve": lambda: resolve(replace(long), at),
-        "next_change": lambda: next_change(replace(long), at),
+        "timeline": lambda: list(ResolvedHistory(long).timeline()),
+        "resolve": lambda: ResolvedHistory(long).answer(at),
+        "next_change": lambda: ResolvedHistory(long).next_change(at),
     }
     for what, work in works.items():
         pairs = [(_seconds(work), _seconds(lambda: sorted(starts))) for _ in range(stage.rounds)]

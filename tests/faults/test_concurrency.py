@@ -22,7 +22,6 @@ from app.status.rule.history import (
     Lane,
     Scope,
 )
-from app.status.rule.resolution import resolve
 from app.vocabulary import Certainty, Status, Traffic
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, Json, decision, problem
 from tests.conftest import Database
@@ -38,6 +37,7 @@ from tests.faults.servers import (
 )
 from tests.marks import full, in_full
 from tests.servers import service
+from tests.status.rule import resolve
 from tests.waiting import until
 
 

@@ -5,9 +5,9 @@ from datetime import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.status.rule.effect import Effect, effects
+from app.status.rule.effect import Effect, effects_of
 from app.status.rule.history import Event, History, Lane, LaneAnswer
-from app.status.rule.resolution import resolve
+from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import Status
 from tests.status import oracle
 from tests.status.histories import (
@@ -21,6 +21,7 @@ from tests.status.histories import (
     one_more,
     opened,
 )
+from tests.status.rule import resolve
 
 OPEN, CLOSED, UNKNOWN = Status.OPEN, Status.CLOSED, Status.UNKNOWN
 
@@ -28,7 +29,7 @@ OPEN, CLOSED, UNKNOWN = Status.OPEN, Status.CLOSED, Status.UNKNOWN
 def effect(write: Event, *before: Event) -> list[tuple[Status, Status, datetime, datetime | None]]:
     """Return what a write, recorded last, changes of one lane."""
     without, with_it = crossing(*before), crossing(*before, write)
-    found = effects(without, with_it, since=write.recorded_at)
+    found = effects_of(ResolvedHistory(without), ResolvedHistory(with_it), since=write.recorded_at)
     assert all(one.lanes == (CAR_TO_LT,) for one in found)
     return [(one.before, one.after, one.start, one.end) for one in found]
 
@@ -70,7 +71,7 @@ def test_the_effect_is_where_the_two_answers_differ_and_ends_where_a_declaration
     write = data.draw(one_more(history))
     after = history_with(history, write)
     since = write.recorded_at
-    found = effects(history, after, since=since)
+    found = effects_of(ResolvedHistory(history), ResolvedHistory(after), since=since)
     for lane in history.lanes:
         mine = sorted((one for one in found if lane in one.lanes), key=lambda one: one.start)
         for at in around([since, *oracle.boundaries(after)]):

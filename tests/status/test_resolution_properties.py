@@ -19,7 +19,6 @@ from app.status.rule.history import (
     History,
     TimelinePeriod,
 )
-from app.status.rule.resolution import next_change, present_period, resolve, timeline
 from app.vocabulary import Certainty, Status
 from tests.status import oracle
 from tests.status.histories import (
@@ -35,6 +34,7 @@ from tests.status.histories import (
     knowledge,
     one_more,
 )
+from tests.status.rule import next_change, present_period, resolve, timeline
 
 # A counterexample may take five minutes to become as small as it can be.
 pytestmark = pytest.mark.timeout(900)

@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from app.status.rule.history import Answer, Event, Lane, LaneAnswer
-from app.status.rule.resolution import next_change, present_period, resolve, timeline
 from app.vocabulary import Certainty, Status, Traffic
 from tests.status.histories import (
     BOTH,
@@ -28,6 +27,7 @@ from tests.status.histories import (
     restricted,
     retraction,
 )
+from tests.status.rule import next_change, present_period, resolve, timeline
 
 OPEN, RESTRICTED, CLOSED, UNKNOWN = Status.OPEN, Status.RESTRICTED, Status.CLOSED, Status.UNKNOWN
 TWO_LANES = (CAR_TO_LT, TRUCK_TO_LT)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from app.status.rule.history import History, Lane, LaneState, TimelinePeriod
+from app.status.rule.history import Lane, LaneState, TimelinePeriod
 from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import Status
 
@@ -29,18 +29,13 @@ class Effect:
 _Difference = tuple[LaneState, LaneState]
 
 
-def effects(without: History, with_it: History, *, since: datetime) -> list[Effect]:
+def effects_of(
+    without: ResolvedHistory, with_it: ResolvedHistory, *, since: datetime
+) -> list[Effect]:
     """Return where a lane's status, ``last_known`` or deciding event differs from ``since`` on.
 
     What expires meanwhile neither ends a difference nor begins another.
     """
-    return effects_of(ResolvedHistory(without), ResolvedHistory(with_it), since=since)
-
-
-def effects_of(
-    without: ResolvedHistory, with_it: ResolvedHistory, *, since: datetime
-) -> list[Effect]:
-    """Compare as `effects` does, what is resolved already."""
     pairs = list(_pairs(without.timeline(since), with_it.timeline(since), since))
     lanes_by_period: defaultdict[tuple[datetime, datetime | None, Status, Status], list[Lane]]
     lanes_by_period = defaultdict(list)

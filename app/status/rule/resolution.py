@@ -283,35 +283,6 @@ class ResolvedHistory:
         )
 
 
-def resolve(history: History, at: datetime, known_at: datetime | None = None) -> Answer:
-    """Answer for the instant ``at``, from what was recorded by ``known_at`` (None: all)."""
-    return ResolvedHistory(history, known_at).answer(at)
-
-
-def timeline(
-    history: History, known_at: datetime | None = None, *, since: datetime = ALWAYS
-) -> tuple[TimelinePeriod, ...]:
-    """Return all time from ``since`` on as maximal stretches of one answer."""
-    return tuple(ResolvedHistory(history, known_at).timeline(since))
-
-
-def present_period(history: History, at: datetime, known_at: datetime | None = None) -> Period:
-    """Return the period of the summary status at ``at``."""
-    return ResolvedHistory(history, known_at).period(at)
-
-
-def next_change(
-    history: History, at: datetime, known_at: datetime | None = None
-) -> datetime | None:
-    """Return when the body next differs though nothing new is recorded; None is never."""
-    return ResolvedHistory(history, known_at).next_change(at)
-
-
-def last_change(history: History, at: datetime) -> datetime | None:
-    """Return since when the answer is as it is at ``at``, by what is recorded; None is ever."""
-    return ResolvedHistory(history).last_change(at)
-
-
 def _since(sweep: Sequence[tuple[datetime, Sequence[Status]]], asked: Iterable[int]) -> datetime:
     """Return since when the groups' summary is what it was last; the latest comes first."""
     start, statuses = sweep[0]
