@@ -138,7 +138,7 @@ class ReadSessions:
         self, at: datetime | None, as_of: AsOf
     ) -> AbstractAsyncContextManager[AsyncSession]:
         """Give the session of a question about the present, or about history."""
-        if at is None and as_of.is_newest:
+        if as_of.is_present(at):
             return transaction(self._request)
         return self.history(as_of)
 

@@ -9,20 +9,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.changes.service import Snapshot, take_snapshot
-from app.errors import invalid
 from app.facts.schemas import FactOut
-from app.http.paging import within
+from app.http.paging import invalid_cursor, within
 from app.http.parameters import AsOf
-from app.incidents.reading import incident_is_active as incident_stands
-from app.incidents.reading import incidents_by_id, notices_by_id, standing_decisions
+from app.incidents.reading import (
+    incident_is_active,
+    incidents_by_id,
+    notices_by_id,
+    standing_decisions,
+)
 from app.notices.models import Incident, Notice
-from app.notices.reading import notice_is_active as notice_stands
+from app.notices.reading import notice_is_active
 from app.places.details import crossing_details, details_of
 from app.places.models import CrossingVersion
 from app.sources.models import Citation
 from app.sources.schemas import SourceOut
 from app.sources.service import get_source
-from app.status.log import event_is_active as event_stands
+from app.status.log import event_is_active
 from app.status.models import StatusEvent
 from app.vocabulary import Basis
 
@@ -50,9 +53,7 @@ async def get_source_facts(
         # Its fact may be gone by now, but a citation never is.
         cited = (Citation.id == after, Citation.source_id == source_id)
         if await session.scalar(select(Citation.id).where(*cited)) is None:
-            raise invalid(
-                "cursor", "is not a valid cursor; use the value from `next`", where="query"
-            )
+            raise invalid_cursor()
         here = select(_NUMBERS.label("numbers"), Citation.id).where(*cited).subquery()
         place = tuple_(drawn.c.numbers, drawn.c.id)
         rows = rows.join(here, place > tuple_(here.c.numbers, here.c.id))
@@ -99,9 +100,9 @@ def _drawn(source_id: UUID, known_change: int) -> Select[*tuple[Any, ...]]:
     )
     recorded = func.coalesce(StatusEvent.change, Notice.change, Incident.change, Citation.version)
     stands = or_(
-        and_(Citation.event_id.is_not(None), event_stands(known_change)),
-        and_(Citation.notice_id.is_not(None), notice_stands(Notice, known_change)),
-        and_(Citation.incident_id.is_not(None), incident_stands(known_change)),
+        and_(Citation.event_id.is_not(None), event_is_active(known_change)),
+        and_(Citation.notice_id.is_not(None), notice_is_active(Notice, known_change)),
+        and_(Citation.incident_id.is_not(None), incident_is_active(known_change)),
         Citation.version == newest,
     )
     of = (

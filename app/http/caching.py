@@ -147,7 +147,7 @@ class CacheHeaders:
         instant and a given state of the log never changes, if that state ``is_complete`` and the
         answer ``is_repeatable``.
         """
-        if at is None and as_of.is_newest and validity is not None:
+        if as_of.is_present(at) and validity is not None:
             self.set_present(change, now, validity)
         elif at is not None and is_complete and is_repeatable:
             self.set_immutable(change)

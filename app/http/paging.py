@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, TypeAdapter
 
-from app.errors import invalid
+from app.errors import Invalid, invalid
 from app.http.bodies import Body
 from app.http.origin import address_of
 from app.validation import BORDER_CODE, COUNTRY_CODE, SLUG
@@ -53,9 +53,12 @@ def decode_cursor(cursor: str, shape: TypeAdapter[Key]) -> Key:
         parts = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split("\n")
         return shape.validate_python(parts[0] if len(parts) == 1 else parts)
     except (binascii.Error, ValueError, OverflowError) as error:
-        raise invalid(
-            "cursor", "is not a valid cursor; use the value from `next`", where="query"
-        ) from error
+        raise invalid_cursor() from error
+
+
+def invalid_cursor() -> Invalid:
+    """Return the problem of a cursor that is not one of this list."""
+    return invalid("cursor", "is not a valid cursor; use the value from `next`", where="query")
 
 
 def within(rows: Sequence[Item], weigh: Callable[[Item], int], *, limit: int) -> list[Item]:

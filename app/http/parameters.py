@@ -170,6 +170,10 @@ class AsOf:
     def is_newest(self) -> bool:
         return self.known_at is None and self.known_change is None
 
+    def is_present(self, at: datetime | None) -> bool:
+        """Return whether a question about ``at``, None for now, is about the present."""
+        return at is None and self.is_newest
+
 
 def _as_of(known_at: KnownAt = None, known_change: KnownChange = None) -> AsOf:
     return AsOf(known_at, known_change)

@@ -210,7 +210,7 @@ async def waits_of(
 
     A crossing without any is left out.
     """
-    if at is None and as_of.is_newest:
+    if as_of.is_present(at):
         return await latest_waits(session, crossings)
     instant = at or snapshot.now
     parameters = {

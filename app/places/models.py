@@ -15,6 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.tables import Base
+from app.validation import SLUG
 
 TRAFFIC_OF_MODE = """
     CASE mode WHEN 'rail' THEN traffic <@ '{train}'
@@ -58,7 +59,7 @@ class Crossing(Base):
 
     __tablename__ = "crossing"
     __table_args__ = (
-        CheckConstraint("id ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="id_is_slug"),
+        CheckConstraint(f"id ~ '{SLUG}'", name="id_is_slug"),
         Index(None, "border_id"),
     )
 

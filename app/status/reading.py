@@ -36,7 +36,7 @@ async def get_status(
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
     all_waits = await waits_of(session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot)
     waits = all_waits.get(crossing_id, NO_WAITS)
-    is_present = at is None and as_of.is_newest
+    is_present = as_of.is_present(at)
 
     def answer(history: CrossingHistory) -> tuple[Summary, StatusOut]:
         lanes = require_lanes(history.details, traffic, to)

@@ -37,7 +37,7 @@ async def border(
     retired: Maybe[bool] = None,
 ) -> Response:
     """Show a border's crossings with their statuses, what else holds, what is not covered."""
-    is_present = at is None and as_of.is_newest
+    is_present = as_of.is_present(at)
     with_retired = bool(retired)
     answer = None
     if is_present:

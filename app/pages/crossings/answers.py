@@ -233,7 +233,7 @@ async def look_up(
     details = (await crossing_details(session, [history.details]))[crossing_id]
     record = await _record(session, history, whole, details, snapshot, instant)
     validity = await validity_of(session, summaries, found_waits)
-    is_present = at is None and as_of.is_newest
+    is_present = as_of.is_present(at)
     plans, all_plans = (
         plans_of(upcoming(one.resolved, instant), one.details, history.events) if is_present else []
         for one in summaries

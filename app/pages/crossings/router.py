@@ -44,7 +44,7 @@ async def crossing(
 
     Without the database, the present still comes from the board.
     """
-    is_present = at is None and as_of.is_newest
+    is_present = as_of.is_present(at)
     answer = present(reader.board, crossing_id, vehicle) if is_present else None
     record: Record | None
     if answer is None:
