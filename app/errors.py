@@ -308,7 +308,6 @@ def sqlstate_of(error: DBAPIError) -> str | None:
 
 
 def constraint_name(error: DBAPIError) -> str | None:
-    """Return the name of the violated constraint."""
     diagnostics = getattr(error.orig, "diag", None)
     name = getattr(diagnostics, "constraint_name", None)
     return name if isinstance(name, str) else None

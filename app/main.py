@@ -30,7 +30,7 @@ from app.crossings.router import borders, countries
 from app.crossings.router import router as places
 from app.database.connections import Connector
 from app.database.monitor import OUTAGES, DatabaseMonitor
-from app.database.pools import Pools, Shares
+from app.database.pools import Pools
 from app.database.sessions import create_sessions
 from app.database.writability import Writability
 from app.database.write_queue import WriteQueue
@@ -101,7 +101,12 @@ def create_service(
     standby = Connector(settings.database_read_url) if settings.database_read_url else None
     stream = Stream(primary, board.monitor)
     pools = Pools(primary, standby, settings.pool_size)
-    tally, write_queue = RequestTally(), _write_queue(settings, pools.shares)
+    tally = RequestTally()
+    write_queue = WriteQueue(
+        limit=settings.write_queue,
+        deadline=settings.write_deadline,
+        at_once=pools.shares.writers_at_once,
+    )
     updater = BoardUpdater(primary, board, stream, owns_process=owns_process)
     sessions = create_sessions(pools.writers)
     trail = AuditTrail(sessions, board.monitor)
@@ -172,14 +177,6 @@ def _open_sessions(app: FastAPI, pools: Pools, monitor: DatabaseMonitor) -> None
     app.state.standby = None
     if pools.standby is not None:
         app.state.standby = Standby(create_sessions(pools.standby), monitor)
-
-
-def _write_queue(settings: Settings, shares: Shares) -> WriteQueue:
-    return WriteQueue(
-        limit=settings.write_queue,
-        deadline=settings.write_deadline,
-        at_once=shares.writers_at_once,
-    )
 
 
 def worker() -> BoardMiddleware:

@@ -37,7 +37,6 @@ class NewestChange:
 
 
 def newest_change(connection: psycopg.Connection) -> NewestChange:
-    """Return the newest change of the log."""
     connection.execute("SET timezone TO 'UTC'")
     row = connection.execute(_NEWEST).fetchone() if has_log(connection) else None
     return NewestChange(*row) if row else NewestChange()

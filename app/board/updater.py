@@ -303,7 +303,7 @@ class BoardUpdater:
         self, session: AsyncSession, snapshot: Snapshot
     ) -> dict[str, PresentData]:
         """Load every crossing, on two connections: while one waits, the other's are worked out."""
-        names = await _all_crossings(session)
+        names = list(await session.scalars(select(Crossing.id).order_by(Crossing.id)))
         parts = (
             names[start : start + _CROSSINGS_PER_PART]
             for start in range(0, len(names), _CROSSINGS_PER_PART)
@@ -401,10 +401,6 @@ async def _committed_since(session: AsyncSession, board: Board) -> CommittedChan
         if kind == ChangeKind.CROSSING.value:
             revised.update(names or ())
     return CommittedChanges(change, change_hash, now, touched, revised)
-
-
-async def _all_crossings(session: AsyncSession) -> list[str]:
-    return list(await session.scalars(select(Crossing.id).order_by(Crossing.id)))
 
 
 async def _hash_of(session: AsyncSession, change: int) -> bytes:

@@ -57,7 +57,7 @@ def serve(
     settings = settings_of(host=host, port=port, workers=workers, data_dir=data_dir)
     require_importers(settings)
     # Returning from uvicorn, a stop must unwind what follows rather than end the process.
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Before anything is made: a port that is taken leaves no trace.
     with _port(settings.host, settings.port) as listener:
         is_embedded = settings.database_url is None
@@ -68,7 +68,8 @@ def serve(
             if is_embedded:
                 _prepare(database, settings.seed_sets, is_first=is_first)
             database.require_schema()
-            _serve(settings, database, listener)
+            with TemporaryDirectory(prefix="crossings-metrics-") as figures:
+                _serve(settings, database, listener, figures)
 
 
 class Workers(Multiprocess):
@@ -89,14 +90,7 @@ class Workers(Multiprocess):
             super().keep_subprocess_alive()
 
 
-def _serve(settings: Settings, database: Database, listener: socket.socket) -> None:
-    with TemporaryDirectory(prefix="crossings-metrics-") as figures:
-        _serve_until_stopped(settings, database, listener, figures)
-
-
-def _serve_until_stopped(
-    settings: Settings, database: Database, listener: socket.socket, figures: str
-) -> None:
+def _serve(settings: Settings, database: Database, listener: socket.socket, figures: str) -> None:
     configure_logs(settings.log_format, settings.log_level)
     checkpoint_key = _checkpoint_key(settings)
     # Workers are processes of their own: they read the settings from their environment.
@@ -168,10 +162,6 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
         database_connections=2 * settings.pool_size,
         proxies=settings.trusted_proxies,
     )
-
-
-def _leave(_: int, __: object) -> None:
-    sys.exit(0)
 
 
 def _admin_key(data_dir: Path, database: Database) -> Path:

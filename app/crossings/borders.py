@@ -30,7 +30,6 @@ from app.places.details import crossing_details, get_border
 from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.status.histories import CrossingHistory, load_histories
 from app.status.reading import validity_of
-from app.status.rule.history import LaneAnswer
 from app.status.summaries import Summary, waits_out
 from app.vocabulary import GapCode, Status, Traffic
 
@@ -256,7 +255,11 @@ def gaps(
             GapCode.EVIDENCE_OLD,
             "The last statement about some lanes of these crossings has not been confirmed"
             " recently.",
-            (one for one in summaries if any(_is_old(lane) for lane in one.answer.lanes)),
+            (
+                one
+                for one in summaries
+                if any(lane.last_known is not None or lane.stale for lane in one.answer.lanes)
+            ),
         ),
         Gap(
             code=GapCode.LOCATION_UNKNOWN,
@@ -287,10 +290,6 @@ def _is_silent(summary: Summary, side: str) -> bool:
     spoken = (*answer.decided_by, *answer.also_said)
     unknown = dict(answer.sides)[side] is Status.UNKNOWN
     return unknown and not any(side in event.sides for event in spoken)
-
-
-def _is_old(lane: LaneAnswer) -> bool:
-    return lane.last_known is not None or lane.stale
 
 
 def _gap(code: GapCode, text: str, summaries: Iterable[Summary], *, side: str | None = None) -> Gap:

@@ -132,21 +132,17 @@ async def candidates(
         details_by_id = await details_of(session, list(figures), known_change=known_change)
         taken = {name: details for name, details in details_by_id.items() if wanted.takes(details)}
         if wanted.near is not None:
-            figures = _distances(wanted.near, taken)
+            figures = {
+                name: wanted.near.distance_km(details.point)
+                for name, details in taken.items()
+                if details.point is not None
+            }
         figures = {
             name: figures[name]
             for name in taken
             if wanted.radius_km is None or figures[name] <= wanted.radius_km
         }
     return sorted(Rank(figure, name) for name, figure in figures.items())
-
-
-def _distances(near: Point, details_by_id: Mapping[str, Details]) -> dict[str, float]:
-    return {
-        name: near.distance_km(details.point)
-        for name, details in details_by_id.items()
-        if details.point is not None
-    }
 
 
 def _ids(wanted: CrossingFilter) -> Select[str]:

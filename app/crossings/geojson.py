@@ -79,7 +79,6 @@ def feature_of(listed: CrossingSummary) -> Feature:
 
 
 def json_of(feature: Feature) -> bytes:
-    """Return a feature as JSON in UTF-8."""
     return feature.model_dump_json(by_alias=True).encode()
 
 

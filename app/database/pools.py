@@ -51,7 +51,6 @@ class Pools:
 
     @property
     def engines(self) -> Mapping[str, AsyncEngine]:
-        """Return each by its name."""
         found = {"readers": self.readers, "history": self.history, "writers": self.writers}
         return found if self.standby is None else {**found, "standby": self.standby}
 

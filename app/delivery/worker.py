@@ -75,8 +75,6 @@ _log = logging.getLogger(__name__)
 
 
 class DeliveryWorker:
-    """One delivery worker, on one database."""
-
     def __init__(self, settings: Settings, besides: Sequence[Beside] = ()) -> None:
         """``besides`` are further tasks to run on the database of the settings."""
         if settings.database_url is None:

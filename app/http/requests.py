@@ -84,10 +84,6 @@ class RequestTally:
         yield from counted.items()
 
 
-def _note_nothing(_: RequestOutcome) -> None:
-    pass
-
-
 class RequestObserver:
     """Gives each request an id, counts it, and logs it if it is to be logged."""
 
@@ -97,7 +93,7 @@ class RequestObserver:
         tally: RequestTally,
         logged: LoggedRequests,
         *,
-        note: Callable[[RequestOutcome], None] = _note_nothing,
+        note: Callable[[RequestOutcome], None] = lambda _: None,
         route: str | None = None,
     ) -> None:
         """``note`` is called with each request that was answered.

@@ -135,5 +135,4 @@ def _calls(dependant: Dependant) -> Iterator[object]:
 
 
 def feature_router(*, prefix: str, tag: str) -> APIRouter:
-    """Return the router of a feature."""
     return APIRouter(prefix=prefix, tags=[tag], route_class=StrictRoute)

@@ -53,7 +53,6 @@ class Importer:
 
     @property
     def addresses(self) -> Sequence[str]:
-        """All addresses to fetch."""
         if "{key}" not in self.address:
             return (self.address,)
         return [self.address.format(key=place.key) for place in self.places.place]

@@ -241,7 +241,6 @@ async def standing_decisions(
 async def notices_by_id(
     session: AsyncSession, ids: Sequence[UUID], snapshot: Snapshot
 ) -> dict[UUID, NoticeOut]:
-    """Return the notices as bodies."""
     rows = await session.scalars(select(Notice).where(Notice.id.in_(ids)))
     return {
         notice.id: notice for notice in await notices_out(session, rows.all(), snapshot=snapshot)
@@ -251,7 +250,6 @@ async def notices_by_id(
 async def incidents_by_id(
     session: AsyncSession, ids: Sequence[UUID], snapshot: Snapshot
 ) -> dict[UUID, IncidentOut]:
-    """Return the incidents as bodies."""
     rows = await session.scalars(select(Incident).where(Incident.id.in_(ids)))
     return {
         incident.id: incident

@@ -224,7 +224,6 @@ async def waits_of(
 
 
 async def latest_waits(session: AsyncSession, crossings: Sequence[str]) -> dict[str, Waits]:
-    """Return the waits of crossings from the latest observations."""
     rows = await fetch(session, _ObservationRow, _LATEST_OF, {"crossings": list(crossings)})
     return _by_crossing(rows)
 

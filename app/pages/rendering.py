@@ -194,7 +194,6 @@ def page(
 
 
 def render(language: Language, template: str, **values: object) -> str:
-    """Render a template in a language."""
     return _environment(language).get_template(template).render(**values)
 
 

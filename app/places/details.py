@@ -286,7 +286,6 @@ def details_out(details: Details, citations: Iterable[Citation]) -> CrossingReco
 
 
 def newest_versions() -> Select[CrossingVersion]:
-    """Return the newest version of every crossing."""
     version = CrossingVersion
     return (
         select(version)

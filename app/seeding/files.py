@@ -182,7 +182,7 @@ class Seeds:
             name = f"{kind}/{record.get('id')}"
             told = json.dumps(record, sort_keys=True, default=str)
             try:
-                body = (schema or _schema_of(record)).model_validate(self._linked(record, name))
+                body = (schema or _event_schema(record)).model_validate(self._linked(record, name))
             except ValidationError as error:
                 raise SeedError(f"{name}: {faults_of(error)}") from error
             yield Seed(name, body, hashlib.sha256(told.encode()).digest())
@@ -216,7 +216,7 @@ def _ids(kind: str, records: Records) -> dict[str, UUID]:
     return {str(one.get("id")): seed_id(f"{kind}/{one.get('id')}", kind) for one in records}
 
 
-def _schema_of(record: dict[str, object]) -> type[SeedBody]:
+def _event_schema(record: dict[str, object]) -> type[SeedBody]:
     return SeedDeclaration if record.get("kind") == "declaration" else SeedConfirmation
 
 

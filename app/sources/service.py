@@ -169,7 +169,6 @@ async def citations_of(
 
 
 async def sources_of(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, SourceOut]:
-    """Return sources by id."""
     rows = await session.scalars(select(Source).where(Source.id.in_(set(ids))))
     return {row.id: source_out(row) for row in rows}
 

@@ -499,7 +499,6 @@ def _events_out(
 def _parts(
     cited: NewCitations, citations: Sequence[Sequence[CitationIn]], rows: int
 ) -> list[NewCitations]:
-    """Return the citations of each row."""
     if len(citations) == 1:
         return [cited] * rows
     starts = accumulate((len(group) for group in citations), initial=0)

@@ -12,7 +12,6 @@ from app.facts.schemas import FactOut
 from app.incidents.reading import (
     StoryPosition,
     get_incident,
-    list_incidents,
     notices_by_id,
     story_of,
 )
@@ -86,13 +85,6 @@ async def read_source(
     notices = [fact.notice for _, fact in facts if fact.notice]
     events = [event for _, fact in facts for event in fact.decision or ()]
     return SourceStory(source, facts, more, await _named(session, snapshot, notices, events))
-
-
-async def read_incidents(
-    session: AsyncSession, *, after: tuple[int, UUID] | None, limit: int
-) -> list[IncidentOut]:
-    """Return incidents, the newest first."""
-    return (await list_incidents(session, after=after, limit=limit))[0]
 
 
 async def _named(

@@ -20,6 +20,7 @@ from app.http.paging import (
     instant_change_and_id,
     number,
 )
+from app.incidents.reading import list_incidents
 from app.incidents.schemas import StoryItem
 from app.notices.schemas import NoticeOut
 from app.pages.rendering import CurrentReader, PageReader, page
@@ -102,7 +103,7 @@ class StoryLabels:
 async def incidents(reader: CurrentReader, session: Session, pagination: PageQuery) -> Response:
     """List the stories, the newest first."""
     after = pagination.start(change_and_id)
-    found = await reading.read_incidents(session, after=after, limit=pagination.limit + 1)
+    found, _ = await list_incidents(session, after=after, limit=pagination.limit + 1)
     items, following = _turned(reader, found, pagination.limit)
     return page(reader, "incidents.html", items=items, following=following)
 
