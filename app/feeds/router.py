@@ -1,6 +1,6 @@
 """HTTP of the feeds."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -25,7 +25,7 @@ from app.errors import (
 from app.feeds import atom, calendars, exports
 from app.feeds.entries import entries_of, title_of
 from app.feeds.revisions import Opened, PlaceFilter, all_chains, pin
-from app.http.bodies import BorderId, CountryCode
+from app.http.bodies import Body, BorderId, CountryCode
 from app.http.caching import ResponseCacheHeaders, Validity, streamed
 from app.http.origin import address_of, origin_of
 from app.http.paging import PageQuery, Pagination, change_and_id, encode_cursor
@@ -114,7 +114,7 @@ BorderPath = Annotated[BorderId, Path()]
 
 
 class FeedReader:
-    """Whoever asks for a feed, and how to answer."""
+    """The request for a feed, and how to answer it."""
 
     def __init__(
         self,
@@ -125,9 +125,9 @@ class FeedReader:
     ) -> None:
         self.request = request
         self.response = response
-        self.opening = read_sessions
-        self.envelope = cache_headers
-        self.here = origin_of(request)
+        self.read_sessions = read_sessions
+        self.cache_headers = cache_headers
+        self.origin = origin_of(request)
 
     async def stream(
         self,
@@ -142,22 +142,37 @@ class FeedReader:
 
         ``form`` tells apart what else may differ under the same address.
         """
-        async with self.opening.for_question(None, as_of) as session:
+        async with self.read_sessions.for_question(None, as_of) as session:
             pinned = await pin(session, places, as_of)
-        asked = pinned.known
+        snapshot = pinned.known
         if as_of.is_newest:
             validity = Validity(pinned.recorded_at, None)
-            self.envelope.set_present(asked.change, asked.now, validity)
+            self.cache_headers.set_present(snapshot.change, snapshot.now, validity)
         else:
-            self.envelope.set_immutable(asked.change)
-        opened = partial(self.opening.part_of_history, AsOf(known_change=asked.change))
+            self.cache_headers.set_immutable(snapshot.change)
+        opened = partial(self.read_sessions.part_of_history, AsOf(known_change=snapshot.change))
         return await streamed(
             self.request,
             self.response,
-            self.opening.export(pieces(opened, asked)),
+            self.read_sessions.export(pieces(opened, snapshot)),
             version=f"{pinned.change} {pinned.recorded_at} {form}",
             media_type=media_type,
         )
+
+    async def export(
+        self,
+        places: PlaceFilter,
+        as_of: AsOf,
+        read: Callable[[Opened, PlaceFilter, int], AsyncIterator[Sequence[Body]]],
+        write: Callable[[AsyncIterator[Sequence[Body]]], AsyncIterator[bytes]],
+        media_type: str,
+    ) -> Response:
+        """Answer with the items that ``read`` returns of some places, as ``write`` writes them."""
+
+        def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
+            return write(read(opened, places, snapshot.change))
+
+        return await self.stream(places, as_of, pieces, media_type)
 
     async def atom(
         self,
@@ -172,7 +187,7 @@ class FeedReader:
         """Answer with a page of the entries of a place, an incident, or everything."""
         snapshot = await take_snapshot(session, AsOf())
         title = await title_of(session, of, snapshot.change)
-        found = await entries_of(
+        candidates = await entries_of(
             session,
             of=of,
             retired=retired,
@@ -180,21 +195,21 @@ class FeedReader:
             after=pagination.start(change_and_id),
             limit=pagination.limit + 1,
         )
-        entries = found[: pagination.limit]
+        entries = candidates[: pagination.limit]
         following = None
-        if len(found) > pagination.limit:
+        if len(candidates) > pagination.limit:
             change, last = entries[-1].step
             following = pagination.address(cursor=encode_cursor(str(change), str(last)))
         feed = atom.Feed(
             title=title,
             path=f"/feeds/{path}.atom",
-            here=self.here,
+            here=self.origin,
             address=address_of(self.request),
             about=about,
             next=following,
         )
         validity = Validity(atom.updated(entries), None)
-        self.envelope.set_present(snapshot.change, snapshot.now, validity)
+        self.cache_headers.set_present(snapshot.change, snapshot.now, validity)
         return Atom(atom.write(feed, entries), headers=dict(self.response.headers))
 
     async def calendar(
@@ -205,14 +220,14 @@ class FeedReader:
         Raises CrossingNotFound or BorderNotFound if there is no such thing as ``of``.
         """
         said = Words(language)
-        async with self.opening.for_question(None, AsOf()) as session:
+        async with self.read_sessions.for_question(None, AsOf()) as session:
             snapshot = await take_snapshot(session, AsOf())
             await title_of(session, of, snapshot.change)
             name = await calendars.name_of(session, places, snapshot.change, said)
 
         def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
             chains = all_chains(opened, places, snapshot.change)
-            return calendars.write(chains, name=name, here=self.here, said=said)
+            return calendars.write(chains, name=name, here=self.origin, said=said)
 
         self.response.headers["Content-Language"] = language.code
         if "lang" not in self.request.query_params:
@@ -370,11 +385,7 @@ async def get_events_ndjson(
 
     Those of retired crossings, too.
     """
-
-    def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
-        return exports.ndjson(exports.events(opened, places, snapshot.change))
-
-    return await reader.stream(places, as_of, pieces, exports.NDJSON)
+    return await reader.export(places, as_of, exports.events, exports.ndjson, exports.NDJSON)
 
 
 @router.get(
@@ -392,12 +403,8 @@ async def get_events_csv(
     exact as its `precision`: a date where that is `day`, a month where it is `month`, empty where
     it is `unknown`.
     """
-
-    def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
-        pages = exports.events(opened, places, snapshot.change)
-        return exports.table(pages, exports.EVENT_COLUMNS)
-
-    return await reader.stream(places, as_of, pieces, exports.CSV)
+    write = partial(exports.table, columns=exports.EVENT_COLUMNS)
+    return await reader.export(places, as_of, exports.events, write, exports.CSV)
 
 
 @router.get(
@@ -413,11 +420,7 @@ async def get_timelines_ndjson(
 
     Each is as `/v1/crossings/{id}/timeline` has it, with its `crossing`.
     """
-
-    def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
-        return exports.ndjson(exports.timelines(opened, places, snapshot.change))
-
-    return await reader.stream(places, as_of, pieces, exports.NDJSON)
+    return await reader.export(places, as_of, exports.timelines, exports.ndjson, exports.NDJSON)
 
 
 @router.get(
@@ -430,12 +433,8 @@ async def get_timelines_csv(
     reader: CurrentFeedReader, places: ListedPlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return every period of every timeline as CSV (RFC 4180), in the same order."""
-
-    def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
-        pages = exports.timelines(opened, places, snapshot.change)
-        return exports.table(pages, exports.TIMELINE_COLUMNS)
-
-    return await reader.stream(places, as_of, pieces, exports.CSV)
+    write = partial(exports.table, columns=exports.TIMELINE_COLUMNS)
+    return await reader.export(places, as_of, exports.timelines, write, exports.CSV)
 
 
 @router.get(
@@ -460,12 +459,12 @@ async def get_crossings_geojson(
     The `geometry` is null if the location is unknown.
     """
     wanted = CrossingFilter(border=border, country=country, retired=retired)
-    found, asked, validity = await places_service.list_crossings(
+    crossings, snapshot, validity = await places_service.list_crossings(
         session, wanted=wanted, status=status, after=None, limit=_EVERY_CROSSING
     )
     if validity is None:
-        reader.envelope.set_change(asked.change)
+        reader.cache_headers.set_change(snapshot.change)
     else:
-        reader.envelope.set_present(asked.change, asked.now, validity)
-    body = geojson.collection(geojson.json_of(geojson.feature_of(one)) for _, one in found)
+        reader.cache_headers.set_present(snapshot.change, snapshot.now, validity)
+    body = geojson.collection(geojson.json_of(geojson.feature_of(one)) for _, one in crossings)
     return GeoJson(body, headers=dict(reader.response.headers))
