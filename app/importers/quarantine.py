@@ -26,8 +26,8 @@ class Quarantine:
     ) -> Path | None:
         """Keep a payload and a report of its faults; return the file of the report.
 
-        Without its body there is only its hash and the report. The same payload is kept once.
-        None if nothing can be written.
+        Without its body only its hash and the report are kept. The same payload is kept once. None
+        if nothing can be written.
         """
         digest = hashlib.sha256(body).hexdigest()
         folder = self.folder / feed

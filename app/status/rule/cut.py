@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from app.status.rule.force import Said
+from app.status.rule.force import RankedDeclaration
 from app.status.rule.history import (
     ALWAYS,
     NEVER,
@@ -27,19 +27,21 @@ from app.status.rule.resolution import ResolvedHistory
 
 
 def cut(resolved: ResolvedHistory, since: datetime) -> History:
-    """Return the history with what can matter from ``since`` on; it must reach as far forward."""
+    """Return the part of a history that matters from ``since`` on; it must reach as far forward."""
     history = resolved.history
-    kept = {one.event.id for one in _that_may_decide(resolved, since)}
-    kept |= _evidence(resolved, since)
+    ids = {ranked.event.id for ranked in _that_may_decide(resolved, since)}
+    ids |= _evidence(resolved, since)
     events: list[Event] = [
-        replace(one.event, said=one.said) for one in resolved.standing if one.event.id in kept
+        replace(ranked.event, said=ranked.said)
+        for ranked in resolved.standing
+        if ranked.event.id in ids
     ]
-    events += [one for one in resolved.confirmations if one.id in kept]
+    events += [confirmation for confirmation in resolved.confirmations if confirmation.id in ids]
     return replace(history, events=tuple(events), known_from=since, held=held_at(resolved, since))
 
 
 def held_at(resolved: ResolvedHistory, at: datetime) -> Held:
-    """Return since when the summary statuses at ``at`` have held, of all that may be asked about.
+    """Return since when the summary statuses at ``at`` have held, of all lanes and each selection.
 
     Raises OutOfReach if that is not known of all lanes together.
     """
@@ -47,27 +49,27 @@ def held_at(resolved: ResolvedHistory, at: datetime) -> Held:
     held = resolved.history.held
     if len(resolved.groups) == 1 and (held is None or not (held.others or held.unknown)):
         return Held(since)
-    asked = set(selections(resolved.history.lanes).values())
-    found = dict(resolved.since_of(asked, at))
-    others = {lanes: start for lanes, start in found.items() if start != since}
-    return Held(since, others, tuple(asked - found.keys()))
+    asked_selections = set(selections(resolved.history.lanes).values())
+    starts = dict(resolved.since_of(asked_selections, at))
+    others = {lanes: start for lanes, start in starts.items() if start != since}
+    return Held(since, others, tuple(asked_selections - starts.keys()))
 
 
 def selections(lanes: Iterable[Lane]) -> dict[str, frozenset[Lane]]:
-    """Return by name what else than all lanes a question may be about.
+    """Return the selections of lanes, other than all of them, by name.
 
-    That is: the lanes of one traffic, those into one country, and each lane.
+    These are the lanes of one traffic, those into one country, and each lane.
     """
     lanes = list(lanes)
-    found: dict[str, frozenset[Lane]] = {}
+    by_name: dict[str, frozenset[Lane]] = {}
     for traffic in (None, *dict.fromkeys(lane.traffic for lane in lanes)):
         for to in (None, *dict.fromkeys(lane.to for lane in lanes)):
             chosen = frozenset(
                 lane for lane in lanes if traffic in {None, lane.traffic} and to in {None, lane.to}
             )
             if chosen and len(chosen) < len(lanes):
-                found[f"{traffic.value if traffic else ''} {to or ''}".strip()] = chosen
-    return found
+                by_name[f"{traffic.value if traffic else ''} {to or ''}".strip()] = chosen
+    return by_name
 
 
 def reaches_back(resolved: ResolvedHistory, event: Event) -> bool:
@@ -109,43 +111,45 @@ def _has_gap(group: LaneGroup, sides: frozenset[str], begin: datetime) -> bool:
     )
 
 
-def _that_may_decide(resolved: ResolvedHistory, since: datetime) -> Iterator[Said]:
-    """Yield what has not ended and is not lifted for good, in each series."""
-    endless: defaultdict[tuple[frozenset[str], Scope, int], list[Said]] = defaultdict(list)
-    for one in resolved.standing:
-        if one.event.start > since or since < one.end < NEVER or not one.firmness:
-            if one.end > since:
-                yield one
-        elif one.end == NEVER:
-            endless[one.event.sides, one.event.scope, one.firmness].append(one)
+def _that_may_decide(resolved: ResolvedHistory, since: datetime) -> Iterator[RankedDeclaration]:
+    """Yield the declarations that have not ended and are not lifted for good."""
+    endless: defaultdict[tuple[frozenset[str], Scope, int], list[RankedDeclaration]] = defaultdict(
+        list
+    )
+    for ranked in resolved.standing:
+        if ranked.event.start > since or since < ranked.end < NEVER or not ranked.firmness:
+            if ranked.end > since:
+                yield ranked
+        elif ranked.end == NEVER:
+            endless[ranked.event.sides, ranked.event.scope, ranked.firmness].append(ranked)
     for series in endless.values():
         latest = ALWAYS
-        for one in sorted(series, key=lambda one: one.said, reverse=True):
-            if one.event.start > latest:
-                latest = one.event.start
-                yield one
+        for ranked in sorted(series, key=lambda ranked: ranked.said, reverse=True):
+            if ranked.event.start > latest:
+                latest = ranked.event.start
+                yield ranked
 
 
 def _evidence(resolved: ResolvedHistory, since: datetime) -> set[UUID]:
-    """Return what is the last word of a series by ``since``, or was planned for later than that."""
-    heard: defaultdict[tuple[frozenset[str], Scope], list[tuple[datetime, datetime, UUID]]] = (
+    """Return the newest evidence of each series by ``since``, and what was planned for later."""
+    evidence: defaultdict[tuple[frozenset[str], Scope], list[tuple[datetime, datetime, UUID]]] = (
         defaultdict(list)
     )
     for confirmed in resolved.confirmations:
         instant = confirmed.confirmed_at
-        heard[confirmed.sides, confirmed.scope].append((instant, instant, confirmed.id))
-    for one in resolved.standing:
-        if one.firmness:
-            event = one.event
-            for instant in (event.start, one.end):
+        evidence[confirmed.sides, confirmed.scope].append((instant, instant, confirmed.id))
+    for ranked in resolved.standing:
+        if ranked.firmness:
+            event = ranked.event
+            for instant in (event.start, ranked.end):
                 if instant <= since:
                     worth = min(instant, event.recorded_at)
-                    heard[event.sides, event.scope].append((instant, worth, event.id))
-    kept: set[UUID] = set()
-    for series in heard.values():
+                    evidence[event.sides, event.scope].append((instant, worth, event.id))
+    ids: set[UUID] = set()
+    for series in evidence.values():
         best = ALWAYS
-        for _, worth, event_id in sorted(series, key=lambda one: one[:2], reverse=True):
+        for _, worth, event_id in sorted(series, key=lambda item: item[:2], reverse=True):
             if worth > best:
                 best = worth
-                kept.add(event_id)
-    return kept
+                ids.add(event_id)
+    return ids

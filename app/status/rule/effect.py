@@ -13,14 +13,14 @@ from app.vocabulary import Status
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A maximal period in which ``lanes`` answer otherwise than they would without the write.
+    """A maximal period in which ``lanes`` differ from what they would be without the write.
 
     It ends where a declared status does: that an open expires unless it is confirmed is not an end.
     """
 
     before: Status
     after: Status
-    """Both as they are at the start."""
+    """Both are those at the start."""
     start: datetime
     end: datetime | None
     lanes: tuple[Lane, ...]
@@ -39,24 +39,24 @@ def effects_of(
     pairs = list(_pairs(without.timeline(since), with_it.timeline(since), since))
     lanes_by_period: defaultdict[tuple[datetime, datetime | None, Status, Status], list[Lane]]
     lanes_by_period = defaultdict(list)
-    for place, lane in enumerate(with_it.history.lanes):
-        for start, end, (before, after) in _runs(pairs, place):
+    for index, lane in enumerate(with_it.history.lanes):
+        for start, end, (before, after) in _runs(pairs, index):
             lanes_by_period[start, end, before.status, after.status].append(lane)
-    found = [
+    effects = [
         Effect(before, after, start, end, tuple(lanes))
         for (start, end, before, after), lanes in lanes_by_period.items()
     ]
-    return sorted(found, key=lambda one: (one.start, one.lanes))
+    return sorted(effects, key=lambda effect: (effect.start, effect.lanes))
 
 
 def _pairs(
     without: Iterator[TimelinePeriod], with_it: Iterator[TimelinePeriod], since: datetime
 ) -> Iterator[tuple[datetime, datetime | None, TimelinePeriod, TimelinePeriod]]:
-    """Yield the stretches of both timelines side by side, cut at the bounds of both."""
+    """Yield the periods of both timelines in pairs, cut at the bounds of both."""
     old, new = next(without), next(with_it)
     start = since
     while True:
-        ends = [one.end for one in (old, new) if one.end is not None]
+        ends = [period.end for period in (old, new) if period.end is not None]
         end = min(ends, default=None)
         if end is None or end > start:
             yield start, end, old, new
@@ -70,13 +70,13 @@ def _pairs(
 
 
 def _runs(
-    pairs: Sequence[tuple[datetime, datetime | None, TimelinePeriod, TimelinePeriod]], place: int
+    pairs: Sequence[tuple[datetime, datetime | None, TimelinePeriod, TimelinePeriod]], index: int
 ) -> Iterator[tuple[datetime, datetime | None, _Difference]]:
     """Yield one lane's differences, joined while the declared statuses stay the same."""
     run: tuple[datetime, datetime | None, _Difference] | None = None
     last: _Difference | None = None
     for start, end, old, new in pairs:
-        part = old.lanes[place], new.lanes[place]
+        part = old.lanes[index], new.lanes[index]
         if run and last and _goes_on(last, part):
             run = (run[0], end, run[2])
         else:
@@ -91,9 +91,9 @@ def _runs(
 def _goes_on(last: _Difference, part: _Difference) -> bool:
     """Return whether a difference goes on: where both have expired, it does until one ends."""
     if _differs(part):
-        return [_declared(one) for one in last] == [_declared(one) for one in part]
+        return [_declared(state) for state in last] == [_declared(state) for state in part]
     is_expired = part[1].last_known is not None
-    return is_expired and [_decider(one) for one in last] == [_decider(one) for one in part]
+    return is_expired and [_decider(state) for state in last] == [_decider(state) for state in part]
 
 
 def _differs(part: _Difference) -> bool:

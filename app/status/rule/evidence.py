@@ -1,4 +1,4 @@
-"""How long an open or a restricted may be relied on after it was last heard of."""
+"""How long an open or restricted may be relied on after its newest evidence."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,11 @@ from app.status.rule.history import ALWAYS
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """When a lane was last heard of from some sides; ``confirm_within`` bounds its worth."""
+    """The evidence of a lane from some sides; each is good for ``confirm_within``."""
 
     confirm_within: timedelta
     past: list[datetime]
-    """Instants that had come when they were recorded, sorted."""
+    """Instants that had passed when they were recorded, sorted."""
     plans: list[tuple[datetime, datetime]]
     """Instants still to come when they were recorded, each with that moment, sorted."""
 
@@ -60,7 +60,7 @@ class Evidence:
             yield reach, False
 
     def newest(self, since: datetime, at: datetime) -> datetime | None:
-        """Return when the lane was last heard of, by evidence from ``since`` that has come."""
+        """Return the newest evidence at ``at`` among that from ``since`` on."""
         known = [
             min(instant, recorded_at)
             for instant, recorded_at in self.plans

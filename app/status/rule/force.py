@@ -15,8 +15,8 @@ FIRMNESS: Mapping[Certainty, int] = {Certainty.REPORTED: 1, Certainty.CONFIRMED:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """An eligible declaration with its place among the others."""
+class RankedDeclaration:
+    """An eligible declaration with the values by which declarations are ordered."""
 
     event: Declaration
     said: SaidOrder
@@ -38,14 +38,16 @@ class InForce:
     """
 
     def __init__(self) -> None:
-        self._said: dict[int, list[Said]] = {firmness: [] for firmness in FIRMNESS.values()}
-        self._ranked: dict[int, list[Said]] = {
+        self._said: dict[int, list[RankedDeclaration]] = {
+            firmness: [] for firmness in FIRMNESS.values()
+        }
+        self._ranked: dict[int, list[RankedDeclaration]] = {
             severity: [] for severity in sorted(SEVERITY.values(), reverse=True)
         }
-        self._shadowed: list[Said] = []
+        self._shadowed: list[RankedDeclaration] = []
 
-    def enter(self, new: Said) -> None:
-        """Let ``new`` take effect: call in order of start, then of being said."""
+    def enter(self, new: RankedDeclaration) -> None:
+        """Put ``new`` in force. Call in the order of start, then of being said."""
         if self._shadowed:
             self._shadowed = [
                 old for old in self._shadowed if old.end > new.end or not _lifts(new, old)
@@ -59,8 +61,8 @@ class InForce:
                 self._shadowed += [old for old in lifted if old.end > new.end]
         self._raise(new)
 
-    def leave(self, old: Said) -> None:
-        """End ``old``, in force or not, and raise what only it had lifted."""
+    def leave(self, old: RankedDeclaration) -> None:
+        """End ``old``, in force or not, and put in force again what only it had lifted."""
         line = self._said[old.firmness]
         place = bisect_left(line, old.said, key=by_said)
         if place == len(line) or line[place] is not old:
@@ -73,18 +75,18 @@ class InForce:
                 self._raise(other)
                 self._shadowed.remove(other)
 
-    def foremost(self) -> Said | None:
+    def foremost(self) -> RankedDeclaration | None:
         """Return the most severe, of those the latest to start, then the latest said."""
         for line in self._ranked.values():
             if line:
                 return line[-1]
         return None
 
-    def __iter__(self) -> Iterator[Said]:
+    def __iter__(self) -> Iterator[RankedDeclaration]:
         for line in self._said.values():
             yield from line
 
-    def _is_lifted(self, old: Said) -> bool:
+    def _is_lifted(self, old: RankedDeclaration) -> bool:
         for firmness, line in self._said.items():
             if firmness >= old.firmness:
                 later = bisect_right(line, old.said, key=by_said)
@@ -92,16 +94,16 @@ class InForce:
                     return True
         return False
 
-    def _raise(self, new: Said) -> None:
+    def _raise(self, new: RankedDeclaration) -> None:
         insort(self._said[new.firmness], new, key=by_said)
         insort(self._ranked[new.severity], new, key=by_prominence)
 
-    def _unrank(self, old: Said) -> None:
+    def _unrank(self, old: RankedDeclaration) -> None:
         line = self._ranked[old.severity]
         del line[bisect_left(line, old.prominence, key=by_prominence)]
 
 
-def _lifts(later: Said, old: Said) -> bool:
+def _lifts(later: RankedDeclaration, old: RankedDeclaration) -> bool:
     return (
         later.said > old.said
         and later.event.start >= old.event.start
@@ -109,39 +111,41 @@ def _lifts(later: Said, old: Said) -> bool:
     )
 
 
-def decider_of(sides: Iterable[InForce]) -> Said | None:
-    foremost = [found for side in sides if (found := side.foremost())]
-    return max(foremost, key=attrgetter("severity", "prominence"), default=None)
+def decider_of(sides: Iterable[InForce]) -> RankedDeclaration | None:
+    candidates = [foremost_of_side for side in sides if (foremost_of_side := side.foremost())]
+    return max(candidates, key=attrgetter("severity", "prominence"), default=None)
 
 
-def not_outlived(candidates: Sequence[Said]) -> list[Said]:
-    """Leave out those of one side that something without an end lifts: they never come back.
+def not_outlived(candidates: Sequence[RankedDeclaration]) -> list[RankedDeclaration]:
+    """Leave out the declarations of one side that one without an end lifts: they never come back.
 
-    Give and get them in order of prominence. What lifts another is the more prominent, so that
-    from the last to the first all that may lift one has been seen.
+    They are given and returned in order of prominence. What lifts another is more prominent, so
+    that, going from the last to the first, everything that may lift one has been seen.
     """
-    found: list[Said] = []
+    remaining: list[RankedDeclaration] = []
     newest: dict[int, SaidOrder] = {}
-    for one in reversed(candidates):
-        later = newest.get(one.firmness)
-        if later is None or later < one.said:
-            found.append(one)
-            if one.end == NEVER:
+    for candidate in reversed(candidates):
+        later = newest.get(candidate.firmness)
+        if later is None or later < candidate.said:
+            remaining.append(candidate)
+            if candidate.end == NEVER:
                 for firmness in FIRMNESS.values():
-                    if firmness <= one.firmness:
-                        newest[firmness] = max(one.said, newest.get(firmness, one.said))
-    return found[::-1]
+                    if firmness <= candidate.firmness:
+                        newest[firmness] = max(candidate.said, newest.get(firmness, candidate.said))
+    return remaining[::-1]
 
 
 def said_order(declared: Iterable[Declaration]) -> dict[UUID, SaidOrder]:
-    """Return the place of each among what was said; a correction may keep its target's."""
-    said: dict[UUID, SaidOrder] = {}
-    for one in declared:
-        if one.said:
-            said[one.id] = one.said
-        elif one.supersedes and not one.announced_at:
-            said[one.id] = said[one.supersedes]
+    """Return the order of the declarations; a correction may keep the order of its target."""
+    order: dict[UUID, SaidOrder] = {}
+    for declaration in declared:
+        if declaration.said:
+            order[declaration.id] = declaration.said
+        elif declaration.supersedes and not declaration.announced_at:
+            order[declaration.id] = order[declaration.supersedes]
         else:
-            said_at = min(one.announced_at or one.recorded_at, one.recorded_at)
-            said[one.id] = (said_at, one.recorded_at, one.id.int)
-    return said
+            said_at = min(
+                declaration.announced_at or declaration.recorded_at, declaration.recorded_at
+            )
+            order[declaration.id] = (said_at, declaration.recorded_at, declaration.id.int)
+    return order

@@ -1,4 +1,4 @@
-"""What lanes are over time, alike lanes together: who decides, and whether it still holds."""
+"""The states of lanes over time: which declaration decides, and whether it still holds."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,13 @@ from functools import cached_property
 from itertools import pairwise
 
 from app.status.rule.evidence import Evidence
-from app.status.rule.force import InForce, Said, by_prominence, decider_of, not_outlived
+from app.status.rule.force import (
+    InForce,
+    RankedDeclaration,
+    by_prominence,
+    decider_of,
+    not_outlived,
+)
 from app.status.rule.history import (
     ALWAYS,
     NEVER,
@@ -25,9 +31,9 @@ TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """What a lane is over a stretch of time."""
+    """The state of a lane over a period."""
 
-    decider: Said | None = None
+    decider: RankedDeclaration | None = None
     supported: bool = True
     overdue: bool = False
 
@@ -62,13 +68,13 @@ class GroupState:
 
 
 class LaneGroup:
-    """Lanes that exactly the same events speak about, so that they always share a status."""
+    """Lanes that are in the scope of exactly the same events, so that they share every status."""
 
     def __init__(
         self,
         history: History,
         lanes: tuple[Lane, ...],
-        declarations: Iterable[Said],
+        declarations: Iterable[RankedDeclaration],
         confirmations: Iterable[Confirmation],
     ) -> None:
         lane = lanes[0]
@@ -81,7 +87,7 @@ class LaneGroup:
         self.confirmations = [one for one in confirmations if one.scope.covers(lane)]
 
     def evidence(self, sides: frozenset[str]) -> Evidence:
-        """Return what supports a declaration of ``sides``: whatever names one of them."""
+        """Return the evidence for a declaration of ``sides``: every event that names one of them."""
         if sides not in self._evidence:
             self._evidence[sides] = Evidence.of(
                 (
@@ -100,57 +106,61 @@ class LaneGroup:
     @cached_property
     def instants(self) -> list[tuple[datetime, datetime, frozenset[str]]]:
         """Every start, end and confirmation, when it was recorded, and the sides it names."""
-        found: list[tuple[datetime, Declaration | Confirmation]] = [
-            (one.confirmed_at, one) for one in self.confirmations
+        events: list[tuple[datetime, Declaration | Confirmation]] = [
+            (confirmation.confirmed_at, confirmation) for confirmation in self.confirmations
         ]
-        for one in self.declarations:
-            found.append((one.event.start, one.event))
-            if one.event.end:
-                found.append((one.event.end, one.event))
-        return [(instant, event.recorded_at, event.sides) for instant, event in found]
+        for ranked in self.declarations:
+            events.append((ranked.event.start, ranked.event))
+            if ranked.event.end:
+                events.append((ranked.event.end, ranked.event))
+        return [(instant, event.recorded_at, event.sides) for instant, event in events]
 
     def in_force(self, at: datetime) -> dict[str, InForce]:
-        """Return what is in force at ``at``, by side."""
-        found = [one for one in self.declarations if one.event.start <= at < one.end]
+        """Return the declarations in force at ``at``, by side."""
+        candidates = [
+            ranked for ranked in self.declarations if ranked.event.start <= at < ranked.end
+        ]
         sides = {side: InForce() for side in self.sides}
         for side, in_force in sides.items():
-            for one in not_outlived([one for one in found if side in one.event.sides]):
-                in_force.enter(one)
+            for ranked in not_outlived(
+                [ranked for ranked in candidates if side in ranked.event.sides]
+            ):
+                in_force.enter(ranked)
         return sides
 
-    def state(self, decider: Said | None, at: datetime) -> GroupState:
+    def state(self, decider: RankedDeclaration | None, at: datetime) -> GroupState:
         return next(state for _, state in self._states(decider, at, at + TICK))
 
     def states(self, since: datetime = ALWAYS) -> list[tuple[datetime, GroupState]]:
         """Return the lane's states from ``since`` on, each with the instant it begins."""
-        found: list[tuple[datetime, GroupState]] = []
+        changes: list[tuple[datetime, GroupState]] = []
         for (start, decider), (end, _) in pairwise([*self._deciders(since), (NEVER, None)]):
             for instant, state in self._states(decider, start, end):
-                if not found or found[-1][1] != state:
-                    found.append((instant, state))
-        return found
+                if not changes or changes[-1][1] != state:
+                    changes.append((instant, state))
+        return changes
 
-    def _deciders(self, since: datetime) -> Iterator[tuple[datetime, Said | None]]:
-        begins: defaultdict[datetime, list[Said]] = defaultdict(list)
-        ends: defaultdict[datetime, list[Said]] = defaultdict(list)
-        for one in self.declarations:
-            if one.event.start > since:
-                begins[one.event.start].append(one)
-            if one.end > since:
-                ends[one.end].append(one)
+    def _deciders(self, since: datetime) -> Iterator[tuple[datetime, RankedDeclaration | None]]:
+        begins: defaultdict[datetime, list[RankedDeclaration]] = defaultdict(list)
+        ends: defaultdict[datetime, list[RankedDeclaration]] = defaultdict(list)
+        for ranked in self.declarations:
+            if ranked.event.start > since:
+                begins[ranked.event.start].append(ranked)
+            if ranked.end > since:
+                ends[ranked.end].append(ranked)
         sides = self.in_force(since)
         yield since, decider_of(sides.values())
         for instant in sorted((begins.keys() | ends.keys()) - {NEVER}):
-            for one in ends.get(instant, ()):
-                for side in one.event.sides:
-                    sides[side].leave(one)
-            for one in begins.get(instant, ()):
-                for side in one.event.sides:
-                    sides[side].enter(one)
+            for ranked in ends.get(instant, ()):
+                for side in ranked.event.sides:
+                    sides[side].leave(ranked)
+            for ranked in begins.get(instant, ()):
+                for side in ranked.event.sides:
+                    sides[side].enter(ranked)
             yield instant, decider_of(sides.values())
 
     def _states(
-        self, decider: Said | None, start: datetime, end: datetime
+        self, decider: RankedDeclaration | None, start: datetime, end: datetime
     ) -> Iterator[tuple[datetime, GroupState]]:
         """Yield the states over ``[start, end)``, which ``decider`` decides throughout."""
         if decider is None:
@@ -168,7 +178,7 @@ class LaneGroup:
 
 def groups_of(
     history: History,
-    declarations: Sequence[Said],
+    declarations: Sequence[RankedDeclaration],
     confirmations: Sequence[Confirmation],
 ) -> list[LaneGroup]:
     scopes = {one.event.scope for one in declarations} | {one.scope for one in confirmations}

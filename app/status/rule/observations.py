@@ -15,7 +15,7 @@ class LaneObservation:
     is_closed: bool = False
     """The lane was seen closed."""
     is_moving: bool | None = None
-    """Whether its traffic was seen to move; None if nobody looked."""
+    """Whether its traffic was seen to move; None if that was not observed."""
     minutes: int | None = None
     """The wait."""
     vehicles: int | None = None

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from app.status.rule.force import (
     FIRMNESS,
     SEVERITY,
-    Said,
+    RankedDeclaration,
     by_prominence,
     decider_of,
     said_order,
@@ -89,7 +89,7 @@ class ResolvedHistory:
         gone |= {one.supersedes for one in declared if one.supersedes}
         said = said_order(declared)
         standing = [
-            Said(
+            RankedDeclaration(
                 event=one,
                 said=said[one.id],
                 end=one.end or NEVER,
@@ -123,8 +123,8 @@ class ResolvedHistory:
     def _answer(self, at: datetime) -> Answer:
         lanes: dict[Lane, LaneAnswer] = {}
         spoken: dict[str, set[Status]] = {side: set() for side in self.history.sides}
-        deciding: set[Said] = set()
-        besides: set[Said] = set()
+        deciding: set[RankedDeclaration] = set()
+        besides: set[RankedDeclaration] = set()
         for group in self.groups:
             sides = group.in_force(at)
             decider = decider_of(sides.values())
@@ -195,10 +195,12 @@ class ResolvedHistory:
             )
         ]
         sweep.reverse()
-        places = {lane: place for place, group in enumerate(self.groups) for lane in group.lanes}
+        group_indices = {
+            lane: index for index, group in enumerate(self.groups) for lane in group.lanes
+        }
         known: dict[frozenset[int], datetime] = {}
         for lanes in selections:
-            asked = frozenset(places[lane] for lane in lanes)
+            asked = frozenset(group_indices[lane] for lane in lanes)
             if asked not in known:
                 known[asked] = _since(sweep, asked)
             found: datetime | None = known[asked]
@@ -277,7 +279,7 @@ class ResolvedHistory:
             found |= {instant + group.confirm_within for instant in newest.values()}
         return sorted(found - {NEVER})
 
-    def _is_about(self, one: Said, at: datetime) -> bool:
+    def _is_about(self, one: RankedDeclaration, at: datetime) -> bool:
         return one.event.start <= at < one.end and any(
             one.event.scope.covers(lane) for lane in self.history.lanes
         )
@@ -384,7 +386,7 @@ def _body(answer: Answer) -> Answer:
     )
 
 
-def _latest_first(found: Iterable[Said]) -> tuple[Declaration, ...]:
+def _latest_first(found: Iterable[RankedDeclaration]) -> tuple[Declaration, ...]:
     return tuple(one.event for one in sorted(found, key=by_prominence, reverse=True))
 
 

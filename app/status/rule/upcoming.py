@@ -1,4 +1,4 @@
-"""What is announced to come: when lanes will be declared otherwise than they are now. Pure."""
+"""Announced changes: periods in which lanes will be declared otherwise than now. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from app.vocabulary import Status
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """A period to come in which ``lanes`` are declared otherwise than they are before it."""
+    """A future period in which ``lanes`` are declared otherwise than before it."""
 
     start: datetime
     end: datetime | None
@@ -20,37 +20,36 @@ class Upcoming:
     status: Status
     lanes: tuple[Lane, ...]
     event: Declaration
-    """That decides them at the start."""
+    """The declaration that decides them at the start."""
 
 
 _Run = tuple[datetime, datetime | None, Status, Declaration]
 
 
 def upcoming(resolved: ResolvedHistory, at: datetime) -> tuple[Upcoming, ...]:
-    """Return what is to come after ``at``, the earliest first.
+    """Return the announced periods after ``at``, the earliest first.
 
-    An opening that nobody confirms is declared to the end of its period: that it runs out is not
-    announced by anyone. Where lanes only return to what they are at ``at``, the end of what came
-    in between says so. Raises OutOfReach.
+    The expiry of an opening that is not confirmed is not an announced change. If lanes only return
+    to their state at ``at``, the end of the period in between says so. Raises OutOfReach.
     """
-    later = (bound for one in resolved.standing for bound in (one.event.start, one.end))
-    if not any(at < bound < NEVER for bound in later):
+    bounds = (bound for ranked in resolved.standing for bound in (ranked.event.start, ranked.end))
+    if not any(at < bound < NEVER for bound in bounds):
         return ()
     stretches = list(resolved.timeline(at))
     alike: defaultdict[_Run, list[Lane]] = defaultdict(list)
-    for place, lane in enumerate(resolved.history.lanes):
-        for run in _announced(stretches, place, at):
+    for index, lane in enumerate(resolved.history.lanes):
+        for run in _announced(stretches, index, at):
             alike[run].append(lane)
-    found = [Upcoming(*run[:3], tuple(lanes), run[3]) for run, lanes in alike.items()]
-    return tuple(sorted(found, key=lambda one: (one.start, one.lanes)))
+    periods = [Upcoming(*run[:3], tuple(lanes), run[3]) for run, lanes in alike.items()]
+    return tuple(sorted(periods, key=lambda period: (period.start, period.lanes)))
 
 
-def _announced(stretches: Sequence[TimelinePeriod], place: int, at: datetime) -> Iterator[_Run]:
+def _announced(stretches: Sequence[TimelinePeriod], index: int, at: datetime) -> Iterator[_Run]:
     """Yield the periods of one lane that are worth announcing."""
-    present = before = stretches[0].lanes[place].status
+    present = before = stretches[0].lanes[index].status
     begun: tuple[datetime, Status, Declaration] | None = None
     for stretch in stretches[1:]:
-        state = stretch.lanes[place]
+        state = stretch.lanes[index]
         runs_out = begun is not None and state.decided_by == begun[2]
         status = _declared(state, at)
         if status is before or runs_out:
