@@ -87,7 +87,7 @@ class LaneGroup:
         self.confirmations = [one for one in confirmations if one.scope.covers(lane)]
 
     def evidence(self, sides: frozenset[str]) -> Evidence:
-        """Return the evidence for a declaration of ``sides``: every event that names one of them."""
+        """Return the evidence for a declaration of ``sides``: each event that names one of them."""
         if sides not in self._evidence:
             self._evidence[sides] = Evidence.of(
                 (
