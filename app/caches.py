@@ -18,7 +18,7 @@ _OVERHEAD = 200
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 ValueT = TypeVar("ValueT")
-Asked = ParamSpec("Asked")
+Params = ParamSpec("Params")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +130,19 @@ class _Shared:
 
 def shared(
     name: str, *, most: int, entry_bytes: int
-) -> Callable[[Callable[Asked, ValueT]], Callable[Asked, ValueT]]:
+) -> Callable[[Callable[Params, ValueT]], Callable[Params, ValueT]]:
     """Let equal arguments share one result, for at most so many.
 
     Only for arguments that are short by their nature, such as words of the vocabulary.
     """
 
-    def decorate(function: Callable[Asked, ValueT]) -> Callable[Asked, ValueT]:
+    def decorate(function: Callable[Params, ValueT]) -> Callable[Params, ValueT]:
         cached = lru_cache(maxsize=most)(function)
         usage = _Shared(name, most, entry_bytes, lambda: cached.cache_info().currsize)
         register(usage)
         cached.usage = usage  # type: ignore[attr-defined]  # for as long as the function is
         # The library's type forgets what a function takes.
-        return cast("Callable[Asked, ValueT]", cached)
+        return cast("Callable[Params, ValueT]", cached)
 
     return decorate
 
@@ -158,19 +158,19 @@ class _Remembered(Generic[ValueT]):
 
 def remembered(
     name: str, *, bound: int, result_bytes: int = 200
-) -> Callable[[Callable[Asked, ValueT]], Callable[Asked, ValueT]]:
+) -> Callable[[Callable[Params, ValueT]], Callable[Params, ValueT]]:
     """Remember what a pure function returns, about ``result_bytes`` each time, by its arguments.
 
     They are given by position. An exception is not remembered.
     """
 
-    def decorate(function: Callable[Asked, ValueT]) -> Callable[Asked, ValueT]:
+    def decorate(function: Callable[Params, ValueT]) -> Callable[Params, ValueT]:
         cache: Cache[tuple[object, ...], _Remembered[ValueT]] = Cache(
             name, bound=bound, weigh=lambda _: result_bytes
         )
 
         @wraps(function)
-        def look(*args: Asked.args, **kwargs: Asked.kwargs) -> ValueT:
+        def look(*args: Params.args, **kwargs: Params.kwargs) -> ValueT:
             assert not kwargs
             found = cache.get(args)
             if found is None:

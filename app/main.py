@@ -249,7 +249,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.tiles = settings.tile_url, settings.tile_attribution
     problems.install(app, tell)
-    app.state.kept = PageCache()
+    app.state.page_cache = PageCache()
     app.add_middleware(problems.DrainGuard)
     app.state.documents = partial(_documents, app.state.origins.root)
     return app

@@ -33,7 +33,7 @@ _CHANGES_PER_CHECK = 200
 _TABLES = ("events", "sources", "crossings", "notices", "incidents", "retractions")
 """What a change's payload may list the rows of."""
 
-_Told = dict[str, list[JsonValue]]
+_RowsByTable = dict[str, list[JsonValue]]
 
 
 async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
@@ -103,7 +103,7 @@ async def _compared(session: AsyncSession, numbers: Sequence[int]) -> AsyncItera
     for change in await session.scalars(changes):
         if chained_hash(previous or GENESIS, change) != change.hash:
             yield f"change {change.number} does not match its hash"
-        if _told(change) != rows[change.number]:
+        if _listed_rows(change) != rows[change.number]:
             yield f"the rows of change {change.number} are not what it says"
         previous = change.hash
 
@@ -119,9 +119,9 @@ async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:
     return whole is not None and left[crossing_id] == answer(whole)
 
 
-def _told(change: Change) -> _Told:
+def _listed_rows(change: Change) -> _RowsByTable:
     """Return what the change's payload says of each table's rows, in a fixed order."""
-    rows_by_table: _Told = {name: [] for name in _TABLES}
+    rows_by_table: _RowsByTable = {name: [] for name in _TABLES}
     for name, rows in rows_by_table.items():
         listed = change.payload.get(name, [])
         if isinstance(listed, list):
@@ -129,9 +129,13 @@ def _told(change: Change) -> _Told:
     return rows_by_table
 
 
-async def _rows_by_change(session: AsyncSession, first: int, last: int) -> defaultdict[int, _Told]:
+async def _rows_by_change(
+    session: AsyncSession, first: int, last: int
+) -> defaultdict[int, _RowsByTable]:
     """Return the rows of each change as its payload should list them."""
-    rows_by_change: defaultdict[int, _Told] = defaultdict(lambda: {name: [] for name in _TABLES})
+    rows_by_change: defaultdict[int, _RowsByTable] = defaultdict(
+        lambda: {name: [] for name in _TABLES}
+    )
     events = select(StatusEvent).where(StatusEvent.change.between(first, last))
     for event in await events_out(session, (await session.scalars(events)).all()):
         rows_by_change[event.change]["events"].append(event_record(event))

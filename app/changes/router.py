@@ -58,7 +58,7 @@ _STREAM: dict[str, Any] = {
 }
 
 
-def _wanted(
+def _change_filter(
     crossings: Crossings,
     borders: Borders,
     countries: Countries,
@@ -96,7 +96,7 @@ def _wanted(
 async def list_changes(
     request: Request,
     response: Response,
-    wanted: Annotated[Filter, Depends(_wanted)],
+    wanted: Annotated[Filter, Depends(_change_filter)],
     after: Annotated[
         int | None,
         Query(

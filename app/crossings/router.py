@@ -62,7 +62,7 @@ AuthorisedTo = Annotated[
 ]
 
 
-def _wanted(
+def _crossing_filter(
     ids: Annotated[
         list[CrossingId],
         Query(
@@ -134,7 +134,7 @@ async def list_crossings(
     read_sessions: AnyReadSessions,
     cache_headers: ResponseCacheHeaders,
     pagination: PageQuery,
-    wanted: Annotated[CrossingFilter, Depends(_wanted)],
+    wanted: Annotated[CrossingFilter, Depends(_crossing_filter)],
     as_of: AsOfQuery,
     at: At = None,
     status: Annotated[

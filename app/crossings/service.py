@@ -225,7 +225,7 @@ async def list_crossings(
         validity = await validity_of(
             session, [*(summary for _, summary in matching[: limit - 1]), *gone], waits
         )
-    return await _shown(session, page, wanted, waits), snapshot, validity
+    return await _summaries_out(session, page, wanted, waits), snapshot, validity
 
 
 async def list_alternatives(
@@ -314,7 +314,7 @@ async def _summaries(
     return [(rank, one) for rank in ranks if (one := summaries[rank.id]).details.known]
 
 
-async def _shown(
+async def _summaries_out(
     session: AsyncSession,
     page: list[tuple[Rank, Summary]],
     wanted: CrossingFilter,

@@ -77,13 +77,13 @@ async def append(session: AsyncSession, *rows: Base) -> None:
     the database in one trip, one for each run of rows of a table.
     """
     async with pipelined(session) as connection:
-        for (table, names), group in groupby(rows, lambda row: (row.__table__, _given(row))):
+        for (table, names), group in groupby(rows, lambda row: (row.__table__, _set_columns(row))):
             values = [_values(table, names, row) for row in group]
             async with connection.cursor() as cursor:
                 await cursor.executemany(_insert(table, names), values)
 
 
-def _given(row: Base) -> tuple[str, ...]:
+def _set_columns(row: Base) -> tuple[str, ...]:
     given = vars(row)
     return tuple(column.key for column in row.__table__.c if column.key in given)
 

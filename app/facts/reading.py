@@ -34,7 +34,7 @@ _NUMBERS: ColumnElement[list[int]] = literal_column(
     "ARRAY(SELECT found[1]::numeric FROM regexp_matches(citation.locator, '[0-9]+', 'g') found)"
 )
 
-Drawn = Row[*tuple[Any, ...]]
+FactRow = Row[*tuple[Any, ...]]
 """A citation and what it is of; Any is SQLAlchemy's own type of a row by name."""
 
 
@@ -47,7 +47,7 @@ async def get_source_facts(
     """
     snapshot = await take_snapshot(session, AsOf())
     source = await get_source(session, source_id)
-    drawn = _drawn(source_id, snapshot.change).subquery()
+    drawn = _facts_of(source_id, snapshot.change).subquery()
     rows = select(drawn).order_by(drawn.c.numbers, drawn.c.id).limit(limit + 1)
     if after is not None:
         # Its fact may be gone by now, but a citation never is.
@@ -64,7 +64,7 @@ async def get_source_facts(
 
 
 async def _facts(
-    session: AsyncSession, rows: Sequence[Drawn], snapshot: Snapshot
+    session: AsyncSession, rows: Sequence[FactRow], snapshot: Snapshot
 ) -> list[tuple[int, FactOut]]:
     def named(column: str) -> list[Any]:  # ids of whatever type the column has
         return [one for row in rows if (one := getattr(row, column)) is not None]
@@ -90,7 +90,7 @@ async def _facts(
     ]
 
 
-def _drawn(source_id: UUID, known_change: int) -> Select[*tuple[Any, ...]]:
+def _facts_of(source_id: UUID, known_change: int) -> Select[*tuple[Any, ...]]:
     """Return the citations of a source; one for all the events of a decision."""
     newer = aliased(CrossingVersion)
     newest = (

@@ -11,7 +11,7 @@ from app.database.sessions import Transact
 from app.errors import invalid
 from app.http.bodies import Instant
 from app.importers.fetching import MAX_BYTES, Fetcher, Payload
-from app.importers.running import Outcome, Runner, told
+from app.importers.running import Outcome, Runner, describe
 from app.importers.schedule import quarantine, require_importer
 from app.observations.recording import ObservationLimits
 from app.validation import message_of
@@ -76,8 +76,8 @@ def _report(outcomes: Sequence[Outcome]) -> Iterator[str]:
         if len(outcomes) > 1:
             yield f"{outcome.address}:"
         yield _summary(outcome)
-        yield from _section("Refused", [told(refusal) for refusal in outcome.refused])
-        places = [told(place) for place in outcome.unknown_places]
+        yield from _section("Refused", [describe(refusal) for refusal in outcome.refused])
+        places = [describe(place) for place in outcome.unknown_places]
         yield from _section("Not among our crossings", places)
         if outcome.kept:
             yield f"Kept aside: {outcome.kept}"

@@ -248,7 +248,7 @@ class Runner:
             duplicates=done.duplicates,
             refused=refused,
             unknown_places=unknown,
-            kept=self._keep(payload, [told(finding) for finding in damage]) if damage else None,
+            kept=self._keep(payload, [describe(finding) for finding in damage]) if damage else None,
         )
 
     async def _record_readings(
@@ -330,7 +330,7 @@ class Runner:
         )
 
 
-def told(finding: Refusal | UnknownPlace) -> str:
+def describe(finding: Refusal | UnknownPlace) -> str:
     """Return the fault of a value or a place as one line."""
     if isinstance(finding, UnknownPlace):
         reason = f": {finding.reason}" if finding.reason else ""

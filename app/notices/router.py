@@ -38,7 +38,7 @@ QuerySource = Annotated[
 NoticeWriter = Annotated[IdempotentWriter, writes(KeyScope.NOTICES, body_bytes=LONG_BODY)]
 
 
-def _asked(
+def _notice_filter(
     kind: Annotated[NoticeKind | None, Query(examples=["travel_advice"])] = None,
     country: Annotated[
         CountryCode | None,
@@ -71,7 +71,7 @@ async def list_notices(
     session: Session,
     cache_headers: ResponseCacheHeaders,
     pagination: PageQuery,
-    asked: Annotated[NoticeFilter, Depends(_asked)],
+    asked: Annotated[NoticeFilter, Depends(_notice_filter)],
 ) -> Page[NoticeOut]:
     """Return notices, the newest first, corrected and withdrawn ones included."""
     found, knowledge = await reading.list_notices(

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from app.errors import FAULTS_TOLD
 from app.http.bodies import Body, CountryCode, CrossingId, Instant, Line, example
-from app.sources.schemas import GivenSource
+from app.sources.schemas import SourceOrId
 from app.validation import message_of
 from app.vocabulary import ObservationMethod, Status, Traffic
 
@@ -197,7 +197,7 @@ class ObservationsIn(Body, title="NewObservations"):
         }
     )
 
-    source: GivenSource = Field(
+    source: SourceOrId = Field(
         description="One that is recorded, by id, or inline: an equal one is recorded only once."
     )
     observations: list[

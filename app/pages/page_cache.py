@@ -20,7 +20,7 @@ from app.pages.rendering import ORIGIN, HtmlPage, PageReader
 CACHE_SECONDS = 1.0
 CACHE_BYTES = 32 * 2**20
 
-Asked = ParamSpec("Asked")
+Params = ParamSpec("Params")
 _Key = tuple[str, str, int]
 """The path and query, the language, and what the board reflects."""
 
@@ -51,7 +51,7 @@ class PageCache:
         making = self._making.get(key)
         if making is None:
             reader.is_shared = True
-            making = asyncio.ensure_future(_made(make))
+            making = asyncio.ensure_future(_awaited(make))
             self._making[key] = making
             making.add_done_callback(partial(self._keep, key, board.monitor.now() + CACHE_SECONDS))
         # Shielded: who goes away must not take the page from the others who wait for it.
@@ -65,7 +65,7 @@ class PageCache:
             self._pages.put(key, _CachedPage(response, min(until, due)))
 
 
-async def _made(make: Callable[[], Awaitable[Response]]) -> Response:
+async def _awaited(make: Callable[[], Awaitable[Response]]) -> Response:
     return await make()
 
 
@@ -85,16 +85,16 @@ def _copy(response: Response, origin: str) -> Response:
     return copy
 
 
-def kept(
-    endpoint: Callable[Asked, Awaitable[Response]],
-) -> Callable[Asked, Coroutine[None, None, Response]]:
+def cached(
+    endpoint: Callable[Params, Awaitable[Response]],
+) -> Callable[Params, Coroutine[None, None, Response]]:
     """Give the pages of an endpoint, which has a ``reader``, from those kept."""
 
     @wraps(endpoint)
-    async def give(*args: Asked.args, **kwargs: Asked.kwargs) -> Response:
+    async def give(*args: Params.args, **kwargs: Params.kwargs) -> Response:
         reader = kwargs["reader"]
         assert isinstance(reader, PageReader)
-        pages: PageCache = reader.request.app.state.kept
+        pages: PageCache = reader.request.app.state.page_cache
         return await pages.give(reader, lambda: endpoint(*args, **kwargs))
 
     return give

@@ -28,22 +28,22 @@ from app.pages.lanes.vehicle import Vehicle
 from app.places.zones import zone_of
 from app.vocabulary import ChangeKind, Status, Traffic
 
-Given = TypeVar("Given")
+Value = TypeVar("Value")
 
 
-def _given(value: object) -> object:
+def _empty_as_none(value: object) -> object:
     """Read a field that a form sends empty as one that was not filled in."""
     return value or None
 
 
-Maybe = Annotated[Given | None, BeforeValidator(_given), Query()]
+Maybe = Annotated[Value | None, BeforeValidator(_empty_as_none), Query()]
 
 
 def _vehicle(traffic: Maybe[Traffic] = None, to: Maybe[CountryCode] = None) -> Vehicle:
     return Vehicle(traffic, to)
 
 
-AskedVehicle = Annotated[Vehicle, Depends(_vehicle)]
+VehicleQuery = Annotated[Vehicle, Depends(_vehicle)]
 
 ORIGIN = token_hex(16)
 """Stands for the origin in a page that is for everybody; nothing that comes from outside has it."""
@@ -74,11 +74,11 @@ class PageReader:
         self.board: Board = request.app.state.board
         self.is_shared = False
         """Whether the page is also for others, who may call the service otherwise."""
-        asked = request.query_params.get("lang")
-        self.chose = asked in LANGUAGES
+        lang = request.query_params.get("lang")
+        self.chose = lang in LANGUAGES
         """Whether the address says the language; if not, the browser does."""
         self.language = (
-            LANGUAGES[str(asked)]
+            LANGUAGES[str(lang)]
             if self.chose
             else negotiated(request.headers.get("accept-language", ""))
         )
@@ -114,15 +114,15 @@ class PageReader:
     @property
     def vehicle(self) -> Vehicle:
         """Return what the address asks to answer for; what makes no sense is left out."""
-        asked = self.request.query_params
-        traffic, to = asked.get("traffic"), asked.get("to")
+        parameters = self.request.query_params
+        traffic, to = parameters.get("traffic"), parameters.get("to")
         return Vehicle(
             Traffic(traffic) if traffic in list(Traffic) else None,
             to if to in iso3166.countries_by_alpha2 else None,
         )
 
     @property
-    def asked(self) -> str:
+    def query_string(self) -> str:
         """The query that was asked, with its question mark."""
         return query_of(query_parameters(self._address))
 
@@ -189,7 +189,7 @@ def page(
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"
     if validity is not None:
-        response.due = tell_present(response, reader.board, validity)
+        response.due = set_present_headers(response, reader.board, validity)
     return response
 
 
@@ -197,7 +197,7 @@ def render(language: Language, template: str, **values: object) -> str:
     return _environment(language).get_template(template).render(**values)
 
 
-def tell_present(response: Response, board: Board, validity: Validity) -> float:
+def set_present_headers(response: Response, board: Board, validity: Validity) -> float:
     """Say how long an answer by the board is good, as the API says it; return until when."""
     due = math.inf if validity.due is None else validity.due.timestamp()
     control = cache_control(due - board.monitor.now(), board.max_age - board.age)

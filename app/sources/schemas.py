@@ -73,7 +73,7 @@ def _which_source(value: object) -> str:
     return f"{UNTOLD}inline" if isinstance(value, dict | SourceIn) else f"{UNTOLD}id"
 
 
-GivenSource = Annotated[
+SourceOrId = Annotated[
     Annotated[UUID, Tag(f"{UNTOLD}id")] | Annotated[SourceIn, Tag(f"{UNTOLD}inline")],
     Discriminator(_which_source),
 ]
@@ -83,7 +83,7 @@ GivenSource = Annotated[
 class CitationIn(Body, title="NewCitation"):
     """The link to a source: one that is recorded, by id, or a new one, inline."""
 
-    source: GivenSource
+    source: SourceOrId
     locator: Line | None = Field(None, examples=["paragraph 1"])
     basis: Basis = Basis.STATED
 

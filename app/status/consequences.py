@@ -113,11 +113,11 @@ def _lane_changes(old: Answer | None, new: Answer) -> list[LaneChangeOut]:
             after=after[lane].status if lane in after else None,
         )
         for lane in dict.fromkeys([*before, *after])
-        if _shown(before, lane) != _shown(after, lane)
+        if _compared_fields(before, lane) != _compared_fields(after, lane)
     ]
 
 
-def _shown(lanes: dict[Lane, LaneAnswer], lane: Lane) -> tuple[object, ...] | None:
+def _compared_fields(lanes: dict[Lane, LaneAnswer], lane: Lane) -> tuple[object, ...] | None:
     answer = lanes.get(lane)
     if answer is None:
         return None

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from app.importers.findings import BrokenPayload
 from app.importers.importer import importers
-from app.importers.running import told as line
+from app.importers.running import describe as line
 from tests.api import Json
 from tests.importers.conftest import Imports
 from tests.importers.samples import parse, readings, refusals, told, unknown

@@ -218,7 +218,7 @@ class Stream:
                 async with self._monitor.deadline(limited=False):
                     news = await self._read()
                 for told in news:
-                    await self._tell(told)
+                    await self._publish(told)
                 if len(news) == CHANGES_PER_READ:
                     self._news.set()
             except OUTAGES as error:
@@ -287,7 +287,7 @@ class Stream:
 
     # The followers
 
-    async def _tell(self, told: EncodedChange) -> None:
+    async def _publish(self, told: EncodedChange) -> None:
         """Send a change to all who are level and want it."""
         self._recent.add(told)
         self._stand_at(told.number, told.hash)

@@ -106,13 +106,13 @@ _HEADERS = {
 """The headers of an answer, by its status."""
 
 
-def _tell_headers(operation: Operation) -> None:
+def _document_headers(operation: Operation) -> None:
     for status, headers in _HEADERS.items():
         if status in operation.responses:
             operation.responses[status]["headers"] = _described(headers)
 
 
-def _tell_success(operation: Operation) -> None:
+def _document_success(operation: Operation) -> None:
     for status, response in operation.responses.items():
         if response["description"] == "Successful Response":
             response["description"] = HTTPStatus(int(status)).phrase
@@ -125,7 +125,7 @@ def _described(headers: Mapping[str, str]) -> Json:
     }
 
 
-def _tell_reading(operation: Operation) -> None:
+def _document_read(operation: Operation) -> None:
     """Document the headers and parameters that every public read has."""
     headers = dict(_READ_HEADERS)
     if operation.spec["operationId"] in _OF_THE_BOARD:
@@ -171,11 +171,11 @@ def describe(
     problem: Json = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= {**objects(problem.pop("$defs")), ProblemOut.__name__: problem}
     for operation in operations(document):
-        _tell_headers(operation)
-        _tell_success(operation)
+        _document_headers(operation)
+        _document_success(operation)
         is_read = operation.method == "get" and operation.path.startswith(("/v1", "/feeds"))
         if is_read and "security" not in operation.spec:
-            _tell_reading(operation)
+            _document_read(operation)
     arrange(document)
     return Documents(_json(without_streams(document)), _json(document))
 

@@ -11,13 +11,13 @@ from app.http.parameters import AsOf
 from app.http.problems import unless_out
 from app.pages.borders.answers import BorderAnswer, look_up, present
 from app.pages.lanes.vehicle import Vehicle
-from app.pages.page_cache import kept
+from app.pages.page_cache import cached
 from app.pages.rendering import (
-    AskedVehicle,
     CurrentReader,
     Maybe,
     PageInstant,
     PageKnowledge,
+    VehicleQuery,
     page,
 )
 from app.vocabulary import Traffic
@@ -26,13 +26,13 @@ router = APIRouter()
 
 
 @router.get("/borders/{border_id}")
-@kept
+@cached
 async def border(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
     border_id: Annotated[BorderId, Path()],
     as_of: PageKnowledge,
-    vehicle: AskedVehicle,
+    vehicle: VehicleQuery,
     at: PageInstant = None,
     retired: Maybe[bool] = None,
 ) -> Response:

@@ -21,21 +21,21 @@ from app.pages.crossings.answers import (
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
 from app.pages.lanes.vehicle import Vehicle
-from app.pages.page_cache import kept
-from app.pages.rendering import AskedVehicle, CurrentReader, PageInstant, PageKnowledge, page
+from app.pages.page_cache import cached
+from app.pages.rendering import CurrentReader, PageInstant, PageKnowledge, VehicleQuery, page
 from app.vocabulary import Status
 
 router = APIRouter()
 
 
 @router.get("/crossings/{crossing_id}")
-@kept
+@cached
 async def crossing(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
     crossing_id: Annotated[CrossingId, Path()],
     as_of: PageKnowledge,
-    vehicle: AskedVehicle,
+    vehicle: VehicleQuery,
     at: PageInstant = None,
     zoom: Annotated[Zoom, Query()] = Zoom.ALL,
     printed: Annotated[Literal["all"] | None, Query(alias="print")] = None,
@@ -60,7 +60,7 @@ async def crossing(
         asked=vehicle,
         now=answer.instant if is_present else None,
         record=record,
-        band=None if record is None else _drawn(record, answer, zoom),
+        band=None if record is None else _band(record, answer, zoom),
         zoom=zoom,
         is_brief=printed is None,
         is_present=is_present,
@@ -71,7 +71,7 @@ async def crossing(
 
 
 @router.get("/badges/{crossing_id}.svg")
-@kept
+@cached
 async def badge(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
@@ -112,7 +112,7 @@ async def _look_up_record(
         return await look_up_record(session, crossing_id=crossing_id, answer=answer)
 
 
-def _drawn(record: Record, answer: CrossingAnswer, zoom: Zoom) -> Band:
+def _band(record: Record, answer: CrossingAnswer, zoom: Zoom) -> Band:
     start, end = window(record.stretches, zoom, answer.instant)
     return band(
         record.stretches, start=start, end=end, at=answer.instant, zone=answer.clocks.zones[0]

@@ -22,17 +22,17 @@ from app.http.problems import RETRY_AFTER
 from app.pages.assets import OUTLINED
 from app.pages.map import rows as map_rows
 from app.pages.map.rows import MapRow
-from app.pages.page_cache import kept
+from app.pages.page_cache import cached
 from app.pages.rendering import (
     HEADERS,
-    AskedVehicle,
     CurrentReader,
     HtmlPage,
     Maybe,
     PageInstant,
     PageReader,
+    VehicleQuery,
     page,
-    tell_present,
+    set_present_headers,
 )
 from app.places.schemas import SearchText
 from app.vocabulary import Status, Traffic
@@ -69,8 +69,8 @@ class MapQuery:
         return self.wanted != CrossingFilter() or self.status is not None
 
 
-def _asked(
-    vehicle: AskedVehicle,
+def _map_query(
+    vehicle: VehicleQuery,
     border: Maybe[BorderId] = None,
     country: Maybe[CountryCode] = None,
     status: Maybe[Status] = None,
@@ -90,15 +90,15 @@ def _asked(
     return MapQuery(wanted, status, at, known_at)
 
 
-AskedFor = Annotated[MapQuery, Depends(_asked)]
+MapQueryParameters = Annotated[MapQuery, Depends(_map_query)]
 
 
 @router.get("/")
-@kept
+@cached
 async def show_map(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
-    asked: AskedFor,
+    asked: MapQueryParameters,
     part: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
     """Show the crossings on a map and in a list beside it, as they are or were."""
@@ -118,7 +118,7 @@ async def show_map(
         part=part,
         parts=-(-len(rows) // LISTED),
         choices=_choices(reader),
-        markers=f"{reader.root}/map.json{reader.asked}",
+        markers=f"{reader.root}/map.json{reader.query_string}",
         countries={code: reader.words.country(code) for code in OUTLINED},
         times={name: instant and wire_instant(instant) for name, instant in asked.times.items()},
         tiles=tiles,
@@ -134,9 +134,9 @@ async def show_map(
 
 
 @router.get("/map.json")
-@kept
+@cached
 async def give_markers(
-    reader: CurrentReader, read_sessions: AnyReadSessions, asked: AskedFor
+    reader: CurrentReader, read_sessions: AnyReadSessions, asked: MapQueryParameters
 ) -> Response:
     """Give the map what it shows, in the reader's language: ids, names, statuses, places."""
     rows, validity = await _rows(reader, read_sessions, asked)
@@ -145,11 +145,11 @@ async def give_markers(
 
 
 @router.get("/map/{crossing_id}")
-@kept
+@cached
 async def give_line(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
-    asked: AskedFor,
+    asked: MapQueryParameters,
     crossing_id: Annotated[CrossingId, Path()],
 ) -> Response:
     """Give what a card says of a crossing besides its name and status, as HTML within a page."""
@@ -168,7 +168,7 @@ def _part(reader: PageReader, response: HtmlPage, validity: Validity | None) -> 
     if not reader.chose:
         response.headers["Vary"] = "Accept-Language"
     if validity is not None:
-        response.due = tell_present(response, reader.board, validity)
+        response.due = set_present_headers(response, reader.board, validity)
     return response
 
 

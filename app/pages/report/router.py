@@ -155,7 +155,7 @@ async def report(
         clocks=clocks,
         example=next((one for one in known if one.id in chosen), next(iter(known), None)),
         chosen=chosen,
-        told=_told(reader.words, countries, clocks),
+        told=_script_messages(reader.words, countries, clocks),
         Certainty=Certainty,
         DeclaredStatus=DeclaredStatus,
         ExceptionCode=ExceptionCode,
@@ -188,7 +188,9 @@ def _clocks(words: Words, crossings: Sequence[CrossingRecord]) -> list[Clock]:
     return [found[key] for key in sorted(found)]
 
 
-def _told(words: Words, countries: list[str], clocks: Sequence[Clock]) -> dict[str, dict[str, str]]:
+def _script_messages(
+    words: Words, countries: list[str], clocks: Sequence[Clock]
+) -> dict[str, dict[str, str]]:
     """Return the words that the script needs, in the reader's language."""
     return {
         "messages": {name: words.say(message) for name, message in _MESSAGES.items()},

@@ -104,7 +104,7 @@ async def incidents(reader: CurrentReader, session: Session, pagination: PageQue
     """List the stories, the newest first."""
     after = pagination.start(change_and_id)
     found, _ = await list_incidents(session, after=after, limit=pagination.limit + 1)
-    items, following = _turned(reader, found, pagination.limit)
+    items, following = _page_of(reader, found, pagination.limit)
     return page(reader, "incidents.html", items=items, following=following)
 
 
@@ -142,7 +142,7 @@ async def sources(reader: CurrentReader, session: Session, pagination: PageQuery
     """List where facts come from, the newest first."""
     after = pagination.start(change_and_id)
     found = await list_sources(session, after=after, limit=pagination.limit + 1)
-    items, following = _turned(reader, found, pagination.limit)
+    items, following = _page_of(reader, found, pagination.limit)
     return page(reader, "sources.html", items=items, following=following)
 
 
@@ -163,7 +163,7 @@ async def source(
     return page(reader, "source.html", cited=cited, following=following, teller=StoryLabels(reader))
 
 
-def _turned(
+def _page_of(
     reader: PageReader, found: Sequence[Listed], limit: int
 ) -> tuple[Sequence[Listed], str | None]:
     """Return a page of what was found, and the address of the next one if there is more."""
