@@ -34,4 +34,6 @@ def sentence_of(error: Exception) -> str | None:
             if isinstance(error, OperationalError):
                 # An answer has a code, a failed connection has none.
                 return f"The database {'refused' if state else 'cannot be reached'}: {error.orig}"
+        case _:
+            pass
     return None

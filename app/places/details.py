@@ -136,17 +136,11 @@ async def successors_of(
 ) -> dict[str, Details]:
     """Return the successor, as known, of each of these crossings that has one."""
     retired = list(retired)
-    successors = {crossing.id: crossing for crossing in retired}
-    while named := {crossing.version.replaced_by for crossing in successors.values()} - {
-        None,
-        *successors,
-    }:
-        successors |= await details_of(
-            session,
-            [crossing for crossing in named if crossing is not None],
-            known_change=known_change,
-        )
-    successors = {crossing.id: successor_of(crossing, successors.get) for crossing in retired}
+    known = {crossing.id: crossing for crossing in retired}
+    while named := {crossing.version.replaced_by for crossing in known.values()} - {None, *known}:
+        names = [name for name in named if name is not None]
+        known |= await details_of(session, names, known_change=known_change)
+    successors = {crossing.id: successor_of(crossing, known.get) for crossing in retired}
     return {name: crossing for name, crossing in successors.items() if crossing is not None}
 
 

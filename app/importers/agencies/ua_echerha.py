@@ -118,14 +118,14 @@ def _described(rest: str) -> dict[str, object] | None:
     match = _FOR_TRUCKS.fullmatch(rest) or _FOR_GOODS.fullmatch(rest)
     if match is None:
         return None
-    groups = match.groupdict()
-    weight = {"from": _kilograms(groups["above"]), "to": _kilograms(groups["up_to"])}
+    parts = match.groupdict()
+    weight = {"from": _kilograms(parts["above"]), "to": _kilograms(parts["up_to"])}
     described: dict[str, object] = {}
     if any(value is not None for value in weight.values()):
         described["weight_kg"] = weight
-    if groups.get("empty"):
+    if parts.get("empty"):
         described["empty"] = True
-    if goods := groups.get("goods"):
+    if goods := parts.get("goods"):
         groups = _GOODS_GROUPS.fullmatch(goods)
         described["goods"] = f"UKTZED groups {groups[1]}" if groups else goods
     return described or None
