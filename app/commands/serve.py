@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,20 +13,17 @@ from typing import Annotated
 
 import typer
 import uvicorn
-from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.supervisors import Multiprocess
 
 from app import schema
-from app.access import service as access
-from app.access.keys import Key
-from app.changes.checkpoints import SigningKey
 from app.commands.database import Database, open_database
 from app.commands.errors import fail
+from app.commands.key_files import admin_key_file, checkpoint_key_file
 from app.commands.options import DataDir, settings_of
 from app.commands.worker import beside_server, require_importers
 from app.config import Settings
 from app.delivery.processes import interrupts_held, kept_alive
-from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, has_cluster
+from app.embedded.data_directory import has_cluster
 from app.http.connections import (
     HEAD_BYTES,
     Connection,
@@ -38,7 +35,6 @@ from app.http.connections import (
 from app.http.origin import Origins
 from app.logs import configure_logs
 from app.seeding.service import load_seeds
-from app.vocabulary import KeyScope
 
 STALLED_SECONDS = 20
 """Seconds a client may stop reading before its connection is closed."""
@@ -92,7 +88,7 @@ class Workers(Multiprocess):
 
 def _serve(settings: Settings, database: Database, listener: socket.socket, figures: str) -> None:
     configure_logs(settings.log_format, settings.log_level)
-    checkpoint_key = _checkpoint_key(settings)
+    checkpoint_key = checkpoint_key_file(settings)
     # Workers are processes of their own: they read the settings from their environment.
     os.environ |= {
         "CROSSINGS_CHECKPOINT_KEY": str(checkpoint_key or ""),
@@ -132,7 +128,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, figu
     embedded_database = settings.database_url is None
     _announce(
         f"http://{settings.host}:{listener.getsockname()[1]}",
-        _admin_key(settings.data_dir, database) if embedded_database else None,
+        admin_key_file(settings.data_dir, database) if embedded_database else None,
     )
     server = uvicorn.Server(config)
     try:
@@ -162,40 +158,6 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
         database_connections=2 * settings.pool_size,
         proxies=settings.trusted_proxies,
     )
-
-
-def _admin_key(data_dir: Path, database: Database) -> Path:
-    """Make ``admin.key``, a key with every scope, on the first start."""
-
-    async def create(session: AsyncSession) -> Key:
-        return await access.create_key(session, name="admin", scopes=list(KeyScope))
-
-    # The key is stored before the file appears, so a file always holds a valid key.
-    return _key_file(data_dir / ADMIN_KEY, lambda: f"{database.run(create)}\n")
-
-
-def _checkpoint_key(settings: Settings) -> Path | None:
-    """Return the file of the key that signs checkpoints; of an embedded database, it is made."""
-    path = settings.checkpoint_key
-    if path is None and settings.database_url is None:
-        path = _key_file(settings.data_dir / CHECKPOINT_KEY, lambda: SigningKey.generate().pem())
-    if path is not None:
-        try:
-            SigningKey.read(path)
-        except (OSError, ValueError) as error:
-            fail(f"CROSSINGS_CHECKPOINT_KEY cannot be used: {error}.")
-    return path
-
-
-def _key_file(path: Path, make: Callable[[], str]) -> Path:
-    """Return a file that appears whole, on the first start, and that only its owner can read."""
-    if path.exists():
-        return path
-    draft = path.with_name(f"{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(make(), encoding="ascii")
-    return draft.rename(path)
 
 
 def _prepare(database: Database, seed_sets: tuple[str, ...] | None, *, is_first: bool) -> None:

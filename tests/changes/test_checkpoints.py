@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from app.changes.checkpoints import Checkpoint, SigningKey, newest_checkpoint
-from app.commands.serve import _checkpoint_key
+from app.commands.key_files import checkpoint_key_file
 from app.config import Settings
 from app.embedded.server import SUPERUSER
 from tests.api import Api
@@ -191,9 +191,9 @@ def test_the_key_of_an_embedded_database_is_made_at_its_first_start_and_stays(
 ) -> None:
     path = data_dir / "checkpoint.key"
     data_dir.mkdir()
-    assert _checkpoint_key(Settings(data_dir=data_dir)) == path
+    assert checkpoint_key_file(Settings(data_dir=data_dir)) == path
     first = path.read_bytes()
-    assert _checkpoint_key(Settings(data_dir=data_dir)) == path
+    assert checkpoint_key_file(Settings(data_dir=data_dir)) == path
 
     assert path.read_bytes() == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
