@@ -13,6 +13,7 @@ from app.observations.waits import NO_WAITS, Waits
 from app.places.details import Details
 from app.status.histories import CrossingHistory
 from app.status.rule.history import Answer, Lane, LaneAnswer, LaneState
+from app.status.rule.hours import AnswersWithHours
 from app.status.rule.resolution import Period, ResolvedHistory, withheld
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.vocabulary import Mode
@@ -27,7 +28,7 @@ class Summary:
     """
 
     details: Details
-    resolved: ResolvedHistory
+    resolved: ResolvedHistory | AnswersWithHours
     instant: datetime
     answer: Answer
     change: int | None
@@ -47,8 +48,15 @@ class Summary:
         resolved = history.resolved
         if lanes is not None and tuple(lanes) != history.history.lanes:
             resolved = ResolvedHistory(replace(history.history, lanes=tuple(lanes)))
-        change = history.last_change(noticed)
-        return cls(history.details, resolved, instant, resolved.answer(instant), change)
+        return cls.resolve(history.details, resolved, instant, history.last_change(noticed))
+
+    @classmethod
+    def resolve(
+        cls, details: Details, resolved: ResolvedHistory, instant: datetime, change: int | None
+    ) -> "Summary":
+        """Answer from what is declared and the regular hours. Raises OutOfReach."""
+        answers = with_hours(details, resolved)
+        return cls(details, answers, instant, answers.answer(instant), change)
 
     @property
     def is_confirmed_evenly(self) -> bool:
@@ -57,7 +65,7 @@ class Summary:
 
     def settled(self) -> "Summary":
         """Return this with all that `status_out` asks for. Raises OutOfReach."""
-        _ = self.period, self.next_change_at, self.due_at
+        _ = self.period, self.next_change_at, self.due_at, self.opens_at
         return self
 
     def forget(self) -> None:
@@ -98,14 +106,29 @@ class Summary:
     @cached_property
     def due_at(self) -> datetime | None:
         """When a body made of this next differs: a border's shows what a status does not."""
+        if isinstance(self.resolved, AnswersWithHours):
+            return self.resolved.next_difference(self.instant)  # gates open in an outage, too
         if self.withheld_since is not None:
             return None
         return self.resolved.next_difference(self.instant)
 
     @cached_property
+    def opens_at(self) -> datetime | None:
+        """When regular hours next open a lane that nothing but they close."""
+        if self.withheld_since is not None or not isinstance(self.resolved, AnswersWithHours):
+            return None
+        return self.resolved.opens_at(self.instant)
+
+    @cached_property
     def last_change_at(self) -> datetime | None:
         """Since when this is the answer, by what is recorded now; None is ever."""
         return self.withheld_since or self.resolved.last_change(self.instant)
+
+
+def with_hours(details: Details, resolved: ResolvedHistory) -> ResolvedHistory | AnswersWithHours:
+    """Return what answers about a history's lanes, their regular hours included."""
+    hours = details.schedules(resolved.history.lanes)
+    return AnswersWithHours(resolved, hours) if hours else resolved
 
 
 def status_out(
@@ -131,6 +154,7 @@ def status_out(
         expected_until=answer.expected_until,
         overdue=answer.overdue,
         next_change_at=summary.next_change_at,
+        opens_at=summary.opens_at,
         last_confirmed_at=answer.last_confirmed_at,
         stale=answer.stale,
         sides=dict(answer.sides),
@@ -170,4 +194,5 @@ def lane_out(lane: LaneAnswer | LaneState) -> LaneOut:
         stale=lane.stale,
         overdue=lane.overdue,
         decided_by=lane.decided_by.id if lane.decided_by else None,
+        reason="hours" if lane.outside_hours else None,
     )

@@ -1,0 +1,122 @@
+"""Regular hours: when the gates of a side are open by the week and the calendar.
+
+The OSM ``opening_hours`` syntax, read by the clock on the wall of an IANA zone. Nothing else
+touches the library that evaluates it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from opening_hours import OpeningHours, ParserError
+
+_STEP = timedelta(days=7)
+"""Clocks are not put forward and back again within so short a time."""
+_HORIZON = timedelta(days=3660)
+"""How far ahead a switch is looked for."""
+_LOOK_BACK = tuple(timedelta(days=days) for days in (2, 35, 400))
+_UNSUPPORTED = ("sunrise", "sunset", "dawn", "dusk", "SH")
+
+
+class HoursInvalid(ValueError):
+    """An expression that cannot be evaluated, with the reason in its message."""
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(expression: str, country: str) -> OpeningHours:
+    return OpeningHours(
+        expression,
+        country=country,
+        auto_country=False,
+        auto_timezone=False,
+        max_interval_days=_HORIZON.days,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RegularHours:
+    """One expression by the clock of ``time_zone``, with the public holidays of ``country``."""
+
+    expression: str
+    time_zone: str
+    country: str
+
+    def check(self) -> None:
+        """Raise HoursInvalid, naming what is wrong, where it cannot be evaluated."""
+        found = next((word for word in _UNSUPPORTED if word in _uncommented(self.expression)), None)
+        if found is not None:
+            raise HoursInvalid(f"{found!r} is not supported: use clock times and PH")
+        try:
+            hours = _parsed(self.expression, self.country)
+        except ParserError as error:
+            raise HoursInvalid("is not in the opening_hours syntax of OpenStreetMap") from error
+        if hours.warnings:
+            raise HoursInvalid(f"is ambiguous: {hours.warnings[0]}")
+
+    def is_closed(self, at: datetime) -> bool:
+        """Tell whether the gate is closed; ``unknown`` in an expression does not close it."""
+        return self._hours.is_closed(self._wall(at))
+
+    @lru_cache(maxsize=20_000)  # noqa: B019 (a value: the cache keeps no more alive than that)
+    def next_switch(self, at: datetime) -> datetime | None:
+        """Return when it next opens if it is closed, or closes if not; None within ten years."""
+        was_closed, instant = self.is_closed(at), at
+        while instant - at < _HORIZON:
+            wall = self._wall(instant)
+            change = self._hours.next_change(wall)
+            step = _STEP if change is None else min(_STEP, change - wall)
+            end = self._turn_of_clocks(instant, instant + step) or instant + step
+            if self.is_closed(end) is not was_closed:
+                return end
+            if change is None and end == instant + step and self._is_over(instant):
+                return None
+            instant = end
+        return None
+
+    @lru_cache(maxsize=20_000)  # noqa: B019
+    def last_switch(self, at: datetime) -> datetime | None:
+        """Return when it last opened or closed by ``at``; None if not for a year."""
+        for days in _LOOK_BACK:
+            last: datetime | None = None
+            switch = self.next_switch(at - days)
+            while switch is not None and switch <= at:
+                last, switch = switch, self.next_switch(switch)
+            if last is not None:
+                return last
+        return None
+
+    def _is_over(self, instant: datetime) -> bool:
+        """Tell whether nothing changes after ``instant``, though clocks be put back a little."""
+        return self._hours.next_change(self._wall(instant) - timedelta(days=1)) is None
+
+    @property
+    def _hours(self) -> OpeningHours:
+        return _parsed(self.expression, self.country)
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    def _wall(self, at: datetime) -> datetime:
+        return at.astimezone(self._zone).replace(tzinfo=None, fold=0)
+
+    def _turn_of_clocks(self, start: datetime, end: datetime) -> datetime | None:
+        """Return when the clocks are altered in ``(start, end]``, to the second; None if not."""
+        zone = self._zone
+        offset = start.astimezone(zone).utcoffset()
+        if end.astimezone(zone).utcoffset() == offset:
+            return None
+        low, high = int(start.timestamp()), int(-(-end.timestamp() // 1))
+        while high - low > 1:
+            middle = (low + high) // 2
+            if datetime.fromtimestamp(middle, zone).utcoffset() == offset:
+                low = middle
+            else:
+                high = middle
+        return datetime.fromtimestamp(high, UTC)
+
+
+def _uncommented(expression: str) -> str:
+    """Return an expression without its comments."""
+    return "".join(expression.split('"')[::2])
