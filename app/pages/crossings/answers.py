@@ -84,7 +84,14 @@ class CrossingAnswer:
         events = {event.id: event for event in self.status.decided_by}
         alike: dict[tuple[object, ...], list[LaneOut]] = {}
         for lane in self.status.lanes:
-            key = (lane.status, lane.last_known, lane.stale, lane.overdue, lane.decided_by)
+            key = (
+                lane.status,
+                lane.last_known,
+                lane.stale,
+                lane.overdue,
+                lane.decided_by,
+                lane.reason,
+            )
             alike.setdefault(key, []).append(lane)
         return [
             LaneRows(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
@@ -106,6 +113,10 @@ class LaneRows:
     @property
     def last_known(self) -> Status | None:
         return self.lanes[0].last_known
+
+    @property
+    def is_outside_hours(self) -> bool:
+        return self.lanes[0].reason is not None
 
     @property
     def scopes(self) -> Scopes:
