@@ -70,6 +70,7 @@ FIELDS = [
     "confirm_within_days",
     "retired_at",
     "replaced_by",
+    "hours",
     "citations",
     "version",
     "status",
@@ -78,6 +79,7 @@ FIELDS = [
     "stale",
     "overdue",
     "last_confirmed_at",
+    "opens_at",
     "waits",
     "links",
 ]

@@ -31,7 +31,7 @@ PATH = f"/v1/crossings/{HERE}/status"
 NOON = "2024-01-05T12:00:00Z"
 STATUS_FIELDS = """
     crossing status last_known at known_at since until expires_at expected_until overdue
-    next_change_at last_confirmed_at stale sides lanes waits decided_by also_said retired_at
+    next_change_at opens_at last_confirmed_at stale sides lanes waits decided_by also_said retired_at
     replaced_by change
 """
 EVENT_FIELDS = """
@@ -108,6 +108,7 @@ async def test_an_answer_has_exactly_these_fields_in_this_order(here: Api) -> No
         "stale": False,
         "overdue": False,
         "decided_by": event_id,
+        "reason": None,
     }
     expected: Body = {
         "crossing": HERE,
@@ -121,6 +122,7 @@ async def test_an_answer_has_exactly_these_fields_in_this_order(here: Api) -> No
         "expected_until": "2023-10-01T00:00:00Z",
         "overdue": False,
         "next_change_at": "2023-09-16T21:00:00Z",
+        "opens_at": None,
         "last_confirmed_at": "2023-08-17T21:00:00Z",
         "stale": False,
         "sides": {"BY": "unknown", "LT": "closed"},
