@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from opening_hours import OpeningHours, ParserError
+from opening_hours import OpeningHours, validate
 
 _STEP = timedelta(days=7)
 """Clocks are not put forward and back again within so short a time."""
@@ -47,12 +47,10 @@ class RegularHours:
         found = next((word for word in _UNSUPPORTED if word in _uncommented(self.expression)), None)
         if found is not None:
             raise HoursInvalid(f"{found!r} is not supported: use clock times and PH")
-        try:
-            hours = _parsed(self.expression, self.country)
-        except ParserError as error:
-            raise HoursInvalid("is not in the opening_hours syntax of OpenStreetMap") from error
-        if hours.warnings:
-            raise HoursInvalid(f"is ambiguous: {hours.warnings[0]}")
+        if not validate(self.expression):
+            raise HoursInvalid("is not in the opening_hours syntax of OpenStreetMap")
+        if warnings := self._hours.warnings:
+            raise HoursInvalid(f"is ambiguous: {warnings[0]}")
 
     def is_closed(self, at: datetime) -> bool:
         """Tell whether the gate is closed; ``unknown`` in an expression does not close it."""

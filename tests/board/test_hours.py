@@ -12,7 +12,7 @@ from tests.status.test_hours_api import HERE, NIGHTLY, opened, set_hours
 async def test_the_board_switches_when_the_hours_do(sides: Sides) -> None:
     """Without a write: at each instant it answers what the routes do."""
     await opened(sides.front)
-    await set_hours(sides.front, NIGHTLY)
+    await set_hours(sides.front, {**NIGHTLY, "traffic": None})
     entry = sides.board.entry(MEDININKAI)
     assert entry is not None
     now = datetime.now(UTC)
@@ -31,7 +31,7 @@ async def test_the_board_switches_when_the_hours_do(sides: Sides) -> None:
 
 async def test_an_answer_is_fresh_until_the_gate_opens_or_closes(sides: Sides) -> None:
     await opened(sides.front)
-    await set_hours(sides.front, NIGHTLY)
+    await set_hours(sides.front, {**NIGHTLY, "traffic": None})
     entry = sides.board.entry(MEDININKAI)
     assert entry is not None
     now = datetime.now(UTC)

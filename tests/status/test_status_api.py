@@ -31,8 +31,8 @@ PATH = f"/v1/crossings/{HERE}/status"
 NOON = "2024-01-05T12:00:00Z"
 STATUS_FIELDS = """
     crossing status last_known at known_at since until expires_at expected_until overdue
-    next_change_at opens_at last_confirmed_at stale sides lanes waits decided_by also_said retired_at
-    replaced_by change
+    next_change_at opens_at last_confirmed_at stale sides lanes waits decided_by also_said
+    retired_at replaced_by change
 """
 EVENT_FIELDS = """
     id kind crossing decision change sides status effective expected_until traffic to reason
@@ -197,6 +197,7 @@ async def test_sumskas_is_closed_for_years_and_nobody_confirmed_it_lately(
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,
+        "opens_at": None,
         "last_confirmed_at": "2025-10-28T22:00:00Z",
         "stale": True,
         "sides": {"BY": "unknown", "LT": "closed"},
@@ -216,6 +217,7 @@ async def test_a_crossing_of_which_nothing_was_said_is_unknown(here: Api) -> Non
         "stale": False,
         "overdue": False,
         "decided_by": None,
+        "reason": None,
     }
     assert await ask(here) == {
         "crossing": HERE,
@@ -229,6 +231,7 @@ async def test_a_crossing_of_which_nothing_was_said_is_unknown(here: Api) -> Non
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,
+        "opens_at": None,
         "last_confirmed_at": None,
         "stale": False,
         "sides": {"BY": "unknown", "LT": "unknown"},
@@ -525,6 +528,7 @@ async def test_before_its_first_version_a_crossing_has_that_versions_lanes_all_u
         "stale": False,
         "overdue": False,
         "decided_by": None,
+        "reason": None,
     }
 
     response = await here.get(PATH, known_change=0, at=NOON)
@@ -542,6 +546,7 @@ async def test_before_its_first_version_a_crossing_has_that_versions_lanes_all_u
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,
+        "opens_at": None,
         "last_confirmed_at": None,
         "stale": False,
         "sides": {"BY": "unknown", "LT": "unknown"},
