@@ -13,7 +13,7 @@ from opening_hours import OpeningHours, validate
 
 _STEP = timedelta(days=7)
 """Clocks are not put forward and back again within so short a time."""
-_HORIZON = timedelta(days=3660)
+_HORIZON = timedelta(days=1100)
 """How far ahead a switch is looked for."""
 _LOOK_BACK = tuple(timedelta(days=days) for days in (2, 35, 400))
 _UNSUPPORTED = ("sunrise", "sunset", "dawn", "dusk", "SH")
@@ -58,18 +58,19 @@ class RegularHours:
 
     @lru_cache(maxsize=20_000)  # noqa: B019 (a value: the cache keeps no more alive than that)
     def next_switch(self, at: datetime) -> datetime | None:
-        """Return when it next opens if it is closed, or closes if not; None within ten years."""
+        """Return when it next opens if it is closed, or closes if not; None within three years."""
         was_closed, instant = self.is_closed(at), at
+        # The library looks for a change day by day, so it is asked as seldom as can be.
+        change = self._hours.next_change(self._wall(at))
         while instant - at < _HORIZON:
-            wall = self._wall(instant)
-            change = self._hours.next_change(wall)
-            step = _STEP if change is None else min(_STEP, change - wall)
-            end = self._turn_of_clocks(instant, instant + step) or instant + step
-            if self.is_closed(end) is not was_closed:
-                return end
-            if change is None and end == instant + step and self._is_over(instant):
-                return None
-            instant = end
+            left = None if change is None else change - self._wall(instant)
+            end = instant + (_STEP if left is None else min(_STEP, left))
+            turn = self._turn_of_clocks(instant, end)
+            instant = turn or end
+            if turn is not None or (left is not None and left <= _STEP):
+                if self.is_closed(instant) is not was_closed:
+                    return instant
+                change = self._hours.next_change(self._wall(instant))
         return None
 
     @lru_cache(maxsize=20_000)  # noqa: B019
@@ -83,10 +84,6 @@ class RegularHours:
             if last is not None:
                 return last
         return None
-
-    def _is_over(self, instant: datetime) -> bool:
-        """Tell whether nothing changes after ``instant``, though clocks be put back a little."""
-        return self._hours.next_change(self._wall(instant) - timedelta(days=1)) is None
 
     @property
     def _hours(self) -> OpeningHours:
