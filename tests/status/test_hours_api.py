@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from app.audit.service import find_faults
 from tests.api import MEDININKAI, Api, citation, decision, fields_of, problem
+from tests.conftest import Database
 
 Body = dict[str, Any]
 
@@ -94,7 +96,7 @@ async def test_what_was_known_before_the_hours_has_none(api: Api) -> None:
     assert (await ask(api, at=NIGHT, traffic="car"))["status"] == "open"
 
 
-async def test_nights_are_no_changes_of_the_log(api: Api) -> None:
+async def test_nights_are_no_changes_of_the_log(api: Api, seeded: Database) -> None:
     await opened(api)
     version = (await set_hours(api, NIGHTLY))["version"]
     (change,) = (await api.get("/v1/changes", after=version - 1)).json()["items"]
@@ -102,6 +104,8 @@ async def test_nights_are_no_changes_of_the_log(api: Api) -> None:
     assert change["payload"]["crossings"][0]["hours"] == [{**NIGHTLY, "to": None}]
     for answer in change["payload"].get("answers", ()):
         assert answer["lanes"] == []
+    async with seeded.session() as session:
+        assert [fault async for fault in find_faults(session)] == []
 
 
 async def test_a_timeline_shows_hours_only_if_asked_and_for_a_year_at_most(api: Api) -> None:

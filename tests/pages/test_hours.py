@@ -1,0 +1,40 @@
+"""Regular hours on the pages: when it opens, and that hours nobody knows are unknown."""
+
+import pytest
+
+from tests.api import MEDININKAI, Api
+from tests.status.test_hours_api import NIGHT, NIGHTLY, opened, set_hours
+
+PAGE = f"/crossings/{MEDININKAI}"
+
+
+@pytest.mark.parametrize(
+    ("language", "closed", "opens", "unknown"),
+    [
+        ("en", "Closed outside regular hours.", "Opens", "Opening hours unknown"),
+        ("lt", "Uždaryta ne darbo metu.", "Atsidaro", "Darbo laikas nežinomas"),
+        ("pl", "Zamknięte poza godzinami pracy.", "Otwarcie", "Godziny pracy nieznane"),
+        ("ru", "Закрыто вне часов работы.", "Откроется", "Часы работы неизвестны"),
+        ("be", "Закрыта па-за гадзінамі працы.", "Адкрыецца", "Гадзіны працы невядомыя"),
+    ],
+)
+async def test_the_page_of_a_crossing_says_it_in_each_language(
+    api: Api, language: str, closed: str, opens: str, unknown: str
+) -> None:
+    await opened(api)
+    await set_hours(api, {**NIGHTLY, "traffic": None})
+
+    page = (await api.get(PAGE, at=NIGHT, lang=language)).text
+    assert closed in page
+    assert f"<dt>{opens}</dt>" in page
+    assert "06:00-22:00" in page
+    assert page.count(unknown) == 1  # of the other side
+
+
+async def test_a_list_says_when_a_gate_opens(api: Api) -> None:
+    await opened(api)
+    await set_hours(api, {**NIGHTLY, "traffic": None})
+
+    page = (await api.get("/", at=NIGHT, lang="en")).text
+    assert "closed outside regular hours" in page
+    assert "opens" in page
