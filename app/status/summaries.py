@@ -80,6 +80,12 @@ class Summary:
         return replace(self, answer=answer, withheld_since=since)
 
     @property
+    def declared(self) -> ResolvedHistory:
+        """The history without regular hours."""
+        answers = self.resolved
+        return answers.resolved if isinstance(answers, AnswersWithHours) else answers
+
+    @property
     def id(self) -> str:
         return self.details.id
 

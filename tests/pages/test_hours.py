@@ -38,3 +38,12 @@ async def test_a_list_says_when_a_gate_opens(api: Api) -> None:
     page = (await api.get("/", at=NIGHT, lang="en")).text
     assert "closed outside regular hours" in page
     assert "opens" in page
+
+
+async def test_the_present_page_of_a_crossing_with_hours_is_shown(api: Api) -> None:
+    await opened(api)
+    await set_hours(api, {**NIGHTLY, "traffic": None})
+
+    response = await api.get(PAGE, lang="en")
+    assert response.status_code == 200
+    assert "Regular hours" in response.text

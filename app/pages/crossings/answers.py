@@ -246,7 +246,7 @@ async def look_up(
     validity = await validity_of(session, summaries, found_waits)
     is_present = at is None and as_of.is_newest
     plans, all_plans = (
-        plans_of(upcoming(one.resolved, instant), one.details, history.events) if is_present else []
+        plans_of(upcoming(one.declared, instant), one.details, history.events) if is_present else []
         for one in summaries
     )
     is_even = part.is_confirmed_evenly
