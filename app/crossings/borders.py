@@ -279,7 +279,7 @@ def gaps(
             text="The opening hours of at least one side are unknown.",
             side=None,
             crossings=[
-                one.id for one in crossings if set(sides) - {hours.side for hours in one.hours}
+                one.id for one in crossings if any(map(one.lanes_without_hours, sides))
             ],
         ),
     ]

@@ -6,24 +6,26 @@ touches the library that evaluates it.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from opening_hours import OpeningHours, validate
+
+from app.caches import remembered
 
 _STEP = timedelta(days=7)
 """Clocks are not put forward and back again within so short a time."""
 _HORIZON = timedelta(days=1100)
 """How far ahead a switch is looked for."""
 _LOOK_BACK = tuple(timedelta(days=days) for days in (2, 35, 400))
-_UNSUPPORTED = ("sunrise", "sunset", "dawn", "dusk", "SH")
+_UNSUPPORTED = ("sunrise", "sunset", "dawn", "dusk", "SH", "||")
+"""Nobody can check the sun and school holidays; after fallbacks the library misses changes."""
 
 
 class HoursInvalid(ValueError):
     """An expression that cannot be evaluated, with the reason in its message."""
 
 
-@lru_cache(maxsize=10_000)
+@remembered("opening hours", bound=4_000_000, result_bytes=2_000)
 def _parsed(expression: str, country: str) -> OpeningHours:
     return OpeningHours(
         expression,
@@ -46,7 +48,7 @@ class RegularHours:
         """Raise HoursInvalid, naming what is wrong, where it cannot be evaluated."""
         found = next((word for word in _UNSUPPORTED if word in _uncommented(self.expression)), None)
         if found is not None:
-            raise HoursInvalid(f"{found!r} is not supported: use clock times and PH")
+            raise HoursInvalid(f"{found!r} is not supported: use clock times, PH and ;")
         if not validate(self.expression):
             raise HoursInvalid("is not in the opening_hours syntax of OpenStreetMap")
         if warnings := self._hours.warnings:
@@ -56,7 +58,7 @@ class RegularHours:
         """Tell whether the gate is closed; ``unknown`` in an expression does not close it."""
         return self._hours.is_closed(self._wall(at))
 
-    @lru_cache(maxsize=20_000)  # noqa: B019 (a value: the cache keeps no more alive than that)
+    @remembered("next switches of hours", bound=4_000_000)
     def next_switch(self, at: datetime) -> datetime | None:
         """Return when it next opens if it is closed, or closes if not; None within three years."""
         was_closed, instant = self.is_closed(at), at
@@ -73,7 +75,7 @@ class RegularHours:
                 change = self._hours.next_change(self._wall(instant))
         return None
 
-    @lru_cache(maxsize=20_000)  # noqa: B019
+    @remembered("last switches of hours", bound=2_000_000)
     def last_switch(self, at: datetime) -> datetime | None:
         """Return when it last opened or closed by ``at``; None if not for a year."""
         for days in _LOOK_BACK:

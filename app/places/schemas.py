@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, LiteralString
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -17,6 +16,7 @@ from app.http.bodies import (
     CrossingId,
     Instant,
     Line,
+    ZoneName,
     example,
     known_language,
 )
@@ -24,6 +24,7 @@ from app.places.geography import Box, Point, lies_around
 from app.places.hours import RegularHours
 from app.places.phrases import fold
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
+from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
 
 DEFAULT_CONFIRM_WITHIN_DAYS = 30
@@ -127,21 +128,13 @@ ConfirmWithinDays = Annotated[
 ]
 
 
-def _known_zone(value: str) -> str:
-    if value not in available_timezones():
-        raise PydanticCustomError("time_zone", "is not an IANA time zone")
-    return value
-
-
 class HoursOfSide(Body, title="RegularHours"):
     """When a side regularly lets traffic through. Holidays (`PH`) are those of the side."""
 
     side: CountryCode
     traffic: TrafficList | None = Field(None, description="Null means all.")
     to: CountryCode | None = Field(None, description="Null means both directions.")
-    time_zone: Annotated[str, Field(max_length=64), AfterValidator(_known_zone)] = Field(
-        examples=["Europe/Vilnius"]
-    )
+    time_zone: ZoneName = Field(examples=["Europe/Vilnius"])
     opening_hours: str = Field(
         min_length=1,
         max_length=500,
@@ -170,7 +163,7 @@ HoursList = Annotated[
     list[HoursOfSide],
     Field(
         max_length=100,
-        description="Outside them a lane is closed. None are known where a side has none.",
+        description="Outside them a lane is closed; without any, a side's hours are unknown.",
     ),
 ]
 
@@ -316,8 +309,18 @@ class CrossingRecord(Body, title="CrossingRecord"):
     )
     replaced_by: CrossingId | None
     hours: list[HoursOfSide] = Field(
-        description="The regular hours. A side without any may be closed at any time of the day:"
-        " its hours are not known."
+        description="When no hours cover a lane on a side, they are unknown: that side may be"
+        " closed at night or on some days."
     )
     citations: list[CitationOut]
     version: int = Field(description="The number of the change that recorded these details.")
+
+    def lanes_without_hours(self, side: str) -> list[Lane]:
+        """Return the lanes for which the hours of a side are not known."""
+        hours = [one for one in self.hours if one.side == side]
+        return [
+            Lane(traffic, to)
+            for traffic in self.traffic
+            for to in self.sides
+            if not any(one.covers(traffic, to) for one in hours)
+        ]

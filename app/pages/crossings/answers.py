@@ -78,6 +78,10 @@ class CrossingAnswer:
         near = None if place is None else Point(place.lat, place.lon)
         return Clocks(list(dict.fromkeys(one.side for one in self.details.names)), near)
 
+    def lanes_without_hours(self, side: str) -> Scopes:
+        """Return for whom the hours of a side are not known."""
+        return scopes_of(self.details.lanes_without_hours(side))
+
     @property
     def groups(self) -> list["LaneRows"]:
         """The lanes, those together of which the same is so."""
