@@ -53,6 +53,7 @@ _FIELDS = {
     "to": "ScopeDirection",
     "traffic": "ScopeTraffic",
     "undo": "UndoAddresses",
+    "waits": "LatestWaits",
 }
 """Fields that several schemas have in the same words, and what these words are called."""
 _GROUPS = {
