@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from opening_hours import OpeningHours, validate
+from opening_hours import OpeningHours, UnknownCountryError, validate
 
 from app.caches import remembered
 
@@ -29,11 +29,20 @@ class HoursInvalid(ValueError):
 def _parsed(expression: str, country: str) -> OpeningHours:
     return OpeningHours(
         expression,
-        country=country,
+        country=country if _has_holidays(country) else None,
         auto_country=False,
         auto_timezone=False,
         max_interval_days=_HORIZON.days,
     )
+
+
+def _has_holidays(country: str) -> bool:
+    """Tell whether the library knows the public holidays of a country."""
+    try:
+        OpeningHours("PH", country=country, auto_country=False, auto_timezone=False)
+    except UnknownCountryError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +55,14 @@ class RegularHours:
 
     def check(self) -> None:
         """Raise HoursInvalid, naming what is wrong, where it cannot be evaluated."""
-        found = next((word for word in _UNSUPPORTED if word in _uncommented(self.expression)), None)
+        words = _uncommented(self.expression)
+        found = next((word for word in _UNSUPPORTED if word in words), None)
         if found is not None:
             raise HoursInvalid(f"{found!r} is not supported: use clock times, PH and ;")
         if not validate(self.expression):
             raise HoursInvalid("is not in the opening_hours syntax of OpenStreetMap")
+        if "PH" in words and not _has_holidays(self.country):
+            raise HoursInvalid(f"'PH' is not supported: holidays of {self.country} are not known")
         if warnings := self._hours.warnings:
             raise HoursInvalid(f"is ambiguous: {warnings[0]}")
 
