@@ -165,3 +165,98 @@ async def test_pages_of_a_timeline_with_hours_follow_each_other(api: Api) -> Non
 async def test_bad_hours_are_refused_by_field(api: Api, change: Body, field: str) -> None:
     body = {"hours": [{**NIGHTLY, **change}], "citations": [citation()]}
     assert fields_of(problem(await api.patch(HERE, body), 422, "invalid")) == [field]
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "status", "opens_at"),
+    [
+        # Overnight.
+        ("Mo-Fr 20:00-06:00", "2026-01-17T03:00:00Z", "open", None),
+        ("Mo-Fr 20:00-06:00", "2026-01-17T05:00:00Z", "closed", "2026-01-19T18:00:00Z"),
+        # A season, and the summer time in it.
+        ("Apr-Oct 08:00-20:00", "2026-01-15T10:00:00Z", "closed", "2026-04-01T05:00:00Z"),
+        # A public holiday of the side.
+        ("08:00-20:00; PH off", "2026-02-16T10:00:00Z", "closed", "2026-02-17T06:00:00Z"),
+        # Every night from 22:00 to 06:00, until May.
+        (
+            "00:00-24:00; 2026 Jan 01-2026 Apr 30 06:00-22:00",
+            "2026-04-29T20:00:00Z",
+            "closed",
+            "2026-04-30T03:00:00Z",
+        ),
+        ("00:00-24:00; 2026 Jan 01-2026 Apr 30 06:00-22:00", "2026-05-03T20:00:00Z", "open", None),
+        # The nights in which clocks are put forward and back.
+        ("06:00-22:00", "2026-03-29T00:30:00Z", "closed", "2026-03-29T03:00:00Z"),
+        ("06:00-22:00", "2026-10-25T00:30:00Z", "closed", "2026-10-25T04:00:00Z"),
+        # Never.
+        ("off", NIGHT, "closed", None),
+    ],
+)
+async def test_what_hours_can_say(
+    api: Api, hours: str, at: str, status: str, opens_at: str | None
+) -> None:
+    await opened(api)
+    await set_hours(api, {**NIGHTLY, "opening_hours": hours})
+
+    told = await ask(api, at=at, traffic="car", to="LT")
+    assert (told["status"], told["opens_at"]) == (status, opens_at)
+    if opens_at:
+        assert told["next_change_at"] == opens_at
+
+
+async def test_hours_open_nothing(api: Api) -> None:
+    """Before anything was declared, and where it is restricted."""
+    await set_hours(api, NIGHTLY)
+    lane = {"traffic": "car", "to": "LT"}
+    assert (await ask(api, at="2001-01-15T10:00:00Z", **lane))["status"] == "unknown"
+    assert (await ask(api, at="2001-01-15T23:00:00Z", **lane))["status"] == "closed"
+
+    body = decision(
+        crossings=[MEDININKAI],
+        sides=["LT"],
+        status="restricted",
+        effective={"from": "2026-01-14T00:00:00Z", "until": None},
+    )
+    assert (await api.post("/v1/events", body)).status_code == 201
+    assert (await ask(api, at=DAY, **lane))["status"] == "restricted"
+    assert (await ask(api, at=NIGHT, **lane))["status"] == "closed"
+
+
+async def test_at_night_no_list_has_it_among_what_is_open(api: Api) -> None:
+    await opened(api)
+    await set_hours(api, {**NIGHTLY, "traffic": None})
+
+    async def listed(at: str) -> bool:
+        response = await api.get("/v1/crossings", status="open", at=at, traffic="car")
+        return MEDININKAI in {one["id"] for one in response.json()["items"]}
+
+    assert await listed(DAY)
+    assert not await listed(NIGHT)
+
+
+async def test_feeds_and_exports_leave_hours_out(api: Api) -> None:
+    await opened(api)
+    paths = (f"/feeds/crossings/{MEDININKAI}.ics", "/feeds/timelines.ndjson")
+    before = [(await api.get(path)).text for path in paths]
+    await set_hours(api, {**NIGHTLY, "opening_hours": "off"})
+
+    assert [(await api.get(path)).text for path in paths] == before
+
+
+async def test_hours_that_nobody_told_us_are_a_gap_and_not_always_open(api: Api) -> None:
+    async def unknown() -> bool:
+        gaps = (await api.get("/v1/borders/BY-LT")).json()["not_covered"]
+        found = {gap["code"]: gap["crossings"] for gap in gaps}
+        return MEDININKAI in found["opening_hours"]
+
+    def all_day(side: str, **some: object) -> Body:
+        return {"side": side, "time_zone": "Europe/Vilnius", "opening_hours": "24/7", **some}
+
+    assert (await api.get(HERE)).json()["hours"] == []
+    assert await unknown()
+    await set_hours(api, all_day("LT"))
+    assert await unknown()
+    await set_hours(api, all_day("LT"), all_day("BY", to="BY"))
+    assert await unknown()
+    await set_hours(api, all_day("LT"), all_day("BY", to="BY"), all_day("BY", to="LT"))
+    assert not await unknown()
