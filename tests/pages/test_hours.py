@@ -6,6 +6,8 @@ from tests.api import MEDININKAI, Api
 from tests.status.test_hours_api import NIGHT, NIGHTLY, opened, set_hours
 
 PAGE = f"/crossings/{MEDININKAI}"
+BEFORE_ALL = "2001-01-14T23:30:00Z"
+"""In a night of which nothing is declared."""
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,14 @@ async def test_the_present_page_of_a_crossing_with_hours_is_shown(api: Api) -> N
     response = await api.get(PAGE, lang="en")
     assert response.status_code == 200
     assert "Regular hours" in response.text
+
+
+async def test_hours_of_some_lanes_leave_those_of_others_unknown(api: Api) -> None:
+    """And a night closes those that have hours: of them there is information."""
+    await set_hours(api, {**NIGHTLY, "to": "LT"})
+
+    page = (await api.get(PAGE, at=BEFORE_ALL, lang="en")).text
+    assert "for cars to Lithuania" in " ".join(page.split())
+    assert page.count("Opening hours unknown") == 2
+    assert "Some lanes are closed outside regular hours." in page
+    assert "We have no information about this crossing." not in page
