@@ -1,5 +1,6 @@
 """Regular hours through the API: when a lane is closed by them, and what is said instead."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,13 +28,12 @@ async def set_hours(api: Api, *hours: Body) -> Body:
     return dict(response.json())
 
 
-async def opened(api: Api, **more: object) -> None:
+async def opened(api: Api, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
     body = decision(
         crossings=[MEDININKAI],
         sides=["BY", "LT"],
         status="open",
-        effective={"from": "2026-01-01T00:00:00Z", "until": None},
-        **more,
+        effective={"from": start.isoformat(), "until": None},
     )
     assert (await api.post("/v1/events", body)).status_code == 201
 
@@ -174,7 +174,7 @@ async def test_bad_hours_are_refused_by_field(api: Api, change: Body, field: str
         ("Mo-Fr 20:00-06:00", "2026-01-17T03:00:00Z", "open", None),
         ("Mo-Fr 20:00-06:00", "2026-01-17T05:00:00Z", "closed", "2026-01-19T18:00:00Z"),
         # A season, and the summer time in it.
-        ("Apr-Oct 08:00-20:00", "2026-01-15T10:00:00Z", "closed", "2026-04-01T05:00:00Z"),
+        ("Apr-Oct 08:00-20:00", "2026-03-30T10:00:00Z", "closed", "2026-04-01T05:00:00Z"),
         # A public holiday of the side.
         ("08:00-20:00; PH off", "2026-02-16T10:00:00Z", "closed", "2026-02-17T06:00:00Z"),
         # Every night from 22:00 to 06:00, until May.
@@ -195,7 +195,7 @@ async def test_bad_hours_are_refused_by_field(api: Api, change: Body, field: str
 async def test_what_hours_can_say(
     api: Api, hours: str, at: str, status: str, opens_at: str | None
 ) -> None:
-    await opened(api)
+    await opened(api, datetime.fromisoformat(at) - timedelta(days=5))
     await set_hours(api, {**NIGHTLY, "opening_hours": hours})
 
     told = await ask(api, at=at, traffic="car", to="LT")
