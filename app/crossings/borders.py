@@ -278,9 +278,7 @@ def gaps(
             code=GapCode.OPENING_HOURS,
             text="The opening hours of at least one side are unknown.",
             side=None,
-            crossings=[
-                one.id for one in crossings if any(map(one.lanes_without_hours, sides))
-            ],
+            crossings=[one.id for one in crossings if any(map(one.lanes_without_hours, sides))],
         ),
     ]
     return [gap for gap in specific if gap.crossings] + [

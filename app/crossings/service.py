@@ -148,8 +148,8 @@ def _check_together(crossing: CrossingIn, changed: Collection[str]) -> None:
         if "location" in changed and crossing.location is not None:
             field = "location"
             check_location(crossing.sides, crossing.location)
-        if {"hours", "traffic"} & set(given):
-            field = "hours"
+        if {"hours", "traffic"} & set(changed):
+            field = "hours" if "hours" in changed else "traffic"
             check_hours(crossing.sides, crossing.traffic, crossing.hours)
     except ValueError as error:
         raise invalid(field, str(error)) from error

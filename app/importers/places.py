@@ -2,7 +2,7 @@
 
 import tomllib
 from importlib.resources.abc import Traversable
-from typing import Annotated, Self
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator

@@ -167,6 +167,13 @@ async def test_bad_hours_are_refused_by_field(api: Api, change: Body, field: str
     assert fields_of(problem(await api.patch(HERE, body), 422, "invalid")) == [field]
 
 
+async def test_traffic_that_has_hours_of_its_own_cannot_be_left_out(api: Api) -> None:
+    await set_hours(api, NIGHTLY)
+
+    response = await api.patch(HERE, {"traffic": ["truck"], "citations": [citation()]})
+    assert fields_of(problem(response, 422, "invalid")) == ["traffic"]
+
+
 @pytest.mark.parametrize(
     ("hours", "at", "status", "opens_at"),
     [
