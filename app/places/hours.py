@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from opening_hours import OpeningHours, UnknownCountryError, validate
+from opening_hours import (
+    OpeningHours,
+    UnknownCountryError,  # type: ignore[attr-defined]  # its stub forgets it
+    validate,
+)
 
 from app.caches import remembered
 
