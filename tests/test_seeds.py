@@ -11,6 +11,7 @@ import pytest
 from app.changes.ids import seed_id
 from app.languages.languages import LANGUAGES
 from app.languages.words import Words
+from app.places.schemas import CrossingIn
 from app.seeding.files import (
     SEEDS,
     SeedConfirmation,
@@ -20,7 +21,7 @@ from app.seeding.files import (
     Seeds,
 )
 from app.seeding.service import load_seeds
-from app.vocabulary import Basis
+from app.vocabulary import Basis, Traffic
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation
 from tests.conftest import Database
 from tests.marks import full
@@ -107,6 +108,39 @@ def test_every_record_is_what_its_schema_says_and_cites_a_source_there_is() -> N
         citations = getattr(seed.body, "citations", [])
         assert {citation.source for citation in citations} <= sources
         assert citations or seed.name.startswith("source/")
+
+
+def test_the_hours_of_crossings_with_the_united_states_are_those_that_cbp_words() -> None:
+    """Those of entering the country. Trucks may have fewer than a port that is open all day."""
+    expressions = {
+        "24 hrs/day": "24/7",
+        "6 am-10 pm": "Mo-Su 06:00-22:00",
+        "6 am-6 pm": "Mo-Su 06:00-18:00",
+        "6 am-8 pm": "Mo-Su 06:00-20:00",
+        "6 am-Midnight": "Mo-Su 06:00-24:00",
+        "7 am-11 pm": "Mo-Su 07:00-23:00",
+        "7 am-Midnight": "Mo-Su 07:00-24:00",
+        "8 am-Midnight": "Mo-Su 08:00-24:00",
+        "9 am-8 pm": "Mo-Su 09:00-20:00",
+        "10 am-6 pm": "Mo-Su 10:00-18:00",
+    }
+    text = "".join((SEEDS / name / "crossings.toml").read_text() for name in ("ca-us", "mx-us"))
+    worded = {name: words for words, name in re.findall(r'hours: "(.*)"\.\nid = "(.*)"', text)}
+    crossings = [
+        seed.body
+        for seed in Seeds(SEEDS, only=["ca-us", "mx-us"]).checked()
+        if isinstance(seed.body, CrossingIn)
+    ]
+    assert len(worded) == 73
+
+    for crossing in crossings:
+        said = [(one.side, one.to, one.opening_hours) for one in crossing.hours]
+        words = worded.get(crossing.id)
+        assert said == ([("US", "US", expressions[words])] if words else [])
+        for one in crossing.hours:
+            assert one.time_zone.startswith("America/")
+            serves_trucks = one.covers(Traffic.TRUCK, "US") and Traffic.TRUCK in crossing.traffic
+            assert not (serves_trucks and one.opening_hours == "24/7")
 
 
 @pytest.mark.parametrize("lang", ["be", "pl", "ru"])

@@ -81,7 +81,7 @@ class View:
             history = replace(history, lanes=tuple(lanes))
         # Not that of the history itself, which would be kept for as long as the crossing is.
         resolved = ResolvedHistory(history)
-        summary = Summary(present.details, resolved, now, resolved.answer(now), present.change)
+        summary = Summary.resolve(present.details, resolved, now, present.change)
         if moment.withheld_since is not None:
             summary = summary.withhold(moment.withheld_since)
         validity = valid([(summary.settled(), present.recorded_at)])

@@ -48,6 +48,9 @@ class CrossingSummary(CrossingRecord, title="CrossingSummary"):
     stale: bool
     overdue: bool
     last_confirmed_at: datetime | None
+    opens_at: datetime | None = Field(
+        description="When regular hours next open a lane that nothing but they close."
+    )
     waits: list[WaitOut] = Field(
         description="The latest observation of each lane and queue, unless it is too old."
     )

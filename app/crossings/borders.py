@@ -249,7 +249,11 @@ def gaps(
         _gap(
             GapCode.NOTHING_HOLDS,
             "There is no record that applies to some lanes of these crossings at this instant.",
-            (one for one in summaries if any(not lane.decided_by for lane in one.answer.lanes)),
+            (
+                one
+                for one in summaries
+                if any(not lane.decided_by and not lane.outside_hours for lane in one.answer.lanes)
+            ),
         ),
         _gap(
             GapCode.EVIDENCE_OLD,
@@ -273,9 +277,14 @@ def gaps(
             side=None,
             crossings=[one.id for one in crossings if not one.waits],
         ),
+        Gap(
+            code=GapCode.OPENING_HOURS,
+            text="The opening hours of at least one side are unknown.",
+            side=None,
+            crossings=[one.id for one in crossings if any(map(one.lanes_without_hours, sides))],
+        ),
     ]
     return [gap for gap in specific if gap.crossings] + [
-        _gap(GapCode.OPENING_HOURS, "Opening hours are not recorded.", summaries),
         _gap(
             GapCode.OTHER_CROSSINGS,
             "There may be crossings on this border besides those listed here.",

@@ -35,6 +35,7 @@ from app.places.schemas import (
     NAMES_OF_SIDES,
     CrossingIn,
     CrossingPatch,
+    check_hours,
     check_location,
     check_traffic,
 )
@@ -147,6 +148,9 @@ def _check_together(crossing: CrossingIn, changed: Collection[str]) -> None:
         if "location" in changed and crossing.location is not None:
             field = "location"
             check_location(crossing.sides, crossing.location)
+        if {"hours", "traffic"} & set(changed):
+            field = "hours" if "hours" in changed else "traffic"
+            check_hours(crossing.sides, crossing.traffic, crossing.hours)
     except ValueError as error:
         raise invalid(field, str(error)) from error
 
@@ -450,4 +454,5 @@ def _version(
         confirm_within_days=crossing.confirm_within_days,
         retired_at=retirement.at,
         replaced_by=retirement.replaced_by,
+        hours=[one.model_dump(mode="json") for one in crossing.hours],
     )

@@ -25,6 +25,7 @@ def crossing_summary(
         stale=answer.stale,
         overdue=answer.overdue,
         last_confirmed_at=answer.last_confirmed_at,
+        opens_at=summary.opens_at,
         waits=list(waits),
         links=Links.of(details.id, details.border),
     )

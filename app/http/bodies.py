@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Annotated, LiteralString
+from zoneinfo import available_timezones
 
 import iso3166
 from babel import Locale
@@ -215,6 +216,21 @@ def known_language(value: str) -> str:
             "language", "{tag} does not begin with a language code known to CLDR", {"tag": value}
         )
     return value
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of the time zone database, which it takes long to list."""
+    return frozenset(available_timezones())
+
+
+def _known_zone(value: str) -> str:
+    if value not in _zones():
+        raise PydanticCustomError("time_zone", "must be a zone of the IANA time zone database")
+    return value
+
+
+ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
 
 
 def _in_languages(value: dict[str, str]) -> dict[str, str]:

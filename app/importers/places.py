@@ -2,23 +2,14 @@
 
 import tomllib
 from importlib.resources.abc import Traversable
-from typing import Annotated, Self
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Self
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.http.bodies import Body, CountryCode, CrossingId, Line
+from app.http.bodies import Body, CountryCode, CrossingId, Line, ZoneName
 from app.vocabulary import Traffic
-
-
-def _known_zone(value: str) -> str:
-    if value not in available_timezones():
-        raise PydanticCustomError("zone", "must be a zone of the time zone database")
-    return value
-
-
-ZoneName = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Place(Body):

@@ -150,7 +150,7 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         GapCode.NOTHING_HOLDS: N_("There is no information about some lanes."),
         GapCode.EVIDENCE_OLD: N_("Some lanes have not been confirmed lately."),
         GapCode.LOCATION_UNKNOWN: N_("Location unknown"),
-        GapCode.OPENING_HOURS: N_("Opening hours are not recorded."),
+        GapCode.OPENING_HOURS: N_("The opening hours of at least one side are unknown."),
         GapCode.WAITING_TIMES: N_("No recent waiting times are known."),
         GapCode.OTHER_CROSSINGS: N_("There may be more crossings on this border."),
     },

@@ -227,12 +227,12 @@ class ObservationsPreview(ObservationsOut, title="ObservationsPreview"):
 
 
 class WaitOut(Body, title="LatestWait"):
-    """The latest observation of a lane, or of one of its queues."""
+    """The latest observation of a lane, or of one of its queues: `closed` where the lane is."""
 
     traffic: Traffic
     to: CountryCode
     queue: Queue | None
-    wait: Wait = Field(description="Closed where the lane is, whatever was observed.")
+    wait: Wait
     vehicles: int | None
     lanes_open: int | None
     moving: bool | None
@@ -253,7 +253,6 @@ class ObservationOut(WaitOut, title="Observation"):
     """An observation as it was recorded."""
 
     crossing: CrossingId
-    wait: Wait
     recorded_at: datetime
     recorded_by: str
 

@@ -18,10 +18,11 @@ from app.errors import BorderNotFound, CrossingNotFound, CrossingRetired, LaneNo
 from app.http.bodies import STORED, utc
 from app.places.geography import Point
 from app.places.models import Border, Crossing, CrossingVersion
-from app.places.schemas import CrossingRecord, Location, Name
+from app.places.schemas import CrossingRecord, HoursOfSide, Location, Name
 from app.sources.models import Citation
 from app.sources.service import citation_out
 from app.status.rule.history import Lane
+from app.status.rule.hours import NO_HOURS, Hours
 from app.vocabulary import Mode, Traffic
 
 ASKED = any_(bindparam("crossings", type_=ARRAY(Text)))
@@ -70,6 +71,22 @@ class Details:
     @property
     def names(self) -> list[Name]:
         return [Name.model_validate(name, context=STORED) for name in self.version.names]
+
+    @property
+    def hours(self) -> list[HoursOfSide]:
+        """Its regular hours; none before they were known."""
+        return [HoursOfSide.model_validate(one, context=STORED) for one in self.version.hours]
+
+    def schedules(self, lanes: Iterable[Lane]) -> Hours:
+        """Return the regular hours of these lanes, of both sides; none before it is known."""
+        if not self.known or not self.version.hours:
+            return NO_HOURS
+        hours = self.hours
+        found = {
+            lane: tuple(one.schedule for one in hours if one.covers(lane.traffic, lane.to))
+            for lane in lanes
+        }
+        return Hours({lane: schedules for lane, schedules in found.items() if schedules})
 
     @property
     def point(self) -> Point | None:
@@ -254,6 +271,9 @@ def details_record(details: Details, citations: Iterable[Citation]) -> JsonValue
         # Records from before crossings could be retired do not have these members.
         if record[name] is None:
             del record[name]
+    # Nor do records from before crossings could have hours.
+    if not record["hours"]:
+        del record["hours"]
     return record
 
 
@@ -274,6 +294,7 @@ def details_out(details: Details, citations: Iterable[Citation]) -> CrossingReco
         confirm_within_days=version.confirm_within_days,
         retired_at=utc(version.retired_at),
         replaced_by=version.replaced_by,
+        hours=one.hours,
         citations=[citation_out(citation) for citation in citations],
         version=version.change,
     )

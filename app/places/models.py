@@ -89,6 +89,7 @@ class CrossingVersion(Base):
             "replaced_by IS NULL OR retired_at IS NOT NULL", name="only_retired_replaced"
         ),
         CheckConstraint("replaced_by <> crossing_id", name="replaced_by_another"),
+        CheckConstraint("jsonb_typeof(hours) = 'array'", name="hours_listed"),
         Index(None, "change"),
         Index(
             "ix_crossing_version_retired",
@@ -111,3 +112,4 @@ class CrossingVersion(Base):
     confirm_within_days: Mapped[int]
     retired_at: Mapped[datetime | None]
     replaced_by: Mapped[str | None] = mapped_column(ForeignKey("crossing.id"))
+    hours: Mapped[list[dict[str, object]]] = mapped_column(server_default=text("'[]'"))

@@ -9,18 +9,22 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import (
+    STORED,
     Body,
     BorderId,
     CountryCode,
     CrossingId,
     Instant,
     Line,
+    ZoneName,
     example,
     known_language,
 )
 from app.places.geography import Box, Point, lies_around
+from app.places.hours import RegularHours
 from app.places.phrases import fold
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
+from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
 
 DEFAULT_CONFIRM_WITHIN_DAYS = 30
@@ -96,6 +100,19 @@ def check_location(sides: Sequence[str], location: Location) -> None:
         )
 
 
+def check_hours(
+    sides: Sequence[str], traffic: Sequence[Traffic], hours: "Sequence[HoursOfSide]"
+) -> None:
+    """Raise ValueError for hours of another side, or of lanes that there are not."""
+    for one in hours:
+        strangers = {one.side, *([one.to] if one.to else [])} - set(sides)
+        if strangers:
+            raise ValueError(f"{min(strangers)} is not one of the two sides")
+        others = [word.value for word in one.traffic or () if word not in traffic]
+        if others:
+            raise ValueError(f"the crossing is not authorised for {', '.join(others)}")
+
+
 Names = Annotated[
     list[Name], Field(min_length=1, max_length=100), AfterValidator(_in_known_languages)
 ]
@@ -107,6 +124,46 @@ ConfirmWithinDays = Annotated[
         ge=1,
         le=3650,
         description="Days after which an unconfirmed open or restricted is answered as unknown.",
+    ),
+]
+
+
+class HoursOfSide(Body, title="RegularHours"):
+    """When a side regularly lets traffic through. Holidays (`PH`) are those of the side."""
+
+    side: CountryCode
+    traffic: TrafficList | None = Field(None, description="Null means all.")
+    to: CountryCode | None = Field(None, description="Null means both directions.")
+    time_zone: ZoneName = Field(examples=["Europe/Vilnius"])
+    opening_hours: str = Field(
+        min_length=1,
+        max_length=500,
+        description="In the `opening_hours` syntax of OpenStreetMap, by the clock of the zone.",
+        examples=["Mo-Su 06:00-22:00; Dec 25 off"],
+    )
+
+    @field_validator("opening_hours")
+    @classmethod
+    def _can_be_evaluated(cls, value: str, others: ValidationInfo) -> str:
+        side, zone = others.data.get("side"), others.data.get("time_zone")
+        if others.context != STORED and side and zone:
+            with as_fault("opening_hours"):
+                RegularHours(value, zone, side).check()
+        return value
+
+    @property
+    def schedule(self) -> RegularHours:
+        return RegularHours(self.opening_hours, self.time_zone, self.side)
+
+    def covers(self, traffic: Traffic, to: str) -> bool:
+        return (self.traffic is None or traffic in self.traffic) and self.to in {None, to}
+
+
+HoursList = Annotated[
+    list[HoursOfSide],
+    Field(
+        max_length=100,
+        description="Outside them a lane is closed; without any, a side's hours are unknown.",
     ),
 ]
 
@@ -141,6 +198,7 @@ class CrossingIn(Body, title="NewCrossing"):
     aliases: Aliases = Field([])
     location: Location | None = None
     confirm_within_days: ConfirmWithinDays = DEFAULT_CONFIRM_WITHIN_DAYS
+    hours: HoursList = Field([])
     citations: Citations
 
     @field_validator("traffic")
@@ -171,6 +229,17 @@ class CrossingIn(Body, title="NewCrossing"):
             raise PydanticCustomError("names", NAMES_OF_SIDES)
         return value
 
+    @field_validator("hours")
+    @classmethod
+    def _hours_are_of_its_lanes(
+        cls, value: list[HoursOfSide], others: ValidationInfo
+    ) -> list[HoursOfSide]:
+        sides, traffic = others.data.get("sides"), others.data.get("traffic")
+        if sides is not None and traffic is not None:
+            with as_fault("hours"):
+                check_hours(sides, traffic, value)
+        return value
+
 
 class CrossingPatch(Body):
     """New details of a crossing: what is left out stays as it is."""
@@ -183,6 +252,7 @@ class CrossingPatch(Body):
     aliases: Aliases | None = None
     location: Location | None = Field(None, description="Null removes the location.")
     confirm_within_days: ConfirmWithinDays | None = None
+    hours: HoursList | None = None
     retired_at: Instant | None = Field(
         None, description="Not in the future. Null brings a retired crossing back."
     )
@@ -191,7 +261,7 @@ class CrossingPatch(Body):
     )
     citations: Citations
 
-    @field_validator("mode", "traffic", "names", "aliases", "confirm_within_days")
+    @field_validator("mode", "traffic", "names", "aliases", "confirm_within_days", "hours")
     @classmethod
     def _means_something(cls, value: object) -> object:
         """Null has no meaning for these."""
@@ -238,5 +308,19 @@ class CrossingRecord(Body, title="CrossingRecord"):
         description="Since when it is retired: lists leave it out from then on."
     )
     replaced_by: CrossingId | None
+    hours: list[HoursOfSide] = Field(
+        description="When no hours cover a lane on a side, they are unknown: that side may be"
+        " closed at night or on some days."
+    )
     citations: list[CitationOut]
     version: int = Field(description="The number of the change that recorded these details.")
+
+    def lanes_without_hours(self, side: str) -> list[Lane]:
+        """Return the lanes for which the hours of a side are not known."""
+        hours = [one for one in self.hours if one.side == side]
+        return [
+            Lane(traffic, to)
+            for traffic in self.traffic
+            for to in self.sides
+            if not any(one.covers(traffic, to) for one in hours)
+        ]

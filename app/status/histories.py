@@ -56,7 +56,7 @@ BEFORE_ALL = datetime(1899, 12, 31, tzinfo=UTC)
 _CROSSINGS = """
     SELECT crossing.id, border.id, first, second, version.change <= %(known)s,
            version.crossing_id, version.change, recorded_at, recorded_by, mode, traffic, names,
-           aliases, lat, lon, precision_km, confirm_within_days, retired_at, replaced_by,
+           aliases, lat, lon, precision_km, confirm_within_days, retired_at, replaced_by, hours,
            compacted.change, known_from, events, held,
            (SELECT change FROM status_event
             WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1)
@@ -134,6 +134,7 @@ class _Version(NamedTuple):
     confirm_within_days: int
     retired_at: datetime | None
     replaced_by: str | None
+    hours: list[dict[str, object]]
 
 
 class _EventRow(NamedTuple):
@@ -219,6 +220,7 @@ class _CrossingRow(NamedTuple):
     confirm_within_days: int
     retired_at: datetime | None
     replaced_by: str | None
+    hours: list[dict[str, object]]
     compacted: int | None
     known_from: datetime | None
     events: list[UUID] | None
@@ -226,7 +228,7 @@ class _CrossingRow(NamedTuple):
     last_event: int | None
 
     def details(self) -> Details:
-        version = _Version(*self[5:19])
+        version = _Version(*self[5:20])
         # Thousands of crossings share these strings.
         version = version._replace(
             crossing_id=self.id,

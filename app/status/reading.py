@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,10 +16,14 @@ from app.observations.waits import NO_WAITS, Waits
 from app.places.details import require_lanes
 from app.status.histories import BEFORE_ALL, CrossingHistory, load_histories
 from app.status.rule.history import ALWAYS, NEVER, OutOfReach, TimelinePeriod
+from app.status.rule.hours import AnswersWithHours
 from app.status.rule.resolution import ResolvedHistory
 from app.status.schemas import StatusOut, TimelinePeriodOut
 from app.status.summaries import Summary, lane_out, status_out, valid, waits_out
 from app.vocabulary import Traffic
+
+HOURS_SHOWN_FOR = timedelta(days=366)
+"""The longest range of a timeline that regular hours are shown in."""
 
 
 async def get_status(
@@ -85,6 +89,7 @@ async def get_timeline(
     end: datetime | None,
     after: datetime | None,
     limit: int,
+    hours: bool = False,
 ) -> tuple[list[TimelinePeriodOut], Snapshot]:
     """Return the crossing's periods, the oldest first, clipped to ``[start, end)``.
 
@@ -92,6 +97,8 @@ async def get_timeline(
     """
     if start is not None and end is not None and end <= start:
         raise invalid("end", "must lie after start", where="query")
+    if hours and (start is None or end is None or end - start > HOURS_SHOWN_FOR):
+        raise invalid("hours", "requires start and end, at most 366 days apart", where="query")
     snapshot = await take_snapshot(session, as_of)
     since = _later(start, after)
 
@@ -100,7 +107,12 @@ async def get_timeline(
             history.history, lanes=tuple(require_lanes(history.details, traffic, to))
         )
         periods: list[TimelinePeriodOut] = []
-        for period in ResolvedHistory(narrowed).timeline(since or ALWAYS):
+        resolved = ResolvedHistory(narrowed)
+        every = resolved.timeline(since or ALWAYS)
+        if hours and since is not None and end is not None:
+            schedules = history.details.schedules(narrowed.lanes)
+            every = AnswersWithHours(resolved, schedules).timeline(since, end)
+        for period in every:
             if end is not None and period.start is not None and period.start >= end:
                 break
             if min(period.end or NEVER, end or NEVER) > narrowed.known_until:

@@ -104,6 +104,10 @@ async def get_timeline(
         QueryInstant | None,
         Query(description="Leave out what lies after.", examples=["2025-12-01T00:00:00Z"]),
     ] = None,
+    hours: Annotated[
+        bool,
+        Query(description="Include regular hours; `start` and `end` at most 366 days apart."),
+    ] = False,
 ) -> Page[TimelinePeriodOut]:
     """Return the crossing's history and announced future as periods, the oldest first."""
     after = pagination.start(instant)
@@ -118,6 +122,7 @@ async def get_timeline(
             end=end,
             after=after,
             limit=pagination.limit + 1,
+            hours=hours,
         )
     cache_headers.set_change(snapshot.change)
     # All pages are answered as known at the same change; a write in between must not shift them.

@@ -1,7 +1,7 @@
 """Bodies of status events, decisions and answers."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -257,6 +257,10 @@ class LaneOut(LaneId, title="Lane"):
     stale: bool
     overdue: bool
     decided_by: UUID | None
+    reason: Literal["hours"] | None = Field(
+        description="`hours` if nothing but its regular hours closes it;"
+        " otherwise the deciding event has the reason."
+    )
 
 
 class StatusOut(Body, title="CrossingStatus"):
@@ -285,6 +289,9 @@ class StatusOut(Body, title="CrossingStatus"):
     next_change_at: datetime | None = Field(
         description="When this answer will next change even if nothing new is recorded;"
         " waits have their own `shown_until`."
+    )
+    opens_at: datetime | None = Field(
+        description="When regular hours next open a lane that nothing but they close."
     )
     last_confirmed_at: datetime | None = Field(
         description="When the lane that has gone unconfirmed for longest was last heard of."

@@ -13,6 +13,7 @@ from app.observations.waits import NO_WAITS, Waits
 from app.places.details import Details
 from app.status.histories import CrossingHistory
 from app.status.rule.history import Answer, Lane, LaneAnswer, LaneState
+from app.status.rule.hours import AnswersWithHours
 from app.status.rule.resolution import Period, ResolvedHistory, withheld
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.vocabulary import Mode
@@ -27,7 +28,7 @@ class Summary:
     """
 
     details: Details
-    resolved: ResolvedHistory
+    resolved: ResolvedHistory | AnswersWithHours
     instant: datetime
     answer: Answer
     change: int | None
@@ -47,8 +48,15 @@ class Summary:
         resolved = history.resolved
         if lanes is not None and tuple(lanes) != history.history.lanes:
             resolved = ResolvedHistory(replace(history.history, lanes=tuple(lanes)))
-        change = history.last_change(noticed)
-        return cls(history.details, resolved, instant, resolved.answer(instant), change)
+        return cls.resolve(history.details, resolved, instant, history.last_change(noticed))
+
+    @classmethod
+    def resolve(
+        cls, details: Details, resolved: ResolvedHistory, instant: datetime, change: int | None
+    ) -> "Summary":
+        """Answer from what is declared and the regular hours. Raises OutOfReach."""
+        answers = with_hours(details, resolved)
+        return cls(details, answers, instant, answers.answer(instant), change)
 
     @property
     def is_confirmed_evenly(self) -> bool:
@@ -57,7 +65,7 @@ class Summary:
 
     def settled(self) -> "Summary":
         """Compute everything that `status_out` needs, and return self. Raises OutOfReach."""
-        _ = self.period, self.next_change_at, self.due_at
+        _ = self.period, self.next_change_at, self.due_at, self.opens_at
         return self
 
     def forget(self) -> None:
@@ -70,6 +78,12 @@ class Summary:
         if answer == self.answer:
             return self
         return replace(self, answer=answer, withheld_since=since)
+
+    @property
+    def declared(self) -> ResolvedHistory:
+        """The history without regular hours."""
+        answers = self.resolved
+        return answers.resolved if isinstance(answers, AnswersWithHours) else answers
 
     @property
     def id(self) -> str:
@@ -98,14 +112,29 @@ class Summary:
     @cached_property
     def due_at(self) -> datetime | None:
         """When a body of this next changes; that of a border shows more than a status does."""
+        if isinstance(self.resolved, AnswersWithHours):
+            return self.resolved.next_difference(self.instant)  # gates open in an outage, too
         if self.withheld_since is not None:
             return None
         return self.resolved.next_difference(self.instant)
 
     @cached_property
+    def opens_at(self) -> datetime | None:
+        """When regular hours next open a lane that nothing but they close."""
+        if self.withheld_since is not None or not isinstance(self.resolved, AnswersWithHours):
+            return None
+        return self.resolved.opens_at(self.instant)
+
+    @cached_property
     def last_change_at(self) -> datetime | None:
         """Since when the answer is the same, as known now; None is since ever."""
         return self.withheld_since or self.resolved.last_change(self.instant)
+
+
+def with_hours(details: Details, resolved: ResolvedHistory) -> ResolvedHistory | AnswersWithHours:
+    """Return what answers about a history's lanes, their regular hours included."""
+    hours = details.schedules(resolved.history.lanes)
+    return AnswersWithHours(resolved, hours) if hours else resolved
 
 
 def status_out(
@@ -131,6 +160,7 @@ def status_out(
         expected_until=answer.expected_until,
         overdue=answer.overdue,
         next_change_at=summary.next_change_at,
+        opens_at=summary.opens_at,
         last_confirmed_at=answer.last_confirmed_at,
         stale=answer.stale,
         sides=dict(answer.sides),
@@ -170,4 +200,5 @@ def lane_out(lane: LaneAnswer | LaneState) -> LaneOut:
         stale=lane.stale,
         overdue=lane.overdue,
         decided_by=lane.decided_by.id if lane.decided_by else None,
+        reason="hours" if lane.outside_hours else None,
     )

@@ -28,6 +28,18 @@ from tests.waiting import PATIENCE
 
 _numbers = count(1)
 TRAFFIC = ["car", "truck"]
+NIGHTLY = {
+    "side": "LT",
+    "traffic": ["car"],
+    "time_zone": "Europe/Vilnius",
+    "opening_hours": "06:00-22:00",
+}
+WEEKDAYS = {
+    "side": "BY",
+    "to": "BY",
+    "time_zone": "Europe/Minsk",
+    "opening_hours": "Mo-Fr 20:00-04:00; PH off",
+}
 DAYS = st.integers(-800, 90).map(lambda days: timedelta(days=days, hours=days % 7))
 SCOPE = st.fixed_dictionaries(
     {
@@ -52,9 +64,9 @@ class Workers(RuleBasedStateMachine):
 
     @initialize(days=st.integers(1, 60))
     def add_crossings(self, days: int) -> None:
-        for _ in range(2):
+        for hours in ([], [NIGHTLY, WEEKDAYS]):
             name = f"crossing-{next(_numbers)}"
-            body = crossing(name, traffic=TRAFFIC, confirm_within_days=days)
+            body = crossing(name, traffic=TRAFFIC, confirm_within_days=days, hours=hours)
             self._write(0, "/v1/crossings", body)
             self.here.append(name)
 

@@ -22,12 +22,14 @@ Rows = dict[str, list[str]]
 
 BELOW = "0001"
 """The revision that knows no notices."""
-(NONE_RETIRED,) = (
-    str(one.down_revision)
-    for one in ScriptDirectory.from_config(schema._config()).walk_revisions()
-    if "retired" in str(one.doc)
-)
-"""The newest revision that knows no retired crossings."""
+
+
+def last_without(word: str) -> str:
+    """Return the newest revision below the one that is about this."""
+    revisions = ScriptDirectory.from_config(schema._config()).walk_revisions()
+    (found,) = (str(one.down_revision) for one in revisions if word in str(one.doc))
+    return found
+
 
 SUBJECTS = "event_id, crossing_id, version, notice_id, incident_id, retraction_id"
 EXACTLY = {
@@ -136,6 +138,9 @@ async def tell_everything(api: Api) -> None:
         first = await write(api, path, body)
         correction = await write(api, path, body | {"supersedes": first["id"]})
         await write(api, f"{path}/{correction['id']}/retraction", reason)
+    hours = {"side": "BY", "time_zone": "Europe/Minsk", "opening_hours": "06:00-22:00; PH off"}
+    response = await api.patch(f"/v1/crossings/{SUMSKAS}", cited | {"hours": [hours]})
+    assert response.status_code == 200, response.text
     for retired in ({"retired_at": "2024-02-29T12:00:00.000001Z"}, {"replaced_by": MEDININKAI}):
         response = await api.patch(f"/v1/crossings/{TVERECIUS}", cited | retired)
         assert response.status_code == 200, response.text
@@ -194,7 +199,7 @@ async def test_a_crossing_that_was_retired_is_so_again_after_going_down_and_up(
         before = (await api.get(path)).json()
     rows = rows_of(seeded)
 
-    go_down(seeded, NONE_RETIRED)
+    go_down(seeded, last_without("retired"))
     with seeded.connect() as connection:
         columns = connection.execute(
             "SELECT column_name FROM information_schema.columns"
@@ -209,3 +214,27 @@ async def test_a_crossing_that_was_retired_is_so_again_after_going_down_and_up(
         assert (await api.get(path)).json() == before
         refused = await api.post("/v1/events", decision(crossings=[SUMSKAS]))
         assert refused.status_code == 409
+
+
+async def test_hours_are_there_again_after_going_down_and_up(seeded: Database) -> None:
+    """Those of each version; one without any has none."""
+    hours = {"side": "LT", "time_zone": "Europe/Vilnius", "opening_hours": "06:00-22:00"}
+    async with seeded.api() as api:
+        path = f"/v1/crossings/{SUMSKAS}"
+        cited: Body = {"citations": [citation()]}
+        for some in ([hours], [], [hours, {**hours, "side": "BY", "traffic": ["car"]}]):
+            assert (await api.patch(path, cited | {"hours": some})).status_code == 200
+        before = (await api.get(path)).json()
+    rows = rows_of(seeded)
+
+    go_down(seeded, last_without("regular hours"))
+    with seeded.connect() as connection:
+        columns = connection.execute("SELECT * FROM crossing_version LIMIT 0").description
+    assert columns
+    assert "hours" not in {column.name for column in columns}
+    go_up(seeded)
+
+    assert rows_of(seeded) == rows
+    assert await faults(seeded) == []
+    async with seeded.api() as api:
+        assert (await api.get(path)).json() == before

@@ -45,7 +45,7 @@ def test_it_says_what_it_does_not_cover(look: LookAt) -> None:
     gaps = look().open("/borders/BY-LT").locator("section:has(#gaps)").inner_text()
 
     assert "We have no information from Belarus." in gaps
-    assert "Opening hours are not recorded." in gaps
+    assert "The opening hours of at least one side are unknown." in gaps
 
 
 def test_either_order_of_the_countries_leads_there(get: Get) -> None:

@@ -70,6 +70,7 @@ FIELDS = [
     "confirm_within_days",
     "retired_at",
     "replaced_by",
+    "hours",
     "citations",
     "version",
     "status",
@@ -78,6 +79,7 @@ FIELDS = [
     "stale",
     "overdue",
     "last_confirmed_at",
+    "opens_at",
     "waits",
     "links",
 ]
@@ -255,7 +257,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             "stale": False,
             "overdue": False,
         }
-        since = {"since": None, "last_confirmed_at": None}
+        since = {"since": None, "last_confirmed_at": None, "opens_at": None}
         in_use: Json = {"retired_at": None, "replaced_by": None, "waits": []}
 
         assert response.status_code == 201
@@ -271,6 +273,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             **unknown,
             **since,
             **in_use,
+            "hours": [],
             "links": {
                 "self": here,
                 "status": f"{here}/status",
@@ -292,7 +295,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
                 "next_change_at": None,
                 "sides": {"BY": "unknown", "PL": "unknown"},
                 "lanes": [
-                    {"traffic": traffic, "to": to, **unknown, "decided_by": None}
+                    {"traffic": traffic, "to": to, **unknown, "decided_by": None, "reason": None}
                     for traffic in ("pedestrian", "train")
                     for to in ("BY", "PL")
                 ],

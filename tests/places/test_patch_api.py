@@ -31,6 +31,15 @@ NEW: dict[str, object] = {
     "aliases": [],
     "location": {"lat": 54.6, "lon": 25.75, "precision_km": 0.1},
     "confirm_within_days": 7,
+    "hours": [
+        {
+            "side": "LT",
+            "traffic": ["car"],
+            "to": "BY",
+            "time_zone": "Europe/Vilnius",
+            "opening_hours": "Mo-Fr 06:00-22:00; PH off",
+        }
+    ],
 }
 TOLD = {"traffic": ["bicycle", "car", "truck"]}
 """In the order in which lanes are listed."""

@@ -31,8 +31,8 @@ PATH = f"/v1/crossings/{HERE}/status"
 NOON = "2024-01-05T12:00:00Z"
 STATUS_FIELDS = """
     crossing status last_known at known_at since until expires_at expected_until overdue
-    next_change_at last_confirmed_at stale sides lanes waits decided_by also_said retired_at
-    replaced_by change
+    next_change_at opens_at last_confirmed_at stale sides lanes waits decided_by also_said
+    retired_at replaced_by change
 """
 EVENT_FIELDS = """
     id kind crossing decision change sides status effective expected_until traffic to reason
@@ -108,6 +108,7 @@ async def test_an_answer_has_exactly_these_fields_in_this_order(here: Api) -> No
         "stale": False,
         "overdue": False,
         "decided_by": event_id,
+        "reason": None,
     }
     expected: Body = {
         "crossing": HERE,
@@ -121,6 +122,7 @@ async def test_an_answer_has_exactly_these_fields_in_this_order(here: Api) -> No
         "expected_until": "2023-10-01T00:00:00Z",
         "overdue": False,
         "next_change_at": "2023-09-16T21:00:00Z",
+        "opens_at": None,
         "last_confirmed_at": "2023-08-17T21:00:00Z",
         "stale": False,
         "sides": {"BY": "unknown", "LT": "closed"},
@@ -195,6 +197,7 @@ async def test_sumskas_is_closed_for_years_and_nobody_confirmed_it_lately(
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,
+        "opens_at": None,
         "last_confirmed_at": "2025-10-28T22:00:00Z",
         "stale": True,
         "sides": {"BY": "unknown", "LT": "closed"},
@@ -214,6 +217,7 @@ async def test_a_crossing_of_which_nothing_was_said_is_unknown(here: Api) -> Non
         "stale": False,
         "overdue": False,
         "decided_by": None,
+        "reason": None,
     }
     assert await ask(here) == {
         "crossing": HERE,
@@ -227,6 +231,7 @@ async def test_a_crossing_of_which_nothing_was_said_is_unknown(here: Api) -> Non
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,
+        "opens_at": None,
         "last_confirmed_at": None,
         "stale": False,
         "sides": {"BY": "unknown", "LT": "unknown"},
@@ -523,6 +528,7 @@ async def test_before_its_first_version_a_crossing_has_that_versions_lanes_all_u
         "stale": False,
         "overdue": False,
         "decided_by": None,
+        "reason": None,
     }
 
     response = await here.get(PATH, known_change=0, at=NOON)
@@ -540,6 +546,7 @@ async def test_before_its_first_version_a_crossing_has_that_versions_lanes_all_u
         "expected_until": None,
         "overdue": False,
         "next_change_at": None,
+        "opens_at": None,
         "last_confirmed_at": None,
         "stale": False,
         "sides": {"BY": "unknown", "LT": "unknown"},

@@ -53,6 +53,7 @@ _FIELDS = {
     "to": "ScopeDirection",
     "traffic": "ScopeTraffic",
     "undo": "UndoAddresses",
+    "waits": "LatestWaits",
 }
 """Fields that several schemas have with the same definition, and its name in the document."""
 _GROUPS = {

@@ -78,13 +78,24 @@ class CrossingAnswer:
         near = None if place is None else Point(place.lat, place.lon)
         return Clocks(list(dict.fromkeys(one.side for one in self.details.names)), near)
 
+    def lanes_without_hours(self, side: str) -> Scopes:
+        """Return for whom the hours of a side are not known."""
+        return scopes_of(self.details.lanes_without_hours(side))
+
     @property
     def groups(self) -> list["LaneRows"]:
         """The lanes, those together of which the same is so."""
         events = {event.id: event for event in self.status.decided_by}
         alike: dict[tuple[object, ...], list[LaneOut]] = {}
         for lane in self.status.lanes:
-            key = (lane.status, lane.last_known, lane.stale, lane.overdue, lane.decided_by)
+            key = (
+                lane.status,
+                lane.last_known,
+                lane.stale,
+                lane.overdue,
+                lane.decided_by,
+                lane.reason,
+            )
             alike.setdefault(key, []).append(lane)
         return [
             LaneRows(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
@@ -106,6 +117,10 @@ class LaneRows:
     @property
     def last_known(self) -> Status | None:
         return self.lanes[0].last_known
+
+    @property
+    def is_outside_hours(self) -> bool:
+        return self.lanes[0].reason is not None
 
     @property
     def scopes(self) -> Scopes:
@@ -235,7 +250,7 @@ async def look_up(
     validity = await validity_of(session, summaries, found_waits)
     is_present = as_of.is_present(at)
     plans, all_plans = (
-        plans_of(upcoming(one.resolved, instant), one.details, history.events) if is_present else []
+        plans_of(upcoming(one.declared, instant), one.details, history.events) if is_present else []
         for one in summaries
     )
     is_even = part.is_confirmed_evenly

@@ -137,6 +137,8 @@ class LaneAnswer:
     overdue: bool
     decided_by: Declaration | None
     last_confirmed_at: datetime | None
+    outside_hours: bool = False
+    """Whether nothing but its regular hours closes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,7 @@ class LaneState:
     stale: bool
     overdue: bool
     decided_by: Declaration | None
+    outside_hours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,7 @@ class ResolvedHistory:
                 besides |= {one for one in others if one.event.status is not decided}
         besides |= {one for one in self.rumours if self._is_about(one, at)}
         listed = tuple(lanes[lane] for lane in self.history.lanes)
-        status, last_known = _summaries(listed)
+        status, last_known = summaries(listed)
         events = _latest_first(deciding)
         return Answer(
             status=status,
@@ -216,7 +216,7 @@ class ResolvedHistory:
 
         When each lane was last confirmed is not in it.
         """
-        return self._next(at, lambda one, other: _body(one) == _body(other))
+        return self._next(at, lambda one, other: body_of(one) == body_of(other))
 
     def next_difference(self, at: datetime) -> datetime | None:
         """Return when anything of the answer next differs, in a body or not; None is never."""
@@ -339,7 +339,7 @@ def withheld(answer: Answer) -> Answer:
         else lane
         for lane in answer.lanes
     )
-    status, last_known = _summaries(lanes)
+    status, last_known = summaries(lanes)
     sides = tuple(
         (side, Status.UNKNOWN if status in _PASSABLE else status) for side, status in answer.sides
     )
@@ -354,7 +354,7 @@ def summary(statuses: Iterable[Status]) -> Status:
     return Status.RESTRICTED if found & _PASSABLE else Status.UNKNOWN
 
 
-def _summaries(lanes: Sequence[LaneAnswer | LaneState]) -> tuple[Status, Status | None]:
+def summaries(lanes: Sequence[LaneAnswer | LaneState]) -> tuple[Status, Status | None]:
     status = summary(lane.status for lane in lanes)
     if status is not Status.UNKNOWN:
         return status, None
@@ -379,7 +379,7 @@ def _lane_answer(group: LaneGroup, lane: Lane, state: GroupState, at: datetime) 
     )
 
 
-def _body(answer: Answer) -> Answer:
+def body_of(answer: Answer) -> Answer:
     """Return an answer without what its body does not show."""
     return replace(
         answer, lanes=tuple(replace(lane, last_confirmed_at=None) for lane in answer.lanes)
@@ -404,7 +404,7 @@ def _stretch(
         )
         for lane, state in states
     )
-    status, last_known = _summaries(lanes)
+    status, last_known = summaries(lanes)
     return TimelinePeriod(
         start=_bound(start),
         end=_bound(end),
