@@ -294,7 +294,7 @@ def details_out(details: Details, citations: Iterable[Citation]) -> CrossingReco
         confirm_within_days=version.confirm_within_days,
         retired_at=utc(version.retired_at),
         replaced_by=version.replaced_by,
-        hours=one.hours,
+        hours=details.hours,
         citations=[citation_out(citation) for citation in citations],
         version=version.change,
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from opening_hours import (
+from opening_hours import (  # type: ignore[attr-defined]  # its stub lacks the exception
     OpeningHours,
-    UnknownCountryError,  # type: ignore[attr-defined]  # its stub forgets it
+    UnknownCountryError,
     validate,
 )
 
