@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from opening_hours import (  # type: ignore[attr-defined]  # its stub lacks the exception
-    OpeningHours,
-    UnknownCountryError,
-    validate,
-)
+# Its stub forgets the exception.
+from opening_hours import OpeningHours, UnknownCountryError, validate  # type: ignore[attr-defined]
 
 from app.caches import remembered
 

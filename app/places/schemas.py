@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, LiteralString
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -23,6 +24,7 @@ from app.http.bodies import (
 from app.places.geography import Box, Point, lies_around
 from app.places.hours import RegularHours
 from app.places.phrases import fold
+from app.places.zones import chief_place
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
 from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
@@ -314,6 +316,18 @@ class CrossingRecord(Body, title="CrossingRecord"):
     )
     citations: list[CitationOut]
     version: int = Field(description="The number of the change that recorded these details.")
+
+    @property
+    def hours_zones(self) -> list[ZoneInfo]:
+        """The zones of the clocks that its hours follow, each once."""
+        return [ZoneInfo(zone) for zone in dict.fromkeys(one.time_zone for one in self.hours)]
+
+    @property
+    def near(self) -> Point | None:
+        """Where its sides' zones are to be found: by its location, else by those of its hours."""
+        if self.location is not None:
+            return Point(self.location.lat, self.location.lon)
+        return next(filter(None, (chief_place(one.time_zone) for one in self.hours)), None)
 
     def lanes_without_hours(self, side: str) -> list[Lane]:
         """Return the lanes for which the hours of a side are not known."""

@@ -88,6 +88,12 @@ def is_midnight(at: datetime, zone: ZoneInfo) -> bool:
     return at.astimezone(zone).time() == time.min
 
 
+def chief_place(zone: str) -> Point | None:
+    """Return where the place lies that a zone is named after; None if it is not of a country."""
+    places = (one.place for zones in _ZONES.values() for one in zones if one.name == zone)
+    return next(places, None)
+
+
 @dataclass(frozen=True)
 class Clocks:
     """The local times at a place between two sides."""

@@ -1,8 +1,10 @@
 """Regular hours on the pages: when it opens, and that hours nobody knows are unknown."""
 
+import re
+
 import pytest
 
-from tests.api import MEDININKAI, Api
+from tests.api import MEDININKAI, Api, crossing
 from tests.status.test_hours_api import NIGHT, NIGHTLY, opened, set_hours
 
 PAGE = f"/crossings/{MEDININKAI}"
@@ -60,3 +62,26 @@ async def test_hours_of_some_lanes_leave_those_of_others_unknown(api: Api) -> No
     assert page.count("Opening hours unknown") == 2
     assert "Some lanes are closed outside regular hours." in page
     assert "We have no information about this crossing." not in page
+
+
+async def test_it_opens_by_the_clock_of_the_hours(api: Api) -> None:
+    """Though nobody knows where it lies, and its country has many zones."""
+    hours = {
+        "side": "US",
+        "to": "US",
+        "time_zone": "America/Los_Angeles",
+        "opening_hours": "08:00-22:00",
+    }
+    names = [{"lang": "en", "side": side, "name": "A gate"} for side in ("CA", "US")]
+    body = crossing("a-gate", sides=["CA", "US"], names=names, hours=[hours])
+    assert (await api.post("/v1/crossings", body)).status_code == 201
+
+    page = (await api.get("/crossings/a-gate", at=NIGHT, lang="en")).text
+    assert "08:00 (Los Angeles)" not in page  # it is day there
+    page = (await api.get("/crossings/a-gate", at="2026-01-15T09:00:00Z", lang="en")).text
+    (opens,) = re.findall(r'<dd id="opens">(.*?)</dd>', page)
+    assert re.sub("<.*?>", "", opens) == "15 Jan 2026, 08:00 (Los Angeles)"
+    assert "St John" not in page
+    assert "New York" not in page
+    listed = (await api.get("/", at="2026-01-15T09:00:00Z", lang="en", border="CA-US")).text
+    assert "08:00 (Los Angeles)" in re.sub("<.*?>", "", listed)

@@ -26,7 +26,6 @@ from app.observations.waits import NO_WAITS
 from app.pages.lanes.plans import Plan, Scopes, plans_of, plans_of_view, scopes_of
 from app.pages.lanes.vehicle import Vehicle
 from app.places.details import Details, crossing_details, successor_of, successors_of
-from app.places.geography import Point
 from app.places.schemas import CrossingRecord
 from app.places.zones import Clocks
 from app.sources.schemas import SourceOut
@@ -74,9 +73,8 @@ class CrossingAnswer:
     @property
     def clocks(self) -> Clocks:
         """Both sides' clocks, those of the side that is named first coming first."""
-        place = self.details.location
-        near = None if place is None else Point(place.lat, place.lon)
-        return Clocks(list(dict.fromkeys(one.side for one in self.details.names)), near)
+        sides = dict.fromkeys(one.side for one in self.details.names)
+        return Clocks(list(sides), self.details.near)
 
     def lanes_without_hours(self, side: str) -> Scopes:
         """Return for whom the hours of a side are not known."""

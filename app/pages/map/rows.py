@@ -126,7 +126,7 @@ class MapRow:
     @property
     def clocks(self) -> Clocks:
         sides = dict.fromkeys(name.side for name in self.shown.details.names)
-        return Clocks(list(sides), self.shown.summary.details.point)
+        return Clocks(list(sides), self.shown.details.near)
 
     @property
     def mark(self) -> list[object]:
