@@ -97,8 +97,8 @@ def test_nothing_differs_before_the_next_change_and_something_does_then(
     assert (difference or NEVER) <= (change or NEVER)
     if change is not None:
         assert body_of(answers.answer(change)) != body_of(present)
-    grid = {at + number * HOUR for number in range(14 * 24)}
-    grid |= {one for one in answers.resolved.boundaries() if at <= one <= at + 14 * DAY}
+    grid = {at + number * HOUR for number in range(7 * 24)}
+    grid |= {one for one in answers.resolved.boundaries() if at <= one <= at + 7 * DAY}
     for instant in grid:
         if instant < (change or NEVER):
             assert body_of(answers.answer(instant)) == body_of(present)
