@@ -207,7 +207,7 @@ class Seeds:
     def _id(self, kind: str, told: object, name: str) -> UUID:
         found = self._ids[kind].get(told) if isinstance(told, str) else None
         if found is None:
-            raise SeedError(f"{name} refers to {told!r}, which is not a {kind} in the files.")
+            raise SeedError(f"{name} refers to {told!r}, but the files have no {kind} of that id.")
         return found
 
 

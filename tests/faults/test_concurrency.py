@@ -128,6 +128,7 @@ async def assert_status_follows_from(api: Api, log: list[Json]) -> None:
             "stale": one.stale,
             "overdue": one.overdue,
             "decided_by": str(one.decided_by.id) if one.decided_by else None,
+            "reason": None,
         }
         for one in expected.lanes
     ]

@@ -71,6 +71,7 @@ def periods(
                     "stale": False,
                     "overdue": False,
                     "decided_by": decider,
+                    "reason": None,
                 }
                 for to in ("BY", "LT")
             ],
