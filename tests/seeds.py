@@ -1,12 +1,16 @@
 """The seeds that tests stand on: those of the borders with Belarus, and of the article."""
 
+from collections.abc import Sequence
+from functools import cache
+
 from app.places.schemas import CrossingIn
 from app.seeding.files import SEEDS, Seed, Seeds
 
 SETS = ("article", "by-lt", "by-lv", "by-pl")
 
 
-def seeds() -> list[Seed]:
+@cache
+def seeds() -> Sequence[Seed]:
     """Return the seeds of these sets, in the order of loading."""
     return Seeds(SEEDS, only=SETS).checked()
 

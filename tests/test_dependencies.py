@@ -46,8 +46,14 @@ def distributions() -> dict[str, set[str]]:
 def used_in(*folders: str) -> set[str]:
     """Return the packages whose modules are imported, or named in a string to find their files."""
     files = [file for folder in folders for file in (PROJECT / folder).rglob("*.py")]
-    modules = {module for file in files for module in _modules(file)}
+    modules = {module for file in files for module in modules_of(file)}
     return {name for module in modules for name in distributions().get(module, ())}
+
+
+@cache
+def modules_of(file: Path) -> frozenset[str]:
+    """Return the top-level modules that a file imports, or names to find their files."""
+    return frozenset(_modules(file))
 
 
 def _modules(file: Path) -> Iterator[str]:
@@ -58,13 +64,15 @@ def _modules(file: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
         elif isinstance(node, ast.Call):
             # Packages whose files alone are used are named so.
-            function = ast.unparse(node.func).rpartition(".")[2]
+            function = getattr(node.func, "attr", getattr(node.func, "id", None))
             if function in {"files", "find_spec"} and isinstance(node.args[0], ast.Constant):
                 yield str(node.args[0].value).partition(".")[0]
 
 
 def third_party(file: Path) -> set[str]:
-    return {one for one in _modules(file) if one not in sys.stdlib_module_names | OURS | GENERATED}
+    return {
+        one for one in modules_of(file) if one not in sys.stdlib_module_names | OURS | GENERATED
+    }
 
 
 def test_what_the_service_imports_is_declared() -> None:

@@ -265,6 +265,7 @@ def test_a_cold_start_makes_what_a_warm_start_finds_again(new_dir: Path) -> None
     assert stat.S_IMODE(new_dir.stat().st_mode) == 0o700
 
 
+@full
 def test_only_a_local_socket_is_listened_on(data_dir: Path) -> None:
     """No port of the machine is taken, and nobody else can enter the socket's directory."""
     with serving(data_dir) as server:
@@ -359,6 +360,7 @@ def test_a_command_waits_for_a_service_that_is_starting(new_dir: Path) -> None:
             assert answers(server)
 
 
+@full
 def test_a_command_alone_runs_a_server_for_the_time_being(data_dir: Path) -> None:
     """Nothing runs before and nothing after."""
     with reaching(data_dir) as server:
@@ -409,6 +411,7 @@ def test_after_kill_9_of_the_service_its_server_leaves(
     assert "was not properly shut down" not in (data_dir / "postgres.log").read_text()
 
 
+@full
 def test_after_kill_9_of_the_server_it_is_back(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -117,6 +117,7 @@ def test_until_an_instant_between_two_writes_has_the_first_of_them(
     assert restored(past, tmp_path, "--wal", past.archive, "--until", until) == past.after_one
 
 
+@full
 def test_the_restored_service_takes_writes_by_the_same_key(past: Past, tmp_path: Path) -> None:
     """And archives them under names of its own, so that the first archive stays as it is."""
     data_dir, archive = tmp_path / "restored", tmp_path / "archive"

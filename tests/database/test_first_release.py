@@ -204,6 +204,7 @@ def test_a_crossing_whose_seed_got_better_names_has_them(
     assert "Kotłówka" in str(versions[-1])
 
 
+@full
 async def test_loading_again_writes_nothing_and_the_audit_finds_nothing(loaded: Database) -> None:
     assert await load(loaded) == 0
     assert await faults(loaded) == []

@@ -308,6 +308,7 @@ async def with_connections_lost(
 # The commit
 
 
+@full
 @pytest.mark.parametrize(
     ("code", "check"),
     [

@@ -134,6 +134,7 @@ async def test_who_says_nothing_is_let_go(hasty: Service) -> None:
         assert await (await connect()).ends() == b""
 
 
+@full
 @pytest.mark.parametrize(
     "begun",
     [

@@ -111,6 +111,7 @@ def scene(seeded_dir: Path) -> Iterator[Scene]:
 # The service
 
 
+@full
 @pytest.mark.parametrize("rounds", [1, *in_full(2)])
 async def test_kill_9_of_the_service_loses_nothing_acknowledged(scene: Scene, rounds: int) -> None:
     """Several times on one data directory; retries of what went unanswered are done once."""

@@ -17,6 +17,7 @@ from app.observations.recording import OBSERVATION_LOCK
 from tests.api import MEDININKAI, SUMSKAS, Api
 from tests.conftest import Database
 from tests.database.test_migrations import downgrade
+from tests.marks import full
 from tests.observations.observing import ago, known, listed, minutes_of, record, row, waits
 from tests.subscriptions.conftest import with_worker
 from tests.waiting import until
@@ -157,6 +158,7 @@ async def test_the_latest_is_kept_in_whatever_order_observations_come(
     assert minutes_of(await waits(api)) == [1]
 
 
+@full
 async def test_the_check_finds_a_latest_observation_that_is_another(
     api: Api, seeded: Database
 ) -> None:

@@ -16,6 +16,7 @@ def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str) -> None
     window.assert_presentable()
 
 
+@full
 def test_it_counts_and_lists_as_the_api_does(look: LookAt, get: Get) -> None:
     border = get("/v1/borders/BY-LT").json()
     page = look().open("/borders/BY-LT")

@@ -6,6 +6,7 @@ from app.audit.service import find_faults
 from app.status.models import CompactedLog
 from tests.api import SUMSKAS, Api, decision
 from tests.conftest import Database
+from tests.marks import full
 
 LATER = "2030-01-01T00:00:00Z"
 
@@ -62,6 +63,7 @@ async def test_a_crossing_of_which_nothing_is_left_answers_from_its_log(
     assert compacted(seeded)[3]
 
 
+@full
 async def test_the_check_tells_of_a_compacted_log_that_lacks_something(seeded: Database) -> None:
     assert await faults(seeded) == []
     with seeded.connect() as connection:
