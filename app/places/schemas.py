@@ -146,9 +146,9 @@ class HoursOfSide(Body, title="RegularHours"):
 
     @field_validator("opening_hours")
     @classmethod
-    def _can_be_evaluated(cls, value: str, others: ValidationInfo) -> str:
-        side, zone = others.data.get("side"), others.data.get("time_zone")
-        if others.context != STORED and side and zone:
+    def _can_be_evaluated(cls, value: str, info: ValidationInfo) -> str:
+        side, zone = info.data.get("side"), info.data.get("time_zone")
+        if info.context != STORED and side and zone:
             with as_fault("opening_hours"):
                 RegularHours(value, zone, side).check()
         return value
@@ -234,9 +234,9 @@ class CrossingIn(Body, title="NewCrossing"):
     @field_validator("hours")
     @classmethod
     def _hours_are_of_its_lanes(
-        cls, value: list[HoursOfSide], others: ValidationInfo
+        cls, value: list[HoursOfSide], info: ValidationInfo
     ) -> list[HoursOfSide]:
-        sides, traffic = others.data.get("sides"), others.data.get("traffic")
+        sides, traffic = info.data.get("sides"), info.data.get("traffic")
         if sides is not None and traffic is not None:
             with as_fault("hours"):
                 check_hours(sides, traffic, value)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter, eq
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.status.rule.history import (
     NEVER,
@@ -24,6 +24,8 @@ from app.status.rule.history import (
 from app.status.rule.lanes import TICK
 from app.status.rule.resolution import Period, ResolvedHistory, body_of, summaries
 from app.vocabulary import Status
+
+LaneT = TypeVar("LaneT", LaneAnswer, LaneState)
 
 _SWITCHES_LOOKED_AT = 1_000
 """Then two schedules that never agree count as closed for good."""
@@ -207,20 +209,7 @@ def laid_over(declared: Answer, outside: Collection[Lane]) -> Answer:
     """
     if not outside:
         return declared
-    lanes = tuple(
-        replace(
-            lane,
-            status=Status.CLOSED,
-            last_known=None,
-            stale=False,
-            overdue=False,
-            decided_by=None,
-            outside_hours=True,
-        )
-        if lane.lane in outside
-        else lane
-        for lane in declared.lanes
-    )
+    lanes = _closed(declared.lanes, outside)
     status, last_known = summaries(lanes)
     deciding = {lane.decided_by.id for lane in lanes if lane.decided_by}
     decided_by = tuple(one for one in declared.decided_by if one.id in deciding)
@@ -242,13 +231,11 @@ def laid_over(declared: Answer, outside: Collection[Lane]) -> Answer:
     )
 
 
-def _period_outside(
-    period: TimelinePeriod, outside: Collection[Lane], start: datetime, end: datetime
-) -> TimelinePeriod:
-    """Return a part of a period with these lanes closed by their hours."""
-    lanes = tuple(
-        LaneState(
-            lane=lane.lane,
+def _closed(lanes: Iterable[LaneT], outside: Collection[Lane]) -> tuple[LaneT, ...]:
+    """Return all lanes, those of ``outside`` closed by their hours."""
+    return tuple(
+        replace(
+            lane,
             status=Status.CLOSED,
             last_known=None,
             stale=False,
@@ -258,8 +245,15 @@ def _period_outside(
         )
         if lane.lane in outside
         else lane
-        for lane in period.lanes
+        for lane in lanes
     )
+
+
+def _period_outside(
+    period: TimelinePeriod, outside: Collection[Lane], start: datetime, end: datetime
+) -> TimelinePeriod:
+    """Return a part of a period with these lanes closed by their hours."""
+    lanes = _closed(period.lanes, outside)
     status, last_known = summaries(lanes)
     deciding = {lane.decided_by.id for lane in lanes if lane.decided_by}
     return TimelinePeriod(
