@@ -68,8 +68,11 @@ _BODIES = 50
 """How many bodies are cached, since one change usually goes to many receivers."""
 
 Result = TypeVar("Result")
-Beside = Callable[[Transact], Coroutine[object, object, None]]
-"""A task that runs until it is cancelled, and raises when the database is lost."""
+Beside = Callable[[Transact, Connector], Coroutine[object, object, None]]
+"""A task that runs until it is cancelled, and raises when the database is lost.
+
+Its connections come from the worker's connector, so that all of them lead to one server.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +136,7 @@ class DeliveryWorker:
                         self._follow(),
                         self._renew(),
                         self._tidy(),
-                        *(beside(self._transact) for beside in self._besides),
+                        *(beside(self._transact, self._connect) for beside in self._besides),
                     )
                 ]
                 await self._take_turns(tasks)

@@ -65,18 +65,15 @@ class ImportSchedule:
     """The imports of one process."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.database_url is None:
-            raise ValueError("DATABASE_URL is not set.")
         self._enabled = enabled_importers(settings)
-        self._connect = Connector(settings.database_url)
         self._quarantine = quarantine(settings)
         self._limits = ObservationLimits.of(settings)
 
-    async def run(self, transact: Transact) -> None:
+    async def run(self, transact: Transact, connector: Connector) -> None:
         """Import periodically, once no other process does. Raises when the database is lost."""
         if not self._enabled:
             return
-        async with await self._connect(options=OPTIONS, autocommit=True) as connection:
+        async with await connector(options=OPTIONS, autocommit=True) as connection:
             take = f"SELECT pg_try_advisory_lock({IMPORT_LOCK})".encode()
             while True:
                 cursor = await answer_within(_ANSWER_SECONDS, connection.execute(take))
