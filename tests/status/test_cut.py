@@ -117,6 +117,15 @@ def test_however_often_it_is_confirmed_the_last_confirmation_is_left() -> None:
     assert left.events == (opening, confirmations[-1])
 
 
+def test_each_confirmation_after_the_cut_is_left_since_each_is_the_newest_for_a_time() -> None:
+    opening = opened(day(1))
+    confirmations = [confirmation(day(number)) for number in range(2, 6)]
+
+    left = cut(ResolvedHistory(crossing(opening, *confirmations)), day(3))
+
+    assert left.events == (opening, *confirmations[1:])
+
+
 def test_what_has_ended_or_was_withdrawn_is_not_left() -> None:
     withdrawn = restricted(day(2))
     ended, now = closed(day(3), day(5)), closed(day(8))

@@ -131,13 +131,17 @@ def _that_may_decide(resolved: ResolvedHistory, since: datetime) -> Iterator[Ran
 
 
 def _evidence(resolved: ResolvedHistory, since: datetime) -> set[UUID]:
-    """Return the newest evidence of each series by ``since``, and what was planned for later."""
+    """Return the newest evidence of each series by ``since``, and every confirmation after it."""
     evidence: defaultdict[tuple[frozenset[str], Scope], list[tuple[datetime, datetime, UUID]]] = (
         defaultdict(list)
     )
+    ids: set[UUID] = set()
     for confirmed in resolved.confirmations:
         instant = confirmed.confirmed_at
-        evidence[confirmed.sides, confirmed.scope].append((instant, instant, confirmed.id))
+        if instant > since:
+            ids.add(confirmed.id)
+        else:
+            evidence[confirmed.sides, confirmed.scope].append((instant, instant, confirmed.id))
     for ranked in resolved.standing:
         if ranked.firmness:
             event = ranked.event
@@ -145,7 +149,6 @@ def _evidence(resolved: ResolvedHistory, since: datetime) -> set[UUID]:
                 if instant <= since:
                     worth = min(instant, event.recorded_at)
                     evidence[event.sides, event.scope].append((instant, worth, event.id))
-    ids: set[UUID] = set()
     for series in evidence.values():
         best = ALWAYS
         for _, worth, event_id in sorted(series, key=lambda item: item[:2], reverse=True):
