@@ -38,7 +38,7 @@ from tests.seeds import SETS
 from tests.waiting import PATIENCE
 
 hypothesis_settings.register_profile("full", deadline=None, print_blob=True)
-hypothesis_settings.register_profile("few", max_examples=20, deadline=None, print_blob=True)
+hypothesis_settings.register_profile("few", max_examples=10, deadline=None, print_blob=True)
 hypothesis_settings.load_profile("few")
 
 EMPTY, SEEDED = "template_empty", "template_seeded"

@@ -11,8 +11,10 @@ from fastapi import Depends, Request
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from psycopg.types.range import Range as DriverRange
-from sqlalchemy import FromClause
+from sqlalchemy import URL, FromClause
+from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql import JSONB, Range
+from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -20,6 +22,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.types import TypeEngine
+from sqlalchemy.util import LRUCache
 
 from app.database.connections import Connector
 from app.database.driver import pipelined
@@ -48,6 +51,40 @@ OPTIONS = (
 )
 
 
+COMPILED_STATEMENTS = 1_000
+"""A process has about three hundred."""
+
+
+class SharedDialect(PGDialectAsync_psycopg):
+    """The dialect of all engines, equal where the servers are of one version.
+
+    SQLAlchemy looks a compiled statement up by its dialect: so each engine uses what another one
+    compiled.
+    """
+
+    supports_statement_cache = True
+
+    @classmethod
+    def get_async_dialect_cls(cls, url: URL) -> type["SharedDialect"]:
+        """Return itself: it is made for asynchronous engines."""
+        del url
+        return cls
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the same text and types are right for both."""
+        if not isinstance(other, SharedDialect):
+            return NotImplemented
+        return self.server_version_info == other.server_version_info
+
+    def __hash__(self) -> int:
+        """Return one number for all: the version is not known before the first connection."""
+        return hash(SharedDialect)
+
+
+registry.register("postgresql.shared", __name__, SharedDialect.__name__)
+_compiled: LRUCache[object, object] = LRUCache(COMPILED_STATEMENTS)
+
+
 def create_engine(
     connector: Connector, *, pool_size: int = 5, pre_ping: bool = True
 ) -> AsyncEngine:
@@ -56,12 +93,13 @@ def create_engine(
     With ``pre_ping`` it notices a dead connection before it is used.
     """
     return create_async_engine(
-        "postgresql+psycopg://",
+        "postgresql+shared://",
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=pre_ping,
         connect_args={"async_creator_fn": connector, "options": OPTIONS},
+        execution_options={"compiled_cache": _compiled},
     )
 
 

@@ -236,5 +236,7 @@ def test_every_board_is_what_the_log_says(postgres: Server) -> None:
     with two_workers(postgres) as (Workers.portal, Workers.workers):
         run_state_machine_as_test(
             Workers,
-            settings=settings(max_examples=settings().max_examples // 12, stateful_step_count=10),
+            settings=settings(
+                max_examples=max(1, settings().max_examples // 12), stateful_step_count=10
+            ),
         )
