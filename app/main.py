@@ -56,7 +56,7 @@ from app.notices.router import router as notices
 from app.observations.recording import ObservationLimits
 from app.observations.router import router as observations
 from app.pages.page_cache import PageCache
-from app.pages.problems import tell
+from app.pages.problems import problem_response
 from app.pages.router import router as pages
 from app.status.router import router as status
 from app.subscriptions.addresses import AddressPolicy
@@ -248,7 +248,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app.state.origins = Origins(settings.public_url, settings.hosts)
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.tiles = settings.tile_url, settings.tile_attribution
-    problems.install(app, tell)
+    problems.install(app, problem_response)
     app.state.page_cache = PageCache()
     app.add_middleware(problems.DrainGuard)
     app.state.documents = partial(_documents, app.state.origins.root)

@@ -1,7 +1,7 @@
-"""What pages load besides themselves: style, scripts, images, all from this process.
+"""The style sheets, scripts and images of the pages, served by this process.
 
-Their address holds the hash of all of them together, so that caches may keep them for good
-and modules may import each other by relative addresses.
+Their address contains a hash of all of them together. So caches may keep them for ever, and
+modules may import each other by relative addresses.
 """
 
 import gzip
@@ -25,7 +25,7 @@ _TYPES = {
 
 @dataclass(frozen=True, eq=False)
 class Asset:
-    """A file, as it is and in gzip."""
+    """The content of a file, plain and compressed."""
 
     body: bytes
     media_type: str
@@ -35,18 +35,18 @@ class Asset:
         return gzip.compress(self.body, mtime=0)
 
 
-def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    for one in folder.iterdir():
-        if one.is_dir():
-            yield from _walk(one, f"{prefix}{one.name}/")
+def _files_below(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _files_below(entry, f"{prefix}{entry.name}/")
         else:
-            yield prefix + one.name, one.read_bytes()
+            yield prefix + entry.name, entry.read_bytes()
 
 
 def _load() -> dict[str, Asset]:
     return {
         name: Asset(body, _TYPES[name.rpartition(".")[2]])
-        for name, body in sorted(_walk(files("app.pages").joinpath("static")))
+        for name, body in sorted(_files_below(files("app.pages").joinpath("static")))
     }
 
 
@@ -64,6 +64,6 @@ OUTLINED: Sequence[str] = tuple(json.loads(ASSETS["outlines.json"].body)["countr
 
 
 def static(name: str) -> str:
-    """Return where an asset is. Raises KeyError if there is none of the name."""
+    """Return the path of an asset. Raises KeyError if there is no such asset."""
     _ = ASSETS[name]
     return f"/static/{VERSION}/{name}"

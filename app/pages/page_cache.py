@@ -1,7 +1,7 @@
-"""Pages made for one reader and given to all who ask the same within a second.
+"""Rendered pages, shared for a second by everybody who requests the same one.
 
-A crisis brings many readers to few pages, and making one costs a hundred times what giving it
-does. No page outlives the next change, recorded or due, and so none is older than without this.
+A crisis brings many readers to few pages, and rendering a page costs a hundred times as much as
+sending it. A page is dropped at the next change, recorded or due, so none is out of date.
 """
 
 import asyncio
@@ -22,79 +22,80 @@ CACHE_BYTES = 32 * 2**20
 
 Params = ParamSpec("Params")
 _Key = tuple[str, str, int]
-"""The path and query, the language, and what the board reflects."""
+"""The path and query, the language, and the revision of the board."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CachedPage:
     response: Response
     until: float
-    """By the database's clock, in seconds of 1970."""
+    """By the database's clock, in seconds since 1970."""
 
 
 class PageCache:
-    """The pages of one service."""
+    """The rendered pages of one application."""
 
     def __init__(self) -> None:
-        self._pages: Cache[_Key, _CachedPage] = Cache("pages", bound=CACHE_BYTES, weigh=_weight)
-        self._making: dict[_Key, asyncio.Task[Response]] = {}
+        self._pages: Cache[_Key, _CachedPage] = Cache("pages", bound=CACHE_BYTES, weigh=_size_of)
+        self._rendering: dict[_Key, asyncio.Task[Response]] = {}
 
-    async def give(self, reader: PageReader, make: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the page that was made for the same question just now; else make it."""
+    async def get_or_render(
+        self, reader: PageReader, render: Callable[[], Awaitable[Response]]
+    ) -> Response:
+        """Return the page rendered for the same request within the last second, or render it."""
         board = reader.board
         if not board.is_loaded:
-            return await make()
+            return await render()
         key = (path_of(reader.request.scope), reader.language.code, board.revision)
         page = self._pages.get(key)
         if page is not None and board.monitor.now() < page.until:
             return _copy(page.response, origin_of(reader.request))
-        making = self._making.get(key)
-        if making is None:
+        task = self._rendering.get(key)
+        if task is None:
             reader.is_shared = True
-            making = asyncio.ensure_future(_awaited(make))
-            self._making[key] = making
-            making.add_done_callback(partial(self._keep, key, board.monitor.now() + CACHE_SECONDS))
-        # Shielded: who goes away must not take the page from the others who wait for it.
-        return _copy(await asyncio.shield(making), origin_of(reader.request))
+            task = asyncio.ensure_future(_await(render))
+            self._rendering[key] = task
+            task.add_done_callback(partial(self._store, key, board.monitor.now() + CACHE_SECONDS))
+        # Shielded: a client that disconnects must not cancel the rendering for the others.
+        return _copy(await asyncio.shield(task), origin_of(reader.request))
 
-    def _keep(self, key: _Key, until: float, made: asyncio.Task[Response]) -> None:
-        del self._making[key]
-        if not made.cancelled() and made.exception() is None:
-            response = made.result()
-            due = response.due if isinstance(response, HtmlPage) else math.inf
-            self._pages.put(key, _CachedPage(response, min(until, due)))
-
-
-async def _awaited(make: Callable[[], Awaitable[Response]]) -> Response:
-    return await make()
+    def _store(self, key: _Key, until: float, task: asyncio.Task[Response]) -> None:
+        del self._rendering[key]
+        if not task.cancelled() and task.exception() is None:
+            response = task.result()
+            next_change = response.due if isinstance(response, HtmlPage) else math.inf
+            self._pages.put(key, _CachedPage(response, min(until, next_change)))
 
 
-def _weight(page: _CachedPage) -> int:
+async def _await(render: Callable[[], Awaitable[Response]]) -> Response:
+    return await render()
+
+
+def _size_of(page: _CachedPage) -> int:
     return len(page.response.body) + 2_000
 
 
 def _copy(response: Response, origin: str) -> Response:
-    """Return a response of its own, with the origin that its reader knows.
-
-    On its way out headers are added to it.
-    """
+    """Return a copy with the reader's origin, since later layers add headers to each response."""
     copy = Response(bytes(response.body).replace(ORIGIN.encode(), origin.encode()))
-    length = copy.raw_headers
+    content_length = copy.raw_headers
     copy.status_code = response.status_code
-    copy.raw_headers = [one for one in response.raw_headers if one[0] != b"content-length"] + length
+    copy.raw_headers = [
+        header for header in response.raw_headers if header[0] != b"content-length"
+    ] + content_length
     return copy
 
 
 def cached(
     endpoint: Callable[Params, Awaitable[Response]],
 ) -> Callable[Params, Coroutine[None, None, Response]]:
-    """Give the pages of an endpoint, which has a ``reader``, from those kept."""
+    """Let an endpoint, which has a parameter ``reader``, answer from the page cache."""
 
     @wraps(endpoint)
-    async def give(*args: Params.args, **kwargs: Params.kwargs) -> Response:
+    async def respond(*args: Params.args, **kwargs: Params.kwargs) -> Response:
         reader = kwargs["reader"]
         assert isinstance(reader, PageReader)
         pages: PageCache = reader.request.app.state.page_cache
-        return await pages.give(reader, lambda: endpoint(*args, **kwargs))
+        return await pages.get_or_render(reader, lambda: endpoint(*args, **kwargs))
 
-    return give
+    return respond

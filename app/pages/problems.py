@@ -1,4 +1,4 @@
-"""Problems as people meet them: as pages, where a page was asked for."""
+"""Problems as HTML pages, for those who request pages."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from app.http.problems import PROBLEM_JSON, render
 from app.languages.words import N_
 from app.pages.rendering import PageReader, page
 
-_FOR_PROGRAMS = (
+_MACHINE_PATHS = (
     "/v1",
     "/feeds",
     "/badges",
@@ -23,15 +23,18 @@ _FOR_PROGRAMS = (
     "/metrics",
     "/.well-known",
 )
-"""Where addresses begin that are no pages."""
+"""Beginnings of the paths that are not pages."""
 
 HTML = "text/html"
-_FORMS = (PROBLEM_JSON, "application/json", HTML)
-"""In which a problem at the address of a page can be told; the first two are one."""
+_MEDIA_TYPES = (PROBLEM_JSON, "application/json", HTML)
+"""The representations of a problem at the path of a page; the first two have the same body."""
 
-_OTHERWISE = (N_("This page cannot be shown"), N_("Go to the list of all crossings, or try again."))
+_DEFAULT_TEXT = (
+    N_("This page cannot be shown"),
+    N_("Go to the list of all crossings, or try again."),
+)
 
-_SENTENCES: Mapping[str, tuple[str, str]] = {
+_TEXTS: Mapping[str, tuple[str, str]] = {
     "not-found": (
         N_("Page not found"),
         N_("There is nothing at this address. It may be mistyped, or out of date."),
@@ -69,7 +72,7 @@ _SENTENCES: Mapping[str, tuple[str, str]] = {
         N_("The error has been logged. Try again later."),
     ),
 }
-"""What each problem is called on a page, and what to tell about it."""
+"""The title and the text of each problem's page, by its slug."""
 
 _INSTANT = N_("give a date, or a date and a time in UTC, such as 2023-09-01 or 2023-09-01T08:00")
 _COUNTRY = N_("give the two-letter code of a country, such as LT")
@@ -87,18 +90,18 @@ _HINTS: Mapping[str, str] = {
     "crossing_id": N_("give the address of a crossing as the list has it"),
     "cursor": N_("follow the links from page to page"),
 }
-"""How to mend each part of an address."""
+"""How to correct each part of an address."""
 
 
-def tell(request: Request, problem: Problem) -> Response:
-    """Return the problem as a page to who looks at pages, and else as what programs read."""
+def problem_response(request: Request, problem: Problem) -> Response:
+    """Return the problem as HTML if the client requested a page and prefers HTML, else as JSON."""
     path, origins = request.url.path, request.app.state.origins
-    if any(path == one or path.startswith(f"{one}/") for one in _FOR_PROGRAMS):
+    if any(path == prefix or path.startswith(f"{prefix}/") for prefix in _MACHINE_PATHS):
         return render(problem, origins.root)
-    if preferred(", ".join(request.headers.getlist("accept")), _FORMS) != HTML:
+    if preferred(", ".join(request.headers.getlist("accept")), _MEDIA_TYPES) != HTML:
         return render(problem, origins.root)
     reader = PageReader(request)
-    title, detail = (reader.words.say(one) for one in _SENTENCES.get(problem.slug, _OTHERWISE))
+    title, detail = (reader.words.say(text) for text in _TEXTS.get(problem.slug, _DEFAULT_TEXT))
     response = page(
         reader,
         "problem.html",
@@ -115,7 +118,7 @@ def tell(request: Request, problem: Problem) -> Response:
 
 
 def _hints(reader: PageReader, problem: Problem) -> dict[str, str]:
-    """Return how to mend each part of the address that has a fault, in the reader's language."""
+    """Return how to correct each faulty part of the address, in the reader's language."""
     faults = problem.errors if isinstance(problem, Invalid) else ()
     unknown = N_("leave it out, or choose it from the lists on the pages")
     return {fault.field: reader.words.say(_HINTS.get(fault.field, unknown)) for fault in faults}

@@ -1,4 +1,4 @@
-"""From a template to a response: in the reader's language, with the headers pages have."""
+"""Rendering of templates into responses, in the reader's language and with a page's headers."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 import iso3166
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BeforeValidator
@@ -32,25 +32,27 @@ Value = TypeVar("Value")
 
 
 def _empty_as_none(value: object) -> object:
-    """Read a field that a form sends empty as one that was not filled in."""
+    """Read an empty field of a form as one that was left out."""
     return value or None
 
 
-Maybe = Annotated[Value | None, BeforeValidator(_empty_as_none), Query()]
+OptionalQuery = Annotated[Value | None, BeforeValidator(_empty_as_none), Query()]
 
 
-def _vehicle(traffic: Maybe[Traffic] = None, to: Maybe[CountryCode] = None) -> Vehicle:
+def _vehicle(
+    traffic: OptionalQuery[Traffic] = None, to: OptionalQuery[CountryCode] = None
+) -> Vehicle:
     return Vehicle(traffic, to)
 
 
 VehicleQuery = Annotated[Vehicle, Depends(_vehicle)]
 
 ORIGIN = token_hex(16)
-"""Stands for the origin in a page that is for everybody; nothing that comes from outside has it."""
-LONGEST_KEPT = 1_000
-"""Characters of an address that a page repeats in its links, a dozen times; of more, none."""
+"""Placeholder for the origin in a shared page. It is random, so that no input can contain it."""
+MAX_REPEATED_ADDRESS = 1_000
+"""Longest address in characters that a page repeats in its links, which it does a dozen times."""
 OLD_SECONDS = 30
-"""Knowledge that is older is told to be so on the page."""
+"""A page says how old its data is once it is older than this."""
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
@@ -59,27 +61,27 @@ HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-"""Of every page."""
+"""Headers of every page."""
 
 
 class PageReader:
-    """Who asks for a page: the address, and the language to answer in."""
+    """The request for a page, and the language to answer it in."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        address = request.scope
-        if len(address["path"]) + len(address["query_string"]) > LONGEST_KEPT:
-            address = {**address, "path": "/", "query_string": b""}
-        self._address = address
+        current_url = request.scope
+        if len(current_url["path"]) + len(current_url["query_string"]) > MAX_REPEATED_ADDRESS:
+            current_url = {**current_url, "path": "/", "query_string": b""}
+        self._address = current_url
         self.board: Board = request.app.state.board
         self.is_shared = False
-        """Whether the page is also for others, who may call the service otherwise."""
+        """Whether the page is rendered for several readers, who may use different origins."""
         lang = request.query_params.get("lang")
-        self.chose = lang in LANGUAGES
-        """Whether the address says the language; if not, the browser does."""
+        self.has_chosen_language = lang in LANGUAGES
+        """Whether the address names the language; otherwise the browser's preference decides."""
         self.language = (
             LANGUAGES[str(lang)]
-            if self.chose
+            if self.has_chosen_language
             else negotiated(request.headers.get("accept-language", ""))
         )
         self.words = Words(self.language)
@@ -90,30 +92,30 @@ class PageReader:
 
     @property
     def origin(self) -> str:
-        """The beginning of every full address of ours."""
+        """The scheme and the authority with which our full URLs begin."""
         return ORIGIN if self.is_shared else origin_of(self.request)
 
     @property
     def root(self) -> str:
-        """The beginning of every address of ours within a page: the path that a proxy adds."""
+        """The path prefix that a proxy adds, with which our paths in a page begin."""
         origins: Origins = self.request.app.state.origins
         return origins.root
 
     @property
     def knowledge_from(self) -> datetime | None:
-        """When the board last heard from the database, where that is too long ago to pass over.
+        """When the board last had contact with the database; None if that is recent.
 
-        A database that is lost is told of at once.
+        While the database is known to be lost, no contact counts as recent.
         """
-        recent = self.board.age < OLD_SECONDS and not self.board.monitor.is_lost
-        if not self.board.is_loaded or recent:
+        is_recent = self.board.age < OLD_SECONDS and not self.board.monitor.is_lost
+        if not self.board.is_loaded or is_recent:
             return None
-        heard = self.board.as_of + self.board.monitor.offset
-        return datetime.fromtimestamp(int(heard), UTC)
+        last_contact = self.board.as_of + self.board.monitor.offset
+        return datetime.fromtimestamp(int(last_contact), UTC)
 
     @property
     def vehicle(self) -> Vehicle:
-        """Return what the address asks to answer for; what makes no sense is left out."""
+        """Return the vehicle that the address names, without its invalid parts."""
         parameters = self.request.query_params
         traffic, to = parameters.get("traffic"), parameters.get("to")
         return Vehicle(
@@ -123,33 +125,33 @@ class PageReader:
 
     @property
     def query_string(self) -> str:
-        """The query that was asked, with its question mark."""
+        """The query of the request, with its question mark."""
         return query_of(query_parameters(self._address))
 
     def query(self, **query: str | None) -> str:
-        """Return the query of a link: for the language and the vehicle that were chosen."""
+        """Return the query of a link, with the chosen language and vehicle."""
         vehicle = self.vehicle
         chosen = {
-            "lang": self.language.code if self.chose else None,
+            "lang": self.language.code if self.has_chosen_language else None,
             "traffic": vehicle.traffic,
             "to": vehicle.to,
         }
         return query_of(more={**chosen, **query})
 
     def link(self, path: str, **query: str | None) -> str:
-        """Return an address of ours: in the language, and for the vehicle, that were chosen."""
+        """Return a path of ours with the chosen language and vehicle."""
         return self.root + path + self.query(**query)
 
-    def here(self, **query: str | None) -> str:
-        """Return this page's address with some parameters changed; None takes one away."""
+    def current_path(self, **query: str | None) -> str:
+        """Return this page's path with some parameters changed; None removes a parameter."""
         return self.root + path_of(self._address, **query)
 
-    def address(self, **query: str | None) -> str:
-        """Return the same as others have to write it."""
+    def current_url(self, **query: str | None) -> str:
+        """Return this page's full URL with some parameters changed; None removes a parameter."""
         return self.origin + path_of(self._address, **query)
 
     def static(self, name: str) -> str:
-        """Return where an asset is. Raises KeyError if there is none of the name."""
+        """Return the path of an asset. Raises KeyError if there is no such asset."""
         return self.root + static(name)
 
 
@@ -162,13 +164,14 @@ def _knowledge(known_at: PageInstant = None, known_change: KnownChange = None) -
 
 
 PageKnowledge = Annotated[AsOf, Depends(_knowledge)]
-"""Which state of the log a page is to be made from."""
+"""The state of the log from which a page is rendered."""
 
 
 class HtmlPage(HTMLResponse):
-    """A page, and when it next differs by itself, in the database's seconds of 1970."""
+    """A page."""
 
     due = math.inf
+    """When its content next changes by time alone, in seconds since 1970 by the database."""
 
 
 def page(
@@ -179,17 +182,14 @@ def page(
     validity: Validity | None = None,
     **values: object,
 ) -> HtmlPage:
-    """Render a template of ``templates/``. With a validity it is about the present, by the board.
+    """Render a template of ``templates/``. A page about the present has a validity.
 
-    Templates know the reader as ``reader``, the vocabulary by `Words` as ``words``.
+    Templates have the reader as ``reader``, and the `Words` of its language as ``words``.
     """
     body = render(reader.language, template, reader=reader, **values)
     response = HtmlPage(body, status, HEADERS)
     response.headers["Content-Language"] = reader.language.code
-    if not reader.chose:
-        response.headers["Vary"] = "Accept-Language"
-    if validity is not None:
-        response.due = set_present_headers(response, reader.board, validity)
+    set_cache_headers(response, reader, validity)
     return response
 
 
@@ -197,20 +197,24 @@ def render(language: Language, template: str, **values: object) -> str:
     return _environment(language).get_template(template).render(**values)
 
 
-def set_present_headers(response: Response, board: Board, validity: Validity) -> float:
-    """Say how long an answer by the board is good, as the API says it; return until when."""
-    due = math.inf if validity.due is None else validity.due.timestamp()
-    control = cache_control(due - board.monitor.now(), board.max_age - board.age)
+def set_cache_headers(response: HtmlPage, reader: PageReader, validity: Validity | None) -> None:
+    """Set the headers for caches. With a validity they are those of the API for the present."""
+    if not reader.has_chosen_language:
+        response.headers["Vary"] = "Accept-Language"
+    if validity is None:
+        return
+    board = reader.board
+    response.due = math.inf if validity.due is None else validity.due.timestamp()
+    control = cache_control(response.due - board.monitor.now(), board.max_age - board.age)
     response.headers["Cache-Control"] = control
     response.headers["Change-Number"] = str(board.change)
     response.headers["Knowledge-Age"] = str(max(0, int(board.age)))
     if validity.modified is not None:
         response.headers["Last-Modified"] = http_date(validity.modified)
-    return due
 
 
 def _host(url: str) -> str:
-    """Return whose site an address leads to."""
+    """Return the host of a URL for display, without ``www.``."""
     return (urlsplit(url).hostname or url).removeprefix("www.")
 
 

@@ -1,4 +1,4 @@
-"""HTTP of the pages: what each area gives, and what belongs to all of them."""
+"""HTTP of the pages: the routers of all areas, the about page, and assets."""
 
 from typing import Annotated
 
@@ -13,31 +13,31 @@ from app.pages.crossings.router import router as crossings
 from app.pages.map.router import router as map_router
 from app.pages.rendering import CurrentReader, page, render
 from app.pages.report.router import router as report
-from app.pages.service_status.router import router as state
+from app.pages.service_status.router import router as service_status
 from app.pages.stories.router import router as stories
 from app.vocabulary import Status
 
 router = APIRouter(include_in_schema=False)
-for area in (map_router, crossings, borders, stories, state, report):
-    router.include_router(area)
+for subrouter in (map_router, crossings, borders, stories, service_status, report):
+    router.include_router(subrouter)
 
-_FOR_GOOD = "public, max-age=31536000, immutable"
-_FOR_A_DAY = "public, max-age=86400"
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_ONE_DAY = "public, max-age=86400"
 
 
 @router.get("/about")
-async def about(reader: CurrentReader) -> Response:
-    """Say what statuses mean, how we resolve, and what we do not cover."""
+async def show_about(reader: CurrentReader) -> Response:
+    """Explain what statuses mean, how they are resolved, and what is not covered."""
     return page(reader, "about.html")
 
 
 @router.get("/static/{version}/{name:path}")
-async def asset(request: Request, version: str, name: str) -> Response:
-    """Give an asset. Under another version's address, which is not to be kept, the present one."""
-    found = ASSETS.get(name)
-    if found is None:
+async def get_asset(request: Request, version: str, name: str) -> Response:
+    """Return an asset. An address of another version gets the present one, and is not cached."""
+    asset = ASSETS.get(name)
+    if asset is None:
         raise NotFound(f"There is nothing at {clipped(request.url.path)}.")
-    control = _FOR_GOOD if version == VERSION else "no-cache"
+    control = _IMMUTABLE if version == VERSION else "no-cache"
     headers = {
         "Cache-Control": control,
         "Vary": "Accept-Encoding",
@@ -45,18 +45,18 @@ async def asset(request: Request, version: str, name: str) -> Response:
     }
     if accepts_gzip(request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
-        return Response(found.gzip, headers=headers, media_type=found.media_type)
-    return Response(found.body, headers=headers, media_type=found.media_type)
+        return Response(asset.gzip, headers=headers, media_type=asset.media_type)
+    return Response(asset.body, headers=headers, media_type=asset.media_type)
 
 
 @router.get("/favicon/{status}.svg")
-async def favicon(status: Annotated[Status, Path()]) -> Response:
-    """Give the mark of a status as an icon."""
+async def get_favicon(status: Annotated[Status, Path()]) -> Response:
+    """Return the mark of a status as an icon."""
     body = render(LANGUAGES[ENGLISH], "favicon.svg", status=status)
-    return Response(body, headers={"Cache-Control": _FOR_A_DAY}, media_type="image/svg+xml")
+    return Response(body, headers={"Cache-Control": _ONE_DAY}, media_type="image/svg+xml")
 
 
 @router.get("/favicon.ico")
-async def default_favicon() -> Response:
-    """Give the icon that browsers ask for where a page names none."""
-    return await favicon(Status.UNKNOWN)
+async def get_default_favicon() -> Response:
+    """Return the icon that browsers request when a page names none."""
+    return await get_favicon(Status.UNKNOWN)

@@ -1,4 +1,4 @@
-"""What a page about a border is made of, and where from: the board, else the database."""
+"""The content of a page about a border, from the board or else from the database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,41 +23,41 @@ from app.sources.service import sources_of
 
 @dataclass(frozen=True, slots=True)
 class BorderAnswer:
-    """A border with its crossings; of the present, how long that is good."""
+    """A border with its crossings, and how long that is valid."""
 
     border: BorderOut
     validity: Validity
     plans: Mapping[str, Sequence[Plan]]
-    """What is to come of each crossing; only of the present."""
+    """Upcoming statuses by crossing; empty unless the page is about the present."""
     sources: Mapping[UUID, SourceOut] | None = None
-    """Those of the notices; None where the database, which has both, was not there."""
+    """The sources of the notices; None if the database, which has both, was unavailable."""
 
     @property
     def clocks(self) -> Clocks:
         return Clocks(self.border.countries)
 
-    def noted(self, other: "BorderAnswer | None") -> "BorderAnswer":
-        """Return this with the notices of another."""
+    def with_notices_of(self, other: "BorderAnswer | None") -> "BorderAnswer":
+        """Return this with the notices and sources of another."""
         if other is None:
             return self
         border = self.border.model_copy(update={"notices": other.border.notices})
         return replace(self, border=border, sources=other.sources)
 
 
-def present(
+def border_from_board(
     board: Board, border_id: str, vehicle: Vehicle, *, retired: bool
 ) -> BorderAnswer | None:
-    """Return what the board knows, None if it knows no such border, or not yet."""
+    """Return a border as the board has it; None if it does not have it, or is not loaded."""
     entries = board.entries(border_id) if board.is_loaded else []
     if not entries:
         return None
     moment = board.moment()
     candidates = [entry.view(moment, vehicle.traffic, vehicle.to) for entry in entries]
-    all_views = [view for view in candidates if view is not None]
+    usable_views = [view for view in candidates if view is not None]
     validity = ALWAYS_VALID
-    for view in all_views:
+    for view in usable_views:
         validity = validity.also(view.validity)
-    views = [view for view in all_views if retired or not view.is_retired]
+    views = [view for view in usable_views if retired or not view.is_retired]
     sides = sides_of(border_id)
     summaries = [view.summary for view in views]
     crossings = [crossing_summary(view.summary, view.present.record, view.waits) for view in views]
@@ -72,7 +72,7 @@ def present(
     return BorderAnswer(border, validity, {view.summary.id: plans_of_view(view) for view in views})
 
 
-async def look_up(
+async def border_from_database(
     session: AsyncSession,
     *,
     border_id: str,
@@ -81,7 +81,7 @@ async def look_up(
     vehicle: Vehicle,
     retired: bool,
 ) -> BorderAnswer:
-    """Return a border at an instant, as known, from the database. Raises BorderNotFound."""
+    """Return a border at an instant as the database has it. Raises BorderNotFound."""
     border, _ = await get_border_status(
         session,
         border_id=border_id,
@@ -91,5 +91,5 @@ async def look_up(
         to=vehicle.to,
         retired=retired,
     )
-    cited = [one.source for notice in border.notices for one in notice.citations]
+    cited = [citation.source for notice in border.notices for citation in notice.citations]
     return BorderAnswer(border, ALWAYS_VALID, {}, await sources_of(session, cited))

@@ -9,12 +9,12 @@ from app.changes.read_sessions import AnyReadSessions, ReadSessions
 from app.http.bodies import BorderId
 from app.http.parameters import AsOf
 from app.http.problems import unless_out
-from app.pages.borders.answers import BorderAnswer, look_up, present
+from app.pages.borders.answers import BorderAnswer, border_from_board, border_from_database
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import cached
 from app.pages.rendering import (
     CurrentReader,
-    Maybe,
+    OptionalQuery,
     PageInstant,
     PageKnowledge,
     VehicleQuery,
@@ -34,19 +34,19 @@ async def border(
     as_of: PageKnowledge,
     vehicle: VehicleQuery,
     at: PageInstant = None,
-    retired: Maybe[bool] = None,
+    retired: OptionalQuery[bool] = None,
 ) -> Response:
-    """Show a border's crossings with their statuses, what else holds, what is not covered."""
+    """Show a border's crossings with their statuses, its notices, and what is not covered."""
     is_present = as_of.is_present(at)
     with_retired = bool(retired)
     answer = None
     if is_present:
-        answer = present(reader.board, border_id, vehicle, retired=with_retired)
-    looking = _look_up(read_sessions, border_id, at, as_of, vehicle, retired=with_retired)
+        answer = border_from_board(reader.board, border_id, vehicle, retired=with_retired)
+    loading = _load_border(read_sessions, border_id, at, as_of, vehicle, retired=with_retired)
     if answer is None:
-        answer = await looking
+        answer = await loading
     else:
-        answer = answer.noted(await unless_out(looking))
+        answer = answer.with_notices_of(await unless_out(loading))
     return page(
         reader,
         "border.html",
@@ -64,7 +64,7 @@ async def border(
     )
 
 
-async def _look_up(
+async def _load_border(
     read_sessions: ReadSessions,
     border_id: str,
     at: datetime | None,
@@ -74,6 +74,6 @@ async def _look_up(
     retired: bool,
 ) -> BorderAnswer:
     async with read_sessions.for_question(at, as_of) as session:
-        return await look_up(
+        return await border_from_database(
             session, border_id=border_id, at=at, as_of=as_of, vehicle=vehicle, retired=retired
         )

@@ -1,4 +1,4 @@
-"""HTTP of the map and of what it shows."""
+"""HTTP of the map and its data."""
 
 import json
 import sys
@@ -27,31 +27,31 @@ from app.pages.rendering import (
     HEADERS,
     CurrentReader,
     HtmlPage,
-    Maybe,
+    OptionalQuery,
     PageInstant,
     PageReader,
     VehicleQuery,
     page,
-    set_present_headers,
+    set_cache_headers,
 )
 from app.places.schemas import SearchText
 from app.vocabulary import Status, Traffic
 
 router = APIRouter()
 
-LISTED = 300
-"""Crossings on a page of the list; the map shows all."""
-SLIDE = timedelta(days=6 * 365)
+CROSSINGS_PER_PART = 300
+"""Crossings in one part of the list; the map always shows all."""
+SLIDER_RANGE = timedelta(days=6 * 365)
 """How far back the slider reaches."""
 BOARD_WAIT_SECONDS = 5.0
-"""For a board that is just being loaded."""
+"""How long a request waits for a board that is being loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapQuery:
-    """What a reader wants to see, and of which time."""
+    """Which crossings the map shows, and as of when."""
 
-    wanted: CrossingFilter
+    filter: CrossingFilter
     status: Status | None
     at: datetime | None
     known_at: datetime | None
@@ -66,20 +66,20 @@ class MapQuery:
 
     @property
     def is_filtered(self) -> bool:
-        return self.wanted != CrossingFilter() or self.status is not None
+        return self.filter != CrossingFilter() or self.status is not None
 
 
 def _map_query(
     vehicle: VehicleQuery,
-    border: Maybe[BorderId] = None,
-    country: Maybe[CountryCode] = None,
-    status: Maybe[Status] = None,
-    q: Maybe[SearchText] = None,
-    retired: Maybe[bool] = None,
+    border: OptionalQuery[BorderId] = None,
+    country: OptionalQuery[CountryCode] = None,
+    status: OptionalQuery[Status] = None,
+    q: OptionalQuery[SearchText] = None,
+    retired: OptionalQuery[bool] = None,
     at: PageInstant = None,
     known_at: PageInstant = None,
 ) -> MapQuery:
-    wanted = CrossingFilter(
+    crossing_filter = CrossingFilter(
         border=border,
         country=country,
         traffic=vehicle.traffic,
@@ -87,7 +87,7 @@ def _map_query(
         q=q,
         retired=bool(retired),
     )
-    return MapQuery(wanted, status, at, known_at)
+    return MapQuery(crossing_filter, status, at, known_at)
 
 
 MapQueryParameters = Annotated[MapQuery, Depends(_map_query)]
@@ -98,32 +98,32 @@ MapQueryParameters = Annotated[MapQuery, Depends(_map_query)]
 async def show_map(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
-    asked: MapQueryParameters,
+    query: MapQueryParameters,
     part: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
-    """Show the crossings on a map and in a list beside it, as they are or were."""
-    rows, validity = await _rows(reader, read_sessions, asked)
-    start = LISTED * (part - 1)
+    """Show crossings on a map and in a list, at present or at another instant."""
+    rows, validity = await _rows(reader, read_sessions, query)
+    start = CROSSINGS_PER_PART * (part - 1)
     tiles = reader.request.app.state.tiles
     now = reader.moment.now if reader.board.is_loaded else datetime.now(UTC)
     response = page(
         reader,
         "map.html",
         validity=validity,
-        asked=asked,
-        groups=map_rows.by_border(rows[start : start + LISTED]),
+        query=query,
+        groups=map_rows.by_border(rows[start : start + CROSSINGS_PER_PART]),
         count=len(rows),
-        coming=map_rows.coming(rows),
-        counts={one: sum(row.status is one for row in rows) for one in Status},
+        coming=map_rows.next_plans(rows),
+        counts={value: sum(row.status is value for row in rows) for value in Status},
         part=part,
-        parts=-(-len(rows) // LISTED),
+        parts=-(-len(rows) // CROSSINGS_PER_PART),
         choices=_choices(reader),
         markers=f"{reader.root}/map.json{reader.query_string}",
         countries={code: reader.words.country(code) for code in OUTLINED},
-        times={name: instant and wire_instant(instant) for name, instant in asked.times.items()},
+        times={name: instant and wire_instant(instant) for name, instant in query.times.items()},
         tiles=tiles,
         now=now,
-        first=now - SLIDE,
+        first=now - SLIDER_RANGE,
     )
     if tiles[0]:
         host = "{0.scheme}://{0.netloc}".format(urlsplit(tiles[0]))
@@ -135,94 +135,91 @@ async def show_map(
 
 @router.get("/map.json")
 @cached
-async def give_markers(
-    reader: CurrentReader, read_sessions: AnyReadSessions, asked: MapQueryParameters
+async def get_markers(
+    reader: CurrentReader, read_sessions: AnyReadSessions, query: MapQueryParameters
 ) -> Response:
-    """Give the map what it shows, in the reader's language: ids, names, statuses, places."""
-    rows, validity = await _rows(reader, read_sessions, asked)
-    body = json.dumps([row.mark for row in rows], ensure_ascii=False, separators=(",", ":"))
-    return _part(reader, HtmlPage(body, headers=HEADERS, media_type="application/json"), validity)
+    """Return the markers of the map: ids, names in the reader's language, statuses, locations."""
+    rows, validity = await _rows(reader, read_sessions, query)
+    body = json.dumps([row.marker for row in rows], ensure_ascii=False, separators=(",", ":"))
+    response = HtmlPage(body, headers=HEADERS, media_type="application/json")
+    set_cache_headers(response, reader, validity)
+    return response
 
 
 @router.get("/map/{crossing_id}")
 @cached
-async def give_line(
+async def get_card_text(
     reader: CurrentReader,
     read_sessions: AnyReadSessions,
-    asked: MapQueryParameters,
+    query: MapQueryParameters,
     crossing_id: Annotated[CrossingId, Path()],
 ) -> Response:
-    """Give what a card says of a crossing besides its name and status, as HTML within a page."""
-    one = replace(asked, wanted=replace(asked.wanted, ids=[crossing_id], q=None), status=None)
-    rows, validity = await _rows(reader, read_sessions, one)
+    """Return what a card says of a crossing besides its name and status, as an HTML fragment."""
+    single = replace(query, filter=replace(query.filter, ids=[crossing_id], q=None), status=None)
+    rows, validity = await _rows(reader, read_sessions, single)
     if not rows:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     row = rows[0]
     now = reader.moment.now
-    line = row.line + row.next_line(now) + row.wait_lines(None if asked.is_past else now)
-    return _part(reader, HtmlPage(line, headers=HEADERS), validity)
-
-
-def _part(reader: PageReader, response: HtmlPage, validity: Validity | None) -> Response:
-    """Give what belongs into a page the headers that pages have."""
-    if not reader.chose:
-        response.headers["Vary"] = "Accept-Language"
-    if validity is not None:
-        response.due = set_present_headers(response, reader.board, validity)
+    body = row.line + row.next_line(now) + row.wait_lines(None if query.is_past else now)
+    response = HtmlPage(body, headers=HEADERS)
+    set_cache_headers(response, reader, validity)
     return response
 
 
 async def _rows(
-    reader: PageReader, read_sessions: AnyReadSessions, asked: MapQuery
+    reader: PageReader, read_sessions: AnyReadSessions, query: MapQuery
 ) -> tuple[list[MapRow], Validity | None]:
-    """Return what is asked for; of the present, how long it is good. Raises Invalid."""
-    _require_existing(reader.board, asked.wanted)
-    if not asked.is_past:
+    """Return the rows of the map and, of the present, their validity. Raises Invalid."""
+    _require_existing_places(reader.board, query.filter)
+    if not query.is_past:
         if not await reader.board.reached(0, within=BOARD_WAIT_SECONDS):
             raise Unavailable(
                 "The data is still being loaded.", headers={"Retry-After": RETRY_AFTER}
             )
-        return await map_rows.present(reader.board, asked.wanted, asked.status, reader.language)
-    as_of = AsOf(asked.known_at)
-    async with read_sessions.for_question(asked.at, as_of) as session:
-        found = await map_rows.past(
+        return await map_rows.rows_from_board(
+            reader.board, query.filter, query.status, reader.language
+        )
+    as_of = AsOf(query.known_at)
+    async with read_sessions.for_question(query.at, as_of) as session:
+        rows = await map_rows.rows_from_database(
             session,
-            asked.wanted,
-            asked.status,
+            query.filter,
+            query.status,
             reader.language,
-            at=asked.at,
+            at=query.at,
             as_of=as_of,
         )
-    return found, None
+    return rows, None
 
 
-def _require_existing(board: Board, wanted: CrossingFilter) -> None:
-    """Raise Invalid for a border or a country without a crossing: an empty list would mislead."""
+def _require_existing_places(board: Board, crossing_filter: CrossingFilter) -> None:
+    """Raise Invalid for a border or a country without crossings: an empty list would mislead."""
     if not board.is_loaded:
         return
     borders = board.borders(after=None, limit=sys.maxsize)
     countries = {code for border in borders for code in sides_of(border)}
     faults = [
-        FieldError("query", field, f"there is no crossing of {one}")
-        for field, one, existing in (
-            ("border", wanted.border, borders),
-            ("country", wanted.country, countries),
-            ("to", wanted.to, countries),
+        FieldError("query", field, f"there is no crossing of {value}")
+        for field, value, existing in (
+            ("border", crossing_filter.border, borders),
+            ("country", crossing_filter.country, countries),
+            ("to", crossing_filter.to, countries),
         )
-        if one is not None and one not in existing
+        if value is not None and value not in existing
     ]
     if faults:
         raise Invalid(faults)
 
 
 def _choices(reader: PageReader) -> dict[str, list[tuple[str, str]]]:
-    """Return what the form offers for each field: values, and how they are called."""
+    """Return the options of each field of the form: values with their labels."""
     words = reader.words
     borders = reader.board.borders(after=None, limit=sys.maxsize)
     countries = sorted({code for border in borders for code in sides_of(border)})
     return {
-        "status": [(one, words.word(one)) for one in Status],
-        "traffic": [(one, words.word(one)) for one in Traffic],
+        "status": [(value, words.word(value)) for value in Status],
+        "traffic": [(value, words.word(value)) for value in Traffic],
         "to": [(code, words.direction(code)) for code in countries],
         "border": [(border, words.border(border)) for border in borders],
         "country": [(code, words.country(code)) for code in countries],

@@ -1,4 +1,4 @@
-"""Which crossings the map and its list show: the present from the board, the past as recorded."""
+"""The crossings on the map and in its list: at present from the board, else from the database."""
 
 import asyncio
 import sys
@@ -37,20 +37,20 @@ from app.status.summaries import Summary, waits_out
 from app.vocabulary import Precision, Status
 
 _ROWS_PER_READ = 500
-_BREATH = 50
-_COMING = 10
+_VIEWS_BETWEEN_YIELDS = 50
+_MAX_PLANS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RowData:
-    """A crossing's answer, and what it takes to show it."""
+    """A crossing's status, and the rest of what its row shows."""
 
     summary: Summary
     details: CrossingRecord
     events: Mapping[UUID, EventOut]
     waits: Sequence[WaitOut]
     plans: Sequence[Plan] = ()
-    """What is to come; only of the present."""
+    """Upcoming statuses; empty unless the row is about the present."""
 
     @property
     def deciding(self) -> list[EventOut]:
@@ -58,7 +58,7 @@ class RowData:
 
     @property
     def since_precision(self) -> Precision:
-        """How exactly it is known since when the status holds: as the event says that began it."""
+        """How exactly ``since`` is known: the precision of the event that began the status."""
         for event in self.deciding:
             if event.effective and event.precision and event.effective.from_ == self.summary.since:
                 return event.precision
@@ -66,100 +66,106 @@ class RowData:
 
     @property
     def end_precision(self) -> Precision | None:
-        """How exactly the expected end is known: as the event says that announced it."""
+        """How exactly the expected end is known: the precision of the event that announced it."""
         expected = self.summary.answer.expected_until
         return next(
-            (one.precision for one in self.deciding if one.expected_until == expected), None
+            (event.precision for event in self.deciding if event.expected_until == expected), None
         )
 
 
 @dataclass(frozen=True, eq=False)
 class MapRow:
-    """A crossing as it is shown in a language; what is costly is computed on first use."""
+    """A crossing as shown in one language; costly texts are rendered on first use."""
 
-    shown: RowData
+    data: RowData
     language: Language
 
     @property
     def id(self) -> str:
-        return self.shown.details.id
+        return self.data.details.id
 
     @property
     def border(self) -> str:
-        return self.shown.details.border
+        return self.data.details.border
 
     @property
     def status(self) -> Status:
-        return self.shown.summary.answer.status
+        return self.data.summary.answer.status
 
     @property
     def location(self) -> Location | None:
-        return self.shown.details.location
+        return self.data.details.location
 
     @cached_property
     def name(self) -> str:
-        details = self.shown.details
+        details = self.data.details
         return Words(self.language).crossing_of(details.names, details.mode)
 
     @cached_property
     def line(self) -> Markup:
-        """What there is to say besides: since when, what was last known, on what basis."""
-        line = render(self.language, "line.html", shown=self.shown, clocks=self.clocks)
+        """The text beside name and status: since when, what was last known, on what basis."""
+        line = render(self.language, "line.html", row=self.data, clocks=self.clocks)
         return Markup(line.strip())  # noqa: S704  # of a template, which escapes
 
     def next_line(self, now: datetime) -> Markup:
-        """Tell what comes next, if anything does; not kept, for tomorrow is soon today."""
-        if not self.shown.plans:
+        """Render the next upcoming status. Not cached, since "tomorrow" becomes "today"."""
+        if not self.data.plans:
             return Markup()
-        plans, clocks = self.shown.plans, self.clocks
+        plans, clocks = self.data.plans, self.clocks
         line = render(self.language, "plans.html", plans=plans, clocks=clocks, now=now)
         return Markup(line.strip())  # noqa: S704  # of a template, which escapes
 
     def wait_lines(self, now: datetime | None) -> Markup:
-        """Tell its waits with their age, or without ``now`` with their instants; not kept."""
-        if not self.shown.waits:
+        """Render the waits with their age, or without ``now`` with their instants. Not cached."""
+        if not self.data.waits:
             return Markup()
-        waits, clocks = self.shown.waits, self.clocks
+        waits, clocks = self.data.waits, self.clocks
         lines = render(self.language, "wait_lines.html", waits=waits, clocks=clocks, now=now)
         return Markup(lines.strip())  # noqa: S704  # of a template, which escapes
 
     @property
     def clocks(self) -> Clocks:
-        sides = dict.fromkeys(name.side for name in self.shown.details.names)
-        return Clocks(list(sides), self.shown.details.near)
+        sides = dict.fromkeys(name.side for name in self.data.details.names)
+        return Clocks(list(sides), self.data.details.near)
 
     @property
-    def mark(self) -> list[object]:
-        """Return what the map needs: id, name, status, place, and how far that may be off."""
-        place = self.location
-        where = [None] * 3 if place is None else [place.lat, place.lon, place.precision_km]
-        return [self.id, self.name, self.status, *where]
+    def marker(self) -> list[object]:
+        """Return the marker: id, name, status, latitude, longitude, and their accuracy in km."""
+        location = self.location
+        coordinates = (
+            [None] * 3 if location is None else [location.lat, location.lon, location.precision_km]
+        )
+        return [self.id, self.name, self.status, *coordinates]
 
 
 _rows: WeakKeyDictionary[View, dict[str, MapRow]] = WeakKeyDictionary()
-"""Rows of the present, for as long as the board's views hold."""
+"""Rows of the present by language, for as long as the board's views are valid."""
 
 
-async def present(
-    board: Board, wanted: CrossingFilter, status: Status | None, language: Language
+async def rows_from_board(
+    board: Board, crossing_filter: CrossingFilter, status: Status | None, language: Language
 ) -> tuple[list[MapRow], Validity]:
-    """Return crossings as they are by the board, by border; the best match first with a name.
+    """Return the present rows by border; when a name is searched for, the best match first.
 
-    The validity is of all that may come to be among them.
+    The validity takes into account the crossings whose status is filtered out.
     """
     moment = board.moment()
-    scores = None if wanted.q is None else (await _spelt(board)).find(wanted.q)
+    scores = (
+        None
+        if crossing_filter.q is None
+        else (await _spelling_index(board)).find(crossing_filter.q)
+    )
     validity = ALWAYS_VALID
     views: list[View] = []
-    for number, entry in enumerate(_entries(board, wanted)):
-        # Answers of thousands that were never asked for take seconds: others come in between.
-        if number % _BREATH == 0:
+    for number, entry in enumerate(_entries_by_place(board, crossing_filter)):
+        # The first views of thousands of crossings take seconds: let other tasks run in between.
+        if number % _VIEWS_BETWEEN_YIELDS == 0:
             await asyncio.sleep(0)
-        view = entry.view(moment, wanted.traffic, wanted.to)
+        view = entry.view(moment, crossing_filter.traffic, crossing_filter.to)
         if view is None or (scores is not None and view.summary.id not in scores):
             continue
         validity = validity.also(view.validity)
-        if wanted.leaves_out(view.present.details):
+        if crossing_filter.leaves_out(view.present.details):
             continue
         if status in {None, view.summary.answer.status}:
             views.append(view)
@@ -168,42 +174,42 @@ async def present(
     return [_row_of(view, language) for view in views], validity
 
 
-async def past(
+async def rows_from_database(
     session: AsyncSession,
-    wanted: CrossingFilter,
+    crossing_filter: CrossingFilter,
     status: Status | None,
     language: Language,
     *,
     at: datetime | None,
     as_of: AsOf,
 ) -> list[MapRow]:
-    """Return crossings as they were, as known; in the order of the present."""
+    """Return the rows of an instant as known, in the same order as those of the present."""
     snapshot = await take_snapshot(session, as_of)
-    ranks = await candidates(session, wanted, known_change=snapshot.change)
+    ranks = await candidates(session, crossing_filter, known_change=snapshot.change)
     rows: list[MapRow] = []
 
-    def answer(history: CrossingHistory) -> tuple[Summary, Events]:
-        lanes = wanted.lanes_of(history.details)
+    def summarize(history: CrossingHistory) -> tuple[Summary, Events]:
+        lanes = crossing_filter.lanes_of(history.details)
         summary = Summary.of(history, at or snapshot.now, lanes).settled()
         return summary, history.events
 
     for start in range(0, len(ranks), _ROWS_PER_READ):
         ids = [rank.id for rank in ranks[start : start + _ROWS_PER_READ]]
-        answers = await load_histories(session, ids, snapshot, answer, at=at)
-        answered = [
+        results = await load_histories(session, ids, snapshot, summarize, at=at)
+        summaries = [
             (summary, events)
-            for summary, events in answers.values()
+            for summary, events in results.values()
             if summary.details.known
-            and not wanted.leaves_out(summary.details, at)
+            and not crossing_filter.leaves_out(summary.details, at)
             and status in {None, summary.answer.status}
         ]
-        details = await crossing_details(session, [summary.details for summary, _ in answered])
+        details = await crossing_details(session, [summary.details for summary, _ in summaries])
         waits = await waits_of(session, list(details), at=at, as_of=as_of, snapshot=snapshot)
-        for summary, events in answered:
-            shown = waits_out(summary, waits.get(summary.id, NO_WAITS))
-            row = RowData(summary, details[summary.id], events, shown)
+        for summary, events in summaries:
+            row_waits = waits_out(summary, waits.get(summary.id, NO_WAITS))
+            row = RowData(summary, details[summary.id], events, row_waits)
             rows.append(MapRow(row, language))
-    return rows if wanted.q else sorted(rows, key=lambda row: (row.border, row.id))
+    return rows if crossing_filter.q else sorted(rows, key=lambda row: (row.border, row.id))
 
 
 def by_border(rows: Iterable[MapRow]) -> dict[str, list[MapRow]]:
@@ -213,46 +219,47 @@ def by_border(rows: Iterable[MapRow]) -> dict[str, list[MapRow]]:
     return rows_by_border
 
 
-def coming(rows: Iterable[MapRow]) -> list[tuple[Plan, MapRow]]:
-    """Return what is to come of the crossings shown, the next few, the earliest first."""
-    plans = ((plan, row) for row in rows for plan in row.shown.plans)
-    return nsmallest(_COMING, plans, key=lambda pair: pair[0].start)
+def next_plans(rows: Iterable[MapRow]) -> list[tuple[Plan, MapRow]]:
+    """Return the next few upcoming statuses of the crossings shown, the earliest first."""
+    plans = ((plan, row) for row in rows for plan in row.data.plans)
+    return nsmallest(_MAX_PLANS, plans, key=lambda pair: pair[0].start)
 
 
 def _row_of(view: View, language: Language) -> MapRow:
     rows = _rows.setdefault(view, {})
     if language.code not in rows:
         present = view.present
-        shown = RowData(
+        data = RowData(
             view.summary, present.record, present.events, view.waits, plans_of_view(view)
         )
-        rows[language.code] = MapRow(shown, language)
+        rows[language.code] = MapRow(data, language)
     return rows[language.code]
 
 
-def _entries(board: Board, wanted: CrossingFilter) -> list[BoardEntry]:
-    """Return what the board has of the crossings asked for, as far as their place decides it."""
+def _entries_by_place(board: Board, crossing_filter: CrossingFilter) -> list[BoardEntry]:
+    """Return the board's entries that match the filter by border, country and id."""
     borders = board.borders(after=None, limit=sys.maxsize)
     return [
         entry
         for border in borders
-        if wanted.border in {None, border} and wanted.country in {None, *sides_of(border)}
+        if crossing_filter.border in {None, border}
+        and crossing_filter.country in {None, *sides_of(border)}
         for entry in board.entries(border)
-        if not wanted.ids or entry.present.details.id in wanted.ids
+        if not crossing_filter.ids or entry.present.details.id in crossing_filter.ids
     ]
 
 
 _spellings: WeakKeyDictionary[Board, tuple[int, Index]] = WeakKeyDictionary()
-"""Of the crossings on a board, folded once for each change of any details."""
+"""The index of the names on a board, with the newest change of details that it reflects."""
 
 
-async def _spelt(board: Board) -> Index:
+async def _spelling_index(board: Board) -> Index:
     details = [entry.present.details for entry in board.entries()]
-    newest = max((one.version.change for one in details), default=-1)
+    newest = max((crossing.version.change for crossing in details), default=-1)
     change, index = _spellings.get(board, (None, None))
     if index is None or change != newest:
-        named = {one.id: (one.version, one.sides) for one in details}
-        # Of thousands, it takes seconds.
-        index = await asyncio.to_thread(index_of, named)
+        names = {crossing.id: (crossing.version, crossing.sides) for crossing in details}
+        # For thousands of crossings this takes seconds.
+        index = await asyncio.to_thread(index_of, names)
         _spellings[board] = newest, index
     return index

@@ -1,4 +1,4 @@
-"""HTTP of the page on which reporters tell of a change."""
+"""HTTP of the page on which reporters report a change."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,12 +68,12 @@ _MESSAGES: Mapping[str, str] = {
     "from": N_("From"),
     "end": N_("Until"),
 }
-"""What the script says."""
-_EVERY_CROSSING = 1_000_000
+"""The messages of the script."""
+_ALL_BORDERS = 1_000_000
 
 
 class Action(StrEnum):
-    """What a reporter does: declares something, or something about what is recorded already."""
+    """What a reporter does: declares a status, or acts on a recorded event."""
 
     DECLARE = "declare"
     CORRECT = "correct"
@@ -113,8 +113,8 @@ _LEADS: Mapping[Action, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """A zone of a country, to tell instants in."""
+class ZoneChoice:
+    """A time zone of a country, in which instants can be entered."""
 
     country: str
     zone: str
@@ -128,20 +128,20 @@ async def report(
     action: Annotated[Action, Query()] = Action.DECLARE,
     event: Annotated[UUID | None, Query()] = None,
 ) -> Response:
-    """Give the form; some crossings may be chosen in it already, or the event that it is about."""
+    """Show the form, for the given crossings or about the given event."""
     if event is None and action not in {Action.DECLARE, Action.CONFIRM}:
         raise invalid("event", f"is required to {action}", where="query")
     if not reader.board.is_loaded:
         raise Unavailable("The board is still being loaded.", headers={"Retry-After": RETRY_AFTER})
     views = {
         border: in_use
-        for border in reader.board.borders(after=None, limit=_EVERY_CROSSING)
+        for border in reader.board.borders(after=None, limit=_ALL_BORDERS)
         if (in_use := _in_use(reader.board.views_of(border, reader.moment)))
     }
     chosen = crossing or []
     countries = sorted({code for border in views for code in sides_of(border)})
-    known = [view.present.record for listed in views.values() for view in listed]
-    clocks = _clocks(reader.words, known)
+    records = [view.present.record for listed in views.values() for view in listed]
+    clocks = _zone_choices(reader.words, records)
     return page(
         reader,
         "report.html",
@@ -151,11 +151,13 @@ async def report(
         event=event,
         borders=views,
         countries=countries,
-        zones={one.id: _zones(one) for one in known},
+        zones={record.id: _zones(record) for record in records},
         clocks=clocks,
-        example=next((one for one in known if one.id in chosen), next(iter(known), None)),
+        example=next(
+            (record for record in records if record.id in chosen), next(iter(records), None)
+        ),
         chosen=chosen,
-        told=_script_messages(reader.words, countries, clocks),
+        texts=_script_texts(reader.words, countries, clocks),
         Certainty=Certainty,
         DeclaredStatus=DeclaredStatus,
         ExceptionCode=ExceptionCode,
@@ -167,35 +169,35 @@ async def report(
 
 
 def _in_use(views: Sequence[View]) -> list[View]:
-    """Return those of which something can be reported."""
-    return [one for one in views if not one.is_retired]
+    """Return the crossings about which something can still be reported."""
+    return [view for view in views if not view.is_retired]
 
 
 def _zones(details: CrossingRecord) -> list[ZoneInfo]:
-    """Return the zone of each side there: a country may have several."""
-    place = details.location
-    near = None if place is None else Point(place.lat, place.lon)
+    """Return the time zone of each side at a crossing: a country may have several."""
+    location = details.location
+    near = None if location is None else Point(location.lat, location.lon)
     return Clocks(details.sides, near).zones
 
 
-def _clocks(words: Words, crossings: Sequence[CrossingRecord]) -> list[Clock]:
-    """Return every zone that the crossings are in, by country."""
-    found = {
-        (side, str(zone)): Clock(side, str(zone), words.place(zone))
+def _zone_choices(words: Words, crossings: Sequence[CrossingRecord]) -> list[ZoneChoice]:
+    """Return every time zone of the crossings' sides, by country."""
+    clocks = {
+        (side, str(zone)): ZoneChoice(side, str(zone), words.place(zone))
         for details in crossings
         for side, zone in zip(details.sides, _zones(details), strict=True)
     }
-    return [found[key] for key in sorted(found)]
+    return [clocks[key] for key in sorted(clocks)]
 
 
-def _script_messages(
-    words: Words, countries: list[str], clocks: Sequence[Clock]
+def _script_texts(
+    words: Words, countries: list[str], clocks: Sequence[ZoneChoice]
 ) -> dict[str, dict[str, str]]:
-    """Return the words that the script needs, in the reader's language."""
+    """Return the texts that the script needs, in the reader's language."""
     return {
         "messages": {name: words.say(message) for name, message in _MESSAGES.items()},
-        "statuses": {one.value: words.word(one) for one in Status},
-        "traffic": {one.value: words.word(one) for one in Traffic},
+        "statuses": {status.value: words.word(status) for status in Status},
+        "traffic": {traffic.value: words.word(traffic) for traffic in Traffic},
         "directions": {code: words.direction(code) for code in countries},
         "countries": {code: words.country(code) for code in countries},
         "places": {clock.zone: clock.place for clock in clocks},

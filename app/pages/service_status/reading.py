@@ -1,4 +1,4 @@
-"""What the page about the service tells: how it is, what it knows, what it runs on."""
+"""The content of the page about the service: its state, its data, its versions."""
 
 import logging
 import platform
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """How the imports of a feed went."""
+    """A feed, and how its last import went."""
 
     feed: FeedOut
     refusals: Mapping[str, int]
-    """How many values were refused, by the reason; of those that are told."""
+    """How many values were refused, by reason; only of those that the feed lists."""
 
     @property
     def is_imported(self) -> bool:
@@ -41,7 +41,7 @@ class FeedStatus:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """What the database says: of itself, of its newest change, and of what was imported."""
+    """The database's version, the time of its newest change, and the imported feeds."""
 
     version: str
     newest_at: datetime | None
@@ -50,14 +50,14 @@ class DatabaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """How the service is. ``database`` is None while that does not answer."""
+    """The state of the service. ``database`` is None while that does not answer."""
 
     status: Literal["ready", "degraded", "unavailable"]
     detail: str | None
-    """Why it cannot answer."""
+    """Why it is unavailable."""
     change: int
     age: int | None
-    """Seconds since the database was last heard; None if it never was."""
+    """Seconds since the last contact with the database; None if there was none."""
     schema: str | None
     database: DatabaseStatus | None
     version: str
@@ -68,9 +68,9 @@ async def read_service_status(
     board: Board,
     updater: BoardUpdater,
     writability: Writability,
-    opening: AbstractAsyncContextManager[AsyncSession],
+    database_session: AbstractAsyncContextManager[AsyncSession],
 ) -> ServiceStatus:
-    """Return how the service is, whether or not its database is there."""
+    """Return the state of the service, whether or not its database answers."""
     status: Literal["ready", "degraded", "unavailable"]
     try:
         status, detail = readiness(board, updater, writability).status, None
@@ -82,22 +82,26 @@ async def read_service_status(
         change=board.change,
         age=max(0, int(board.age)) if board.is_loaded else None,
         schema=updater.schema_revision,
-        database=await _database(opening),
+        database=await _database(database_session),
         version=version("crossing-status"),
         python=platform.python_version(),
     )
 
 
-async def _database(opening: AbstractAsyncContextManager[AsyncSession]) -> DatabaseStatus | None:
+async def _database(
+    database_session: AbstractAsyncContextManager[AsyncSession],
+) -> DatabaseStatus | None:
     newest = select(Change.recorded_at).order_by(Change.number.desc()).limit(1)
     try:
-        async with opening as session:
-            told = str(await session.scalar(text("SHOW server_version")))
+        async with database_session as session:
+            server_version = str(await session.scalar(text("SHOW server_version")))
             feeds = tuple(
-                FeedStatus(feed, dict(Counter(one.reason for one in feed.refused).most_common()))
+                FeedStatus(
+                    feed, dict(Counter(refusal.reason for refusal in feed.refused).most_common())
+                )
                 for feed in await list_feeds(session)
             )
-            return DatabaseStatus(told, await session.scalar(newest), feeds)
+            return DatabaseStatus(server_version, await session.scalar(newest), feeds)
     except OUTAGES as error:
         _log.warning("The service status page is shown without the database: %s", reason(error))
         return None

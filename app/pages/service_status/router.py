@@ -11,11 +11,11 @@ router = APIRouter()
 
 @router.get("/status")
 async def status(request: Request, reader: CurrentReader, *, refresh: bool = True) -> Response:
-    """Return the state of the service; the page reloads itself unless asked not to."""
-    parts = request.app.state
-    state = await read_service_status(
-        reader.board, parts.updater, parts.writability, transaction(request)
+    """Show the state of the service. The page reloads itself unless ``refresh`` is false."""
+    state = request.app.state
+    service = await read_service_status(
+        reader.board, state.updater, state.writability, transaction(request)
     )
-    response = page(reader, "state.html", state=state, refresh=refresh)
+    response = page(reader, "service_status.html", service=service, refresh=refresh)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -1,28 +1,28 @@
-// What the map is drawn on: outlines of countries, and tiles where an operator has them.
+// The background of the map: outlines of countries, and tiles if the operator has configured them.
 
 /* global L */
 
 const colour = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** Lay the ground under `map`: `box` says where it comes from. */
+/** Add the background to `map`. The data attributes of `box` say where to load it from. */
 export async function layGround(map, box) {
-  const answer = await fetch(box.dataset.outlines);
-  if (!answer.ok) throw new Error(`outlines: ${answer.status}`);
-  const outlines = await answer.json();
-  const lines = outlines.lines.map((line) => decoded(line, outlines.steps));
+  const response = await fetch(box.dataset.outlines);
+  if (!response.ok) throw new Error(`outlines: ${response.status}`);
+  const outlines = await response.json();
+  const lines = outlines.lines.map((line) => decode(line, outlines.steps));
   const own = new Set(box.dataset.own.split(" "));
   map.attributionControl.addAttribution(outlines.attribution);
   if (box.dataset.tiles) {
-    const by = document.createElement("span");
-    by.textContent = box.dataset.tilesBy;
-    L.tileLayer(box.dataset.tiles, { attribution: by.innerHTML, maxZoom: 18 }).addTo(map);
+    const attribution = document.createElement("span");
+    attribution.textContent = box.dataset.tilesBy;
+    L.tileLayer(box.dataset.tiles, { attribution: attribution.innerHTML, maxZoom: 18 }).addTo(map);
   }
   map.createPane("ground").style.zIndex = 250; // over tiles, under everything else
   const renderer = L.canvas({ padding: 0.3, pane: "ground" });
   const layers = [];
   for (const [code, rings] of Object.entries(outlines.countries)) {
-    const shape = rings.map((ring) => ring.flatMap((number) => walked(lines, number)));
+    const shape = rings.map((ring) => ring.flatMap((number) => lineOf(lines, number)));
     const land = own.has(code) ? "land-own" : "land";
     const fill = L.polygon(shape.map((ring) => [ring]), { renderer, interactive: false, stroke: false });
     layers.push([fill, () => ({ fillColor: colour(land), fillOpacity: box.dataset.tiles ? 0 : 1 })]);
@@ -39,7 +39,7 @@ export async function layGround(map, box) {
   nameCountries(map, outlines, lines, JSON.parse(box.dataset.countries));
 }
 
-function decoded(line, steps) {
+function decode(line, steps) {
   const points = [];
   let lon = 0;
   let lat = 0;
@@ -51,16 +51,16 @@ function decoded(line, steps) {
   return points;
 }
 
-function walked(lines, number) {
+function lineOf(lines, number) {
   return number < 0 ? [...lines[~number]].reverse() : lines[number];
 }
 
-/** Put each country's name into the middle of its largest ring. */
+/** Put the name of each country into the middle of its largest ring. */
 function nameCountries(map, outlines, lines, names) {
   for (const [code, rings] of Object.entries(outlines.countries)) {
     const bounds = rings
       .map((ring) => L.latLngBounds(ring.flatMap((number) => lines[number < 0 ? ~number : number])))
-      .reduce((one, other) => (extent(other) > extent(one) ? other : one));
+      .reduce((largest, other) => (extent(other) > extent(largest) ? other : largest));
     const html = document.createElement("span");
     html.textContent = names[code];
     const icon = L.divIcon({ className: "country", html, iconSize: [0, 0] });

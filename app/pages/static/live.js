@@ -1,16 +1,16 @@
-// Keeps a page about the present current: follows the stream of changes and, when something
-// that concerns it was committed, takes the page's own HTML again and alters what differs.
+// Keeps a page about the present current: follows the stream of changes and, after a change that
+// concerns the page, fetches its HTML again and updates what differs.
 //
 // `data-live` of <main> is the stream's address, `data-change` the change that the page
-// reflects, `data-every` seconds after which it is taken again whatever happens.
+// reflects, `data-every` the seconds after which the page is fetched again in any case.
 
 import { morph } from "./morph.js";
 
-const GRACE = 5_000; // a server that restarts is back sooner
-const AGAIN = 15_000;
-const SPREAD = 1_000; // not all readers at once
-const NOTICE = 8_000;
-const SAID = 4; // changes that are said one by one
+const GRACE = 5_000; // longer than a restart of the server takes
+const RETRY = 15_000;
+const SPREAD = 1_000; // so that not all readers reload at once
+const NOTICE_TIME = 8_000;
+const MAX_ANNOUNCED = 4; // changes that are announced one by one
 
 const main = document.querySelector("main");
 const box = document.querySelector("#live");
@@ -24,7 +24,7 @@ let asOf = new Date();
 let stream;
 let lostTimer, againTimer, renewTimer, noticeTimer, ageTimer;
 
-// What the reader is told
+// Announcements
 
 const clock = () => asOf.toLocaleTimeString(lang, { timeStyle: "short" });
 
@@ -34,34 +34,34 @@ function ago() {
   return seconds > -60 ? words.format(seconds, "second") : words.format(Math.round(seconds / 60), "minute");
 }
 
-// What the page says of each thing in words: `data-said` of its elements.
-const said = () => new Set([...main.querySelectorAll("[data-said]")].map((one) => one.dataset.said));
+// The statements on the page, in words: `data-said` of its elements.
+const statements = () => new Set([...main.querySelectorAll("[data-said]")].map((element) => element.dataset.said));
 
-/** Say what is new, in a few words: who cannot see the page hears only this. */
-function sayUpdated(news) {
-  const told = news.slice(0, SAID);
-  if (news.length > SAID) told.push(box.dataset.more.replace("{count}", news.length - SAID));
-  say([...told, box.dataset.updated.replace("{time}", clock())].join(". "));
+/** Announce what is new in a few words: screen readers read only this. */
+function announceUpdate(news) {
+  const parts = news.slice(0, MAX_ANNOUNCED);
+  if (news.length > MAX_ANNOUNCED) parts.push(box.dataset.more.replace("{count}", news.length - MAX_ANNOUNCED));
+  announce([...parts, box.dataset.updated.replace("{time}", clock())].join(". "));
 }
 
-function say(text, { unseen = false } = {}) {
+function announce(text, { unseen = false } = {}) {
   notice.classList.toggle("hidden", unseen);
   notice.textContent = text;
   clearTimeout(noticeTimer);
-  noticeTimer = setTimeout(() => { notice.textContent = ""; }, NOTICE);
+  noticeTimer = setTimeout(() => { notice.textContent = ""; }, NOTICE_TIME);
 }
 
-function tellAge() {
+function showAge() {
   const text = box.dataset.lost.replace("{time}", clock()).replace("{ago}", ago());
   age.querySelector("span").textContent = text;
-  // Read out once, not each time that it grows older.
-  if (age.hidden) say(text, { unseen: true });
+  // Announced once, not each time that the age grows.
+  if (age.hidden) announce(text, { unseen: true });
   age.hidden = false;
   clearTimeout(ageTimer);
-  ageTimer = setTimeout(tellAge, 10_000);
+  ageTimer = setTimeout(showAge, 10_000);
 }
 
-function tellCurrent() {
+function hideAge() {
   clearTimeout(lostTimer);
   clearTimeout(ageTimer);
   lostTimer = undefined;
@@ -72,39 +72,39 @@ function tellCurrent() {
 
 async function renew({ quietly = false } = {}) {
   clearTimeout(renewTimer);
-  renewTimer = setTimeout(renew, AGAIN, { quietly: true }); // should this fail
+  renewTimer = setTimeout(renew, RETRY, { quietly: true }); // in case this fails
   let response;
   try {
     const headers = { Accept: "text/html", "At-Least-Change": String(Math.max(change, 0)) };
     response = await fetch(location.href, { headers, cache: "no-cache" });
   } catch {
-    return lose(); // no network: the stream tells of that too
+    return onLoss(); // no network
   }
-  if (!response.ok) return lose();
+  if (!response.ok) return onLoss();
   const next = new DOMParser().parseFromString(await response.text(), "text/html");
   const before = main.textContent;
-  const known = said();
+  const previous = statements();
   morph(main, next.querySelector("main"));
   document.title = next.title;
   document.querySelector("link[rel=icon]").href = next.querySelector("link[rel=icon]").href;
-  const old = document.querySelector("body > .old");
-  const young = next.querySelector("body > .old");
-  if (old && young) old.replaceWith(young);
-  else if (old) old.remove();
-  else if (young) main.before(young);
-  // While the service itself is behind, it is asked more often.
+  const oldWarning = document.querySelector("body > .old");
+  const newWarning = next.querySelector("body > .old");
+  if (oldWarning && newWarning) oldWarning.replaceWith(newWarning);
+  else if (oldWarning) oldWarning.remove();
+  else if (newWarning) main.before(newWarning);
+  // While the data of the service is old, fetch more often.
   clearTimeout(renewTimer);
-  renewTimer = setTimeout(renew, young ? AGAIN : every, { quietly: true });
+  renewTimer = setTimeout(renew, newWarning ? RETRY : every, { quietly: true });
   asOf = new Date();
-  if (stream?.readyState === EventSource.OPEN) tellCurrent();
+  if (stream?.readyState === EventSource.OPEN) hideAge();
   if (main.textContent !== before) {
     document.dispatchEvent(new Event("renewed"));
-    const news = [...said()].filter((one) => !known.has(one));
-    if (news.length || !quietly) sayUpdated(news);
+    const news = [...statements()].filter((statement) => !previous.has(statement));
+    if (news.length || !quietly) announceUpdate(news);
   }
 }
 
-function hear(event) {
+function onChange(event) {
   change = Math.max(change, Number(event.lastEventId));
   clearTimeout(renewTimer);
   renewTimer = setTimeout(renew, Math.random() * SPREAD);
@@ -119,23 +119,23 @@ function follow() {
   if (change >= 0) address.searchParams.set("after", change);
   stream = new EventSource(address);
   stream.onopen = () => {
-    if (!age.hidden) renew(); // whatever happened meanwhile
-    else tellCurrent();
+    if (!age.hidden) renew(); // for the changes missed meanwhile
+    else hideAge();
   };
   stream.onerror = () => {
-    lose();
-    // The browser comes back by itself, except from a refusal.
-    if (stream.readyState === EventSource.CLOSED) againTimer = setTimeout(follow, AGAIN);
+    onLoss();
+    // The browser reconnects by itself, except after an error response.
+    if (stream.readyState === EventSource.CLOSED) againTimer = setTimeout(follow, RETRY);
   };
-  for (const kind of box.dataset.kinds.split(" ")) stream.addEventListener(kind, hear);
+  for (const kind of box.dataset.kinds.split(" ")) stream.addEventListener(kind, onChange);
   stream.addEventListener("dropped", (event) => {
     change = JSON.parse(event.data).after;
     renew();
   });
 }
 
-function lose() {
-  lostTimer ??= setTimeout(tellAge, GRACE);
+function onLoss() {
+  lostTimer ??= setTimeout(showAge, GRACE);
 }
 
 function stop() {
@@ -145,24 +145,24 @@ function stop() {
 }
 
 function start() {
-  if (!("live" in main.dataset)) return; // it shows the past now
+  if (!("live" in main.dataset)) return; // the page now shows the past
   follow();
   renewTimer = setTimeout(renew, every, { quietly: true });
 }
 
-// A window that nobody sees holds no connection: browsers allow six to a host.
+// A hidden window closes its connection, because browsers allow only six to a host.
 document.addEventListener("visibilitychange", () => {
   stop();
   if (document.hidden) return;
   start();
   if ("live" in main.dataset) renew();
 });
-// A page that shows something else in place says so, after it has altered <main>.
+// Sent by scripts that have replaced the content of <main>.
 document.addEventListener("moved", () => {
   stop();
   change = Number(main.dataset.change);
   asOf = new Date();
-  tellCurrent();
+  hideAge();
   start();
 });
 

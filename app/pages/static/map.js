@@ -1,4 +1,4 @@
-// The page of all crossings: its map, and a form that works in place. The address holds it all.
+// The page of all crossings: the map, and a form that works in place. The address has the whole state.
 
 /* global L */
 
@@ -7,7 +7,7 @@ import { Markers } from "./markers.js";
 import { morph } from "./morph.js";
 
 const LISTED_ON_CARD = 8;
-const TYPING = 300; // milliseconds without a key until a name is looked for
+const TYPING = 300; // milliseconds after the last key until the search starts
 
 const { root } = document.documentElement.dataset;
 const box = document.getElementById("map");
@@ -58,27 +58,27 @@ function entry(item, place) {
   status.append(markers.mark(item.status), marks[item.status].word);
   const line = document.createElement("p");
   line.className = "place-line";
-  tellLine(line, item.id);
-  const whole = document.createElement("div");
-  whole.append(link, status, line);
-  return whole;
+  fillLine(line, item.id);
+  const section = document.createElement("div");
+  section.append(link, status, line);
+  return section;
 }
 
-/** Say what the list says of a crossing; ask for it where the list has another part. */
-async function tellLine(line, id) {
+/** Show the text of the list about a crossing; fetch it if the list shows another part. */
+async function fillLine(line, id) {
   const listed = document.querySelector(`#${CSS.escape(id)} .place-line`);
   const answer = listed ? null : await fetch(`${root}/map/${id}${location.search}`);
-  // Both were written by our templates, which escape.
+  // Both come from our templates, which escape.
   if (listed) line.innerHTML = listed.innerHTML;
   else if (answer.ok) line.innerHTML = await answer.text();
 }
 
 function addressOf(id) {
-  const kept = new URLSearchParams();
+  const query = new URLSearchParams();
   for (const [name, value] of new URLSearchParams(location.search)) {
-    if (["lang", "traffic", "to", "at", "known_at"].includes(name) && value) kept.set(name, instantOf(name, value));
+    if (["lang", "traffic", "to", "at", "known_at"].includes(name) && value) query.set(name, instantOf(name, value));
   }
-  return `${root}/crossings/${id}${kept.size ? `?${kept}` : ""}`;
+  return `${root}/crossings/${id}${query.size ? `?${query}` : ""}`;
 }
 
 function instantOf(name, value) {
@@ -98,9 +98,9 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeCard();
 });
 
-// Where one looks, in the address
+// The view of the map, in the address
 
-function placeInAddress() {
+function viewInAddress() {
   const [, zoom, lat, lon] = /^#([\d.]+)\/(-?[\d.]+)\/(-?[\d.]+)$/.exec(location.hash) ?? [];
   return lon && Math.abs(lat) <= 85 ? { zoom: Number(zoom), place: [Number(lat), Number(lon)] } : null;
 }
@@ -111,29 +111,29 @@ function lookAt({ zoom, place } = {}) {
   else if (!map._loaded) map.setView([54, 25], 6);
 }
 
-function tellPlace() {
+function storeView() {
   const { lat, lng } = map.getCenter();
   const hash = `#${map.getZoom()}/${lat.toFixed(4)}/${lng.toFixed(4)}`;
   history.replaceState(null, "", location.pathname + location.search + hash);
 }
 
-// What is shown
+// Markers and list
 
-async function take(options) {
+async function loadMarkers(options) {
   const answer = await fetch(document.getElementById("list").dataset.markers, options);
   if (!answer.ok) throw new Error(`markers: ${answer.status}`);
-  markers.take(await answer.json());
+  markers.setRows(await answer.json());
 }
 
-let asking = null;
-let shown = location.search;
+let refreshing = null;
+let shownQuery = location.search;
 
-/** Show what the address asks for now, in place; as a whole page if that does not work. */
+/** Show the content for the present address in place; reload the page if that fails. */
 async function refresh() {
-  asking?.abort();
-  asking = new AbortController();
-  shown = location.search;
-  const { signal } = asking;
+  refreshing?.abort();
+  refreshing = new AbortController();
+  shownQuery = location.search;
+  const { signal } = refreshing;
   try {
     const answer = await fetch(location.pathname + location.search, {
       signal, headers: { Accept: "text/html" },
@@ -146,48 +146,48 @@ async function refresh() {
     morph(document.getElementById("main"), main);
     document.dispatchEvent(new Event("moved"));
     closeCard();
-    await take({ signal });
+    await loadMarkers({ signal });
   } catch (error) {
     if (error.name !== "AbortError") location.reload();
   }
 }
 
-// Something was committed: the list is current again, and the map is to be.
+// live.js has updated the list after a change; update the map as well.
 document.addEventListener("renewed", () => {
   const change = document.getElementById("main").dataset.change;
-  take({ cache: "no-cache", headers: { "At-Least-Change": change } });
+  loadMarkers({ cache: "no-cache", headers: { "At-Least-Change": change } });
 });
 
-function asked() {
+function formQuery() {
   const query = new URLSearchParams();
   for (const [name, value] of new FormData(form)) if (value) query.set(name, value);
   return query.size ? `?${query}` : "";
 }
 
-function ask() {
-  if (asked() === location.search) return;
-  history.pushState(null, "", location.pathname + asked() + location.hash);
+function search() {
+  if (formQuery() === location.search) return;
+  history.pushState(null, "", location.pathname + formQuery() + location.hash);
   refresh();
 }
 
 let typing = 0;
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  ask();
+  search();
 });
 form.addEventListener("input", (event) => {
   clearTimeout(typing);
   if (event.target === days) slide();
-  typing = setTimeout(ask, event.target.tagName === "SELECT" ? 0 : TYPING);
+  typing = setTimeout(search, event.target.tagName === "SELECT" ? 0 : TYPING);
 });
 form.elements.at.addEventListener("input", placeSlider);
 window.addEventListener("popstate", () => {
-  // A link within the page comes here, too.
-  if (location.search !== shown) location.reload();
-  else if (placeInAddress()) lookAt(placeInAddress());
+  // Links within the page cause this event, too.
+  if (location.search !== shownQuery) location.reload();
+  else if (viewInAddress()) lookAt(viewInAddress());
 });
 
-// The slider goes by days: today's is now
+// The slider, in days; its last day means now
 
 days.closest("label").hidden = false;
 
@@ -206,15 +206,15 @@ function placeSlider() {
 
 try {
   const ground = layGround(map, box);
-  await take();
-  lookAt(placeInAddress() ?? {});
+  await loadMarkers();
+  lookAt(viewInAddress() ?? {});
   markers.show();
-  map.on("moveend", tellPlace); // only from now on: by the reader
+  map.on("moveend", storeView); // from now on the reader moves the map
   await ground;
 } catch (error) {
-  const failed = document.createElement("p");
-  failed.className = "map-failed";
-  failed.textContent = box.dataset.failed;
-  box.replaceChildren(failed);
+  const message = document.createElement("p");
+  message.className = "map-failed";
+  message.textContent = box.dataset.failed;
+  box.replaceChildren(message);
   throw error;
 }

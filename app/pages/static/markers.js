@@ -1,10 +1,10 @@
-// Crossings on the map. Those that would lie on each other are shown as one until one zooms in.
+// Crossings on the map. Those that would overlap are shown as one marker until the map is zoomed in.
 
 /* global L */
 
 const APART = 44; // pixels between two markers
 
-/** The crossings of `/map.json`, shown on `map`; `open(those, marker)` is told which were chosen. */
+/** The crossings of `/map.json`, shown on `map`; `open(group, marker)` is called with those that were chosen. */
 export class Markers {
   constructor(map, marks, open) {
     this.map = map;
@@ -17,8 +17,8 @@ export class Markers {
     map.on("moveend", () => this.show());
   }
 
-  /** Take what the map is to show, in the order of the list. */
-  take(rows) {
+  /** Set the crossings to be shown, in the order of the list. */
+  setRows(rows) {
     const items = rows.filter((row) => row[3] !== null);
     this.items = items.map(([id, name, status, lat, lon, km]) => (
       { id, name, status, place: L.latLng(lat, lon), km }
@@ -33,27 +33,27 @@ export class Markers {
     return L.latLngBounds(this.items.map((item) => item.place));
   }
 
-  /** Show what is in view, and no more: thousands elsewhere cost nothing. */
+  /** Show only what is in view: thousands elsewhere cost nothing. */
   show() {
     if (!this.map._loaded || !this.items.length) return;
     const view = this.map.getBounds().pad(0.2);
-    const groups = this.grouped(this.map.getZoom());
-    const wanted = groups.filter((group) => view.contains(group[0].place));
-    const keys = new Set(wanted.map(keyOf));
+    const groups = this.groupsAt(this.map.getZoom());
+    const visible = groups.filter((group) => view.contains(group[0].place));
+    const keys = new Set(visible.map(keyOf));
     for (const [key, layer] of this.shown) {
       if (!keys.has(key)) {
         layer.remove();
         this.shown.delete(key);
       }
     }
-    for (const group of wanted) {
+    for (const group of visible) {
       const key = keyOf(group);
       if (!this.shown.has(key)) this.shown.set(key, this.layer(group).addTo(this.map));
     }
   }
 
-  /** Return those that lie together at a zoom, each group at the place of its first. */
-  grouped(zoom) {
+  /** Return the crossings grouped by proximity at a zoom; a group lies at its first crossing. */
+  groupsAt(zoom) {
     if (this.groups.has(zoom)) return this.groups.get(zoom);
     const cells = new Map();
     const groups = [];
@@ -77,8 +77,8 @@ export class Markers {
   near(cells, column, row, x, y) {
     for (let c = column - 1; c <= column + 1; c += 1) {
       for (let r = row - 1; r <= row + 1; r += 1) {
-        const found = cells.get(`${c} ${r}`)?.find((one) => Math.hypot(one.x - x, one.y - y) < APART);
-        if (found) return found;
+        const neighbour = cells.get(`${c} ${r}`)?.find((cell) => Math.hypot(cell.x - x, cell.y - y) < APART);
+        if (neighbour) return neighbour;
       }
     }
     return undefined;

@@ -1,29 +1,29 @@
-// Makes one element like another by altering only what differs, so that focus, scroll position
-// and opened details stay as the reader has them. What has an id is known by it again.
+// Makes one element equal to another by changing only what differs, so that focus, scroll position
+// and opened details are preserved. Elements with an id are matched by it.
 //
-// Elements with `data-keep` are left alone: they hold what the reader does. Those with
-// `data-added` came from scripts: the server knows nothing of them.
+// Elements with `data-keep` are left alone, because they hold input of the reader. Those with
+// `data-added` were added by scripts, so the server does not send them.
 
 const LOOK_AHEAD = 4;
 
 const isElement = (node) => node.nodeType === Node.ELEMENT_NODE;
-const isOurs = (node) => !(isElement(node) && "added" in node.dataset);
+const isFromServer = (node) => !(isElement(node) && "added" in node.dataset);
 
 export function morph(from, to) {
   morphAttributes(from, to);
-  const olds = [...from.childNodes].filter(isOurs);
+  const olds = [...from.childNodes].filter(isFromServer);
   const news = [...to.childNodes];
   const pairs = news.map(matcher(olds, news));
-  const kept = new Set(pairs);
-  for (const old of olds) if (!kept.has(old)) old.remove();
-  let place = from.firstChild;
+  const matched = new Set(pairs);
+  for (const old of olds) if (!matched.has(old)) old.remove();
+  let position = from.firstChild;
   news.forEach((next, number) => {
     const old = pairs[number];
-    while (place && !isOurs(place)) place = place.nextSibling;
-    if (!old) from.insertBefore(document.importNode(next, true), place);
-    else if (old === place) place = place.nextSibling;
-    // To move an element takes the focus from it: only where the order is another.
-    else from.insertBefore(old, place);
+    while (position && !isFromServer(position)) position = position.nextSibling;
+    if (!old) from.insertBefore(document.importNode(next, true), position);
+    else if (old === position) position = position.nextSibling;
+    // Moving an element takes the focus from it, so move only where the order differs.
+    else from.insertBefore(old, position);
     if (old) morphNode(old, next);
   });
 }
@@ -36,15 +36,15 @@ function morphNode(old, next) {
   }
 }
 
-// Return a function that finds the old node to become a new one; undefined where there is none.
+// Return a function from a new node to the old node to be changed into it, or undefined.
 function matcher(olds, news) {
-  const wanted = new Set(news.map((next) => next.id).filter(Boolean));
+  const newIds = new Set(news.map((next) => next.id).filter(Boolean));
   const byId = new Map(olds.filter((old) => old.id).map((old) => [old.id, old]));
-  const others = olds.filter((old) => !wanted.has(old.id));
+  const others = olds.filter((old) => !newIds.has(old.id));
   const isLike = (next) => (old) => old.nodeName === next.nodeName && old.nodeType === next.nodeType;
   return (next) => {
-    const known = next.id ? byId.get(next.id) : undefined;
-    if (known && isLike(next)(known)) return known;
+    const sameId = next.id ? byId.get(next.id) : undefined;
+    if (sameId && isLike(next)(sameId)) return sameId;
     const number = others.slice(0, LOOK_AHEAD).findIndex(isLike(next));
     return number < 0 ? undefined : others.splice(0, number + 1).at(-1);
   };

@@ -1,44 +1,44 @@
-// The report: a form whose effect is shown before it is recorded, and can be taken back after.
-// The key is in its field and nowhere else.
+// The report form. Its effect is shown before it is recorded, and it can be withdrawn afterwards.
+// The key is nowhere but in its field.
 
 import { fillIn, fillInTimes, load } from "./report/entry.js";
 import { Fault, clearFaults, showFault, showLost, showProblem } from "./report/faults.js";
-import { confirmations, described, effectTable, fill, linksTo, paragraph, warnings } from "./report/telling.js";
+import { describeConfirmations, describeEntry, effectTable, fill, linksTo, paragraph, warnings } from "./report/wording.js";
 import { followZones, instantIn } from "./report/times.js";
 
 const form = document.querySelector("#report");
 const preview = document.querySelector("#preview");
 const result = document.querySelector("#result");
 const undo = document.querySelector("#undo");
-const told = JSON.parse(form.dataset.told);
+const texts = JSON.parse(form.dataset.told);
 const send = document.querySelector("#send");
 const { action } = form.dataset;
 
-let entry; // what is corrected, ended, withdrawn or confirmed again
-let pending; // what was previewed: requests, each with the key of its one write
-let undoing; // requests that withdraw what was recorded
+let entry; // the entry that is corrected, ended, withdrawn or confirmed
+let pending; // the previewed requests, each with its idempotency key
+let undoing; // requests that withdraw the recorded events
 
 const value = (id) => form.querySelector(`#${id}`).value.trim();
 const chosen = (name) => [...form.querySelectorAll(`[name=${name}]:checked:not(:disabled)`)];
-const values = (name) => chosen(name).map((one) => one.value);
-const filled = (fields) => Object.fromEntries(Object.entries(fields).filter(([, one]) => one));
+const values = (name) => chosen(name).map((input) => input.value);
+const withoutEmpty = (fields) => Object.fromEntries(Object.entries(fields).filter(([, content]) => content));
 
-// What belongs to the crossings that are chosen
+// Options that depend on the chosen crossings
 
 function narrow() {
   const crossings = chosen("crossing");
-  const sides = new Set(crossings.flatMap((one) => one.dataset.sides.split(" ")));
-  const usable = (traffic) => crossings.every((one) => one.dataset.traffic.split(" ").includes(traffic));
-  for (const one of form.querySelectorAll("[name=side]")) {
-    one.disabled = !sides.has(one.value);
-    one.closest("label").hidden = crossings.length > 0 && one.disabled;
+  const sides = new Set(crossings.flatMap((input) => input.dataset.sides.split(" ")));
+  const usable = (traffic) => crossings.every((input) => input.dataset.traffic.split(" ").includes(traffic));
+  for (const input of form.querySelectorAll("[name=side]")) {
+    input.disabled = !sides.has(input.value);
+    input.closest("label").hidden = crossings.length > 0 && input.disabled;
   }
-  for (const one of form.querySelectorAll("[name=traffic]")) {
-    one.disabled = !usable(one.value);
-    one.closest("label").hidden = one.disabled;
+  for (const input of form.querySelectorAll("[name=traffic]")) {
+    input.disabled = !usable(input.value);
+    input.closest("label").hidden = input.disabled;
   }
-  for (const one of form.querySelectorAll("#to option[value]:not([value=''])")) {
-    one.hidden = one.disabled = !sides.has(one.value);
+  for (const option of form.querySelectorAll("#to option[value]:not([value=''])")) {
+    option.hidden = option.disabled = !sides.has(option.value);
   }
   const until = form.querySelector("#until-field");
   if (until) until.hidden = values("ends")[0] === "open";
@@ -56,15 +56,15 @@ function zonesOf(crossings, chosenSides) {
   });
 }
 
-// What is sent
+// Request bodies
 
-const instant = (id) => instantIn(id, told.messages);
+const instant = (id) => instantIn(id, texts.messages);
 
 function end() {
   const [kind] = values("ends");
   if (kind === "open") return {};
   const until = instant("until");
-  if (!until) throw new Fault("effective.until", told.messages.missing);
+  if (!until) throw new Fault("effective.until", texts.messages.missing);
   return kind === "until" ? { until } : { expected_until: until };
 }
 
@@ -77,7 +77,7 @@ function declaration() {
     effective: { from: instant("from"), until },
     expected_until,
     ...scope(),
-    reason: filled({ code: value("reason"), text: value("reason-text") }),
+    reason: withoutEmpty({ code: value("reason"), text: value("reason-text") }),
     exceptions: exceptions(),
     certainty: value("certainty"),
     precision: value("precision"),
@@ -91,27 +91,27 @@ function scope() {
   return { traffic: traffic.length ? traffic : null, to: value("to") || null };
 }
 
-// The form has no field for the words of an exception: those of the entry stay, in its order.
+// The form has no field for the text of an exception: the exceptions of the entry keep theirs.
 function exceptions() {
   const codes = values("exception");
-  const kept = (entry?.event.exceptions ?? []).filter((one) => codes.includes(one.code));
-  const added = codes.filter((code) => !kept.some((one) => one.code === code));
+  const kept = (entry?.event.exceptions ?? []).filter((exception) => codes.includes(exception.code));
+  const added = codes.filter((code) => !kept.some((exception) => exception.code === code));
   return [...kept, ...added.map((code) => ({ code }))];
 }
 
-// The source that the form names, and those of the entry that are kept.
+// The source named in the form, and the chosen sources of the entry.
 function citations() {
   const names = { title: value("title"), publisher: value("publisher"), url: value("url") };
   const kept = keptCitations();
   const isNamed = Object.values(names).some(Boolean) || value("locator");
   if (kept.length && !isNamed) return kept;
-  const source = { title: names.title, ...filled({ ...names, kind: value("kind") }) };
-  return [filled({ source, locator: value("locator") }), ...kept];
+  const source = { title: names.title, ...withoutEmpty({ ...names, kind: value("kind") }) };
+  return [withoutEmpty({ source, locator: value("locator") }), ...kept];
 }
 
 function keptCitations() {
   const sources = values("kept");
-  return entry ? entry.event.citations.filter((one) => sources.includes(one.source)) : [];
+  return entry ? entry.event.citations.filter((citation) => sources.includes(citation.source)) : [];
 }
 
 const superseded = () => values("crossing").map((crossing) => entry.events.get(crossing)[0].id);
@@ -120,7 +120,7 @@ function correction() {
   return { ...declaration(), incident: entry.event.incident, supersedes: superseded() };
 }
 
-// The entry itself, but for its end and who says so.
+// The entry with another end and other citations.
 function ending() {
   const { sides, status, effective, traffic, to, reason, exceptions: spared, certainty, precision, announced_at, incident } = entry.event;
   return {
@@ -132,18 +132,18 @@ function ending() {
   };
 }
 
-// A row for each crossing, of those of its sides that are chosen. The sources of the entry are
-// about the crossings of its decision alone.
+// A row for each crossing, with those of its sides that are chosen. The sources of the entry apply
+// only to the crossings of its decision.
 function confirmation() {
   const sides = values("side");
   const cited = citations();
   const kept = new Set(keptCitations());
-  const rows = chosen("crossing").map((one) => ({
-    crossing: one.value,
-    sides: one.dataset.sides.split(" ").filter((side) => sides.includes(side)),
+  const rows = chosen("crossing").map((input) => ({
+    crossing: input.value,
+    sides: input.dataset.sides.split(" ").filter((side) => sides.includes(side)),
     ...scope(),
     confirmed_at: instant("confirmed"),
-    citations: cited.filter((citation) => !kept.has(citation) || entry.events.has(one.value)),
+    citations: cited.filter((citation) => !kept.has(citation) || entry.events.has(input.value)),
   }));
   return { confirmations: rows };
 }
@@ -154,10 +154,10 @@ const REQUESTS = {
   end: () => [["/v1/events", ending()]],
   confirm: () => [["/v1/confirmations", confirmation()]],
   withdraw: () => {
-    const reason = filled({ code: "other", text: value("reason-text") });
+    const reason = withoutEmpty({ code: "other", text: value("reason-text") });
     const events = values("crossing").flatMap((crossing) => entry.events.get(crossing));
-    if (!events.length) throw new Fault("crossings", told.messages.none);
-    return events.map((one) => [`/v1/events/${one.id}/retraction`, { reason }]);
+    if (!events.length) throw new Fault("crossings", texts.messages.none);
+    return events.map((event) => [`/v1/events/${event.id}/retraction`, { reason }]);
   },
 };
 
@@ -170,20 +170,20 @@ async function post(address, body, idempotencyKey) {
   return { ok: response.ok, body: await response.json() };
 }
 
-// Only pages of a secure host have crypto.randomUUID.
-const unique = () =>
-  [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+// crypto.randomUUID exists only on pages served over HTTPS.
+const uniqueKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-const write = ([address, body]) => ({ address, body, key: unique() });
+const withKey = ([address, body]) => ({ address, body, key: uniqueKey() });
 
-async function trying(button, ask) {
+async function withFaults(button, task) {
   clearFaults();
   button.disabled = true;
   try {
-    return await ask();
+    return await task();
   } catch (error) {
-    if (error instanceof Fault) showFault(told, error);
-    else if (error instanceof TypeError || error instanceof SyntaxError) showLost(told);
+    if (error instanceof Fault) showFault(texts, error);
+    else if (error instanceof TypeError || error instanceof SyntaxError) showLost(texts);
     else throw error;
   } finally {
     button.disabled = false;
@@ -194,48 +194,48 @@ async function trying(button, ask) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  return trying(event.submitter ?? form.querySelector("button"), async () => {
-    const requests = REQUESTS[action]().map(write);
+  return withFaults(event.submitter ?? form.querySelector("button"), async () => {
+    const requests = REQUESTS[action]().map(withKey);
     const effect = [];
     for (const { address, body } of requests) {
       const answer = await post(`${address}?validate_only=true`, body);
-      if (!answer.ok) return showProblem(told, answer.body);
+      if (!answer.ok) return showProblem(texts, answer.body);
       effect.push(...answer.body.effect);
     }
     pending = { requests, effect: [] };
     fill(preview, [
       ...(await remarks(requests[0].body, effect)),
-      ...(effect.length ? [effectTable(told, effect)] : []),
+      ...(effect.length ? [effectTable(texts, effect)] : []),
     ]);
     show(preview);
   });
 });
 
-// What somebody should know besides the effect, before it is recorded.
+// What the reporter should know besides the effect.
 async function remarks(body, effect) {
-  if (action === "confirm") return confirmations(told, body.confirmations);
-  if (action === "declare" || action === "correct") return warnings(told, body, { effect });
-  return effect.length ? [] : [paragraph(told.messages.nothing, "warning")];
+  if (action === "confirm") return describeConfirmations(texts, body.confirmations);
+  if (action === "declare" || action === "correct") return warnings(texts, body, { effect });
+  return effect.length ? [] : [paragraph(texts.messages.nothing, "warning")];
 }
 
 send.addEventListener("click", () =>
-  trying(send, async () => {
+  withFaults(send, async () => {
     const { requests, effect } = pending;
     const crossings = values("crossing");
     while (requests.length) {
       const { address, body, key } = requests[0];
       const answer = await post(address, body, key);
-      if (!answer.ok) return showProblem(told, answer.body);
+      if (!answer.ok) return showProblem(texts, answer.body);
       effect.push(...answer.body.effect);
       pending.last = answer.body;
       requests.shift();
     }
     const { change, undo: addresses } = pending.last;
     const isWithdrawal = action === "withdraw";
-    undoing = isWithdrawal ? [] : addresses.map((address) => write([address]));
-    const message = isWithdrawal ? told.messages.retracted : told.messages.recorded;
+    undoing = isWithdrawal ? [] : addresses.map((address) => withKey([address]));
+    const message = isWithdrawal ? texts.messages.retracted : texts.messages.recorded;
     result.querySelector("h2").textContent = message.replace("{change}", change);
-    fill(result, [effect.length ? effectTable(told, effect) : unaltered(crossings)]);
+    fill(result, [effect.length ? effectTable(texts, effect) : withoutEffect(crossings)]);
     undo.hidden = undoing.length === 0;
     form.hidden = true;
     preview.hidden = true;
@@ -243,25 +243,25 @@ send.addEventListener("click", () =>
   }),
 );
 
-function unaltered(crossings) {
+function withoutEffect(crossings) {
   const isSilent = action === "confirm" || action === "withdraw";
-  return isSilent ? linksTo(crossings) : paragraph(told.messages.nothing);
+  return isSilent ? linksTo(crossings) : paragraph(texts.messages.nothing);
 }
 
 undo.addEventListener("submit", (event) => {
   event.preventDefault();
-  return trying(event.submitter ?? undo.querySelector("button"), async () => {
+  return withFaults(event.submitter ?? undo.querySelector("button"), async () => {
     const text = undo.querySelector("input").value.trim();
-    const reason = filled({ code: "other", text });
+    const reason = withoutEmpty({ code: "other", text });
     let change;
     while (undoing.length) {
       const { address, key } = undoing[0];
       const answer = await post(address, { reason }, key);
-      if (!answer.ok) return showProblem(told, answer.body);
+      if (!answer.ok) return showProblem(texts, answer.body);
       ({ change } = answer.body);
       undoing.shift();
     }
-    result.querySelector("h2").textContent = told.messages.retracted.replace("{change}", change);
+    result.querySelector("h2").textContent = texts.messages.retracted.replace("{change}", change);
     fill(result, []);
     undo.hidden = true;
     show(result);
@@ -284,22 +284,22 @@ document.querySelector("#back").addEventListener("click", () => {
   withdrawPreview();
   form.querySelector("#key").focus();
 });
-// What was previewed is what is recorded: whoever alters it looks again.
+// Only what was previewed is recorded: an edit requires a new preview.
 form.addEventListener("input", withdrawPreview);
 addEventListener("pagehide", () => { form.querySelector("#key").value = ""; });
 
-// Fill the form in with the entry that it is about. Return whether it can be used.
+// Fill in the form from the entry that it is about. Return whether the form can be used.
 async function begin() {
   if (!form.dataset.event) return true;
   entry = await load(form.dataset.event);
   const section = document.querySelector("#entry");
-  const canBe = action === "withdraw" || entry.event.kind === "declaration";
+  const isEditable = action === "withdraw" || entry.event.kind === "declaration";
   fill(section, [
-    ...described(told, entry),
-    ...(canBe ? [] : [paragraph(told.messages.undeclared, "warning")]),
+    ...describeEntry(texts, entry),
+    ...(isEditable ? [] : [paragraph(texts.messages.undeclared, "warning")]),
   ]);
   section.hidden = false;
-  if (!canBe || entry.event.retracted_by) return false;
+  if (!isEditable || entry.event.retracted_by) return false;
   fillIn(entry, action);
   return true;
 }
@@ -311,7 +311,7 @@ try {
   narrow();
   form.hidden = !isUsable;
 } catch (error) {
-  if (error.problem) showProblem(told, error.problem);
-  else if (error instanceof TypeError) showLost(told, "");
+  if (error.problem) showProblem(texts, error.problem);
+  else if (error instanceof TypeError) showLost(texts, "");
   else throw error;
 }

@@ -1,1 +1,1 @@
-"""Pages that tell what was said: incidents as stories, sources with all that cites them."""
+"""Pages about incidents, as stories, and about sources, with all that cites them."""

@@ -1,4 +1,4 @@
-"""What the pages of stories and sources are made of: the facts, and all that these name."""
+"""The content of the pages of incidents and sources: facts, and what these refer to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,32 +23,32 @@ from app.status.schemas import EventOut
 
 
 @dataclass(frozen=True, slots=True)
-class Referenced:
-    """What facts name besides themselves, by id."""
+class References:
+    """What facts refer to, by id."""
 
     sources: Mapping[UUID, SourceOut]
     notices: Mapping[UUID, NoticeOut]
-    """Those that contradict, or are contradicted."""
+    """The notices that contradict one of the facts, or are contradicted by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An incident with a part of its story."""
+    """An incident with one page of its story."""
 
     incident: IncidentOut
     items: Sequence[StoryItem]
     more: bool
-    named: Referenced
+    references: References
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStory:
-    """A source with a part of what was drawn from it, each with its citation's number."""
+    """A source with one page of the facts that cite it, each with its citation's number."""
 
     source: SourceOut
     facts: Sequence[tuple[int, FactOut]]
     more: bool
-    named: Referenced
+    references: References
 
 
 async def read_story(
@@ -59,7 +59,7 @@ async def read_story(
     limit: int,
     only_decisions: bool = False,
 ) -> Story:
-    """Return an incident's story after a place in it. Raises IncidentNotFound."""
+    """Return a page of an incident's story, after a position. Raises IncidentNotFound."""
     incident, snapshot = await get_incident(session, incident_id)
     items, more = await story_of(
         session,
@@ -71,29 +71,39 @@ async def read_story(
     )
     notices = [item.notice for item in items if item.notice]
     events = [event for item in items for event in item.decision or ()]
-    named = await _named(session, snapshot, notices, [incident, *events])
-    return Story(incident, items, more, named)
+    references = await _load_references(session, snapshot, notices, [incident, *events])
+    return Story(incident, items, more, references)
 
 
 async def read_source(
     session: AsyncSession, source_id: UUID, *, after: int | None, limit: int
 ) -> SourceStory:
-    """Return a source with what cites it. Raises SourceNotFound."""
+    """Return a source with a page of the facts that cite it. Raises SourceNotFound."""
     source, facts, more, snapshot = await get_source_facts(
         session, source_id, after=after, limit=limit
     )
     notices = [fact.notice for _, fact in facts if fact.notice]
     events = [event for _, fact in facts for event in fact.decision or ()]
-    return SourceStory(source, facts, more, await _named(session, snapshot, notices, events))
+    return SourceStory(
+        source, facts, more, await _load_references(session, snapshot, notices, events)
+    )
 
 
-async def _named(
+async def _load_references(
     session: AsyncSession,
     snapshot: Snapshot,
     notices: Sequence[NoticeOut],
     facts: Sequence[IncidentOut | EventOut],
-) -> Referenced:
-    sides = {one for notice in notices for one in (*notice.contradicts, *notice.contradicted_by)}
-    others = await notices_by_id(session, list(sides), snapshot)
-    cited = {one.source for fact in (*notices, *others.values(), *facts) for one in fact.citations}
-    return Referenced(await sources_of(session, cited), others)
+) -> References:
+    ids = {
+        contradicted
+        for notice in notices
+        for contradicted in (*notice.contradicts, *notice.contradicted_by)
+    }
+    others = await notices_by_id(session, list(ids), snapshot)
+    cited = {
+        citation.source
+        for fact in (*notices, *others.values(), *facts)
+        for citation in fact.citations
+    }
+    return References(await sources_of(session, cited), others)

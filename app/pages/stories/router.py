@@ -1,4 +1,4 @@
-"""HTTP of the pages that tell what was said, and by whom."""
+"""HTTP of the pages of incidents and of sources."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -33,11 +33,11 @@ from app.vocabulary import Precision
 router = APIRouter()
 
 _DATES = {Precision.DAY, Precision.MONTH}
-"""Precisions of instants that are told as a date alone."""
+"""Precisions of instants that are shown as dates."""
 
 
 class Recorded(Protocol):
-    """What stands in a list by the change that recorded it."""
+    """Anything that is listed in the order of the change that recorded it."""
 
     @property
     def change(self) -> int: ...
@@ -49,13 +49,13 @@ Listed = TypeVar("Listed", bound=Recorded)
 
 
 class StoryLabels:
-    """Names crossings and chooses clocks for what a story tells."""
+    """Names of crossings, and time zones of facts, for the templates of stories."""
 
     def __init__(self, reader: PageReader) -> None:
         self._reader = reader
 
     def crossing(self, crossing_id: str) -> str:
-        """Name a crossing; by its id before the board knows it."""
+        """Return the name of a crossing, or its id if the board does not have it."""
         entry = self._reader.board.entry(crossing_id)
         if entry is None:
             return crossing_id
@@ -63,7 +63,7 @@ class StoryLabels:
         return self._reader.words.crossing_of(details.names, details.mode)
 
     def zones(self, fact: EventOut | NoticeOut) -> list[ZoneInfo]:
-        """Return the zones in which a fact's instants are told: its author's, else its places'."""
+        """Return the time zones for a fact's instants: its author's, else its subjects'."""
         if isinstance(fact, EventOut):
             if fact.precision in _DATES:
                 return [ZoneInfo(fact.time_zone)]
@@ -78,8 +78,8 @@ class StoryLabels:
     def _countries(self, notice: NoticeOut) -> list[str]:
         """Return the countries of a notice, its issuer's first."""
         subjects = notice.subjects
-        crossings = [self._reader.board.entry(one) for one in subjects.crossings]
-        borders = [one.present.details.border for one in crossings if one]
+        entries = [self._reader.board.entry(crossing_id) for crossing_id in subjects.crossings]
+        borders = [entry.present.details.border for entry in entries if entry]
         codes = [
             *subjects.countries,
             *(code for border in (*subjects.borders, *borders) for code in sides_of(border)),
@@ -87,24 +87,24 @@ class StoryLabels:
         return list(dict.fromkeys(filter(None, [notice.issuer.country, *codes])))
 
     def month(self, item: StoryItem) -> date:
-        """Return the first day of the month, by the clocks there, in which an item stands."""
+        """Return the first day of an item's month, in the time zone of its fact."""
         fact: EventOut | NoticeOut | None = item.notice
         if fact is None:
             assert item.decision  # it is one or the other
             fact = item.decision[0]
         return item.at.astimezone(self.zones(fact)[0]).date().replace(day=1)
 
-    def said(self, notice: NoticeOut) -> datetime:
-        """Return when a notice's issuer said it, as far as is known."""
+    def said_at(self, notice: NoticeOut) -> datetime:
+        """Return when a notice was announced, or recorded if that is not known."""
         return notice.announced_at or notice.recorded_at
 
 
 @router.get("/incidents")
 async def incidents(reader: CurrentReader, session: Session, pagination: PageQuery) -> Response:
-    """List the stories, the newest first."""
+    """List the incidents, the newest first."""
     after = pagination.start(change_and_id)
-    found, _ = await list_incidents(session, after=after, limit=pagination.limit + 1)
-    items, following = _page_of(reader, found, pagination.limit)
+    rows, _ = await list_incidents(session, after=after, limit=pagination.limit + 1)
+    items, following = _page_of(reader, rows, pagination.limit)
     return page(reader, "incidents.html", items=items, following=following)
 
 
@@ -116,7 +116,7 @@ async def incident(
     incident_id: Annotated[UUID, Path()],
     only: Annotated[Literal["decisions"] | None, Query()] = None,
 ) -> Response:
-    """Tell a story in the order of time, each sentence with its source and basis."""
+    """Show the decisions and notices of an incident in the order of time, with their sources."""
     story = await reading.read_story(
         session,
         incident_id,
@@ -124,25 +124,29 @@ async def incident(
         limit=pagination.limit,
         only_decisions=only is not None,
     )
-    following = reader.here(cursor=encode_cursor(*_name(story.items))) if story.more else None
-    teller = StoryLabels(reader)
+    following = (
+        reader.current_path(cursor=encode_cursor(*_position_of(story.items)))
+        if story.more
+        else None
+    )
+    labels = StoryLabels(reader)
     return page(
         reader,
         "incident.html",
         story=story,
-        months=[(month, list(items)) for month, items in groupby(story.items, teller.month)],
+        months=[(month, list(items)) for month, items in groupby(story.items, labels.month)],
         only=only,
         following=following,
-        teller=teller,
+        labels=labels,
     )
 
 
 @router.get("/sources")
 async def sources(reader: CurrentReader, session: Session, pagination: PageQuery) -> Response:
-    """List where facts come from, the newest first."""
+    """List the sources, the newest first."""
     after = pagination.start(change_and_id)
-    found = await list_sources(session, after=after, limit=pagination.limit + 1)
-    items, following = _page_of(reader, found, pagination.limit)
+    rows = await list_sources(session, after=after, limit=pagination.limit + 1)
+    items, following = _page_of(reader, rows, pagination.limit)
     return page(reader, "sources.html", items=items, following=following)
 
 
@@ -153,27 +157,29 @@ async def source(
     pagination: LongPageQuery,
     source_id: Annotated[UUID, Path()],
 ) -> Response:
-    """Say what a source is, and show all that was drawn from it."""
-    cited = await reading.read_source(
+    """Show a source with all facts that cite it."""
+    story = await reading.read_source(
         session, source_id, after=pagination.start(number), limit=pagination.limit
     )
     following = None
-    if cited.more:
-        following = reader.here(cursor=encode_cursor(str(cited.facts[-1][0])))
-    return page(reader, "source.html", cited=cited, following=following, teller=StoryLabels(reader))
+    if story.more:
+        following = reader.current_path(cursor=encode_cursor(str(story.facts[-1][0])))
+    return page(reader, "source.html", story=story, following=following, labels=StoryLabels(reader))
 
 
 def _page_of(
-    reader: PageReader, found: Sequence[Listed], limit: int
+    reader: PageReader, rows: Sequence[Listed], limit: int
 ) -> tuple[Sequence[Listed], str | None]:
-    """Return a page of what was found, and the address of the next one if there is more."""
-    items = found[:limit]
-    if len(found) == len(items):
+    """Return at most ``limit`` rows, and the address of the next page if there are more."""
+    items = rows[:limit]
+    if len(rows) == len(items):
         return items, None
-    return items, reader.here(cursor=encode_cursor(str(items[-1].change), str(items[-1].id)))
+    return items, reader.current_path(
+        cursor=encode_cursor(str(items[-1].change), str(items[-1].id))
+    )
 
 
-def _name(items: Sequence[StoryItem]) -> tuple[str, str, str]:
+def _position_of(items: Sequence[StoryItem]) -> tuple[str, str, str]:
     last = items[-1]
     first = last.decision[0].decision if last.decision else None
     return last.at.isoformat(), str(last.change), str(first or (last.notice and last.notice.id))

@@ -1,4 +1,4 @@
-// The entry of the log that is corrected, ended, withdrawn or confirmed again.
+// The entry of the log that is corrected, ended, withdrawn or confirmed.
 
 import { setInstant } from "./times.js";
 
@@ -20,21 +20,21 @@ export async function load(id) {
   const events = new Map();
   for (let next = `/v1/events?decision=${event.decision}&limit=200`; next; ) {
     const page = await read(next);
-    for (const one of page.items) {
-      if (one.superseded_by || one.retracted_by || one.kind !== event.kind) continue;
-      events.set(one.crossing, [...(events.get(one.crossing) ?? []), one]);
+    for (const other of page.items) {
+      if (other.superseded_by || other.retracted_by || other.kind !== event.kind) continue;
+      events.set(other.crossing, [...(events.get(other.crossing) ?? []), other]);
     }
     next = page.next && `/v1/events${new URL(page.next).search}`;
   }
-  // Of several about one crossing, the one that was chosen.
+  // Where several are about the same crossing, only the chosen one counts.
   if (!event.retracted_by) events.set(event.crossing, [event]);
   const sources = await Promise.all(
-    [...new Set(event.citations.map((one) => one.source))].map((one) => read(`/v1/sources/${one}`)),
+    [...new Set(event.citations.map((citation) => citation.source))].map((id) => read(`/v1/sources/${id}`)),
   );
   return { event, events, sources, isCorrected };
 }
 
-// Fill the form in with what the entry says.
+// Fill in the form from the entry.
 export function fillIn({ event, events, sources }, action) {
   for (const input of all("[name=crossing]")) {
     const isOurs = action === "confirm" || events.has(input.value);
@@ -54,7 +54,7 @@ export function fillIn({ event, events, sources }, action) {
 
 function fillInDeclaration(event) {
   check("status", [event.status]);
-  check("exception", event.exceptions.map((one) => one.code));
+  check("exception", event.exceptions.map((exception) => exception.code));
   check("ends", [event.effective.until ? "until" : event.expected_until ? "expected" : "open"]);
   set("reason", event.reason.code);
   set("reason-text", event.reason.text ?? "");
@@ -62,7 +62,7 @@ function fillInDeclaration(event) {
   set("certainty", event.certainty);
 }
 
-// Fill in the times, once the zone is that of the entry's side.
+// Fill in the times, once the zone is that of the side of the entry.
 export function fillInTimes({ event }, action) {
   if (action === "end") setInstant("until", event.effective.until);
   if (action !== "correct") return;
@@ -81,9 +81,9 @@ function check(name, values) {
 }
 
 function keepSources(sources) {
-  const kept = form.querySelector("#kept .choices");
-  if (!kept) return;
-  kept.replaceChildren(...sources.map((source) => {
+  const choices = form.querySelector("#kept .choices");
+  if (!choices) return;
+  choices.replaceChildren(...sources.map((source) => {
     const label = document.createElement("label");
     const box = Object.assign(document.createElement("input"), {
       type: "checkbox", name: "kept", value: source.id, checked: true,

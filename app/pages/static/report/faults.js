@@ -1,8 +1,8 @@
-// What the service refuses, told at the top with links, and at each field.
+// Faults of a report: listed at the top with links, and repeated at each field.
 
 const summary = document.querySelector("#errors");
 
-// What is wrong with a field, found before anything is sent.
+// A fault that was found before anything was sent.
 export class Fault extends Error {
   constructor(field, message) {
     super(message);
@@ -12,24 +12,24 @@ export class Fault extends Error {
 
 export function clearFaults() {
   summary.replaceChildren();
-  for (const one of document.querySelectorAll(".error")) one.remove();
-  for (const one of document.querySelectorAll("[aria-invalid]")) {
-    one.removeAttribute("aria-invalid");
-    const kept = (one.getAttribute("aria-describedby") ?? "").split(" ").filter((id) => id && !id.endsWith("-error"));
-    if (kept.length) one.setAttribute("aria-describedby", kept.join(" "));
-    else one.removeAttribute("aria-describedby");
+  for (const error of document.querySelectorAll(".error")) error.remove();
+  for (const field of document.querySelectorAll("[aria-invalid]")) {
+    field.removeAttribute("aria-invalid");
+    const others = (field.getAttribute("aria-describedby") ?? "").split(" ").filter((id) => id && !id.endsWith("-error"));
+    if (others.length) field.setAttribute("aria-describedby", others.join(" "));
+    else field.removeAttribute("aria-describedby");
   }
 }
 
-// The field itself, or the nearest that holds it: `citations.0.source.url` is one of its own,
-// `crossings.3` is of all crossings.
-// What is wrong with a row of many, as `confirmations.3.sides`, is shown at the field of all.
+// Return the field, or the nearest one that contains it: `citations.0.source.url` has a field of
+// its own, `crossings.3` belongs to that of all crossings. Faults of a row of many, such as
+// `confirmations.3.sides`, belong to the field that all rows share.
 function fieldOf(name) {
   for (let part = name.replace(/^confirmations\.\d+\.?/, "") || name; part; part = part.slice(0, Math.max(part.lastIndexOf("."), 0))) {
-    const found = [...document.querySelectorAll("[data-field]")].find(
-      (one) => one.dataset.field.split(" ").includes(part) && !one.closest("[hidden]"),
+    const field = [...document.querySelectorAll("[data-field]")].find(
+      (candidate) => candidate.dataset.field.split(" ").includes(part) && !candidate.closest("[hidden]"),
     );
-    if (found) return found;
+    if (field) return field;
   }
   return undefined;
 }
@@ -70,7 +70,7 @@ function line({ field: name, message }) {
   return item;
 }
 
-function tell(title, detail, faults) {
+function showSummary(title, detail, faults) {
   const box = document.createElement("div");
   box.className = "errors";
   box.tabIndex = -1;
@@ -92,21 +92,21 @@ function tell(title, detail, faults) {
   box.focus();
 }
 
-export function showFault(told, fault) {
-  tell(told.messages.faulty, "", [fault]);
+export function showFault(texts, fault) {
+  showSummary(texts.messages.faulty, "", [fault]);
 }
 
-// No answer came: what was sent may have been recorded.
-export function showLost(told, detail = told.messages.lost) {
-  tell(told.messages.unanswered, detail, []);
+// No response arrived, so the report may or may not have been recorded.
+export function showLost(texts, detail = texts.messages.lost) {
+  showSummary(texts.messages.unanswered, detail, []);
 }
 
-// An RFC 9457 problem of the service.
-export function showProblem(told, problem) {
+// Show an RFC 9457 problem of the service.
+export function showProblem(texts, problem) {
   const faults = problem.errors ?? [];
   if (problem.status === 401 || problem.status === 403) {
-    tell(told.messages.refused, "", [{ field: "key", message: problem.detail }]);
+    showSummary(texts.messages.refused, "", [{ field: "key", message: problem.detail }]);
   } else {
-    tell(faults.length ? told.messages.faulty : told.messages.refused, faults.length ? "" : problem.detail, faults);
+    showSummary(faults.length ? texts.messages.faulty : texts.messages.refused, faults.length ? "" : problem.detail, faults);
   }
 }

@@ -1,22 +1,22 @@
-// The fields for times: by which zone's clocks they are read, and what a reading leaves open.
+// The fields for times: the zone they are read in, and times that are ambiguous or do not exist.
 
 import { instantsOf, localOf, offsetOf } from "./clocks.js";
 import { Fault } from "./faults.js";
 
-const zones = document.querySelector("#zone"); // none where there is nothing to time
+const zones = document.querySelector("#zone"); // null where the form has no times
 const inputs = [...document.querySelectorAll("input[type=datetime-local]")];
 
-let isPicked = false; // whether the person has chosen the zone
-const given = new Map(); // fields filled in by the script: the instant, and how it reads
+let isPicked = false; // whether the reporter has picked the zone
+const prefilled = new Map(); // fields filled in by the script: the instant and its local time
 
 const zone = () => zones.value;
 const place = () => zones.selectedOptions[0].dataset.place;
 const partOf = (input, part) => document.querySelector(`#${input.id}-${part}`);
-const isAsGiven = (input) => input.value && given.get(input)?.local === input.value;
+const isPrefilled = (input) => input.value && prefilled.get(input)?.local === input.value;
 
-// Read times by the clocks of one of these zones, unless the person has picked a zone.
-export function followZones(wanted) {
-  if (!isPicked && wanted.length && !wanted.includes(zone())) zones.value = wanted.at(-1);
+// Read times in one of these zones, unless the reporter has picked a zone.
+export function followZones(preferred) {
+  if (!isPicked && preferred.length && !preferred.includes(zone())) zones.value = preferred.at(-1);
   refreshTimes();
 }
 
@@ -24,16 +24,16 @@ export function followZones(wanted) {
 export function setInstant(id, instant) {
   const input = document.querySelector(`#${id}`);
   input.value = instant ? localOf(instant, zone()) : "";
-  if (instant) given.set(input, { instant, local: input.value, zone: zone() });
-  else given.delete(input);
+  if (instant) prefilled.set(input, { instant, local: input.value, zone: zone() });
+  else prefilled.delete(input);
 }
 
-// Name the clocks beside each time, and ask which is meant where a time occurs twice or never.
+// Name the zone beside each time, and ask which instant is meant where a time occurs twice.
 export function refreshTimes() {
   for (const input of inputs) {
-    const known = given.get(input);
-    // What was filled in stays the same instant, by whichever clocks it is read.
-    if (isAsGiven(input) && known.zone !== zone()) setInstant(input.id, known.instant);
+    const previous = prefilled.get(input);
+    // A prefilled field keeps its instant when the zone changes.
+    if (isPrefilled(input) && previous.zone !== zone()) setInstant(input.id, previous.instant);
     partOf(input, "zone").textContent = place();
     const instants = readings(input);
     partOf(input, "missing").hidden = instants.length > 0;
@@ -52,14 +52,14 @@ function askWhich(input, instants) {
   which.dataset.reading = reading;
 }
 
-// The instants that a field may mean: one, unless the clocks are put back or forward then.
+// The instants that a field may mean: one, except when the clocks are put back or forward.
 function readings(input) {
-  if (isAsGiven(input)) return [given.get(input).instant];
+  if (isPrefilled(input)) return [prefilled.get(input).instant];
   if (Number.isNaN(Date.parse(`${input.value}Z`))) return [null];
   return instantsOf(input.value, zone());
 }
 
-// Return the instant that is given in a field, null if none is. Throws Fault.
+// Return the instant in a field, null if it is empty. Throws Fault.
 export function instantIn(id, messages) {
   const input = document.querySelector(`#${id}`);
   const [field] = input.dataset.field.split(" ");
@@ -73,7 +73,7 @@ export function instantIn(id, messages) {
   return instants[Number(chosen.value)];
 }
 
-// Before the form hears of it, which follows the sides otherwise.
+// Runs before the listener of the form, which would otherwise choose the zone of the sides.
 zones?.addEventListener("input", () => {
   isPicked = true;
   refreshTimes();
