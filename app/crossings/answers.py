@@ -13,7 +13,7 @@ from app.status.schemas import StatusOut
 from app.vocabulary import GapCode, Mode, Status, Traffic
 
 NOTICES_SHOWN = 50
-"""How many notices a border is shown with."""
+"""How many notices the answer about a border contains."""
 
 
 class Links(Body, title="CrossingLinks"):
@@ -28,13 +28,13 @@ class Links(Body, title="CrossingLinks"):
 
     @classmethod
     def of(cls, crossing: str, border: str) -> "Links":
-        here = f"/v1/crossings/{crossing}"
+        path = f"/v1/crossings/{crossing}"
         return cls(
-            self=here,
-            status=f"{here}/status",
-            timeline=f"{here}/timeline",
-            events=f"{here}/events",
-            alternatives=f"{here}/alternatives",
+            self=path,
+            status=f"{path}/status",
+            timeline=f"{path}/timeline",
+            events=f"{path}/events",
+            alternatives=f"{path}/alternatives",
             border=f"/v1/borders/{border}",
         )
 
@@ -84,7 +84,7 @@ class CrossingPreview(CrossingSummary, title="CrossingPreview"):
     """A crossing as it would be added."""
 
     citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id
-    version: None  # type: ignore[assignment]  # a preview takes no place in the log
+    version: None  # type: ignore[assignment]  # a preview has no change number
     now: StatusOut
 
 

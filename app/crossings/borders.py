@@ -1,4 +1,4 @@
-"""Read borders and countries: counts by status, what holds there, what is not covered."""
+"""Read borders and countries: counts by status, notices in force, gaps in coverage."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ from app.status.summaries import Summary, waits_out
 from app.vocabulary import GapCode, Status, Traffic
 
 COUNTRY_NAME_LANGUAGES = ("en", "lt", "lv", "pl", "be", "ru", "uk", "de", "et")
-"""In which a country is named: those spoken at these borders, and around them."""
+"""The languages of country names: those spoken at the borders and in their region."""
 
 
 async def get_border_status(
@@ -47,16 +47,18 @@ async def get_border_status(
     to: str | None = None,
     retired: bool = False,
 ) -> tuple[BorderOut, Snapshot]:
-    """Return a border as it is, or was at ``at``, as known. Raises BorderNotFound.
+    """Return a border at present or at ``at``, as known. Raises BorderNotFound.
 
-    Without the crossings that were retired by then, unless ``retired``. With ``traffic`` or
-    ``to`` for those lanes alone, without the crossings that have none of them.
+    Crossings that were retired by then are left out, unless ``retired``. With ``traffic`` or
+    ``to`` the answer is about those lanes, without the crossings that have none of them.
     """
     border = await get_border(session, border_id)
     snapshot = await take_snapshot(session, as_of)
     instant = at or snapshot.now
-    whole = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
-    summaries = [summary for summary in whole if retired or not summary.details.is_retired(at)]
+    all_summaries = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
+    summaries = [
+        summary for summary in all_summaries if retired or not summary.details.is_retired(at)
+    ]
     details = await crossing_details(session, [summary.details for summary in summaries])
     ids = [summary.id for summary in summaries]
     waits = await waits_of(session, ids, at=at, as_of=as_of, snapshot=snapshot)
@@ -94,20 +96,20 @@ async def list_borders(
     after: str | None,
     limit: int,
 ) -> tuple[list[BorderSummary], Snapshot, Validity]:
-    """Return borders with their counts by status, by id, from the one after ``after``.
+    """Return borders after ``after`` with their counts by status, in the order of their ids.
 
-    Now, or as they were ``at``; crossings that were retired by then do not count, unless
-    ``retired``. The validity is of all but the last of ``limit``. Raises Invalid
+    At present or at ``at``; crossings that were retired by then do not count, unless
+    ``retired``. The validity is that of all but the last of ``limit`` borders. Raises Invalid
     for a country that does not exist here.
     """
     await require_existing(session, {"country": (Kind.COUNTRY, [country])})
     snapshot = await take_snapshot(session, as_of)
-    placed = select(Crossing.border_id).join(
+    recorded_borders = select(Crossing.border_id).join(
         CrossingVersion, CrossingVersion.crossing_id == Crossing.id
     )
     rows = (
         select(Border)
-        .where(Border.id.in_(placed.where(CrossingVersion.change <= snapshot.change)))
+        .where(Border.id.in_(recorded_borders.where(CrossingVersion.change <= snapshot.change)))
         .order_by(Border.id)
         .limit(limit)
     )
@@ -117,26 +119,30 @@ async def list_borders(
         rows = rows.where(Border.id > after)
     borders = (await session.scalars(rows)).all()
     summaries = await _summaries(session, borders, snapshot, at)
-    listed = [
+    bodies = [
         border_summary(
-            one.id,
-            one.sides,
-            [each for each in summaries[one.id] if retired or not each.details.is_retired(at)],
+            border.id,
+            border.sides,
+            [
+                summary
+                for summary in summaries[border.id]
+                if retired or not summary.details.is_retired(at)
+            ],
         )
-        for one in borders
+        for border in borders
     ]
-    shown = [one for border in borders[: limit - 1] for one in summaries[border.id]]
+    counted = [summary for border in borders[: limit - 1] for summary in summaries[border.id]]
     validity = ALWAYS_VALID
     if at is None:
-        waits = await latest_waits(session, [one.id for one in shown])
-        validity = await validity_of(session, shown, waits)
-    return listed, snapshot, validity
+        waits = await latest_waits(session, [summary.id for summary in counted])
+        validity = await validity_of(session, counted, waits)
+    return bodies, snapshot, validity
 
 
 async def list_countries(
     session: AsyncSession, *, after: str | None, limit: int
 ) -> list[CountryOut]:
-    """Return countries by code, from the one after ``after``."""
+    """Return the countries after ``after``, in the order of their codes."""
     codes = select(Country.code).order_by(Country.code).limit(limit)
     if after is not None:
         codes = codes.where(Country.code > after)
@@ -144,7 +150,7 @@ async def list_countries(
 
 
 async def get_country(session: AsyncSession, code: str) -> CountryOut:
-    """Return one country. Raises CountryNotFound."""
+    """Return a country. Raises CountryNotFound."""
     if await session.get(Country, code) is None:
         raise CountryNotFound(f"There is no information about {code}.")
     return (await _countries(session, [code]))[0]
@@ -175,21 +181,21 @@ async def _summaries(
     traffic: Traffic | None = None,
     to: str | None = None,
 ) -> dict[str, list[Summary]]:
-    """Return the summaries of each border's crossings, those added later left out."""
+    """Return the summaries of each border's crossings, without those added later."""
     by_border: dict[str, list[Summary]] = {border.id: [] for border in borders}
     names = select(Crossing.id).where(Crossing.border_id.in_(by_border)).order_by(Crossing.id)
     ids = (await session.scalars(names)).all()
     noticed = await last_noticed(session, ids, snapshot.change)
 
-    def answer(history: CrossingHistory) -> Summary:
+    def summarize(history: CrossingHistory) -> Summary:
         lanes = history.details.lanes_for(traffic, to)
-        changed = noticed.get(history.details.id)
-        summary = Summary.of(history, at or snapshot.now, lanes, noticed=changed)
+        notice_change = noticed.get(history.details.id)
+        summary = Summary.of(history, at or snapshot.now, lanes, noticed=notice_change)
         if at is None:
             _ = summary.last_change_at
         return summary.settled()
 
-    for summary in (await load_histories(session, ids, snapshot, answer, at=at)).values():
+    for summary in (await load_histories(session, ids, snapshot, summarize, at=at)).values():
         if summary.details.known and summary.answer.lanes:
             by_border[summary.details.border].append(summary)
     return by_border
@@ -198,7 +204,7 @@ async def _summaries(
 def border_summary(
     border_id: str, sides: Sequence[str], summaries: Sequence[Summary]
 ) -> BorderSummary:
-    """Return a border as lists show it."""
+    """Return the body of a border in a list."""
     modes = sorted({summary.mode for summary in summaries})
     return BorderSummary(
         id=border_id,
@@ -234,25 +240,27 @@ def _newest_evidence(summaries: Sequence[Summary]) -> NewestEvidence | None:
 def gaps(
     sides: Sequence[str], summaries: Sequence[Summary], crossings: Sequence[CrossingSummary]
 ) -> list[Gap]:
-    """Return what one might expect to find on this border and does not."""
-    silent = [
+    """Return what one might expect to find about a border but does not."""
+    side_gaps = [
         _gap(
             GapCode.SIDE_SILENT,
             f"What {side}'s side says of these crossings is not known.",
-            (one for one in summaries if _is_silent(one, side)),
+            (summary for summary in summaries if _is_silent(summary, side)),
             side=side,
         )
         for side in sides
     ]
     specific = [
-        *silent,
+        *side_gaps,
         _gap(
             GapCode.NOTHING_HOLDS,
             "There is no record that applies to some lanes of these crossings at this instant.",
             (
-                one
-                for one in summaries
-                if any(not lane.decided_by and not lane.outside_hours for lane in one.answer.lanes)
+                summary
+                for summary in summaries
+                if any(
+                    not lane.decided_by and not lane.outside_hours for lane in summary.answer.lanes
+                )
             ),
         ),
         _gap(
@@ -260,28 +268,32 @@ def gaps(
             "The last statement about some lanes of these crossings has not been confirmed"
             " recently.",
             (
-                one
-                for one in summaries
-                if any(lane.last_known is not None or lane.stale for lane in one.answer.lanes)
+                summary
+                for summary in summaries
+                if any(lane.last_known is not None or lane.stale for lane in summary.answer.lanes)
             ),
         ),
         Gap(
             code=GapCode.LOCATION_UNKNOWN,
             text="The location of these crossings is unknown.",
             side=None,
-            crossings=[one.id for one in crossings if one.location is None],
+            crossings=[crossing.id for crossing in crossings if crossing.location is None],
         ),
         Gap(
             code=GapCode.WAITING_TIMES,
             text="No recent waiting times are known.",
             side=None,
-            crossings=[one.id for one in crossings if not one.waits],
+            crossings=[crossing.id for crossing in crossings if not crossing.waits],
         ),
         Gap(
             code=GapCode.OPENING_HOURS,
             text="The opening hours of at least one side are unknown.",
             side=None,
-            crossings=[one.id for one in crossings if any(map(one.lanes_without_hours, sides))],
+            crossings=[
+                crossing.id
+                for crossing in crossings
+                if any(map(crossing.lanes_without_hours, sides))
+            ],
         ),
     ]
     return [gap for gap in specific if gap.crossings] + [
@@ -294,11 +306,11 @@ def gaps(
 
 
 def _is_silent(summary: Summary, side: str) -> bool:
-    """Return whether nothing is known from a side: it may sum up as unknown and yet speak."""
+    """Return whether a side has declared nothing that applies, not even an expired status."""
     answer = summary.answer
-    spoken = (*answer.decided_by, *answer.also_said)
-    unknown = dict(answer.sides)[side] is Status.UNKNOWN
-    return unknown and not any(side in event.sides for event in spoken)
+    declarations = (*answer.decided_by, *answer.also_said)
+    is_unknown = dict(answer.sides)[side] is Status.UNKNOWN
+    return is_unknown and not any(side in event.sides for event in declarations)
 
 
 def _gap(code: GapCode, text: str, summaries: Iterable[Summary], *, side: str | None = None) -> Gap:

@@ -1,4 +1,4 @@
-"""Which crossings a list asks for, and in which order, before their status is looked at."""
+"""The crossings that a list may contain, and their order, before their status is known."""
 
 import asyncio
 import math
@@ -25,36 +25,36 @@ from app.vocabulary import Mode, Traffic
 
 @dataclass(frozen=True, slots=True)
 class CrossingFilter:
-    """What of a crossing's details a list asks for; None and empty ask for all."""
+    """A filter of crossings by their details. None and empty match all."""
 
     ids: Sequence[str] = field(default_factory=tuple)
     border: str | None = None
     country: str | None = None
-    of_sides: Sequence[str] = field(default_factory=tuple)
-    """Of a border with one of these countries."""
+    any_country: Sequence[str] = field(default_factory=tuple)
+    """Only crossings on the borders of these countries."""
     mode: Mode | None = None
     traffic: Traffic | None = None
     any_traffic: Sequence[Traffic] = field(default_factory=tuple)
-    """Authorised for at least one of these."""
+    """Only crossings authorised for at least one of these."""
     to: str | None = None
     near: Point | None = None
     radius_km: float | None = None
     bbox: Box | None = None
     q: str | None = None
     retired: bool = False
-    """Those that are retired, too; what ``ids`` names is asked for in any case."""
+    """Whether retired crossings match; those in ``ids`` match in any case."""
 
     @property
-    def of_lanes(self) -> bool:
+    def filters_lanes(self) -> bool:
         return self.traffic is not None or bool(self.any_traffic) or self.to is not None
 
     def lanes_of(self, details: Details) -> list[Lane]:
-        """Return those of its lanes that are asked about."""
+        """Return those lanes of a crossing that match."""
         lanes = details.lanes_for(self.traffic, self.to)
         return [lane for lane in lanes if not self.any_traffic or lane.traffic in self.any_traffic]
 
-    def takes(self, details: Details) -> bool:
-        """Return whether the details are as asked; a crossing without a location is nowhere."""
+    def matches(self, details: Details) -> bool:
+        """Return whether details match. A crossing without a location is in no area."""
         return (
             self.mode in {None, details.version.mode}
             and bool(self.lanes_of(details))
@@ -62,8 +62,8 @@ class CrossingFilter:
             and (self.near is None or details.point is not None)
         )
 
-    def leaves_out(self, details: Details, at: datetime | None = None) -> bool:
-        """Return whether a crossing is not listed since it is retired, or was by ``at``."""
+    def excludes(self, details: Details, at: datetime | None = None) -> bool:
+        """Return whether a crossing is left out because it is retired, at present or by ``at``."""
         return not self.retired and not self.ids and details.is_retired(at)
 
     @staticmethod
@@ -71,20 +71,20 @@ class CrossingFilter:
         return point is not None and box.holds(point)
 
     @property
-    def is_plain(self) -> bool:
-        """Return whether it asks for every crossing, or for every one of a border."""
+    def has_fixed_members(self) -> bool:
+        """Return whether only ids or a border are filtered by, which time cannot change."""
         return replace(self, ids=tuple(self.ids), border=None, retired=False) == CrossingFilter()
 
     @property
-    def of_details(self) -> bool:
-        return self.of_lanes or any((self.mode, self.near, self.bbox))
+    def filters_details(self) -> bool:
+        return self.filters_lanes or any((self.mode, self.near, self.bbox))
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rank:
-    """Where a crossing stands in a list: the lowest figure first, then by id.
+    """The position of a crossing in a list: by figure, the lowest first, then by id.
 
-    Where the nearest come first, the figure is the distance in kilometres, to a decimal.
+    In lists by distance the figure is the distance in kilometres.
     """
 
     figure: float
@@ -92,17 +92,17 @@ class Rank:
 
     @property
     def cursor(self) -> tuple[str, str, str]:
-        """The parts of the cursor that begins a page after it, marked as of this list."""
+        """The parts of a cursor for the page after this position, marked as one of this list."""
         return "rank", repr(self.figure), self.id
 
 
-_parts: TypeAdapter[tuple[str, float, str]] = TypeAdapter(
+_rank_parts: TypeAdapter[tuple[str, float, str]] = TypeAdapter(
     tuple[Literal["rank"], float, Annotated[str, Field(pattern=SLUG)]]
 )
 
 
 def _rank(parts: object) -> Rank:
-    _, figure, crossing_id = _parts.validate_python(parts)
+    _, figure, crossing_id = _rank_parts.validate_python(parts)
     if math.isnan(figure):
         raise ValueError(figure)
     return Rank(figure, crossing_id)
@@ -111,116 +111,131 @@ def _rank(parts: object) -> Rank:
 rank_cursor: TypeAdapter[Rank] = TypeAdapter(
     Annotated[Rank, BeforeValidator(_rank)],
 )
-"""A rank, marked as of this list."""
+"""Parses the parts of a cursor of this list."""
 
 
-async def candidates(
-    session: AsyncSession, wanted: CrossingFilter, *, known_change: int
+async def find_candidates(
+    session: AsyncSession, crossing_filter: CrossingFilter, *, known_change: int
 ) -> list[Rank]:
-    """Return the crossings asked for: the nearest or the best spelt first, else by id.
+    """Return the matching crossings, the nearest or the best match of the name first, else by id.
 
-    Raises Invalid for a radius around nothing.
+    Raises Invalid for a radius without a centre.
     """
-    if wanted.radius_km is not None and wanted.near is None:
+    if crossing_filter.radius_km is not None and crossing_filter.near is None:
         raise invalid("radius_km", "requires near", where="query")
-    names = list(await session.scalars(_ids(wanted)))
+    names = list(await session.scalars(_ids_query(crossing_filter)))
     figures: Mapping[str, float] = dict.fromkeys(names, 0.0)
-    if wanted.q is not None:
-        scores = (await _index(session)).find(wanted.q)
+    if crossing_filter.q is not None:
+        scores = (await _current_index(session)).find(crossing_filter.q)
         figures = {name: -scores[name] for name in names if name in scores}
-    if wanted.of_details:
+    if crossing_filter.filters_details:
         details_by_id = await details_of(session, list(figures), known_change=known_change)
-        taken = {name: details for name, details in details_by_id.items() if wanted.takes(details)}
-        if wanted.near is not None:
+        matching = {
+            name: details
+            for name, details in details_by_id.items()
+            if crossing_filter.matches(details)
+        }
+        if crossing_filter.near is not None:
             figures = {
-                name: wanted.near.distance_km(details.point)
-                for name, details in taken.items()
+                name: crossing_filter.near.distance_km(details.point)
+                for name, details in matching.items()
                 if details.point is not None
             }
         figures = {
             name: figures[name]
-            for name in taken
-            if wanted.radius_km is None or figures[name] <= wanted.radius_km
+            for name in matching
+            if crossing_filter.radius_km is None or figures[name] <= crossing_filter.radius_km
         }
     return sorted(Rank(figure, name) for name, figure in figures.items())
 
 
-def _ids(wanted: CrossingFilter) -> Select[str]:
+def _ids_query(crossing_filter: CrossingFilter) -> Select[str]:
     rows = select(Crossing.id)
-    if wanted.ids:
-        rows = rows.where(Crossing.id.in_(wanted.ids))
-    if wanted.border is not None:
-        rows = rows.where(Crossing.border_id == wanted.border)
-    if wanted.country is not None:
+    if crossing_filter.ids:
+        rows = rows.where(Crossing.id.in_(crossing_filter.ids))
+    if crossing_filter.border is not None:
+        rows = rows.where(Crossing.border_id == crossing_filter.border)
+    if crossing_filter.country is not None:
         rows = rows.join(Border, Border.id == Crossing.border_id).where(
-            or_(Border.first == wanted.country, Border.second == wanted.country)
+            or_(Border.first == crossing_filter.country, Border.second == crossing_filter.country)
         )
-    if wanted.of_sides:
+    if crossing_filter.any_country:
         borders = select(Border.id).where(
-            or_(Border.first.in_(wanted.of_sides), Border.second.in_(wanted.of_sides))
+            or_(
+                Border.first.in_(crossing_filter.any_country),
+                Border.second.in_(crossing_filter.any_country),
+            )
         )
         rows = rows.where(Crossing.border_id.in_(borders))
     return rows
 
 
-Named = Mapping[str, tuple[CrossingVersion, Sequence[str]]]
-"""Of each crossing, the details and the two sides."""
+NamedCrossings = Mapping[str, tuple[CrossingVersion, Sequence[str]]]
+"""The details and the two sides of each crossing."""
 
 
-class _Spellings:
-    """The spellings of all crossings, folded once for each change of any details.
+class _IndexCache:
+    """The index of the names of all crossings, built once for each change of any details.
 
-    The hash of that change tells one database from another.
+    The hash of that change is the key, since it differs between databases, too.
     """
 
     hash: bytes | None = None
     index = Index.of({})
-    being_made: tuple[bytes | None, asyncio.Task[Index]] | None = None
+    build: tuple[bytes | None, asyncio.Task[Index]] | None = None
 
 
-async def _index(session: AsyncSession) -> Index:
-    """Return the index of what is recorded now.
+async def _current_index(session: AsyncSession) -> Index:
+    """Return the index of the names that are recorded at present.
 
-    Of thousands of crossings it takes seconds to make: in a thread, so that others are
-    answered meanwhile, and by a task that outlives a request that gave up waiting.
+    Building it takes seconds for thousands of crossings. So it is done in a thread, to keep the
+    event loop free, and by a task that continues when the request is cancelled.
     """
     newest = select(func.max(CrossingVersion.change)).scalar_subquery()
     newest_hash = await session.scalar(select(Change.hash).where(Change.number == newest))
-    if newest_hash == _Spellings.hash:
-        return _Spellings.index
-    if not _is_being_made(newest_hash):
+    if newest_hash == _IndexCache.hash:
+        return _IndexCache.index
+    if not _is_building(newest_hash):
         rows = await session.scalars(newest_versions())
         borders = dict((await session.execute(select(Crossing.id, Crossing.border_id))).all())
-        named = {row.crossing_id: (row, sides_of(borders[row.crossing_id])) for row in rows}
-        if not _is_being_made(newest_hash):  # nobody else began meanwhile
-            _Spellings.being_made = newest_hash, asyncio.create_task(_make(newest_hash, named))
-    assert _Spellings.being_made is not None
-    return await asyncio.shield(_Spellings.being_made[1])
+        crossings = {row.crossing_id: (row, sides_of(borders[row.crossing_id])) for row in rows}
+        if not _is_building(newest_hash):  # no other request began meanwhile
+            _IndexCache.build = newest_hash, asyncio.create_task(_build(newest_hash, crossings))
+    assert _IndexCache.build is not None
+    return await asyncio.shield(_IndexCache.build[1])
 
 
-def _is_being_made(wanted: bytes | None) -> bool:
-    if _Spellings.being_made is None:
+def _is_building(newest_hash: bytes | None) -> bool:
+    if _IndexCache.build is None:
         return False
-    made, task = _Spellings.being_made
-    failed = task.done() and (task.cancelled() or task.exception() is not None)
-    return made == wanted and not failed and task.get_loop() is asyncio.get_running_loop()
+    built_hash, task = _IndexCache.build
+    has_failed = task.done() and (task.cancelled() or task.exception() is not None)
+    return (
+        built_hash == newest_hash
+        and not has_failed
+        and task.get_loop() is asyncio.get_running_loop()
+    )
 
 
-async def _make(wanted: bytes | None, named: Named) -> Index:
-    index = await asyncio.to_thread(index_of, named)
-    _Spellings.hash, _Spellings.index = wanted, index
+async def _build(newest_hash: bytes | None, crossings: NamedCrossings) -> Index:
+    index = await asyncio.to_thread(index_of, crossings)
+    _IndexCache.hash, _IndexCache.index = newest_hash, index
     return index
 
 
-def index_of(named: Named) -> Index:
-    """Return the index of crossings by everything that they are found by."""
+def index_of(crossings: NamedCrossings) -> Index:
+    """Return the index of crossings by id, names, aliases, sides and mode."""
     return Index.of(
         {
-            name: [name, *(str(name_of_side["name"]) for name_of_side in row.names), *row.aliases]
-            for name, (row, _) in named.items()
+            crossing_id: [
+                crossing_id,
+                *(str(name_of_side["name"]) for name_of_side in row.names),
+                *row.aliases,
+            ]
+            for crossing_id, (row, _) in crossings.items()
         },
         {
-            name: Description(frozenset(sides), Mode(row.mode))
-            for name, (row, sides) in named.items()
+            crossing_id: Description(frozenset(sides), Mode(row.mode))
+            for crossing_id, (row, sides) in crossings.items()
         },
     )

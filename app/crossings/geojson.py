@@ -1,4 +1,4 @@
-"""Crossings as GeoJSON (RFC 7946): where they are, and what is known of them now."""
+"""Crossings as GeoJSON (RFC 7946), with their locations and their present statuses."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -59,22 +59,22 @@ class FeatureCollection(Body):
     features: list[Feature]
 
 
-_SHOWN = [name for name in Properties.model_fields if name != "precision_km"]
+_COPIED_FIELDS = [name for name in Properties.model_fields if name != "precision_km"]
 
 
-def feature_of(listed: CrossingSummary) -> Feature:
-    """Return a crossing as a feature, from what lists show of it."""
-    shown = {name: getattr(listed, name) for name in _SHOWN}
+def feature_of(crossing: CrossingSummary) -> Feature:
+    """Return a crossing as a feature."""
+    properties = {name: getattr(crossing, name) for name in _COPIED_FIELDS}
     geometry = precision_km = None
-    if listed.location is not None:
-        point = (listed.location.lon, listed.location.lat)
+    if crossing.location is not None:
+        point = (crossing.location.lon, crossing.location.lat)
         geometry = PointOut(type="Point", coordinates=point)
-        precision_km = listed.location.precision_km
+        precision_km = crossing.location.precision_km
     return Feature(
         type="Feature",
-        id=listed.id,
+        id=crossing.id,
         geometry=geometry,
-        properties=Properties(**shown, precision_km=precision_km),
+        properties=Properties(**properties, precision_km=precision_km),
     )
 
 
@@ -83,5 +83,5 @@ def json_of(feature: Feature) -> bytes:
 
 
 def collection(features: Iterable[bytes]) -> bytes:
-    """Return the collection of features that are JSON already."""
+    """Return the collection of features that are already serialised."""
     return b'{"type":"FeatureCollection","features":[%b]}' % b",".join(features)

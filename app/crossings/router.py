@@ -134,7 +134,7 @@ async def list_crossings(
     read_sessions: AnyReadSessions,
     cache_headers: ResponseCacheHeaders,
     pagination: PageQuery,
-    wanted: Annotated[CrossingFilter, Depends(_crossing_filter)],
+    crossing_filter: Annotated[CrossingFilter, Depends(_crossing_filter)],
     as_of: AsOfQuery,
     at: At = None,
     status: Annotated[
@@ -157,9 +157,9 @@ async def list_crossings(
     """
     after = pagination.start(rank_cursor)
     async with read_sessions.for_question(at, as_of) as session:
-        found, snapshot, validity = await service.list_crossings(
+        rows, snapshot, validity = await service.list_crossings(
             session,
-            wanted=wanted,
+            crossing_filter=crossing_filter,
             at=at,
             as_of=as_of,
             status=status,
@@ -172,9 +172,9 @@ async def list_crossings(
         as_of=as_of,
         **snapshot._asdict(),
         validity=validity,
-        is_repeatable=wanted.q is None,  # names are found as they are spelt now
+        is_repeatable=crossing_filter.q is None,  # names are found as they are spelt now
     )
-    return _listed(pagination, found, **_pinned(at, as_of, snapshot))
+    return _page_of(pagination, rows, **_parameters_of_next(at, as_of, snapshot))
 
 
 @router.get(
@@ -186,8 +186,8 @@ async def get_crossing(
     crossing_id: Annotated[CrossingId, Path()],
 ) -> CrossingDetail:
     """Return a crossing: where it is, what it is authorised for, its whole status now."""
-    body, asked, validity = await service.get_crossing(session, crossing_id)
-    cache_headers.set_present(asked.change, asked.now, validity)
+    body, snapshot, validity = await service.get_crossing(session, crossing_id)
+    cache_headers.set_present(snapshot.change, snapshot.now, validity)
     return body
 
 
@@ -211,7 +211,7 @@ async def list_alternatives(
     says which of it can cross. Open and restricted crossings come first, then unknown ones, each
     with the nearest first.
     """
-    found, asked = await service.list_alternatives(
+    rows, snapshot = await service.list_alternatives(
         session,
         crossing_id=crossing_id,
         traffic=traffic,
@@ -220,9 +220,9 @@ async def list_alternatives(
         after=pagination.start(rank_cursor),
         limit=pagination.limit + 1,
     )
-    cache_headers.set_change(asked.change)
-    page = pagination.page(found, lambda pair: pair[0].cursor)
-    return Page(items=[one for _, one in page.items], next=page.next)
+    cache_headers.set_change(snapshot.change)
+    page = pagination.page(rows, lambda pair: pair[0].cursor)
+    return Page(items=[crossing for _, crossing in page.items], next=page.next)
 
 
 @router.post(
@@ -276,7 +276,7 @@ async def list_borders(
     """List borders by id, with how many crossings are of each status now, or `at` an instant."""
     after = pagination.start(border_code)
     async with read_sessions.for_question(at, as_of) as session:
-        found, snapshot, validity = await reading.list_borders(
+        rows, snapshot, validity = await reading.list_borders(
             session,
             at=at,
             as_of=as_of,
@@ -286,7 +286,9 @@ async def list_borders(
             limit=pagination.limit + 1,
         )
     cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict(), validity=validity)
-    return pagination.page(found, lambda one: (one.id,), **_pinned(at, as_of, snapshot))
+    return pagination.page(
+        rows, lambda border: (border.id,), **_parameters_of_next(at, as_of, snapshot)
+    )
 
 
 @borders.get(
@@ -312,10 +314,10 @@ async def get_border(
 @countries.get("", summary="List countries", responses=responses())
 async def list_countries(session: Session, pagination: PageQuery) -> Page[CountryOut]:
     """List the countries that are known here, each with its borders, by code."""
-    found = await reading.list_countries(
+    rows = await reading.list_countries(
         session, after=pagination.start(country_code), limit=pagination.limit + 1
     )
-    return pagination.page(found, lambda one: (one.code,))
+    return pagination.page(rows, lambda country: (country.code,))
 
 
 @countries.get("/{code}", summary="Get a country", responses=responses(CountryNotFound))
@@ -324,15 +326,15 @@ async def get_country(session: Session, code: Annotated[CountryCode, Path()]) ->
     return await reading.get_country(session, code)
 
 
-def _listed(
-    pagination: Pagination, found: list[tuple[Rank, CrossingSummary]], **pinned: str
+def _page_of(
+    pagination: Pagination, rows: list[tuple[Rank, CrossingSummary]], **parameters: str
 ) -> Page[NearbyCrossing | CrossingSummary]:
-    page = pagination.page(found, lambda pair: pair[0].cursor, **pinned)
-    return Page(items=[one for _, one in page.items], next=page.next)
+    page = pagination.page(rows, lambda pair: pair[0].cursor, **parameters)
+    return Page(items=[crossing for _, crossing in page.items], next=page.next)
 
 
-def _pinned(at: datetime | None, as_of: AsOf, snapshot: Snapshot) -> dict[str, str]:
-    """Return what makes the next page tell of the same: of the past, knowledge stands still."""
+def _parameters_of_next(at: datetime | None, as_of: AsOf, snapshot: Snapshot) -> dict[str, str]:
+    """Return what the next page needs to use the same state of the log, if it is about the past."""
     if at is None or not as_of.is_newest:
         return {}
     return {"known_change": str(snapshot.change)}

@@ -12,7 +12,7 @@ from app.access.service import Reporter
 from app.access.writing import WriteResult
 from app.changes.service import LogSlot, Snapshot, append_change, reserve_slot, take_snapshot
 from app.crossings.answers import Alternative, CrossingDetail, CrossingSummary, NearbyCrossing
-from app.crossings.candidates import CrossingFilter, Rank, candidates
+from app.crossings.candidates import CrossingFilter, Rank, find_candidates
 from app.crossings.summaries import alternative, crossing_detail, crossing_summary
 from app.database.sessions import append
 from app.errors import CrossingExists, CrossingNotFound, invalid, raising
@@ -50,14 +50,14 @@ from app.status.summaries import Summary, waits_out
 from app.vocabulary import ChangeKind, CrossingOrder, Status, Traffic
 
 _CROSSINGS_PER_READ = 100
-_RESERVE = 100_000
-"""Kilometres: more than any two points are apart."""
+_FARTHEST_KM = 100_000
+"""Farther than any two points on Earth are apart, in kilometres."""
 
 
 async def add_crossing(
     session: AsyncSession, reporter: Reporter, *, crossing: CrossingIn
 ) -> WriteResult:
-    """Add a crossing, and its border and countries with the first. Raises CrossingExists."""
+    """Add a crossing, and its border and countries if they are new. Raises CrossingExists."""
     reporter.require_sides(crossing.sides)
     slot = await reserve_slot(session)
     return await _record(session, reporter, slot, crossing, _Retirement(), new=True)
@@ -66,7 +66,7 @@ async def add_crossing(
 async def revise_crossing(
     session: AsyncSession, reporter: Reporter, *, crossing: CrossingIn
 ) -> WriteResult:
-    """Replace all details of a crossing by a new version. Retired, it stays so."""
+    """Replace all details of a crossing by a new version, except whether it is retired."""
     reporter.require_sides(crossing.sides)
     slot = await _reserve_slot(session, [crossing.id])
     current = await details_of_one(session, crossing.id, known_change=slot.number)
@@ -87,7 +87,7 @@ async def patch_crossing(
         raise invalid("names", NAMES_OF_SIDES)
     recorded = dict(details_out(current, [])) | {"citations": patch.citations}
     changed = {name: getattr(patch, name) for name in patch.model_fields_set}
-    # What is kept was checked when it came in.
+    # The unchanged fields were validated when they were recorded.
     crossing = CrossingIn.model_construct(**recorded | changed)
     _check_together(crossing, changed)
     retirement = await _retirement(session, current, patch, slot)
@@ -96,7 +96,7 @@ async def patch_crossing(
 
 @dataclass(frozen=True, slots=True)
 class _Retirement:
-    """Since when a crossing is retired, and what replaced it; both None while it is in use."""
+    """When a crossing was retired, and its successor; both None while it is in use."""
 
     at: datetime | None = None
     replaced_by: str | None = None
@@ -109,7 +109,7 @@ class _Retirement:
 async def _retirement(
     session: AsyncSession, current: Details, patch: CrossingPatch, slot: LogSlot
 ) -> _Retirement:
-    """Return what a patch leaves of a crossing's retirement, or makes of it.
+    """Return the retirement of a crossing after a patch.
 
     Raises Invalid, and CrossingRetired for a successor that is retired itself.
     """
@@ -131,7 +131,7 @@ async def _retirement(
 async def _require_successor(
     session: AsyncSession, crossing_id: str, successor: str, slot: LogSlot
 ) -> None:
-    """Raise Invalid or CrossingRetired for what cannot take a crossing's place."""
+    """Raise Invalid or CrossingRetired for a successor that cannot replace the crossing."""
     if successor == crossing_id:
         raise invalid("replaced_by", "must be another crossing")
     successors = await details_of(session, [successor], known_change=slot.number)
@@ -141,7 +141,7 @@ async def _require_successor(
 
 
 def _check_together(crossing: CrossingIn, changed: Collection[str]) -> None:
-    """Raise Invalid where what is given does not go with what is kept."""
+    """Raise Invalid where changed fields contradict unchanged ones."""
     field = "traffic" if "traffic" in changed else "mode"
     try:
         check_traffic(crossing.mode, crossing.traffic)
@@ -156,7 +156,7 @@ def _check_together(crossing: CrossingIn, changed: Collection[str]) -> None:
 
 
 async def _reserve_slot(session: AsyncSession, crossing_ids: list[str]) -> LogSlot:
-    """Take the next place in the log, behind all that has come due of the crossings."""
+    """Reserve the next slot of the log, after recording what has come due at the crossings."""
     slot = await reserve_slot(session, crossing_ids)
     while slot.something_is_due and await announce(session, slot, crossing_ids):
         slot = await reserve_slot(session, crossing_ids)
@@ -166,17 +166,17 @@ async def _reserve_slot(session: AsyncSession, crossing_ids: list[str]) -> LogSl
 async def get_crossing(
     session: AsyncSession, crossing_id: str
 ) -> tuple[CrossingDetail, Snapshot, Validity]:
-    """Return one crossing with its whole present answer. Raises CrossingNotFound."""
+    """Return a crossing with its whole present status. Raises CrossingNotFound."""
     snapshot = await take_snapshot(session, AsOf())
     waits = await latest_waits(session, [crossing_id])
-    body, summary = await _alone(session, crossing_id, snapshot, waits)
+    body, summary = await _load_detail(session, crossing_id, snapshot, waits)
     return body, snapshot, await validity_of(session, [summary], waits)
 
 
 async def list_crossings(
     session: AsyncSession,
     *,
-    wanted: CrossingFilter,
+    crossing_filter: CrossingFilter,
     at: datetime | None = None,
     as_of: AsOf = AsOf(),  # noqa: B008  # frozen
     status: Status | None = None,
@@ -184,32 +184,32 @@ async def list_crossings(
     after: Rank | None,
     limit: int,
 ) -> tuple[list[tuple[Rank, CrossingSummary]], Snapshot, Validity | None]:
-    """Return crossings in their order, from the one after ``after``, as they are or were ``at``.
+    """Return the crossings after ``after``, in order, with their status at present or at ``at``.
 
-    Those retired by then are left out, unless they are wanted or named. Where traffic or
-    direction is asked for, the status is of those lanes. The validity is of all but the last of
-    ``limit``, and only of lists whose members do not depend on the time. Raises Invalid for a
-    place that does not exist.
+    Crossings that were retired by then are left out, unless the filter includes or names them.
+    With traffic or a direction in the filter, the status is that of those lanes. The validity is
+    that of all but the last of ``limit``, and None for lists whose members depend on the time.
+    Raises Invalid for a crossing, border or country that does not exist.
     """
     await require_existing(
         session,
         {
-            "id": (Kind.CROSSING, wanted.ids),
-            "border": (Kind.BORDER, [wanted.border]),
-            "country": (Kind.COUNTRY, [wanted.country]),
-            "to": (Kind.COUNTRY, [wanted.to]),
+            "id": (Kind.CROSSING, crossing_filter.ids),
+            "border": (Kind.BORDER, [crossing_filter.border]),
+            "country": (Kind.COUNTRY, [crossing_filter.country]),
+            "to": (Kind.COUNTRY, [crossing_filter.to]),
         },
     )
     snapshot = await take_snapshot(session, as_of)
-    ranks = await candidates(session, wanted, known_change=snapshot.change)
+    ranks = await find_candidates(session, crossing_filter, known_change=snapshot.change)
     if order is None:
         ranks = [rank for rank in ranks if after is None or rank > after]
     matching: list[tuple[Rank, Summary]] = []
     left_out: list[tuple[Rank, Summary]] = []
     while ranks and (order is not None or len(matching) < limit):
         batch, ranks = ranks[:_CROSSINGS_PER_READ], ranks[_CROSSINGS_PER_READ:]
-        for rank, summary in await _summaries(session, batch, wanted, snapshot, at):
-            if wanted.leaves_out(summary.details, at):
+        for rank, summary in await _summaries(session, batch, crossing_filter, snapshot, at):
+            if crossing_filter.excludes(summary.details, at):
                 left_out.append((rank, summary))
             elif status in {None, summary.answer.status}:
                 matching.append((rank, summary))
@@ -222,14 +222,14 @@ async def list_crossings(
     ids = [summary.id for _, summary in page]
     waits = await waits_of(session, ids, at=at, as_of=as_of, snapshot=snapshot)
     validity = None
-    if wanted.is_plain and at is None and status is None and order is None:
-        # The page is as it is since those went that would be on it.
+    if crossing_filter.has_fixed_members and at is None and status is None and order is None:
+        # The page also depends on the retired crossings that would be on it.
         last = matching[limit - 1][0] if len(matching) >= limit else None
-        gone = [summary for rank, summary in left_out if last is None or rank < last]
+        retired = [summary for rank, summary in left_out if last is None or rank < last]
         validity = await validity_of(
-            session, [*(summary for _, summary in matching[: limit - 1]), *gone], waits
+            session, [*(summary for _, summary in matching[: limit - 1]), *retired], waits
         )
-    return await _summaries_out(session, page, wanted, waits), snapshot, validity
+    return await _summaries_out(session, page, crossing_filter, waits), snapshot, validity
 
 
 async def list_alternatives(
@@ -242,28 +242,30 @@ async def list_alternatives(
     after: Rank | None,
     limit: int,
 ) -> tuple[list[tuple[Rank, Alternative]], Snapshot]:
-    """Return the other crossings of either country that are not closed for the traffic asked for.
+    """Return the other crossings of either country that are not closed for ``traffic``.
 
-    Without ``traffic``, for at least one category that this crossing is authorised for too: a
-    railway is no alternative to a road. Those known to let somebody pass come before the unknown,
-    each by distance; by id where nobody knows where the crossing is. Raises CrossingNotFound, and
-    Invalid for a country that does not exist here.
+    Without ``traffic`` they are open for at least one category that this crossing is authorised
+    for: a railway is not an alternative to a road. Open and restricted crossings come before
+    unknown ones, each by distance, or by id if the distance is unknown. Raises CrossingNotFound,
+    and Invalid for a country that does not exist here.
     """
     await require_existing(session, {"to": (Kind.COUNTRY, [to])})
     snapshot = await take_snapshot(session, AsOf())
-    here = await details_of_one(session, crossing_id, known_change=snapshot.change)
-    categories = here.traffic if traffic is None else [traffic]
-    wanted = CrossingFilter(any_traffic=categories, to=to, of_sides=here.sides, retired=retired)
-    ranks = await candidates(session, wanted, known_change=snapshot.change)
+    origin = await details_of_one(session, crossing_id, known_change=snapshot.change)
+    categories = origin.traffic if traffic is None else [traffic]
+    crossing_filter = CrossingFilter(
+        any_traffic=categories, to=to, any_country=origin.sides, retired=retired
+    )
+    ranks = await find_candidates(session, crossing_filter, known_change=snapshot.change)
     ranked = [
-        (nearness(here, summary.details, summary.answer.status), summary)
+        (distance_rank(origin, summary.details, summary.answer.status), summary)
         for start in range(0, len(ranks), _CROSSINGS_PER_READ)
         for _, summary in await _summaries(
-            session, ranks[start : start + _CROSSINGS_PER_READ], wanted, snapshot, None
+            session, ranks[start : start + _CROSSINGS_PER_READ], crossing_filter, snapshot, None
         )
         if summary.answer.status is not Status.CLOSED
         and summary.id != crossing_id
-        and not wanted.leaves_out(summary.details)
+        and not crossing_filter.excludes(summary.details)
     ]
     ranked.sort(key=itemgetter(0))
     page = [pair for pair in ranked if after is None or pair[0] > after][:limit]
@@ -273,7 +275,7 @@ async def list_alternatives(
         (
             rank,
             alternative(
-                here,
+                origin,
                 summary,
                 details[summary.id],
                 waits_out(summary, waits.get(summary.id, NO_WAITS)),
@@ -283,29 +285,29 @@ async def list_alternatives(
     ], snapshot
 
 
-def nearness(here: Details, there: Details, status: Status) -> Rank:
-    """Rank the unknown behind those that let somebody pass, in each the nowhere last."""
-    distance = float(_RESERVE)
-    if here.point is not None and there.point is not None:
-        distance = here.point.distance_km(there.point)
-    return Rank(distance + 2 * _RESERVE * (status is Status.UNKNOWN), there.id)
+def distance_rank(origin: Details, details: Details, status: Status) -> Rank:
+    """Rank crossings by distance: unknown statuses after others, unknown locations last."""
+    distance = float(_FARTHEST_KM)
+    if origin.point is not None and details.point is not None:
+        distance = origin.point.distance_km(details.point)
+    return Rank(distance + 2 * _FARTHEST_KM * (status is Status.UNKNOWN), details.id)
 
 
 async def _summaries(
     session: AsyncSession,
     ranks: list[Rank],
-    wanted: CrossingFilter,
+    crossing_filter: CrossingFilter,
     snapshot: Snapshot,
     at: datetime | None,
 ) -> list[tuple[Rank, Summary]]:
-    """Return the summaries of those that were recorded by then, of the lanes asked about."""
-    names = [rank.id for rank in ranks]
+    """Return the summaries of the matching lanes, without crossings that were recorded later."""
+    ids = [rank.id for rank in ranks]
     # Only plain lists of the present have a validity.
-    is_timed = wanted.is_plain and at is None
-    noticed = await last_noticed(session, names, snapshot.change) if is_timed else {}
+    is_timed = crossing_filter.has_fixed_members and at is None
+    noticed = await last_noticed(session, ids, snapshot.change) if is_timed else {}
 
-    def answer(history: CrossingHistory) -> Summary:
-        lanes = wanted.lanes_of(history.details) if wanted.of_lanes else None
+    def summarize(history: CrossingHistory) -> Summary:
+        lanes = crossing_filter.lanes_of(history.details) if crossing_filter.filters_lanes else None
         summary = Summary.of(
             history, at or snapshot.now, lanes, noticed=noticed.get(history.details.id)
         )
@@ -314,28 +316,28 @@ async def _summaries(
             _ = summary.due_at, summary.last_change_at
         return summary
 
-    summaries = await load_histories(session, names, snapshot, answer, at=at)
-    return [(rank, one) for rank in ranks if (one := summaries[rank.id]).details.known]
+    summaries = await load_histories(session, ids, snapshot, summarize, at=at)
+    return [(rank, summary) for rank in ranks if (summary := summaries[rank.id]).details.known]
 
 
 async def _summaries_out(
     session: AsyncSession,
     page: list[tuple[Rank, Summary]],
-    wanted: CrossingFilter,
+    crossing_filter: CrossingFilter,
     waits: Mapping[str, Waits],
 ) -> list[tuple[Rank, CrossingSummary]]:
-    """Return the crossings of a page as lists show them, with distances if they are asked for."""
+    """Return the bodies of a page of crossings, with distances from ``near`` if it is given."""
     details = await crossing_details(session, [summary.details for _, summary in page])
-    result: list[tuple[Rank, CrossingSummary]] = []
+    bodies: list[tuple[Rank, CrossingSummary]] = []
     for rank, summary in page:
-        shown = waits_out(summary, waits.get(summary.id, NO_WAITS))
-        item = crossing_summary(summary, details[summary.id], shown)
-        there = summary.details.point
-        if wanted.near is not None and there is not None:
-            distance = wanted.near.distance_km(there)
+        waits_of_crossing = waits_out(summary, waits.get(summary.id, NO_WAITS))
+        item = crossing_summary(summary, details[summary.id], waits_of_crossing)
+        point = summary.details.point
+        if crossing_filter.near is not None and point is not None:
+            distance = crossing_filter.near.distance_km(point)
             item = NearbyCrossing(**dict(item), distance_km=distance)
-        result.append((rank, item))
-    return result
+        bodies.append((rank, item))
+    return bodies
 
 
 def _evidence_seconds(summary: Summary) -> float:
@@ -375,17 +377,19 @@ async def _record(
     )
     await append(session, *cited.new_sources)
     if new:
-        await _place(session, crossing.id, border)
+        await _insert_crossing(session, crossing.id, border)
     await append(session, version)
     await append(session, *citations)
     await compact(session, {crossing.id: (effects.due_at, effects.left)}, change=slot.number)
     waits = await latest_waits(session, [crossing.id])
-    body, _ = await _alone(session, crossing.id, Snapshot(slot.number, slot.recorded_at), waits)
+    body, _ = await _load_detail(
+        session, crossing.id, Snapshot(slot.number, slot.recorded_at), waits
+    )
     return WriteResult(body, f"/v1/crossings/{crossing.id}", slot.number, cited.new_ids)
 
 
 async def _consequences(session: AsyncSession, details: Details, slot: LogSlot) -> Consequences:
-    """Return what the new details change; they hold for all of the past, too."""
+    """Return what the new details change. They apply to all of the past, too."""
     now = slot.recorded_at
 
     def compare(history: CrossingHistory) -> Consequences:
@@ -403,8 +407,8 @@ async def _consequences(session: AsyncSession, details: Details, slot: LogSlot) 
     return consequences(details.id, None, ResolvedHistory(empty), now)
 
 
-async def _place(session: AsyncSession, crossing_id: str, border: Border) -> None:
-    """Put a new crossing on its border, which comes into being with the first."""
+async def _insert_crossing(session: AsyncSession, crossing_id: str, border: Border) -> None:
+    """Insert a crossing, and its border and countries if they are new."""
     for code in border.sides:
         await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
     await session.execute(
@@ -416,23 +420,28 @@ async def _place(session: AsyncSession, crossing_id: str, border: Border) -> Non
         await append(session, Crossing(id=crossing_id, border_id=border_id))
 
 
-async def _alone(
+async def _load_detail(
     session: AsyncSession, crossing_id: str, snapshot: Snapshot, waits: Mapping[str, Waits]
 ) -> tuple[CrossingDetail, Summary]:
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
 
-    def answer(history: CrossingHistory) -> tuple[Summary, Events]:
+    def summarize(history: CrossingHistory) -> tuple[Summary, Events]:
         summary = Summary.of(history, snapshot.now, noticed=noticed.get(crossing_id)).settled()
         _ = summary.last_change_at
         return summary, history.events
 
-    answers = await load_histories(session, [crossing_id], snapshot, answer)
-    if crossing_id not in answers:
+    results = await load_histories(session, [crossing_id], snapshot, summarize)
+    if crossing_id not in results:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    summary, events = answers[crossing_id]
+    summary, events = results[crossing_id]
     records = await crossing_details(session, [summary.details])
-    shown = waits_out(summary, waits.get(crossing_id, NO_WAITS))
-    return crossing_detail(summary, records[crossing_id], events, shown), summary
+    body = crossing_detail(
+        summary,
+        records[crossing_id],
+        events,
+        waits_out(summary, waits.get(crossing_id, NO_WAITS)),
+    )
+    return body, summary
 
 
 def _version(
@@ -454,5 +463,5 @@ def _version(
         confirm_within_days=crossing.confirm_within_days,
         retired_at=retirement.at,
         replaced_by=retirement.replaced_by,
-        hours=[one.model_dump(mode="json") for one in crossing.hours],
+        hours=[hours.model_dump(mode="json") for hours in crossing.hours],
     )

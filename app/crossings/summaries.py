@@ -1,4 +1,4 @@
-"""How a crossing is shown with its status: in a list, and alone."""
+"""Bodies of crossings with their status, from summaries and details."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -15,7 +15,7 @@ from app.vocabulary import Status
 def crossing_summary(
     summary: Summary, details: CrossingRecord, waits: Sequence[WaitOut]
 ) -> CrossingSummary:
-    """Return a crossing as lists show it."""
+    """Return the body of a crossing in a list."""
     answer = summary.answer
     return CrossingSummary(
         **dict(details),
@@ -32,13 +32,13 @@ def crossing_summary(
 
 
 def alternative(
-    here: Details, summary: Summary, details: CrossingRecord, waits: Sequence[WaitOut]
+    origin: Details, summary: Summary, details: CrossingRecord, waits: Sequence[WaitOut]
 ) -> Alternative:
-    """Return a crossing as one to use instead of ``here``."""
-    there = summary.details.point
+    """Return the body of a crossing that can be used instead of ``origin``."""
+    point = summary.details.point
     distance = None
-    if here.point is not None and there is not None:
-        distance = here.point.distance_km(there)
+    if origin.point is not None and point is not None:
+        distance = origin.point.distance_km(point)
     usable_for = dict.fromkeys(
         lane.lane.traffic for lane in summary.answer.lanes if lane.status is not Status.CLOSED
     )
@@ -55,6 +55,6 @@ def crossing_detail(
     events: Mapping[UUID, EventOut],
     waits: Sequence[WaitOut],
 ) -> CrossingDetail:
-    """Return a crossing with its whole present answer."""
-    listed = crossing_summary(summary, details, waits)
-    return CrossingDetail(**dict(listed), now=status_out(summary, events, waits))
+    """Return the body of a crossing with its whole present status."""
+    body = crossing_summary(summary, details, waits)
+    return CrossingDetail(**dict(body), now=status_out(summary, events, waits))

@@ -458,9 +458,9 @@ async def get_crossings_geojson(
 
     The `geometry` is null if the location is unknown.
     """
-    wanted = CrossingFilter(border=border, country=country, retired=retired)
+    crossing_filter = CrossingFilter(border=border, country=country, retired=retired)
     crossings, snapshot, validity = await places_service.list_crossings(
-        session, wanted=wanted, status=status, after=None, limit=_EVERY_CROSSING
+        session, crossing_filter=crossing_filter, status=status, after=None, limit=_EVERY_CROSSING
     )
     if validity is None:
         reader.cache_headers.set_change(snapshot.change)

@@ -14,7 +14,7 @@ from app.board.views import View
 from app.changes.service import Snapshot, take_snapshot
 from app.crossings.answers import Alternative
 from app.crossings.candidates import Rank
-from app.crossings.service import nearness
+from app.crossings.service import distance_rank
 from app.crossings.summaries import alternative
 from app.errors import CrossingNotFound
 from app.http.caching import Validity
@@ -344,7 +344,7 @@ def _ranked(here: Details, others: Iterable[View], traffic: Traffic) -> Iterator
         lanes = [lane for lane in view.summary.answer.lanes if lane.lane.traffic is traffic]
         if any(lane.status is not Status.CLOSED for lane in lanes):
             status = resolution.summary(lane.status for lane in lanes)
-            yield nearness(here, view.present.details, status)
+            yield distance_rank(here, view.present.details, status)
 
 
 def _begins(event: EventOut) -> datetime:

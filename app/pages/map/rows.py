@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.board.board import Board
 from app.board.views import BoardEntry, View
 from app.changes.service import take_snapshot
-from app.crossings.candidates import CrossingFilter, candidates, index_of
+from app.crossings.candidates import CrossingFilter, find_candidates, index_of
 from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
@@ -165,7 +165,7 @@ async def rows_from_board(
         if view is None or (scores is not None and view.summary.id not in scores):
             continue
         validity = validity.also(view.validity)
-        if crossing_filter.leaves_out(view.present.details):
+        if crossing_filter.excludes(view.present.details):
             continue
         if status in {None, view.summary.answer.status}:
             views.append(view)
@@ -185,7 +185,7 @@ async def rows_from_database(
 ) -> list[MapRow]:
     """Return the rows of an instant as known, in the same order as those of the present."""
     snapshot = await take_snapshot(session, as_of)
-    ranks = await candidates(session, crossing_filter, known_change=snapshot.change)
+    ranks = await find_candidates(session, crossing_filter, known_change=snapshot.change)
     rows: list[MapRow] = []
 
     def summarize(history: CrossingHistory) -> tuple[Summary, Events]:
@@ -200,7 +200,7 @@ async def rows_from_database(
             (summary, events)
             for summary, events in results.values()
             if summary.details.known
-            and not crossing_filter.leaves_out(summary.details, at)
+            and not crossing_filter.excludes(summary.details, at)
             and status in {None, summary.answer.status}
         ]
         details = await crossing_details(session, [summary.details for summary, _ in summaries])
@@ -258,8 +258,8 @@ async def _spelling_index(board: Board) -> Index:
     newest = max((crossing.version.change for crossing in details), default=-1)
     change, index = _spellings.get(board, (None, None))
     if index is None or change != newest:
-        names = {crossing.id: (crossing.version, crossing.sides) for crossing in details}
+        crossings_by_id = {crossing.id: (crossing.version, crossing.sides) for crossing in details}
         # For thousands of crossings this takes seconds.
-        index = await asyncio.to_thread(index_of, names)
+        index = await asyncio.to_thread(index_of, crossings_by_id)
         _spellings[board] = newest, index
     return index
