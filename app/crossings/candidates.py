@@ -20,7 +20,10 @@ from app.places.models import Border, Crossing, CrossingVersion
 from app.places.spelling import Description, Index
 from app.status.rule.history import Lane
 from app.validation import SLUG
-from app.vocabulary import Mode, Traffic
+from app.vocabulary import Mode, Status, Traffic
+
+_FARTHEST_KM = 100_000
+"""Farther than any two points on Earth are apart, in kilometres."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,14 @@ class Rank:
     def cursor(self) -> tuple[str, str, str]:
         """The parts of a cursor for the page after this position, marked as one of this list."""
         return "rank", repr(self.figure), self.id
+
+
+def distance_rank(origin: Details, details: Details, status: Status) -> Rank:
+    """Rank crossings by distance: unknown statuses after others, unknown locations last."""
+    distance = float(_FARTHEST_KM)
+    if origin.point is not None and details.point is not None:
+        distance = origin.point.distance_km(details.point)
+    return Rank(distance + 2 * _FARTHEST_KM * (status is Status.UNKNOWN), details.id)
 
 
 _rank_parts: TypeAdapter[tuple[str, float, str]] = TypeAdapter(

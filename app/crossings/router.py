@@ -9,8 +9,8 @@ from fastapi import Depends, Path, Query, Response
 from app.access.writing import IdempotentWriter, writes
 from app.changes.read_sessions import AnyReadSessions
 from app.changes.service import Snapshot
-from app.crossings import borders as reading
-from app.crossings import service
+from app.crossings import borders as border_reading
+from app.crossings import reading, recording
 from app.crossings.answers import (
     Alternative,
     BorderOut,
@@ -157,7 +157,7 @@ async def list_crossings(
     """
     after = pagination.start(rank_cursor)
     async with read_sessions.for_question(at, as_of) as session:
-        rows, snapshot, validity = await service.list_crossings(
+        rows, snapshot, validity = await reading.list_crossings(
             session,
             crossing_filter=crossing_filter,
             at=at,
@@ -186,7 +186,7 @@ async def get_crossing(
     crossing_id: Annotated[CrossingId, Path()],
 ) -> CrossingDetail:
     """Return a crossing: where it is, what it is authorised for, its whole status now."""
-    body, snapshot, validity = await service.get_crossing(session, crossing_id)
+    body, snapshot, validity = await reading.get_crossing(session, crossing_id)
     cache_headers.set_present(snapshot.change, snapshot.now, validity)
     return body
 
@@ -211,7 +211,7 @@ async def list_alternatives(
     says which of it can cross. Open and restricted crossings come first, then unknown ones, each
     with the nearest first.
     """
-    rows, snapshot = await service.list_alternatives(
+    rows, snapshot = await reading.list_alternatives(
         session,
         crossing_id=crossing_id,
         traffic=traffic,
@@ -236,7 +236,7 @@ async def post_crossing(
     crossing: CrossingIn, writer: Annotated[IdempotentWriter, writes(KeyScope.ADMIN)]
 ) -> Response:
     """Add a crossing. The first crossing of a border adds the border."""
-    return await writer.run(crossing, partial(service.add_crossing, crossing=crossing))
+    return await writer.run(crossing, partial(recording.add_crossing, crossing=crossing))
 
 
 @router.patch(
@@ -258,7 +258,7 @@ async def patch_crossing(
     """
     return await writer.run(
         patch,
-        partial(service.patch_crossing, crossing_id=crossing_id, patch=patch),
+        partial(recording.patch_crossing, crossing_id=crossing_id, patch=patch),
         status=200,
     )
 
@@ -276,7 +276,7 @@ async def list_borders(
     """List borders by id, with how many crossings are of each status now, or `at` an instant."""
     after = pagination.start(border_code)
     async with read_sessions.for_question(at, as_of) as session:
-        rows, snapshot, validity = await reading.list_borders(
+        rows, snapshot, validity = await border_reading.list_borders(
             session,
             at=at,
             as_of=as_of,
@@ -304,7 +304,7 @@ async def get_border(
 ) -> BorderOut:
     """Return a border now: counts by status, crossings, notices, and what is not covered."""
     async with read_sessions.for_question(at, as_of) as session:
-        body, snapshot = await reading.get_border_status(
+        body, snapshot = await border_reading.get_border_status(
             session, border_id=border_id, at=at, as_of=as_of, retired=retired
         )
     cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict())
@@ -314,7 +314,7 @@ async def get_border(
 @countries.get("", summary="List countries", responses=responses())
 async def list_countries(session: Session, pagination: PageQuery) -> Page[CountryOut]:
     """List the countries that are known here, each with its borders, by code."""
-    rows = await reading.list_countries(
+    rows = await border_reading.list_countries(
         session, after=pagination.start(country_code), limit=pagination.limit + 1
     )
     return pagination.page(rows, lambda country: (country.code,))
@@ -323,7 +323,7 @@ async def list_countries(session: Session, pagination: PageQuery) -> Page[Countr
 @countries.get("/{code}", summary="Get a country", responses=responses(CountryNotFound))
 async def get_country(session: Session, code: Annotated[CountryCode, Path()]) -> CountryOut:
     """Return a country: its names by language, and which of its borders are covered."""
-    return await reading.get_country(session, code)
+    return await border_reading.get_country(session, code)
 
 
 def _page_of(

@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse
 from app.changes.read_sessions import AnyReadSessions, HistorySession
 from app.changes.service import Snapshot, take_snapshot
 from app.crossings import geojson
-from app.crossings import service as places_service
 from app.crossings.candidates import CrossingFilter
 from app.crossings.geojson import FeatureCollection
+from app.crossings.reading import list_crossings
 from app.database.sessions import Session
 from app.errors import (
     BorderNotFound,
@@ -459,7 +459,7 @@ async def get_crossings_geojson(
     The `geometry` is null if the location is unknown.
     """
     crossing_filter = CrossingFilter(border=border, country=country, retired=retired)
-    crossings, snapshot, validity = await places_service.list_crossings(
+    crossings, snapshot, validity = await list_crossings(
         session, crossing_filter=crossing_filter, status=status, after=None, limit=_EVERY_CROSSING
     )
     if validity is None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.service import Reporter
 from app.access.writing import WriteResult
-from app.crossings.service import add_crossing, revise_crossing
+from app.crossings.recording import add_crossing, revise_crossing
 from app.errors import Problem
 from app.incidents.recording import record_incident
 from app.incidents.schemas import IncidentIn

@@ -13,7 +13,7 @@ import httpx2
 import psycopg
 import pytest
 
-from app.crossings.service import revise_crossing
+from app.crossings.recording import revise_crossing
 from app.embedded.server import SUPERUSER
 from app.places.schemas import CrossingIn
 from app.seeding.service import SEEDER

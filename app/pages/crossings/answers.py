@@ -13,8 +13,7 @@ from app.board.board import Board
 from app.board.views import View
 from app.changes.service import Snapshot, take_snapshot
 from app.crossings.answers import Alternative
-from app.crossings.candidates import Rank
-from app.crossings.service import distance_rank
+from app.crossings.candidates import Rank, distance_rank
 from app.crossings.summaries import alternative
 from app.errors import CrossingNotFound
 from app.http.caching import Validity
