@@ -1,1 +1,1 @@
-"""Sources, and every fact that was drawn from each."""
+"""Sources with the facts that cite them."""

@@ -1,4 +1,4 @@
-"""What was drawn from a source and stands, in the source's own order."""
+"""Read the active facts that cite a source, in the order of their locators."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from app.facts.schemas import FactOut
 from app.http.paging import invalid_cursor, within
 from app.http.parameters import AsOf
 from app.incidents.reading import (
+    active_decisions,
     incident_is_active,
     incidents_by_id,
     notices_by_id,
-    standing_decisions,
 )
 from app.notices.models import Incident, Notice
 from app.notices.reading import notice_is_active
@@ -29,13 +29,13 @@ from app.status.log import event_is_active
 from app.status.models import StatusEvent
 from app.vocabulary import Basis
 
-# Not every PostgreSQL has a collation that knows "paragraph 10" to come after "paragraph 9".
-_NUMBERS: ColumnElement[list[int]] = literal_column(
-    "ARRAY(SELECT found[1]::numeric FROM regexp_matches(citation.locator, '[0-9]+', 'g') found)"
+# Sorts "paragraph 10" after "paragraph 9": not every PostgreSQL has a numeric collation.
+_LOCATOR_NUMBERS: ColumnElement[list[int]] = literal_column(
+    "ARRAY(SELECT match[1]::numeric FROM regexp_matches(citation.locator, '[0-9]+', 'g') match)"
 )
 
 FactRow = Row[*tuple[Any, ...]]
-"""A citation and what it is of; Any is SQLAlchemy's own type of a row by name."""
+"""A citation with the ids of its fact. Any is SQLAlchemy's type of columns by name."""
 
 
 async def get_source_facts(
@@ -43,36 +43,37 @@ async def get_source_facts(
 ) -> tuple[SourceOut, list[tuple[int, FactOut]], bool, Snapshot]:
     """Return a source, its facts after the citation ``after``, and whether there are more.
 
-    Each fact comes with its citation. Raises SourceNotFound, and Invalid for a citation of none.
+    Each fact comes with the id of its citation. Raises SourceNotFound, and Invalid if ``after`` is
+    not a citation of the source.
     """
     snapshot = await take_snapshot(session, AsOf())
     source = await get_source(session, source_id)
-    drawn = _facts_of(source_id, snapshot.change).subquery()
-    rows = select(drawn).order_by(drawn.c.numbers, drawn.c.id).limit(limit + 1)
+    citations = _facts_of(source_id, snapshot.change).subquery()
+    rows = select(citations).order_by(citations.c.numbers, citations.c.id).limit(limit + 1)
     if after is not None:
-        # Its fact may be gone by now, but a citation never is.
-        cited = (Citation.id == after, Citation.source_id == source_id)
-        if await session.scalar(select(Citation.id).where(*cited)) is None:
+        # The fact may be retracted by now, but citations are never deleted.
+        condition = (Citation.id == after, Citation.source_id == source_id)
+        if await session.scalar(select(Citation.id).where(*condition)) is None:
             raise invalid_cursor()
-        here = select(_NUMBERS.label("numbers"), Citation.id).where(*cited).subquery()
-        place = tuple_(drawn.c.numbers, drawn.c.id)
-        rows = rows.join(here, place > tuple_(here.c.numbers, here.c.id))
+        start = select(_LOCATOR_NUMBERS.label("numbers"), Citation.id).where(*condition).subquery()
+        position = tuple_(citations.c.numbers, citations.c.id)
+        rows = rows.join(start, position > tuple_(start.c.numbers, start.c.id))
     candidates = (await session.execute(rows)).all()
-    found = within(candidates, lambda row: row.weight, limit=limit)
-    more = len(found) < len(candidates)
-    return source, await _facts(session, found, snapshot), more, snapshot
+    page = within(candidates, lambda row: row.weight, limit=limit)
+    more = len(page) < len(candidates)
+    return source, await _facts(session, page, snapshot), more, snapshot
 
 
 async def _facts(
     session: AsyncSession, rows: Sequence[FactRow], snapshot: Snapshot
 ) -> list[tuple[int, FactOut]]:
-    def named(column: str) -> list[Any]:  # ids of whatever type the column has
-        return [one for row in rows if (one := getattr(row, column)) is not None]
+    def ids_in(column: str) -> list[Any]:  # Any: the columns have different types
+        return [value for row in rows if (value := getattr(row, column)) is not None]
 
-    decisions = await standing_decisions(session, named("decision"), snapshot.change)
-    notices = await notices_by_id(session, named("notice_id"), snapshot)
-    incidents = await incidents_by_id(session, named("incident_id"), snapshot)
-    details = await details_of(session, named("crossing_id"), known_change=snapshot.change)
+    decisions = await active_decisions(session, ids_in("decision"), snapshot.change)
+    notices = await notices_by_id(session, ids_in("notice_id"), snapshot)
+    incidents = await incidents_by_id(session, ids_in("incident_id"), snapshot)
+    details = await details_of(session, ids_in("crossing_id"), known_change=snapshot.change)
     crossings = await crossing_details(session, details.values())
     return [
         (
@@ -91,7 +92,7 @@ async def _facts(
 
 
 def _facts_of(source_id: UUID, known_change: int) -> Select[*tuple[Any, ...]]:
-    """Return the citations of a source; one for all the events of a decision."""
+    """Return the citations of a source with active facts, one for all events of a decision."""
     newer = aliased(CrossingVersion)
     newest = (
         select(func.max(newer.change))
@@ -99,13 +100,13 @@ def _facts_of(source_id: UUID, known_change: int) -> Select[*tuple[Any, ...]]:
         .scalar_subquery()
     )
     recorded = func.coalesce(StatusEvent.change, Notice.change, Incident.change, Citation.version)
-    stands = or_(
+    is_active = or_(
         and_(Citation.event_id.is_not(None), event_is_active(known_change)),
         and_(Citation.notice_id.is_not(None), notice_is_active(Notice, known_change)),
         and_(Citation.incident_id.is_not(None), incident_is_active(known_change)),
         Citation.version == newest,
     )
-    of = (
+    columns = (
         Citation.locator,
         Citation.basis,
         StatusEvent.decision,
@@ -116,13 +117,13 @@ def _facts_of(source_id: UUID, known_change: int) -> Select[*tuple[Any, ...]]:
     return (
         select(
             func.min(Citation.id).label("id"),
-            _NUMBERS.label("numbers"),
+            _LOCATOR_NUMBERS.label("numbers"),
             func.count().label("weight"),
-            *of,
+            *columns,
         )
         .outerjoin(StatusEvent, StatusEvent.id == Citation.event_id)
         .outerjoin(Notice, Notice.id == Citation.notice_id)
         .outerjoin(Incident, Incident.id == Citation.incident_id)
-        .where(Citation.source_id == source_id, recorded <= known_change, stands)
-        .group_by(*of)
+        .where(Citation.source_id == source_id, recorded <= known_change, is_active)
+        .group_by(*columns)
     )

@@ -49,13 +49,13 @@ async def get_source(
     source_id: SourceId,
 ) -> SourceDetail:
     """Return a source with the facts that were taken from it."""
-    source, drawn, more, asked = await facts.get_source_facts(
+    source, rows, more, snapshot = await facts.get_source_facts(
         session, source_id, after=pagination.start(number), limit=pagination.limit
     )
-    cache_headers.set_change(asked.change)
-    page = pagination.part(drawn, lambda fact: (str(fact[0]),), more=more)
-    shown: Page[FactOut] = Page(items=[fact for _, fact in page.items], next=page.next)
-    return SourceDetail.model_validate({**dict(source), "facts": shown}, context=STORED)
+    cache_headers.set_change(snapshot.change)
+    page = pagination.part(rows, lambda fact: (str(fact[0]),), more=more)
+    facts_page: Page[FactOut] = Page(items=[fact for _, fact in page.items], next=page.next)
+    return SourceDetail.model_validate({**dict(source), "facts": facts_page}, context=STORED)
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""Bodies of a source together with what was drawn from it."""
+"""Bodies of a source with the facts that cite it."""
 
 from pydantic import Field
 

@@ -35,7 +35,7 @@ from app.feeds.revisions import (
 from app.http.bodies import sides_of
 from app.incidents.reading import get_incident
 from app.notices.models import Incident, Notice, RecordRetraction
-from app.notices.reading import NoticeFilter, lineage, notices_out, wanted
+from app.notices.reading import NoticeFilter, conditions_of, notices_out, versions_of
 from app.notices.schemas import NoticeOut
 from app.places.details import details_of, details_of_one, get_border, retired_crossings
 from app.places.models import Crossing
@@ -152,7 +152,7 @@ def _what_followed(table: type[EntityT], incident: UUID, *links: str) -> Select[
     later = aliased(table)
     joined = (
         select(table.id)
-        .where(table.incident_id.in_(lineage(Incident.id == incident)))
+        .where(table.incident_id.in_(versions_of(Incident.id == incident)))
         .cte("joined", recursive=True)
     )
     joined = joined.union(
@@ -193,7 +193,7 @@ async def _notice_entries(
     session: AsyncSession, of: NoticeFilter, snapshot: Snapshot, after: Step | None, limit: int
 ) -> list[FeedEntry]:
     later = aliased(Notice)
-    conditions = wanted(of, snapshot.change)
+    conditions = conditions_of(of, snapshot.change)
     if of.incident is not None:
         conditions = [Notice.id.in_(_what_followed(Notice, of.incident, "supersedes"))]
     change = func.coalesce(RecordRetraction.change, Notice.change)

@@ -1,4 +1,4 @@
-"""Read incidents, each as one story: what belongs to it and stands, in the order of time."""
+"""Read incidents, and their stories: active decisions and notices in the order of time."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,24 +26,29 @@ from app.http.paging import within
 from app.http.parameters import AsOf, Kind, require_existing
 from app.incidents.schemas import IncidentOut, StoryItem
 from app.notices.models import Incident, Notice, RecordRetraction
-from app.notices.reading import NoticeFilter, lineage, notices_out, retractions_of, wanted
-from app.notices.reading import notice_is_active as notice_stands
+from app.notices.reading import (
+    NoticeFilter,
+    conditions_of,
+    notice_is_active,
+    notices_out,
+    retractions_of,
+    versions_of,
+)
 from app.notices.schemas import NoticeOut, RetractionOut
 from app.places.models import Border, Crossing
 from app.sources.models import Citation
 from app.sources.schemas import CitationOut
 from app.sources.service import citations_of
-from app.status.log import event_is_active as event_stands
-from app.status.log import events_out
+from app.status.log import event_is_active, events_out
 from app.status.models import StatusEvent
 from app.status.schemas import EventOut
 
 StoryPosition = tuple[datetime, int, UUID]
-"""Where an item stands in a story: its instant, its change, its id."""
+"""The position of an item in a story: its instant, its change, its id."""
 
 
 async def get_incident(session: AsyncSession, incident_id: UUID) -> tuple[IncidentOut, Snapshot]:
-    """Return one incident without its story. Raises IncidentNotFound."""
+    """Return an incident without its story. Raises IncidentNotFound."""
     snapshot = await take_snapshot(session, AsOf())
     row = await session.get(Incident, incident_id)
     if row is None:
@@ -61,7 +66,7 @@ async def list_incidents(
     after: tuple[int, UUID] | None,
     limit: int,
 ) -> tuple[list[IncidentOut], Snapshot]:
-    """Return incidents, the newest first, from the one after ``after``: its change and id.
+    """Return the incidents after ``after`` (a change and an id), the newest first.
 
     Raises Invalid for a place or a source that does not exist.
     """
@@ -85,8 +90,8 @@ async def list_incidents(
         cited = (Citation.incident_id == Incident.id, Citation.source_id == source)
         rows = rows.where(exists().where(*cited))
     if country or border or crossing:
-        touching = _touching(country=country, border=border, crossing=crossing, snapshot=snapshot)
-        rows = rows.where(Incident.id.in_(lineage(Incident.id.in_(touching))))
+        ids = _incidents_at(country=country, border=border, crossing=crossing, snapshot=snapshot)
+        rows = rows.where(Incident.id.in_(versions_of(Incident.id.in_(ids))))
     if after is not None:
         rows = rows.where(tuple_(Incident.change, Incident.id) < after)
     page = (await session.scalars(rows)).all()
@@ -102,20 +107,19 @@ async def story_of(
     limit: int,
     only_decisions: bool = False,
 ) -> tuple[list[StoryItem], bool]:
-    """Return the standing decisions and notices of an incident, the oldest first.
+    """Return the active decisions and notices of an incident, the oldest first.
 
-    And whether there are more of them; with ``only_decisions`` without the notices.
+    The second value says whether there are more. With ``only_decisions`` notices are left out.
     """
     items = _members(incident_id, snapshot.change).subquery()
     rows = select(items).order_by(items.c.at, items.c.change, items.c.id).limit(limit + 1)
     if only_decisions:
         rows = rows.where(items.c.decides)
     if after is not None:
-        here = tuple_(items.c.at, items.c.change, items.c.id)
-        rows = rows.where(here > after)
+        rows = rows.where(tuple_(items.c.at, items.c.change, items.c.id) > after)
     candidates = (await session.execute(rows)).all()
     page = within(candidates, lambda row: row.weight, limit=limit)
-    decisions = await standing_decisions(
+    decisions = await active_decisions(
         session, [row.id for row in page if row.decides], snapshot.change
     )
     notices = await notices_by_id(session, [row.id for row in page if not row.decides], snapshot)
@@ -130,19 +134,26 @@ async def story_of(
     ], len(page) < len(candidates)
 
 
+def story_cursor(item: StoryItem) -> tuple[str, str, str]:
+    """Return the parts of a cursor for the items after this one."""
+    decision = item.decision[0].decision if item.decision else None
+    item_id = decision or (item.notice and item.notice.id)
+    return item.at.isoformat(), str(item.change), str(item_id)
+
+
 async def incidents_out(
     session: AsyncSession, rows: Sequence[Incident], *, snapshot: Snapshot
 ) -> list[IncidentOut]:
-    """Return incidents as bodies, with what became of them by ``snapshot``."""
+    """Return the bodies of incidents, with their corrections and retractions by ``snapshot``."""
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.incident_id, ids)
     retractions = await retractions_of(session, RecordRetraction.incident_id, ids, snapshot.change)
-    later = await session.execute(
+    corrections = await session.execute(
         select(Incident.supersedes, Incident.id).where(
             Incident.supersedes.in_(ids), Incident.change <= snapshot.change
         )
     )
-    superseded_by = dict(later.all())
+    superseded_by = dict(corrections.all())
     return [
         incident_out(
             row,
@@ -161,7 +172,7 @@ def incident_out(
     superseded_by: UUID | None = None,
     retraction: RetractionOut | None = None,
 ) -> IncidentOut:
-    """Return an incident as a body, from what the log and its later rows say."""
+    """Return the body of an incident, from its row and from what later rows say about it."""
     return IncidentOut.model_validate(
         {
             "id": row.id,
@@ -180,7 +191,7 @@ def incident_out(
 
 
 def incident_is_active(known_change: int) -> ColumnElement[bool]:
-    """Return the condition that an incident is neither corrected nor withdrawn, as known."""
+    """Return the condition that an incident is neither corrected nor retracted, as known."""
     later = aliased(Incident)
     return ~exists().where(later.supersedes == Incident.id, later.change <= known_change) & ~(
         exists().where(
@@ -190,7 +201,7 @@ def incident_is_active(known_change: int) -> ColumnElement[bool]:
 
 
 def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID, bool, int]:
-    chain = lineage(Incident.id == incident_id)
+    versions = versions_of(Incident.id == incident_id)
     decisions = (
         select(
             func.min(func.lower(StatusEvent.effective)).label("at"),
@@ -200,9 +211,9 @@ def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID
             func.count().label("weight"),
         )
         .where(
-            StatusEvent.incident_id.in_(chain),
+            StatusEvent.incident_id.in_(versions),
             StatusEvent.change <= known_change,
-            event_stands(known_change),
+            event_is_active(known_change),
         )
         .group_by(StatusEvent.decision)
     )
@@ -215,21 +226,21 @@ def _members(incident_id: UUID, known_change: int) -> Select[datetime, int, UUID
         literal(value=False).label("decides"),
         literal(1).label("weight"),
     ).where(
-        Notice.incident_id.in_(chain),
+        Notice.incident_id.in_(versions),
         Notice.change <= known_change,
-        notice_stands(Notice, known_change),
+        notice_is_active(Notice, known_change),
     )
-    both = union_all(decisions, notices).subquery()
-    return select(both.c.at, both.c.change, both.c.id, both.c.decides, both.c.weight)
+    members = union_all(decisions, notices).subquery()
+    return select(members.c.at, members.c.change, members.c.id, members.c.decides, members.c.weight)
 
 
-async def standing_decisions(
+async def active_decisions(
     session: AsyncSession, decisions: Sequence[UUID], known_change: int
 ) -> dict[UUID, list[EventOut]]:
-    """Return what stands of each decision, as known."""
+    """Return the active events of each decision, as known."""
     rows = await session.scalars(
         select(StatusEvent)
-        .where(StatusEvent.decision.in_(decisions), event_stands(known_change))
+        .where(StatusEvent.decision.in_(decisions), event_is_active(known_change))
         .order_by(StatusEvent.crossing_id)
     )
     events: defaultdict[UUID, list[EventOut]] = defaultdict(list)
@@ -257,13 +268,13 @@ async def incidents_by_id(
     }
 
 
-def _touching(
+def _incidents_at(
     *, country: str | None, border: str | None, crossing: str | None, snapshot: Snapshot
 ) -> Select[UUID | None]:
-    """Return the incidents with a notice about all these places, or an event of a crossing."""
-    about = NoticeFilter(country=country, border=border, crossing=crossing)
+    """Return the incidents with a notice about all these places, or with an event there."""
+    notice_filter = NoticeFilter(country=country, border=border, crossing=crossing)
     notices = select(Notice.incident_id).where(
-        *wanted(about, snapshot.change), Notice.incident_id.is_not(None)
+        *conditions_of(notice_filter, snapshot.change), Notice.incident_id.is_not(None)
     )
     events = (
         select(StatusEvent.incident_id)
@@ -277,5 +288,5 @@ def _touching(
         events = events.where(Border.id == border)
     if crossing is not None:
         events = events.where(Crossing.id == crossing)
-    both = union_all(notices, events).subquery()
-    return select(both.c.incident_id)
+    ids = union_all(notices, events).subquery()
+    return select(ids.c.incident_id)

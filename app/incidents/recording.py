@@ -1,4 +1,4 @@
-"""Append incidents: record, correct, withdraw."""
+"""Record, correct and retract incidents."""
 
 from uuid import UUID
 
@@ -17,9 +17,9 @@ from app.notices.models import Incident, RecordRetraction
 from app.notices.recording import (
     append_cited,
     append_retraction,
+    ids_with_corrected,
     require_incident,
-    undo_of,
-    with_corrected,
+    undo_paths,
 )
 from app.sources.service import cite, require_sources
 from app.sources.statements import RetractionIn
@@ -52,30 +52,30 @@ async def record_incident(
         slot,
         kind=ChangeKind.INCIDENT,
         subjects={
-            "incidents": with_corrected(row),
+            "incidents": ids_with_corrected(row),
             "sources": cited.source_ids(),
         },
         payload={"incidents": [incident_record(body)], "sources": cited.source_records()},
         recorded_by=reporter.name,
     )
     await append_cited(session, row, cited)
-    here = f"/v1/incidents/{row.id}"
+    path = f"/v1/incidents/{row.id}"
     recorded = IncidentRecorded.model_validate(
-        {**dict(body), "undo": undo_of(here, row)}, context=STORED
+        {**dict(body), "undo": undo_paths(path, row)}, context=STORED
     )
-    return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
+    return WriteResult(recorded, path, slot.number, {str(row.id)} | cited.new_ids)
 
 
 async def retract_incident(
     session: AsyncSession, reporter: Reporter, *, incident_id: UUID, retraction: RetractionIn
 ) -> WriteResult:
-    """Withdraw an incident; what had joined it stays. Raises IncidentNotFound."""
+    """Retract an incident, but not its decisions and notices. Raises IncidentNotFound."""
     slot = await reserve_slot(session)
     target = await session.get(Incident, incident_id)
     if target is None:
         raise IncidentNotFound(f"There is no incident {incident_id}.")
     _require_own(reporter, target)
-    row = await append_retraction(
+    recorded_ids = await append_retraction(
         session,
         reporter,
         slot,
@@ -87,11 +87,11 @@ async def retract_incident(
     snapshot = Snapshot(slot.number, slot.recorded_at)
     body = (await incidents_out(session, [target], snapshot=snapshot))[0]
     recorded = IncidentRecorded.model_validate({**dict(body), "undo": []}, context=STORED)
-    return WriteResult(recorded, f"/v1/incidents/{incident_id}", slot.number, row)
+    return WriteResult(recorded, f"/v1/incidents/{incident_id}", slot.number, recorded_ids)
 
 
 def _require_own(reporter: Reporter, incident: Incident) -> None:
-    """Raise Forbidden if a key that is limited to sides alters another reporter's incident."""
+    """Raise Forbidden if a key limited to some sides changes the incident of another reporter."""
     if reporter.sides is not None and incident.recorded_by != reporter.name:
         raise Forbidden(
             f"The key {reporter.name!r} may only correct and withdraw its own incidents."

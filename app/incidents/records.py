@@ -1,4 +1,4 @@
-"""Notices, incidents and retractions as the chain keeps them, read back from their tables."""
+"""Notices, incidents and retractions as serialised for the hash chain, from their tables."""
 
 from pydantic import JsonValue
 from sqlalchemy import select
@@ -14,7 +14,7 @@ from app.sources.service import citations_of
 
 
 def incident_record(incident: IncidentOut) -> JsonValue:
-    """Return an incident without what is derived later."""
+    """Return the record of an incident, without the fields that later rows determine."""
     record: JsonValue = incident.model_dump(mode="json", exclude={"superseded_by", "retraction"})
     return record
 
@@ -22,7 +22,7 @@ def incident_record(incident: IncidentOut) -> JsonValue:
 async def notice_records(
     session: AsyncSession, *, first: int, last: int
 ) -> list[tuple[str, int, JsonValue]]:
-    """Return the rows of changes ``first`` to ``last``: their table, change and telling."""
+    """Return the rows of changes ``first`` to ``last``: table, change and record."""
     records: list[tuple[str, int, JsonValue]] = []
     notices = (
         await session.scalars(select(Notice).where(Notice.change.between(first, last)))

@@ -21,7 +21,6 @@ from app.incidents.schemas import (
     IncidentOut,
     IncidentPreview,
     IncidentRecorded,
-    StoryItem,
 )
 from app.notices.router import SEEDED_INCIDENT, NoticeWriter, QuerySource
 from app.sources.statements import RetractionIn
@@ -43,7 +42,7 @@ async def list_incidents(
     source: QuerySource = None,
 ) -> Page[IncidentOut]:
     """List incidents, the newest first. A place has those with a decision or notice about it."""
-    found, knowledge = await reading.list_incidents(
+    incidents, snapshot = await reading.list_incidents(
         session,
         country=country,
         border=border,
@@ -52,8 +51,8 @@ async def list_incidents(
         after=pagination.start(change_and_id),
         limit=pagination.limit + 1,
     )
-    cache_headers.set_change(knowledge.change)
-    return pagination.page(found, lambda one: (str(one.change), str(one.id)))
+    cache_headers.set_change(snapshot.change)
+    return pagination.page(incidents, lambda incident: (str(incident.change), str(incident.id)))
 
 
 @router.get(
@@ -68,17 +67,18 @@ async def get_incident(
     incident_id: IncidentId,
 ) -> IncidentDetail:
     """Return an incident and its story: decisions and notices in the order of time."""
-    body, knowledge = await reading.get_incident(session, incident_id)
+    body, snapshot = await reading.get_incident(session, incident_id)
     story, more = await reading.story_of(
         session,
         incident_id,
-        snapshot=knowledge,
+        snapshot=snapshot,
         after=pagination.start(instant_change_and_id),
         limit=pagination.limit,
     )
-    cache_headers.set_change(knowledge.change)
+    cache_headers.set_change(snapshot.change)
     return IncidentDetail.model_validate(
-        {**dict(body), "timeline": pagination.part(story, _name, more=more)}, context=STORED
+        {**dict(body), "timeline": pagination.part(story, reading.story_cursor, more=more)},
+        context=STORED,
     )
 
 
@@ -109,9 +109,3 @@ async def post_incident_retraction(
         retraction,
         partial(recording.retract_incident, incident_id=incident_id, retraction=retraction),
     )
-
-
-def _name(item: StoryItem) -> tuple[str, str, str]:
-    first = item.decision[0].decision if item.decision else None
-    found = first or (item.notice and item.notice.id)
-    return item.at.isoformat(), str(item.change), str(found)

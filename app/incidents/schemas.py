@@ -77,7 +77,7 @@ class IncidentRecorded(IncidentOut, title="RecordedIncident"):
 class IncidentPreview(IncidentRecorded, title="IncidentPreview"):
     """An incident as it would be recorded, or withdrawn."""
 
-    id: UUID | None  # type: ignore[assignment]  # an incident to be withdrawn has one
+    id: UUID | None  # type: ignore[assignment]  # set where an existing incident is to be retracted
     change: int | None  # type: ignore[assignment]
     recorded_at: datetime | None  # type: ignore[assignment]
     citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id

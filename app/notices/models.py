@@ -36,7 +36,7 @@ def _texts(column: str) -> CheckConstraint:
 
 
 class Incident(Base):
-    """A story that groups decisions and notices. Title and summary are by language."""
+    """A story that groups decisions and notices, with title and summary by language."""
 
     __tablename__ = "incident"
     __table_args__ = _logged(
@@ -57,7 +57,7 @@ class Incident(Base):
 
 
 class Notice(Base):
-    """A cited fact that is no status. No lower bound of ``effective``: its start is unknown."""
+    """A cited fact that is not a status. No lower bound of ``effective`` means an unknown start."""
 
     __tablename__ = "notice"
     __table_args__ = _logged(

@@ -1,4 +1,4 @@
-"""Read notices: all of the log, or what holds at an instant for a place."""
+"""Read notices: lists of all, or those in force at an instant about a place."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ from app.vocabulary import NoticeKind
 
 @dataclass(frozen=True, slots=True)
 class NoticeFilter:
-    """Which notices are asked for; None asks for all. Places also take what is wider."""
+    """A filter of notices; None matches all. A place also matches notices about wider places."""
 
     kind: NoticeKind | None = None
     country: str | None = None
@@ -51,11 +51,11 @@ class NoticeFilter:
     in_force_at: datetime | None = None
 
 
-def _last_noticed() -> Select[str, int]:
+def _last_notice_changes_query() -> Select[str, int]:
     known_change = bindparam("known_change", type_=BigInteger)
     later = aliased(Notice)
     change = func.coalesce(RecordRetraction.change, later.change, Notice.change)
-    named = (
+    changes = (
         select(func.unnest(Notice.crossings).label("crossing"), change.label("change"))
         .outerjoin(
             RecordRetraction,
@@ -68,7 +68,7 @@ def _last_noticed() -> Select[str, int]:
         )
         .subquery()
     )
-    return select(named.c.crossing, func.max(named.c.change)).group_by(named.c.crossing)
+    return select(changes.c.crossing, func.max(changes.c.change)).group_by(changes.c.crossing)
 
 
 def notice_is_active(
@@ -83,21 +83,23 @@ def notice_is_active(
     )
 
 
-def _contradictions() -> Select[UUID, UUID, int]:
+def _contradictions_query() -> Select[UUID, UUID, int]:
     known_change = bindparam("known_change", type_=BigInteger)
-    older = (
+    versions = (
         select(Notice.id.label("notice"), Notice.id.label("ancestor"), Notice.supersedes)
         .where(Notice.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
         .cte("older", recursive=True)
     )
     parent, other = aliased(Notice), aliased(Notice)
-    older = older.union_all(
-        select(older.c.notice, parent.id, parent.supersedes).where(parent.id == older.c.supersedes)
+    versions = versions.union_all(
+        select(versions.c.notice, parent.id, parent.supersedes).where(
+            parent.id == versions.c.supersedes
+        )
     )
-    pairs = select(older.c.notice, other.id, other.change).where(
+    pairs = select(versions.c.notice, other.id, other.change).where(
         and_(
-            other.contradicts.contains(array([older.c.ancestor])),
-            other.id != older.c.notice,  # a correction may contradict what it corrects
+            other.contradicts.contains(array([versions.c.ancestor])),
+            other.id != versions.c.notice,  # a correction may contradict what it corrects
             other.change <= known_change,
             notice_is_active(other, known_change),
         )
@@ -105,13 +107,13 @@ def _contradictions() -> Select[UUID, UUID, int]:
     return pairs.order_by(other.change).distinct()
 
 
-# Built once: building them takes longer than running them, and every answer asks them.
-_LAST_NOTICED = _last_noticed()
-_CONTRADICTING = _contradictions()
+# Built once: building these queries takes longer than running them, and every answer needs them.
+_LAST_NOTICE_CHANGES_QUERY = _last_notice_changes_query()
+_CONTRADICTIONS_QUERY = _contradictions_query()
 
 
 async def get_notice(session: AsyncSession, notice_id: UUID) -> tuple[NoticeOut, Snapshot]:
-    """Return one notice, and what became of it. Raises NoticeNotFound."""
+    """Return a notice with its later corrections and retraction. Raises NoticeNotFound."""
     snapshot = await take_snapshot(session, AsOf())
     row = await session.get(Notice, notice_id)
     if row is None:
@@ -120,57 +122,66 @@ async def get_notice(session: AsyncSession, notice_id: UUID) -> tuple[NoticeOut,
 
 
 async def list_notices(
-    session: AsyncSession, *, asked: NoticeFilter, after: tuple[int, UUID] | None, limit: int
+    session: AsyncSession,
+    *,
+    notice_filter: NoticeFilter,
+    after: tuple[int, UUID] | None,
+    limit: int,
 ) -> tuple[list[NoticeOut], Snapshot]:
-    """Return notices, the newest first, from the one after ``after``: its change and id.
+    """Return the notices after ``after`` (a change and an id), the newest first.
 
     Raises Invalid for a place, an incident or a source that does not exist.
     """
     await require_existing(
         session,
         {
-            "country": (Kind.COUNTRY, [asked.country]),
-            "border": (Kind.BORDER, [asked.border]),
-            "crossing": (Kind.CROSSING, [asked.crossing]),
-            "incident": (Kind.INCIDENT, [asked.incident]),
-            "source": (Kind.SOURCE, [asked.source]),
+            "country": (Kind.COUNTRY, [notice_filter.country]),
+            "border": (Kind.BORDER, [notice_filter.border]),
+            "crossing": (Kind.CROSSING, [notice_filter.crossing]),
+            "incident": (Kind.INCIDENT, [notice_filter.incident]),
+            "source": (Kind.SOURCE, [notice_filter.source]),
         },
     )
     snapshot = await take_snapshot(session, AsOf())
-    rows = _newest(asked, snapshot.change).limit(limit)
+    rows = _newest_query(notice_filter, snapshot.change).limit(limit)
     if after is not None:
         rows = rows.where(tuple_(Notice.change, Notice.id) < after)
     notices = (await session.scalars(rows)).all()
-    return await notices_out(session, notices, snapshot=snapshot, at=asked.in_force_at), snapshot
+    return await notices_out(
+        session, notices, snapshot=snapshot, at=notice_filter.in_force_at
+    ), snapshot
 
 
 async def notices_in_force(
     session: AsyncSession, *, about: NoticeFilter, at: datetime, snapshot: Snapshot, limit: int
 ) -> list[NoticeOut]:
-    """Return the newest notices ``about`` a place that hold at ``at``, as known then."""
-    rows = _newest(replace(about, in_force_at=at), snapshot.change).limit(limit)
+    """Return the newest notices about a place in force at ``at``, as known by ``snapshot``."""
+    rows = _newest_query(replace(about, in_force_at=at), snapshot.change).limit(limit)
     return await notices_out(session, (await session.scalars(rows)).all(), snapshot=snapshot, at=at)
 
 
 async def notices_out(
     session: AsyncSession, rows: Sequence[Notice], *, snapshot: Snapshot, at: datetime | None = None
 ) -> list[NoticeOut]:
-    """Return notices as bodies, with what became of them by ``snapshot``; stale as of ``at``."""
+    """Return the bodies of notices, with their corrections and retractions by ``snapshot``.
+
+    Whether they are stale is as of ``at``, by default of the snapshot.
+    """
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.notice_id, ids)
     retractions = await retractions_of(session, RecordRetraction.notice_id, ids, snapshot.change)
-    later = await session.execute(
+    corrections = await session.execute(
         select(Notice.supersedes, Notice.id).where(
             Notice.supersedes.in_(ids), Notice.change <= snapshot.change
         )
     )
-    superseded_by = dict(later.all())
-    against = await _contradicting(session, ids, snapshot.change)
+    superseded_by = dict(corrections.all())
+    contradictions = await _contradictions_of(session, ids, snapshot.change)
     return [
         notice_out(
             row,
             citations[row.id],
-            contradicted_by=against[row.id],
+            contradicted_by=contradictions[row.id],
             superseded_by=superseded_by.get(row.id),
             retraction=retractions.get(row.id),
             at=at or snapshot.now,
@@ -188,9 +199,9 @@ def notice_out(
     retraction: RetractionOut | None = None,
     at: datetime,
 ) -> NoticeOut:
-    """Return a notice as a body, from what the log and its later rows say."""
+    """Return the body of a notice, from its row and from what later rows say about it."""
     said_at = row.announced_at or row.recorded_at
-    old = at - said_at >= timedelta(days=STALE_AFTER_DAYS)
+    is_old = at - said_at >= timedelta(days=STALE_AFTER_DAYS)
     return NoticeOut.model_validate(
         {
             "id": row.id,
@@ -217,7 +228,7 @@ def notice_out(
             "contradicted_by": list(contradicted_by),
             "superseded_by": superseded_by,
             "retraction": retraction,
-            "stale": row.effective.upper is None and old,
+            "stale": row.effective.upper is None and is_old,
         },
         context=STORED,
     )
@@ -229,7 +240,7 @@ async def retractions_of(
     ids: Iterable[UUID],
     known_change: int,
 ) -> dict[UUID | None, RetractionOut]:
-    """Return the retraction of each of the notices, or incidents, that has one."""
+    """Return the retractions of notices or incidents, by the id of their target."""
     rows = (
         await session.scalars(
             select(RecordRetraction).where(
@@ -260,60 +271,67 @@ def retraction_out(row: RecordRetraction, citations: Sequence[CitationOut]) -> R
 async def last_noticed(
     session: AsyncSession, crossing_ids: Sequence[str], known_change: int
 ) -> dict[str, int]:
-    """Return the last change of each crossing by a notice naming it, or by what undid that."""
+    """Return the newest change of each crossing by a notice about it, or by the undoing of one."""
     parameters = {"crossings": list(crossing_ids), "known_change": known_change}
-    return dict((await session.execute(_LAST_NOTICED, parameters)).all())
+    return dict((await session.execute(_LAST_NOTICE_CHANGES_QUERY, parameters)).all())
 
 
-def lineage(of: ColumnElement[bool]) -> Select[UUID]:
-    """Return the ids of some incidents, of what they correct and of what corrects them."""
-    chain = select(Incident.id, Incident.supersedes).where(of).cte("chain", recursive=True)
+def versions_of(condition: ColumnElement[bool]) -> Select[UUID]:
+    """Return the ids of all versions of some incidents, earlier and later."""
+    versions = (
+        select(Incident.id, Incident.supersedes).where(condition).cte("chain", recursive=True)
+    )
     other = aliased(Incident)
-    chain = chain.union(
+    versions = versions.union(
         select(other.id, other.supersedes).where(
-            or_(other.id == chain.c.supersedes, other.supersedes == chain.c.id)
+            or_(other.id == versions.c.supersedes, other.supersedes == versions.c.id)
         )
     )
-    return select(chain.c.id)
+    return select(versions.c.id)
 
 
-def _newest(asked: NoticeFilter, known_change: int) -> Select[Notice]:
+def _newest_query(notice_filter: NoticeFilter, known_change: int) -> Select[Notice]:
     return (
         select(Notice)
-        .where(*wanted(asked, known_change))
+        .where(*conditions_of(notice_filter, known_change))
         .order_by(Notice.change.desc(), Notice.id.desc())
     )
 
 
-def wanted(asked: NoticeFilter, known_change: int) -> list[ColumnElement[bool]]:
-    """Return the conditions on a notice that together say what is asked for."""
+def conditions_of(notice_filter: NoticeFilter, known_change: int) -> list[ColumnElement[bool]]:
+    """Return the conditions that the filter puts on a notice."""
     conditions: list[ColumnElement[bool]] = [Notice.change <= known_change]
-    if asked.kind is not None:
-        conditions.append(Notice.kind == asked.kind.value)
-    if asked.incident is not None:
-        conditions.append(Notice.incident_id.in_(lineage(Incident.id == asked.incident)))
-    if asked.source is not None:
-        cited = (Citation.notice_id == Notice.id, Citation.source_id == asked.source)
+    if notice_filter.kind is not None:
+        conditions.append(Notice.kind == notice_filter.kind.value)
+    if notice_filter.incident is not None:
+        conditions.append(
+            Notice.incident_id.in_(versions_of(Incident.id == notice_filter.incident))
+        )
+    if notice_filter.source is not None:
+        cited = (Citation.notice_id == Notice.id, Citation.source_id == notice_filter.source)
         conditions.append(exists().where(*cited))
-    if asked.country is not None:
-        conditions.append(_about_country(asked.country))
-    if asked.border is not None:
-        conditions.append(_about_border(asked.border))
-    if asked.crossing is not None:
-        conditions.append(_about_crossing(asked.crossing))
-    if asked.in_force_at is not None:
-        conditions += [_in_force(asked.in_force_at), notice_is_active(Notice, known_change)]
+    if notice_filter.country is not None:
+        conditions.append(_about_country(notice_filter.country))
+    if notice_filter.border is not None:
+        conditions.append(_about_border(notice_filter.border))
+    if notice_filter.crossing is not None:
+        conditions.append(_about_crossing(notice_filter.crossing))
+    if notice_filter.in_force_at is not None:
+        conditions += [_in_force(notice_filter.in_force_at), notice_is_active(Notice, known_change)]
     return conditions
 
 
 def _in_force(at: datetime) -> ColumnElement[bool]:
-    """Where the start is unknown, a notice holds from when it was announced or recorded."""
-    said = func.coalesce(Notice.announced_at, Notice.recorded_at)
-    return Notice.effective.contains(at) & or_(~func.lower_inf(Notice.effective), said <= at)
+    """Return the condition that a notice is in force.
+
+    With an unknown start it is in force from when it was announced, or else recorded.
+    """
+    said_at = func.coalesce(Notice.announced_at, Notice.recorded_at)
+    return Notice.effective.contains(at) & or_(~func.lower_inf(Notice.effective), said_at <= at)
 
 
 def _about_country(code: str) -> ColumnElement[bool]:
-    """Ask whether it names the country, one of its borders or a crossing there."""
+    """Return the condition that a notice is about a country, one of its borders or crossings."""
     borders = select(Border.id).where(or_(Border.first == code, Border.second == code))
     return or_(
         Notice.countries.contains([code]),
@@ -323,7 +341,7 @@ def _about_country(code: str) -> ColumnElement[bool]:
 
 
 def _about_border(border: str) -> ColumnElement[bool]:
-    """Ask whether it names the border, a crossing there, or one of the two countries."""
+    """Return the condition that a notice is about a border, its crossings or its countries."""
     return or_(
         Notice.countries.overlap(sides_of(border)),
         Notice.borders.contains([border]),
@@ -332,7 +350,7 @@ def _about_border(border: str) -> ColumnElement[bool]:
 
 
 def _about_crossing(crossing: str) -> ColumnElement[bool]:
-    """Ask whether it names the crossing, its border, or one of the two countries."""
+    """Return the condition that a notice is about a crossing, its border or its countries."""
     borders = (
         select(Border.id)
         .join(Crossing, Crossing.border_id == Border.id)
@@ -350,16 +368,16 @@ def _about_crossing(crossing: str) -> ColumnElement[bool]:
     )
 
 
-def _overlaps(column: InstrumentedAttribute[list[str]], wanted: Select[str]) -> ColumnElement[bool]:
-    return column.bool_op("&&")(func.array(wanted.scalar_subquery()))
+def _overlaps(column: InstrumentedAttribute[list[str]], values: Select[str]) -> ColumnElement[bool]:
+    return column.bool_op("&&")(func.array(values.scalar_subquery()))
 
 
-async def _contradicting(
+async def _contradictions_of(
     session: AsyncSession, ids: Sequence[UUID], known_change: int
 ) -> dict[UUID, list[UUID]]:
-    """Return the standing notices that contradict each of ``ids``, or what it corrects."""
+    """Return the active notices that contradict each of ``ids``, or a version it corrects."""
     result: defaultdict[UUID, list[UUID]] = defaultdict(list)
     parameters = {"ids": list(ids), "known_change": known_change}
-    for notice, contradicting, _ in await session.execute(_CONTRADICTING, parameters):
+    for notice, contradicting, _ in await session.execute(_CONTRADICTIONS_QUERY, parameters):
         result[notice].append(contradicting)
     return result

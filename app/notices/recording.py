@@ -1,4 +1,4 @@
-"""Append notices and incidents: record, correct, withdraw."""
+"""Record, correct and retract notices; shared with incidents."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ from app.errors import (
 )
 from app.http.bodies import STORED, sides_of
 from app.notices.models import Incident, Notice, RecordRetraction
-from app.notices.reading import lineage, notice_out, notices_out
+from app.notices.reading import notice_out, notices_out, versions_of
 from app.notices.records import notice_record, retraction_record
 from app.notices.schemas import NoticeIn, NoticeRecorded
 from app.places.details import details_of, require_in_use
@@ -34,8 +34,8 @@ from app.sources.service import NewCitations, cite, require_sources
 from app.sources.statements import RetractionIn
 from app.vocabulary import ChangeKind, Precision
 
-# What the database refuses although the checks above it passed: it is the last word.
-_REFUSALS: Mapping[str, tuple[type[Problem], str]] = {
+# Constraints that a concurrent write can make fail after all checks have passed.
+_PROBLEMS_BY_CONSTRAINT: Mapping[str, tuple[type[Problem], str]] = {
     "uq_notice_supersedes": (Superseded, "The notice was corrected already."),
     "uq_incident_supersedes": (Superseded, "The incident was corrected already."),
     "uq_retraction_notice_id": (Superseded, "The notice was retracted already."),
@@ -63,7 +63,7 @@ async def record_notice(
     slot = await reserve_slot(session)
     effective = _effective(notice, slot)
     corrected = await _check_references(session, reporter, notice)
-    places = await _places(session, notice, corrected, slot)
+    places = await _places_of(session, notice, corrected, slot)
     await require_sources(session, notice.citations)
     cited = cite(slot, reporter, notice.citations)
     notice_id = new_ids(slot.recorded_at, ["notice"], seed=seed)["notice"]
@@ -76,7 +76,7 @@ async def record_notice(
         kind=ChangeKind.NOTICE,
         subjects={
             **places,
-            "notices": with_corrected(row),
+            "notices": ids_with_corrected(row),
             "incidents": sorted(map(str, incidents)),
             "sources": cited.source_ids(),
         },
@@ -87,14 +87,14 @@ async def record_notice(
     for code in sorted(codes):
         await session.execute(insert(Country).values(code=code).on_conflict_do_nothing())
     await append_cited(session, row, cited)
-    here = f"/v1/notices/{row.id}"
-    (notice_now,) = await notices_out(
+    path = f"/v1/notices/{row.id}"
+    (body_now,) = await notices_out(
         session, [row], snapshot=Snapshot(slot.number, slot.recorded_at)
     )
     recorded = NoticeRecorded.model_validate(
-        {**dict(notice_now), "undo": undo_of(here, row)}, context=STORED
+        {**dict(body_now), "undo": undo_paths(path, row)}, context=STORED
     )
-    return WriteResult(recorded, here, slot.number, {str(row.id)} | cited.new_ids)
+    return WriteResult(recorded, path, slot.number, {str(row.id)} | cited.new_ids)
 
 
 async def retract_notice(
@@ -106,8 +106,8 @@ async def retract_notice(
     if target is None:
         raise NoticeNotFound(f"There is no notice {notice_id}.")
     _require_issuer_side(reporter, target.issuer_country)
-    places = await _upwards(session, target.countries, target.borders, target.crossings)
-    row = await append_retraction(
+    places = await _with_wider_places(session, target.countries, target.borders, target.crossings)
+    recorded_ids = await append_retraction(
         session,
         reporter,
         slot,
@@ -123,17 +123,17 @@ async def retract_notice(
     snapshot = Snapshot(slot.number, slot.recorded_at)
     body = (await notices_out(session, [target], snapshot=snapshot))[0]
     recorded = NoticeRecorded.model_validate({**dict(body), "undo": []}, context=STORED)
-    return WriteResult(recorded, f"/v1/notices/{notice_id}", slot.number, row)
+    return WriteResult(recorded, f"/v1/notices/{notice_id}", slot.number, recorded_ids)
 
 
 async def require_incident(
     session: AsyncSession, incident_id: UUID, *, field: str = "incident"
 ) -> Incident:
-    """Return the incident. Raises Invalid if there is none, or if any version was withdrawn."""
+    """Return an incident. Raises Invalid if it does not exist or any version was retracted."""
     incident = await session.get(Incident, incident_id)
     if incident is None:
         raise invalid(field, f"there is no incident {incident_id}")
-    versions = lineage(Incident.id == incident_id)
+    versions = versions_of(Incident.id == incident_id)
     withdrawn = select(RecordRetraction.id).where(RecordRetraction.incident_id.in_(versions))
     if field == "incident" and await session.scalar(withdrawn) is not None:
         raise invalid(field, f"the incident {incident_id} was retracted")
@@ -150,7 +150,7 @@ async def append_retraction(
     target: RecordRetraction,
     retraction: RetractionIn,
 ) -> set[str]:
-    """Append ``target``, completed, and return the ids that this brings up."""
+    """Complete ``target``, append it, and return the new ids."""
     await require_sources(session, retraction.citations)
     cited = cite(slot, reporter, retraction.citations)
     target.id = new_ids(slot.recorded_at, ["retraction"])["retraction"]
@@ -177,14 +177,14 @@ async def append_cited(
     session: AsyncSession, row: Notice | Incident | RecordRetraction, cited: NewCitations
 ) -> None:
     await append(session, *cited.new_sources)
-    with raising(_REFUSALS):
+    with raising(_PROBLEMS_BY_CONSTRAINT):
         await append(session, row)
     column = f"{row.__tablename__}_id"
     await append(session, *cited.linked(**{column: row.id}))
 
 
 def _require_issuer_side(reporter: Reporter, country: str | None) -> None:
-    """Raise Forbidden if a key that is limited to sides speaks for another country, or for none."""
+    """Raise Forbidden for a key limited to sides, and an issuer of another country or of none."""
     if country is not None:
         reporter.require_sides([country])
     elif reporter.sides is not None:
@@ -236,14 +236,14 @@ def _effective(notice: NoticeIn, slot: LogSlot) -> Range[datetime]:
 async def _check_references(
     session: AsyncSession, reporter: Reporter, notice: NoticeIn
 ) -> Notice | None:
-    """Check that what the notice refers to exists, and return what it corrects, if anything.
+    """Check that what a notice refers to exists. Return the notice that it corrects, if any.
 
-    Raises Forbidden if this reporter may not correct that.
+    Raises Invalid, and Forbidden if the reporter may not correct that notice.
     """
     if notice.incident is not None:
         await require_incident(session, notice.incident)
-    wanted = {*notice.contradicts, *filter(None, [notice.supersedes])}
-    rows = await session.scalars(select(Notice).where(Notice.id.in_(wanted)))
+    ids = {*notice.contradicts, *filter(None, [notice.supersedes])}
+    rows = await session.scalars(select(Notice).where(Notice.id.in_(ids)))
     notices = {row.id: row for row in rows}
     for notice_id in notice.contradicts:
         if notice_id not in notices:
@@ -257,13 +257,13 @@ async def _check_references(
     return corrected
 
 
-async def _places(
+async def _places_of(
     session: AsyncSession, notice: NoticeIn, corrected: Notice | None, slot: LogSlot
 ) -> dict[str, list[str]]:
-    """Return the places that it is about, or that it no longer is about, wider ones included.
+    """Return the places of a notice and of the notice that it corrects, with wider places.
 
-    Raises Invalid for places that are not known, and CrossingRetired; but a correction may go on
-    naming a crossing that was retired since.
+    Raises Invalid for unknown places. Raises CrossingRetired, except for crossings that the
+    corrected notice was already about.
     """
     subjects = notice.subjects
     known_crossings = await details_of(session, subjects.crossings, known_change=slot.number)
@@ -276,24 +276,28 @@ async def _places(
     for name in subjects.borders:
         if name not in known_borders:
             raise invalid("subjects.borders", f"there is no border {name}")
-    named_before = [] if corrected is None else corrected.crossings
-    newly_named = [known_crossings[one] for one in subjects.crossings if one not in named_before]
-    await require_in_use(session, newly_named, known_change=slot.number)
+    previous_crossings = [] if corrected is None else corrected.crossings
+    added_crossings = [
+        known_crossings[crossing_id]
+        for crossing_id in subjects.crossings
+        if crossing_id not in previous_crossings
+    ]
+    await require_in_use(session, added_crossings, known_change=slot.number)
     countries, borders, crossings = subjects.countries, subjects.borders, subjects.crossings
     if corrected is not None:
         countries = [*countries, *corrected.countries]
         borders = [*borders, *corrected.borders]
         crossings = [*crossings, *corrected.crossings]
-    return await _upwards(session, countries, borders, crossings)
+    return await _with_wider_places(session, countries, borders, crossings)
 
 
-async def _upwards(
+async def _with_wider_places(
     session: AsyncSession,
     countries: Sequence[str],
     borders: Sequence[str],
     crossings: Sequence[str],
 ) -> dict[str, list[str]]:
-    """Return the places with the border of each crossing and the countries of each border."""
+    """Return places with the borders of the crossings and the countries of the borders."""
     rows = await session.scalars(
         select(Crossing.border_id).where(Crossing.id.in_(crossings)).distinct()
     )
@@ -306,10 +310,10 @@ async def _upwards(
     }
 
 
-def with_corrected(row: Notice | Incident) -> list[str]:
-    """Return its id, and that of what it corrects, so that followers of that receive it."""
-    return [str(one) for one in (row.id, row.supersedes) if one is not None]
+def ids_with_corrected(row: Notice | Incident) -> list[str]:
+    """Return the ids of a row and of the row it corrects, whose followers need the change, too."""
+    return [str(row_id) for row_id in (row.id, row.supersedes) if row_id is not None]
 
 
-def undo_of(here: str, row: Notice | Incident) -> list[str]:
-    return [] if row.supersedes is not None else [f"{here}/retraction"]
+def undo_paths(path: str, row: Notice | Incident) -> list[str]:
+    return [] if row.supersedes is not None else [f"{path}/retraction"]

@@ -71,14 +71,17 @@ async def list_notices(
     session: Session,
     cache_headers: ResponseCacheHeaders,
     pagination: PageQuery,
-    asked: Annotated[NoticeFilter, Depends(_notice_filter)],
+    notice_filter: Annotated[NoticeFilter, Depends(_notice_filter)],
 ) -> Page[NoticeOut]:
     """Return notices, the newest first, corrected and withdrawn ones included."""
-    found, knowledge = await reading.list_notices(
-        session, asked=asked, after=pagination.start(change_and_id), limit=pagination.limit + 1
+    notices, snapshot = await reading.list_notices(
+        session,
+        notice_filter=notice_filter,
+        after=pagination.start(change_and_id),
+        limit=pagination.limit + 1,
     )
-    cache_headers.set_change(knowledge.change)
-    return pagination.page(found, lambda notice: (str(notice.change), str(notice.id)))
+    cache_headers.set_change(snapshot.change)
+    return pagination.page(notices, lambda notice: (str(notice.change), str(notice.id)))
 
 
 @router.get("/{notice_id}", summary="Get a notice", responses=responses(NoticeNotFound))
@@ -86,8 +89,8 @@ async def get_notice(
     session: Session, cache_headers: ResponseCacheHeaders, notice_id: NoticeId
 ) -> NoticeOut:
     """Return a notice, the notices that contradict it, and what became of it."""
-    body, knowledge = await reading.get_notice(session, notice_id)
-    cache_headers.set_change(knowledge.change)
+    body, snapshot = await reading.get_notice(session, notice_id)
+    cache_headers.set_change(snapshot.change)
     return body
 
 

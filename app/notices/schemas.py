@@ -14,7 +14,7 @@ from app.sources.statements import PeriodIn, Reason, Undo
 from app.vocabulary import Certainty, NoticeKind, Precision, Qualifier
 
 STALE_AFTER_DAYS = DEFAULT_CONFIRM_WITHIN_DAYS
-"""As long as an open is relied on by default: older word without an end is told as stale."""
+"""Older notices without an end are stale; the default after which an open status expires."""
 
 
 class Issuer(Body):
@@ -173,7 +173,7 @@ class NoticeRecorded(NoticeOut, title="RecordedNotice"):
 class RetractionPreview(RetractionOut, title="RetractionPreview"):
     """A withdrawal as it would be recorded."""
 
-    id: None  # type: ignore[assignment]  # only a real write brings it up
+    id: None  # type: ignore[assignment]  # only a real write assigns it
     change: None  # type: ignore[assignment]
     recorded_at: None  # type: ignore[assignment]
     citations: list[CitationPreview]  # type: ignore[assignment]  # wider: new sources have no id
@@ -182,7 +182,7 @@ class RetractionPreview(RetractionOut, title="RetractionPreview"):
 class NoticePreview(NoticeRecorded, title="NoticePreview"):
     """A notice as it would be recorded, or withdrawn."""
 
-    id: UUID | None  # type: ignore[assignment]  # a notice to be withdrawn has one
+    id: UUID | None  # type: ignore[assignment]  # set where an existing notice is to be retracted
     change: int | None  # type: ignore[assignment]
     recorded_at: datetime | None  # type: ignore[assignment]
     citations: list[CitationPreview]  # type: ignore[assignment]

@@ -20,7 +20,7 @@ from app.http.paging import (
     instant_change_and_id,
     number,
 )
-from app.incidents.reading import list_incidents
+from app.incidents.reading import list_incidents, story_cursor
 from app.incidents.schemas import StoryItem
 from app.notices.schemas import NoticeOut
 from app.pages.rendering import CurrentReader, PageReader, page
@@ -125,7 +125,7 @@ async def incident(
         only_decisions=only is not None,
     )
     following = (
-        reader.current_path(cursor=encode_cursor(*_position_of(story.items)))
+        reader.current_path(cursor=encode_cursor(*story_cursor(story.items[-1])))
         if story.more
         else None
     )
@@ -177,9 +177,3 @@ def _page_of(
     return items, reader.current_path(
         cursor=encode_cursor(str(items[-1].change), str(items[-1].id))
     )
-
-
-def _position_of(items: Sequence[StoryItem]) -> tuple[str, str, str]:
-    last = items[-1]
-    first = last.decision[0].decision if last.decision else None
-    return last.at.isoformat(), str(last.change), str(first or (last.notice and last.notice.id))
