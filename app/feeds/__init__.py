@@ -1,11 +1,12 @@
-"""What others take away: Atom, iCalendar, GeoJSON, and exports of the log.
+"""Feeds for other programs: Atom, iCalendar, GeoJSON, and exports of the log.
 
-``router.py`` has the operations. A format is a module that turns values into bytes:
+``router.py`` has the operations, ``responses.py`` their common part. A format is a module that
+turns values into bytes:
 
 * ``atom.py`` writes the entries of ``entries.py``;
-* ``calendars.py`` writes the chains of ``revisions.py``: a declaration and its corrections;
+* ``calendars.py`` writes the chains of ``revisions.py``: declarations with their corrections;
 * ``exports.py`` writes whole events and timelines, page by page;
-* GeoJSON is made in ``app/crossings/geojson.py`` of the same values as lists of crossings.
+* GeoJSON is written by ``app/crossings/geojson.py``, from the bodies that lists of crossings have.
 
 ``words.py`` has the sentences of the English feeds. docs/api.md lists every feed.
 """

@@ -1,6 +1,6 @@
-"""Write an Atom feed (RFC 4287), a page of it with links to the others (RFC 5005).
+"""Write a page of an Atom feed (RFC 4287) with links to the other pages (RFC 5005).
 
-With the standard library: the one library for it drops what the links of an entry lead to.
+This uses the standard library, because the only library for Atom drops links of entries.
 """
 
 from collections.abc import Sequence
@@ -15,41 +15,41 @@ from app.feeds.words import writable
 
 ATOM = "application/atom+xml"
 _NAMESPACE = "http://www.w3.org/2005/Atom"
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a feed without entries was updated: it must say something, the same each time."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The `updated` of a feed without entries, which is required and should not vary."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a feed says of itself. ``path`` names it for good, wherever it is served."""
+    """The head of a page of a feed. Its id depends on ``path`` alone, not on the origin."""
 
     title: str
     path: str
-    here: str
-    """The service's address, without a slash at the end."""
-    address: str
-    """Of this page."""
-    about: str
-    """The path of what it is about."""
+    origin: str
+    """The origin of the service, without a slash at the end."""
+    self_url: str
+    """The URL of this page."""
+    about_path: str
+    """The path of the object that the feed is about."""
     next: str | None
 
 
 def updated(entries: Sequence[FeedEntry]) -> datetime:
-    """Return when the newest of these was updated."""
-    return max((entry.updated for entry in entries), default=_NEVER)
+    """Return when the most recently updated entry was updated."""
+    return max((entry.updated for entry in entries), default=_EPOCH)
 
 
 def write(feed: Feed, entries: Sequence[FeedEntry]) -> bytes:
     """Return the feed as an XML document in UTF-8."""
-    # Given by name, or the library would put a prefix before every element.
+    # As an attribute, because the library would otherwise prefix every element.
     root = ET.Element("feed", {"xmlns": _NAMESPACE, "xml:lang": "en"})
     _text(root, "id", uuid5(NAMESPACE_URL, feed.path).urn)
     _text(root, "title", feed.title)
     _text(root, "updated", wire_instant(updated(entries)))
     _text(root, "generator", "Crossing Status")
-    _link(root, "self", feed.address, ATOM)
-    _link(root, "first", feed.here + feed.path, ATOM)
-    _link(root, "alternate", feed.here + feed.about, "application/json")
+    _link(root, "self", feed.self_url, ATOM)
+    _link(root, "first", feed.origin + feed.path, ATOM)
+    _link(root, "alternate", feed.origin + feed.about_path, "application/json")
     if feed.next is not None:
         _link(root, "next", feed.next, ATOM)
     for entry in entries:
@@ -58,19 +58,19 @@ def write(feed: Feed, entries: Sequence[FeedEntry]) -> bytes:
     return document
 
 
-def _entry(root: ET.Element, feed: Feed, one: FeedEntry) -> None:
-    entry = ET.SubElement(root, "entry")
-    _text(entry, "id", one.id.urn)
-    _text(entry, "title", one.title)
-    _text(entry, "published", wire_instant(one.published))
-    _text(entry, "updated", wire_instant(one.updated))
-    _text(ET.SubElement(entry, "author"), "name", one.author)
-    for link in one.links:
-        href = feed.here + link.href if link.href.startswith("/") else link.href
-        _link(entry, link.rel, href, link.media_type, link.title)
-    for term in one.categories:
-        ET.SubElement(entry, "category", {"term": term})
-    _text(entry, "content", one.html, type="html")
+def _entry(root: ET.Element, feed: Feed, entry: FeedEntry) -> None:
+    element = ET.SubElement(root, "entry")
+    _text(element, "id", entry.id.urn)
+    _text(element, "title", entry.title)
+    _text(element, "published", wire_instant(entry.published))
+    _text(element, "updated", wire_instant(entry.updated))
+    _text(ET.SubElement(element, "author"), "name", entry.author)
+    for link in entry.links:
+        href = feed.origin + link.href if link.href.startswith("/") else link.href
+        _link(element, link.rel, href, link.media_type, link.title)
+    for term in entry.categories:
+        ET.SubElement(element, "category", {"term": term})
+    _text(element, "content", entry.html, type="html")
 
 
 def _text(parent: ET.Element, name: str, text: str, **attributes: str) -> None:

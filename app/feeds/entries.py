@@ -1,6 +1,6 @@
-"""What an Atom feed tells: chains of status events and of notices, and what came by time alone.
+"""The entries of Atom feeds: chains of status events, chains of notices, effective changes.
 
-The newest comes first, by the place of the last step; all of it as known at one change.
+The newest comes first, by its last step in the log. All entries are as known at one change.
 """
 
 import json
@@ -27,7 +27,7 @@ from app.feeds.revisions import (
     RevisionChain,
     Step,
     chains_of,
-    cited,
+    citations_in,
     labels_of,
     last_steps,
     members_of,
@@ -50,7 +50,7 @@ _TITLE_LENGTH = 120
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where an entry leads, below the service's own address or anywhere."""
+    """A link of an entry. A path as its ``href`` is below the origin of the service."""
 
     rel: str
     href: str
@@ -60,7 +60,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """One entry of a feed, its content as HTML."""
+    """An entry of a feed, with its content as HTML."""
 
     id: UUID
     step: Step
@@ -76,18 +76,20 @@ class FeedEntry:
 _ANSWERS = TypeAdapter(list[AnswerChangeOut])
 
 
-async def title_of(session: AsyncSession, of: NoticeFilter, known_change: int) -> str:
-    """Return what a place or an incident is called.
+async def title_of(session: AsyncSession, subject: NoticeFilter, known_change: int) -> str:
+    """Return the title of a place or an incident.
 
     Raises CrossingNotFound, BorderNotFound or IncidentNotFound.
     """
-    if of.crossing is not None:
-        return words.name_of(await details_of_one(session, of.crossing, known_change=known_change))
-    if of.border is not None:
-        border = await get_border(session, of.border)
+    if subject.crossing is not None:
+        return words.name_of(
+            await details_of_one(session, subject.crossing, known_change=known_change)
+        )
+    if subject.border is not None:
+        border = await get_border(session, subject.border)
         return f"{' – '.join(map(words.country, border.sides))} border"
-    if of.incident is not None:
-        incident, _ = await get_incident(session, of.incident)
+    if subject.incident is not None:
+        incident, _ = await get_incident(session, subject.incident)
         return words.in_english(incident.title)
     return "All border crossings"
 
@@ -95,27 +97,26 @@ async def title_of(session: AsyncSession, of: NoticeFilter, known_change: int) -
 async def entries_of(
     session: AsyncSession,
     *,
-    of: NoticeFilter,
+    subject: NoticeFilter,
     retired: bool = False,
     snapshot: Snapshot,
     after: Step | None,
     limit: int,
 ) -> list[FeedEntry]:
-    """Return the entries of a place, of an incident or of everything, from the one after ``after``.
+    """Return the entries after ``after`` about a place, an incident or everything.
 
-    Notices of a place are those that concern it, as everywhere. What came by time alone
-    belongs to no incident. Events of retired crossings are left out, unless ``retired`` or the
-    feed is that of the crossing or of an incident.
+    Effective changes belong to no incident. Events of retired crossings are left out, unless
+    ``retired`` or the subject is the crossing itself or an incident.
     """
-    places = _places(of, retired=retired)
-    entries = await _chain_entries(session, of, places, snapshot, after, limit)
-    entries += await _notice_entries(session, of, snapshot, after, limit)
+    places = _places_of(subject, retired=retired)
+    entries = await _chain_entries(session, subject, places, snapshot, after, limit)
+    entries += await _notice_entries(session, subject, snapshot, after, limit)
     entries = _newest(entries, limit)
-    if of.incident is None:
-        # What is older than a full page cannot be on it, and the log is long.
+    if subject.incident is None:
+        # Read no changes that are too old for this page, because the log is long.
         floor = entries[-1].step[0] if len(entries) == limit else 0
         entries += await _effective_entries(
-            session, of, places, snapshot, after, limit, floor=floor
+            session, subject, places, snapshot, after, limit, floor=floor
         )
     return _newest(entries, limit)
 
@@ -126,39 +127,46 @@ def _newest(entries: list[FeedEntry], limit: int) -> list[FeedEntry]:
 
 async def _chain_entries(
     session: AsyncSession,
-    of: NoticeFilter,
+    subject: NoticeFilter,
     places: PlaceFilter,
     snapshot: Snapshot,
     after: Step | None,
     limit: int,
 ) -> list[FeedEntry]:
     rows = last_steps(places, snapshot.change)
-    if of.incident is not None:
+    if subject.incident is not None:
         rows = rows.where(
-            StatusEvent.id.in_(_what_followed(StatusEvent, of.incident, "supersedes", "retracts"))
+            StatusEvent.id.in_(
+                _revisions_of_incident(StatusEvent, subject.incident, "supersedes", "retracts")
+            )
         )
     if after is not None:
         rows = rows.where(tuple_(StatusEvent.change, StatusEvent.id) < after)
     rows = rows.order_by(StatusEvent.change.desc(), StatusEvent.id.desc()).limit(limit)
-    last = [row.id for row in await session.execute(rows)]
-    chains = await chains_of(session, last, snapshot.change)
+    last_step_ids = [row.id for row in await session.execute(rows)]
+    chains = await chains_of(session, last_step_ids, snapshot.change)
     crossings = [chain.newest.crossing for chain in chains]
-    labels = await labels_of(session, crossings, cited(chains), snapshot.change)
+    labels = await labels_of(session, crossings, citations_in(chains), snapshot.change)
     return [_chain_entry(chain, labels) for chain in chains]
 
 
-def _what_followed(table: type[EntityT], incident: UUID, *links: str) -> Select[UUID]:
-    """Return what joined an incident and what came after it by ``links``, named so or not."""
-    later = aliased(table)
-    joined = (
+def _revisions_of_incident(table: type[EntityT], incident: UUID, *columns: str) -> Select[UUID]:
+    """Return the ids of the rows of an incident and of all later rows that refer to them.
+
+    ``columns`` are those that refer to an earlier row, such as ``supersedes``.
+    """
+    next_revision = aliased(table)
+    revisions = (
         select(table.id)
         .where(table.incident_id.in_(versions_of(Incident.id == incident)))
         .cte("joined", recursive=True)
     )
-    joined = joined.union(
-        select(later.id).where(or_(*(getattr(later, link) == joined.c.id for link in links)))
+    revisions = revisions.union(
+        select(next_revision.id).where(
+            or_(*(getattr(next_revision, column) == revisions.c.id for column in columns))
+        )
     )
-    return select(joined.c.id)
+    return select(revisions.c.id)
 
 
 def _chain_entry(chain: RevisionChain, labels: Labels) -> FeedEntry:
@@ -175,27 +183,27 @@ def _chain_entry(chain: RevisionChain, labels: Labels) -> FeedEntry:
         step=chain.step,
         title=words.title_of(chain, labels),
         published=_published(
-            chain.begun, (row.announced_at or row.confirmed_at for row in chain.members)
+            chain.first_recorded_at, (row.announced_at or row.confirmed_at for row in chain.members)
         ),
         updated=chain.last.recorded_at,
         author=event.recorded_by,
         html=words.paragraphs(words.lines_of(chain)) + words.sources_html(event.citations, labels),
         links=[
-            _to_object(f"/v1/events/{event.id}"),
-            _to_page(event.crossing),
-            *_to_sources(event.citations, labels),
+            _json_link(f"/v1/events/{event.id}"),
+            _page_link(event.crossing),
+            *_source_links(event.citations, labels),
         ],
         categories=categories,
     )
 
 
 async def _notice_entries(
-    session: AsyncSession, of: NoticeFilter, snapshot: Snapshot, after: Step | None, limit: int
+    session: AsyncSession, subject: NoticeFilter, snapshot: Snapshot, after: Step | None, limit: int
 ) -> list[FeedEntry]:
     later = aliased(Notice)
-    conditions = conditions_of(of, snapshot.change)
-    if of.incident is not None:
-        conditions = [Notice.id.in_(_what_followed(Notice, of.incident, "supersedes"))]
+    conditions = conditions_of(subject, snapshot.change)
+    if subject.incident is not None:
+        conditions = [Notice.id.in_(_revisions_of_incident(Notice, subject.incident, "supersedes"))]
     change = func.coalesce(RecordRetraction.change, Notice.change)
     step_id = func.coalesce(RecordRetraction.id, Notice.id)
     rows = (
@@ -225,18 +233,18 @@ async def _notice_entries(
 
 
 def _published(recorded_at: datetime, instants: Iterable[datetime | None]) -> datetime:
-    """Return when something was first published: when it was said, by the last correction."""
-    known = [at for at in instants if at is not None]
-    return min(known[-1], recorded_at) if known else recorded_at
+    """Return when something was published: as the last correction says, but not after recording."""
+    known_instants = [at for at in instants if at is not None]
+    return min(known_instants[-1], recorded_at) if known_instants else recorded_at
 
 
 def _notice_entry(
     notice: NoticeOut, members: Sequence[Notice], step: Step, labels: Labels
 ) -> FeedEntry:
-    withdrawn = notice.retraction
+    retraction = notice.retraction
     issuer = notice.issuer.name or words.country(notice.issuer.country or "")
     text = words.in_english(notice.text)
-    title = f"{words.spoken(notice.kind.value).capitalize()}, {issuer}: {text}"
+    title = f"{words.in_words(notice.kind.value).capitalize()}, {issuer}: {text}"
     lines = [f"According to {issuer} ({notice.certainty.value}). Recorded by {notice.recorded_by}."]
     zone = _zone_of(notice, labels)
     if notice.effective.from_ is not None:
@@ -248,31 +256,33 @@ def _notice_entry(
             f"It applies until {words.end(notice.effective.until, zone, notice.precision)}."
         )
     if len(members) > 1:
-        lines.append(f"{words.corrected(len(members) - 1)}.")
-    if withdrawn is not None:
-        when = words.instant(withdrawn.recorded_at, zone)
-        lines.append(f"Withdrawn on {when}: {words.why(withdrawn.reason)}")
-    texts = "".join(f'<p lang="{tag}">{escape(one)}</p>' for tag, one in notice.text.items())
+        lines.append(f"{words.correction_count(len(members) - 1)}.")
+    if retraction is not None:
+        when = words.instant(retraction.recorded_at, zone)
+        lines.append(f"Withdrawn on {when}: {words.reason_text(retraction.reason)}")
+    texts = "".join(
+        f'<p lang="{tag}">{escape(translation)}</p>' for tag, translation in notice.text.items()
+    )
     return FeedEntry(
         id=members[0].id,
         step=step,
-        title=("Withdrawn: " if withdrawn else "") + _shortened(title),
-        published=_published(members[0].recorded_at, (one.announced_at for one in members)),
-        updated=notice.recorded_at if withdrawn is None else withdrawn.recorded_at,
+        title=("Withdrawn: " if retraction else "") + _shortened(title),
+        published=_published(members[0].recorded_at, (member.announced_at for member in members)),
+        updated=notice.recorded_at if retraction is None else retraction.recorded_at,
         author=notice.recorded_by,
         html=texts + words.paragraphs(lines) + words.sources_html(notice.citations, labels),
         links=[
-            _to_object(f"/v1/notices/{notice.id}"),
-            *_to_sources(notice.citations, labels),
+            _json_link(f"/v1/notices/{notice.id}"),
+            *_source_links(notice.citations, labels),
         ],
         categories=[notice.kind.value]
         + ["corrected"] * (len(members) > 1)
-        + ["withdrawn"] * (withdrawn is not None),
+        + ["withdrawn"] * (retraction is not None),
     )
 
 
 def _zone_of(notice: NoticeOut, labels: Labels) -> ZoneInfo:
-    """Return the zone of a notice's instants: its issuer's, else that of its subjects."""
+    """Return the time zone for a notice's instants: its issuer's, else that of its subjects."""
     subjects = notice.subjects
     crossings = [labels.crossings.get(name) for name in subjects.crossings]
     borders = [*subjects.borders, *(name.border for name in crossings if name)]
@@ -283,7 +293,7 @@ def _zone_of(notice: NoticeOut, labels: Labels) -> ZoneInfo:
 
 async def _effective_entries(
     session: AsyncSession,
-    of: NoticeFilter,
+    subject: NoticeFilter,
     places: PlaceFilter,
     snapshot: Snapshot,
     after: Step | None,
@@ -291,9 +301,9 @@ async def _effective_entries(
     *,
     floor: int,
 ) -> list[FeedEntry]:
-    left_out: set[str] = set()
+    retired_ids: set[str] = set()
     if not places.has_retired:
-        left_out.update(await session.scalars(retired_crossings(snapshot.change)))
+        retired_ids.update(await session.scalars(retired_crossings(snapshot.change)))
     rows = (
         select(Change)
         .where(
@@ -304,43 +314,55 @@ async def _effective_entries(
         .order_by(Change.number.desc())
         .limit(limit)
     )
-    for kind, change in (("crossings", of.crossing), ("borders", of.border)):
+    for kind, change in (("crossings", subject.crossing), ("borders", subject.border)):
         if change is not None:
             rows = rows.where(Change.subjects.contains({kind: [change]}))
-    if left_out:
-        # A change without an entry would end the feed before its time.
-        named = func.jsonb_array_elements_text(Change.subjects["crossings"]).column_valued("named")
-        listed = places.listed(Crossing.id, snapshot.change)
+    if retired_ids:
+        # A change without entries would count against the limit and end the feed too early.
+        crossing_ids = func.jsonb_array_elements_text(Change.subjects["crossings"]).column_valued(
+            "named"
+        )
+        listed_conditions = places.listed_conditions(Crossing.id, snapshot.change)
         rows = rows.where(
-            exists(select(Crossing.id).where(Crossing.id == named, *listed).correlate(Change))
+            exists(
+                select(Crossing.id)
+                .where(Crossing.id == crossing_ids, *listed_conditions)
+                .correlate(Change)
+            )
         )
     if after is not None:
         rows = rows.where(Change.number <= after[0])
     changes = (await session.scalars(rows)).all()
-    turns = [
+    answers = [
         (change, answer)
         for change in changes
         for answer in _ANSWERS.validate_json(json.dumps(change.payload["answers"]))
     ]
     details = await details_of(
-        session, sorted({answer.crossing for _, answer in turns}), known_change=snapshot.change
+        session, sorted({answer.crossing for _, answer in answers}), known_change=snapshot.change
     )
     entries = [
         _effective_entry(change, answer, Labels(details, {}))
-        for change, answer in turns
-        if of.crossing in {None, answer.crossing}
-        and of.border in {None, details[answer.crossing].border}
-        and answer.crossing not in left_out
+        for change, answer in answers
+        if subject.crossing in {None, answer.crossing}
+        and subject.border in {None, details[answer.crossing].border}
+        and answer.crossing not in retired_ids
     ]
-    return [change for change in entries if after is None or change.step < after]
+    return [entry for entry in entries if after is None or entry.step < after]
 
 
 def _effective_entry(change: Change, answer: AnswerChangeOut, labels: Labels) -> FeedEntry:
-    where = words.name_of(labels.crossings[answer.crossing])
+    name = words.name_of(labels.crossings[answer.crossing])
     entry_id = uuid5(NAMESPACE_URL, f"/v1/changes/{change.number}#{answer.crossing}")
     now = answer.after
-    was = None if answer.before is None else _state(answer.before)
-    before = " (only some lanes changed)" if was == _state(now) else f" (was {was})" if was else ""
+    previous = None if answer.before is None else _state(answer.before)
+    before = (
+        " (only some lanes changed)"
+        if previous == _state(now)
+        else f" (was {previous})"
+        if previous
+        else ""
+    )
     at = datetime.fromisoformat(str(change.payload["at"]))
     details = labels.crossings[answer.crossing]
     zone = zone_of(details.sides[0], details.point)
@@ -354,21 +376,21 @@ def _effective_entry(change: Change, answer: AnswerChangeOut, labels: Labels) ->
     return FeedEntry(
         id=entry_id,
         step=(change.number, entry_id),
-        title=f"{where}: {_state(now)} from {when}{before}",
+        title=f"{name}: {_state(now)} from {when}{before}",
         published=change.recorded_at,
         updated=change.recorded_at,
         author=change.recorded_by,
         html=words.paragraphs(lines),
         links=[
-            _to_object(f"/v1/changes?after={change.number - 1}&limit=1"),
-            _to_page(answer.crossing),
+            _json_link(f"/v1/changes?after={change.number - 1}&limit=1"),
+            _page_link(answer.crossing),
         ],
         categories=[now.status.value, "effective"],
     )
 
 
 def _lane_line(lane: LaneChangeOut) -> str:
-    before, after = (one.value if one else "none" for one in (lane.before, lane.after))
+    before, after = (status.value if status else "none" for status in (lane.before, lane.after))
     return f"{after.capitalize()}: {words.lanes([lane.traffic], lane.to)} (was {before})"
 
 
@@ -379,23 +401,23 @@ def _state(answer: AnswerOut) -> str:
     return text + ", not confirmed recently" * answer.stale + ", overdue" * answer.overdue
 
 
-def _places(of: NoticeFilter, *, retired: bool) -> PlaceFilter:
+def _places_of(subject: NoticeFilter, *, retired: bool) -> PlaceFilter:
     return PlaceFilter(
-        crossings=() if of.crossing is None else (of.crossing,),
-        borders=() if of.border is None else (of.border,),
-        retired=retired or of.incident is not None,
+        crossings=() if subject.crossing is None else (subject.crossing,),
+        borders=() if subject.border is None else (subject.border,),
+        retired=retired or subject.incident is not None,
     )
 
 
-def _to_object(path: str) -> Link:
+def _json_link(path: str) -> Link:
     return Link("alternate", path, "application/json")
 
 
-def _to_page(crossing: str) -> Link:
+def _page_link(crossing: str) -> Link:
     return Link("alternate", f"/crossings/{crossing}", "text/html")
 
 
-def _to_sources(citations: Sequence[CitationOut], labels: Labels) -> list[Link]:
+def _source_links(citations: Sequence[CitationOut], labels: Labels) -> list[Link]:
     sources = [labels.sources[citation.source] for citation in citations]
     return [
         Link("via", citation.url, title=citation.title)

@@ -1,8 +1,8 @@
 """Write status events and timelines as NDJSON and as CSV (RFC 4180), page by page.
 
-Every page is read as known at one change, in a transaction of its own: the log only grows, in
-the order of its changes, so that all pages tell one state of it. What takes long is done in a
-thread: others whom this process answers wait for a page to be read, not to be written.
+Each page is read in a transaction of its own. All are as known at the same change, so that they
+belong to one state of the log. Serialisation takes long and is done in a thread, to keep the
+event loop free for other requests.
 """
 
 import csv
@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue
 from pydantic_core import to_json
 from sqlalchemy import select, tuple_
 
-from app.feeds.revisions import CHAINS_PER_READ, FIRST_STEP, Opened, PlaceFilter, Step
+from app.feeds.revisions import CHAINS_PER_READ, FIRST_STEP, PlaceFilter, SessionFactory, Step
 from app.http.bodies import Body, CrossingId
 from app.places.models import Crossing
 from app.status.histories import CrossingHistory, whole_history
@@ -27,8 +27,8 @@ from app.status.schemas import EventOut, TimelinePeriodOut
 from app.vocabulary import Precision
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
-_LEADS = tuple("=+-@\t\r＝＋－＠")
-"""A spreadsheet takes a cell that begins so for a formula."""
+_FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
+"""Spreadsheets treat a cell that begins with one of these as a formula."""
 
 EVENT_COLUMNS = (
     "id", "kind", "crossing", "decision", "change", "sides", "status", "effective_from",
@@ -49,74 +49,76 @@ class TimelineLine(TimelinePeriodOut):
 
 
 async def events(
-    opened: Opened, places: PlaceFilter, known_change: int
+    open_session: SessionFactory, places: PlaceFilter, known_change: int
 ) -> AsyncIterator[list[EventOut]]:
-    """Yield all status events of these places as known, the oldest first, in pages."""
+    """Yield all status events of the places as known, in pages, the oldest first."""
     after: Step | None = FIRST_STEP
     while after is not None:
-        async with opened() as session:
+        async with open_session() as session:
             rows = (
                 select(StatusEvent)
                 .where(
                     StatusEvent.change <= known_change,
                     tuple_(StatusEvent.change, StatusEvent.id) > after,
-                    *places.hold(StatusEvent.crossing_id),
+                    *places.conditions(StatusEvent.crossing_id),
                 )
                 .order_by(StatusEvent.change, StatusEvent.id)
                 .limit(CHAINS_PER_READ)
             )
             page = (await session.scalars(rows)).all()
-            found = await events_out(session, page, known_change=known_change)
-        if found:
-            yield found
-        after = (found[-1].change, found[-1].id) if len(found) == CHAINS_PER_READ else None
+            bodies = await events_out(session, page, known_change=known_change)
+        if bodies:
+            yield bodies
+        after = (bodies[-1].change, bodies[-1].id) if len(bodies) == CHAINS_PER_READ else None
 
 
 async def timelines(
-    opened: Opened, places: PlaceFilter, known_change: int
+    open_session: SessionFactory, places: PlaceFilter, known_change: int
 ) -> AsyncIterator[list[TimelineLine]]:
-    """Yield the timelines of these places as known, by crossing, one at a time."""
-    name: str | None = ""
-    while name is not None:
-        async with opened() as session:
-            following = select(Crossing.id).where(
-                Crossing.id > name, *places.listed(Crossing.id, known_change)
+    """Yield the timelines of the places as known, one for each crossing."""
+    crossing_id: str | None = ""
+    while crossing_id is not None:
+        async with open_session() as session:
+            next_id = select(Crossing.id).where(
+                Crossing.id > crossing_id, *places.listed_conditions(Crossing.id, known_change)
             )
-            name = await session.scalar(following.order_by(Crossing.id).limit(1))
+            crossing_id = await session.scalar(next_id.order_by(Crossing.id).limit(1))
             history = None
-            if name is not None:
-                history = await whole_history(session, name, known_change=known_change)
-        # A crossing that is added later is in no answer, either.
+            if crossing_id is not None:
+                history = await whole_history(session, crossing_id, known_change=known_change)
+        # Crossings that were added after the known change are left out.
         if history is not None and history.details.known:
             yield await to_thread(_timeline, history)
 
 
 def _timeline(history: CrossingHistory) -> list[TimelineLine]:
-    name = history.details.id
-    return [TimelineLine(crossing=name, **dict(period)) for period in whole_timeline(history)]
+    crossing_id = history.details.id
+    return [
+        TimelineLine(crossing=crossing_id, **dict(period)) for period in whole_timeline(history)
+    ]
 
 
 async def ndjson(pages: AsyncIterator[Sequence[Body]]) -> AsyncIterator[bytes]:
-    """Yield a line for each item: its JSON, as the API gives it."""
+    """Yield a line of JSON for each item."""
     async for page in pages:
-        yield await to_thread(_lines, page)
+        yield await to_thread(_ndjson_lines, page)
 
 
-async def table(
+async def csv_rows(
     pages: AsyncIterator[Sequence[Body]], columns: Sequence[str]
 ) -> AsyncIterator[bytes]:
-    """Yield CSV in UTF-8 with a header, a row for each item."""
-    yield _rows([columns])
+    """Yield CSV in UTF-8: a header, and a row for each item."""
+    yield _csv_lines([columns])
     async for page in pages:
-        yield await to_thread(_rows, (_row(one, columns) for one in page))
+        yield await to_thread(_csv_lines, (_cells(item, columns) for item in page))
 
 
-def _lines(page: Iterable[Body]) -> bytes:
-    return b"".join(one.model_dump_json(by_alias=True).encode() + b"\n" for one in page)
+def _ndjson_lines(page: Iterable[Body]) -> bytes:
+    return b"".join(item.model_dump_json(by_alias=True).encode() + b"\n" for item in page)
 
 
-def _row(item: Body, columns: Sequence[str]) -> list[str]:
-    cells = dict(_flat(item.model_dump(mode="json", by_alias=True)))
+def _cells(item: Body, columns: Sequence[str]) -> list[str]:
+    cells = dict(_flatten(item.model_dump(mode="json", by_alias=True)))
     if isinstance(item, EventOut) and item.effective is not None:
         cells["local_from"] = _local(item.effective.from_, item)
         cells["local_until"] = _local(item.effective.until, item)
@@ -124,7 +126,7 @@ def _row(item: Body, columns: Sequence[str]) -> list[str]:
 
 
 def _local(at: datetime | None, event: EventOut) -> str:
-    """Return an instant by the clock of the event's side, as exactly as its start is known."""
+    """Return an instant in the time zone of the event, as exactly as its precision says."""
     if at is None or event.precision is Precision.UNKNOWN:
         return ""
     local = at.astimezone(ZoneInfo(event.time_zone))
@@ -137,18 +139,18 @@ def _local(at: datetime | None, event: EventOut) -> str:
             return local.isoformat(timespec="minutes")
 
 
-def _flat(fields: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
-    """Yield fields as cells; what is within one comes under both their names."""
+def _flatten(fields: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    """Yield fields as cells. The name of a nested field is ``outer_inner``."""
     for name, value in fields.items():
         if isinstance(value, dict):
-            for within, cell in _flat(value):
-                yield f"{name}_{within}", cell
+            for inner, cell in _flatten(value):
+                yield f"{name}_{inner}", cell
         else:
-            yield name, _harmless(_cell(value))
+            yield name, _escape_formula(_cell(value))
 
 
 def _cell(value: JsonValue) -> str:
-    """Return text as it is, words with spaces between, and all else as JSON; null is empty."""
+    """Return a value as text: lists of strings joined by spaces, other structures as JSON."""
     match value:
         case None | []:
             return ""
@@ -160,11 +162,11 @@ def _cell(value: JsonValue) -> str:
             return to_json(value).decode()
 
 
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_LEADS) else cell
+def _escape_formula(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
-def _rows(rows: Iterable[Sequence[str]]) -> bytes:
+def _csv_lines(rows: Iterable[Sequence[str]]) -> bytes:
     text = StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()

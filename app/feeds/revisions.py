@@ -1,8 +1,7 @@
-"""Read chains: what was said first, its corrections, and what was said of it last.
+"""Read chains of revisions: a declaration or confirmation, its corrections, its retraction.
 
-A chain is one thing to whoever follows: a correction or a withdrawal renews it. Its place is
-that of its last step in the log, so that a reader who knows the place of a page's last item
-can go on from there.
+To a subscriber of a feed a chain is one item, which a correction or a retraction updates. Its
+position is that of its last step in the log, so that pages can be continued from any item.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -38,12 +37,12 @@ from app.status.models import StatusEvent
 from app.status.schemas import EventOut
 from app.vocabulary import EventKind
 
-Opened = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-"""Opens a session of its own for each page of what is read bit by bit."""
+SessionFactory = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+"""Opens a new session, one for each page of an export."""
 Step = tuple[int, UUID]
-"""The place of a step: its change and its id."""
+"""The position of a step in the log: its change and its id."""
 CHAINS_PER_READ = 100
-"""Chains, or events, read at a time: the others of this process wait for no more than these."""
+"""Chains or events in a page, few enough not to block other requests of the process for long."""
 FIRST_STEP: Step = (0, UUID(int=0))
 
 EntityT = TypeVar("EntityT", StatusEvent, Notice)
@@ -63,39 +62,39 @@ class PlaceFilter:
     def has_retired(self) -> bool:
         return self.retired or bool(self.crossings)
 
-    def listed(
+    def listed_conditions(
         self, crossing: InstrumentedAttribute[str], known_change: int
     ) -> list[ColumnElement[bool]]:
-        """Return the conditions on the id of a crossing that is listed, as known."""
-        conditions = self.hold(crossing)
+        """Return the conditions on a crossing id, by default without retired crossings."""
+        conditions = self.conditions(crossing)
         if not self.has_retired:
             conditions.append(crossing.not_in(retired_crossings(known_change)))
         return conditions
 
-    def hold(self, crossing: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:
-        """Return the conditions on a crossing's id."""
-        conditions: list[ColumnElement[bool]] = []
+    def conditions(self, crossing: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:
+        """Return the conditions on a crossing id."""
+        result: list[ColumnElement[bool]] = []
         if self.crossings:
-            conditions.append(crossing.in_(self.crossings))
+            result.append(crossing.in_(self.crossings))
         if self.borders:
             of_border = select(Crossing.id).where(Crossing.border_id.in_(self.borders))
-            conditions.append(crossing.in_(of_border))
+            result.append(crossing.in_(of_border))
         if self.countries:
             of_country = (
                 select(Crossing.id)
                 .join(Border, Border.id == Crossing.border_id)
                 .where(or_(Border.first.in_(self.countries), Border.second.in_(self.countries)))
             )
-            conditions.append(crossing.in_(of_country))
-        return conditions
+            result.append(crossing.in_(of_country))
+        return result
 
 
 @dataclass(frozen=True, slots=True)
 class RevisionChain:
-    """A declaration or a confirmation, from the first word to the last."""
+    """A declaration or a confirmation with its corrections and its retraction."""
 
     members: Sequence[StatusEvent]
-    """The first, and its corrections in order."""
+    """The first version and its corrections, in order."""
     newest: EventOut
     retraction: EventOut | None
 
@@ -104,7 +103,7 @@ class RevisionChain:
         return self.members[0].id
 
     @property
-    def begun(self) -> datetime:
+    def first_recorded_at(self) -> datetime:
         return self.members[0].recorded_at
 
     @property
@@ -113,7 +112,7 @@ class RevisionChain:
 
     @property
     def last(self) -> EventOut:
-        """The last step: a correction, a withdrawal, or the first word itself."""
+        """The last step: the retraction, or else the newest version."""
         return self.retraction or self.newest
 
     @property
@@ -123,33 +122,35 @@ class RevisionChain:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What tells ids in words: crossings' details as known, and sources."""
+    """What texts need instead of ids: details of crossings as known, and sources."""
 
     crossings: Mapping[str, Details]
     sources: Mapping[UUID, SourceOut]
 
 
 def last_steps(places: PlaceFilter, known_change: int) -> Select[int, UUID]:
-    """Return the place of the last step of each chain of the crossings listed, as known."""
+    """Return the position of the last step of each chain of the listed crossings, as known."""
     correction, retraction = aliased(StatusEvent), aliased(StatusEvent)
-    # Two conditions, not one with OR: each is a look in an index of its own.
+    # Two conditions instead of one with OR, so that each can use its own index.
     return select(StatusEvent.change, StatusEvent.id).where(
         StatusEvent.change <= known_change,
-        *places.listed(StatusEvent.crossing_id, known_change),
+        *places.listed_conditions(StatusEvent.crossing_id, known_change),
         ~exists().where(correction.supersedes == StatusEvent.id, correction.change <= known_change),
         ~exists().where(retraction.retracts == StatusEvent.id, retraction.change <= known_change),
     )
 
 
 async def chains_of(
-    session: AsyncSession, last: Sequence[UUID], known_change: int
+    session: AsyncSession, last_step_ids: Sequence[UUID], known_change: int
 ) -> list[RevisionChain]:
-    """Return the chains that end with these steps, in the same order, as known."""
+    """Return the chains with these last steps, in the same order, as known."""
     steps = {
         row.id: row
-        for row in await session.scalars(select(StatusEvent).where(StatusEvent.id.in_(last)))
+        for row in await session.scalars(
+            select(StatusEvent).where(StatusEvent.id.in_(last_step_ids))
+        )
     }
-    newest = {event_id: steps[event_id].retracts or event_id for event_id in last}
+    newest = {event_id: steps[event_id].retracts or event_id for event_id in last_step_ids}
     members = await members_of(session, StatusEvent, newest.values())
     rows = [members[event_id][-1] for event_id in newest.values()]
     rows += [row for row in steps.values() if row.kind == EventKind.RETRACTION.value]
@@ -162,17 +163,17 @@ async def chains_of(
             events[newest[event_id]],
             None if newest[event_id] == event_id else events[event_id],
         )
-        for event_id in last
+        for event_id in last_step_ids
     ]
 
 
 async def all_chains(
-    opened: Opened, places: PlaceFilter, known_change: int
+    open_session: SessionFactory, places: PlaceFilter, known_change: int
 ) -> AsyncIterator[tuple[list[RevisionChain], Labels]]:
-    """Yield every chain of these places, by the place of its last step, bit by bit."""
+    """Yield all chains of the places in pages, in the order of their last steps."""
     after: Step | None = FIRST_STEP
     while after is not None:
-        async with opened() as session:
+        async with open_session() as session:
             rows = (
                 last_steps(places, known_change)
                 .where(tuple_(StatusEvent.change, StatusEvent.id) > after)
@@ -182,14 +183,17 @@ async def all_chains(
             steps = (await session.execute(rows)).all()
             chains = await chains_of(session, [step.id for step in steps], known_change)
             labels = await labels_of(
-                session, [chain.newest.crossing for chain in chains], cited(chains), known_change
+                session,
+                [chain.newest.crossing for chain in chains],
+                citations_in(chains),
+                known_change,
             )
         yield chains, labels
         after = chains[-1].step if len(chains) == CHAINS_PER_READ else None
 
 
-def cited(chains: Iterable[RevisionChain]) -> list[CitationOut]:
-    """Return what the chains cite."""
+def citations_in(chains: Iterable[RevisionChain]) -> list[CitationOut]:
+    """Return the citations of the newest versions and of the last steps."""
     return [
         citation
         for chain in chains
@@ -201,24 +205,24 @@ def cited(chains: Iterable[RevisionChain]) -> list[CitationOut]:
 async def members_of(
     session: AsyncSession, table: type[EntityT], ids: Iterable[UUID]
 ) -> dict[UUID, list[EntityT]]:
-    """Return each of these with what it corrects, the first word first."""
-    older = aliased(table)
-    chain = (
+    """Return each of these rows with all versions that it corrects, the first version first."""
+    earlier = aliased(table)
+    versions = (
         select(table.id.label("last"), table.id.label("id"), table.supersedes)
         .where(table.id.in_(list(ids)))
         .cte("chain", recursive=True)
     )
-    # Corrections are few, which the planner cannot know: OFFSET 0 keeps it to the index.
+    # Corrections are few, which the planner cannot know. OFFSET 0 makes it use the index.
     target = (
-        select(older.id, older.supersedes)
-        .where(older.id == chain.c.supersedes)
+        select(earlier.id, earlier.supersedes)
+        .where(earlier.id == versions.c.supersedes)
         .offset(literal_column("0"))
         .lateral()
     )
-    chain = chain.union_all(
-        select(chain.c.last, target.c.id, target.c.supersedes).join(target, true())
+    versions = versions.union_all(
+        select(versions.c.last, target.c.id, target.c.supersedes).join(target, true())
     )
-    pairs = (await session.execute(select(chain.c.last, chain.c.id))).all()
+    pairs = (await session.execute(select(versions.c.last, versions.c.id))).all()
     rows = await session.scalars(select(table).where(table.id.in_({pair.id for pair in pairs})))
     rows_by_id = {row.id: row for row in rows}
     members: dict[UUID, list[EntityT]] = {}
@@ -233,25 +237,27 @@ async def labels_of(
     citations: Iterable[CitationOut],
     known_change: int,
 ) -> Labels:
-    """Return the words for these crossings and citations."""
+    """Return the labels of these crossings and citations."""
     details = await details_of(session, sorted(set(crossings)), known_change=known_change)
     return Labels(details, await sources_of(session, [citation.source for citation in citations]))
 
 
 @dataclass(frozen=True, slots=True)
 class ExportSnapshot:
-    """What an export contains: status events and details of some places, as known."""
+    """The state of the log from which an export is made."""
 
-    known: Snapshot
+    snapshot: Snapshot
     change: int
-    """The last one that touched any of that; 0 before the first."""
+    """The last change of the events and details of the places; 0 before the first."""
     recorded_at: datetime | None
 
 
-async def pin(session: AsyncSession, places: PlaceFilter, as_of: AsOf) -> ExportSnapshot:
-    """Return what an export is to contain.
+async def take_export_snapshot(
+    session: AsyncSession, places: PlaceFilter, as_of: AsOf
+) -> ExportSnapshot:
+    """Return the state of the log from which an export of the places is made.
 
-    Raises Invalid for knowledge to come, and for places that do not exist.
+    Raises Invalid for a state in the future, and for places that do not exist.
     """
     await require_existing(
         session,
@@ -264,7 +270,7 @@ async def pin(session: AsyncSession, places: PlaceFilter, as_of: AsOf) -> Export
     snapshot = await take_snapshot(session, as_of)
     newest = [
         select(func.max(table.change))
-        .where(table.change <= snapshot.change, *places.hold(table.crossing_id))
+        .where(table.change <= snapshot.change, *places.conditions(table.crossing_id))
         .scalar_subquery()
         for table in (StatusEvent, CrossingVersion)
     ]

@@ -24,7 +24,7 @@ from app.errors import (
 )
 from app.feeds import atom, calendars, exports
 from app.feeds.entries import entries_of, title_of
-from app.feeds.revisions import Opened, PlaceFilter, all_chains, pin
+from app.feeds.revisions import PlaceFilter, SessionFactory, all_chains, take_export_snapshot
 from app.http.bodies import Body, BorderId, CountryCode
 from app.http.caching import ResponseCacheHeaders, Validity, streamed
 from app.http.origin import address_of, origin_of
@@ -113,7 +113,7 @@ ListedPlacesQuery = Annotated[PlaceFilter, Depends(_listed_places)]
 BorderPath = Annotated[BorderId, Path()]
 
 
-class FeedReader:
+class FeedResponder:
     """The request for a feed, and how to answer it."""
 
     def __init__(
@@ -133,29 +133,31 @@ class FeedReader:
         self,
         places: PlaceFilter,
         as_of: AsOf,
-        pieces: Callable[[Opened, Snapshot], AsyncIterator[bytes]],
+        write_pieces: Callable[[SessionFactory, Snapshot], AsyncIterator[bytes]],
         media_type: str,
         *,
-        form: str = "",
+        variant: str = "",
     ) -> Response:
         """Answer with ``pieces``, all of them as known at one change.
 
         ``form`` tells apart what else may differ under the same address.
         """
         async with self.read_sessions.for_question(None, as_of) as session:
-            pinned = await pin(session, places, as_of)
-        snapshot = pinned.known
+            export_snapshot = await take_export_snapshot(session, places, as_of)
+        snapshot = export_snapshot.snapshot
         if as_of.is_newest:
-            validity = Validity(pinned.recorded_at, None)
+            validity = Validity(export_snapshot.recorded_at, None)
             self.cache_headers.set_present(snapshot.change, snapshot.now, validity)
         else:
             self.cache_headers.set_immutable(snapshot.change)
-        opened = partial(self.read_sessions.part_of_history, AsOf(known_change=snapshot.change))
+        open_session = partial(
+            self.read_sessions.part_of_history, AsOf(known_change=snapshot.change)
+        )
         return await streamed(
             self.request,
             self.response,
-            self.read_sessions.export(pieces(opened, snapshot)),
-            version=f"{pinned.change} {pinned.recorded_at} {form}",
+            self.read_sessions.export(write_pieces(open_session, snapshot)),
+            version=f"{export_snapshot.change} {export_snapshot.recorded_at} {variant}",
             media_type=media_type,
         )
 
@@ -163,16 +165,16 @@ class FeedReader:
         self,
         places: PlaceFilter,
         as_of: AsOf,
-        read: Callable[[Opened, PlaceFilter, int], AsyncIterator[Sequence[Body]]],
+        read: Callable[[SessionFactory, PlaceFilter, int], AsyncIterator[Sequence[Body]]],
         write: Callable[[AsyncIterator[Sequence[Body]]], AsyncIterator[bytes]],
         media_type: str,
     ) -> Response:
         """Answer with the items that ``read`` returns of some places, as ``write`` writes them."""
 
-        def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
-            return write(read(opened, places, snapshot.change))
+        def write_pieces(open_session: SessionFactory, snapshot: Snapshot) -> AsyncIterator[bytes]:
+            return write(read(open_session, places, snapshot.change))
 
-        return await self.stream(places, as_of, pieces, media_type)
+        return await self.stream(places, as_of, write_pieces, media_type)
 
     async def atom(
         self,
@@ -180,16 +182,16 @@ class FeedReader:
         pagination: Pagination,
         *,
         path: str,
-        about: str,
-        of: NoticeFilter,
+        about_path: str,
+        subject: NoticeFilter,
         retired: bool = False,
     ) -> Atom:
         """Answer with a page of the entries of a place, an incident, or everything."""
         snapshot = await take_snapshot(session, AsOf())
-        title = await title_of(session, of, snapshot.change)
+        title = await title_of(session, subject, snapshot.change)
         candidates = await entries_of(
             session,
-            of=of,
+            subject=subject,
             retired=retired,
             snapshot=snapshot,
             after=pagination.start(change_and_id),
@@ -203,9 +205,9 @@ class FeedReader:
         feed = atom.Feed(
             title=title,
             path=f"/feeds/{path}.atom",
-            here=self.origin,
-            address=address_of(self.request),
-            about=about,
+            origin=self.origin,
+            self_url=address_of(self.request),
+            about_path=about_path,
             next=following,
         )
         validity = Validity(atom.updated(entries), None)
@@ -213,31 +215,31 @@ class FeedReader:
         return Atom(atom.write(feed, entries), headers=dict(self.response.headers))
 
     async def calendar(
-        self, places: PlaceFilter, language: Language, *, of: NoticeFilter
+        self, places: PlaceFilter, language: Language, *, subject: NoticeFilter
     ) -> Response:
         """Answer with the closures and restrictions of some places.
 
         Raises CrossingNotFound or BorderNotFound if there is no such thing as ``of``.
         """
-        said = Words(language)
+        words = Words(language)
         async with self.read_sessions.for_question(None, AsOf()) as session:
             snapshot = await take_snapshot(session, AsOf())
-            await title_of(session, of, snapshot.change)
-            name = await calendars.name_of(session, places, snapshot.change, said)
+            await title_of(session, subject, snapshot.change)
+            name = await calendars.name_of(session, places, snapshot.change, words)
 
-        def pieces(opened: Opened, snapshot: Snapshot) -> AsyncIterator[bytes]:
-            chains = all_chains(opened, places, snapshot.change)
-            return calendars.write(chains, name=name, here=self.origin, said=said)
+        def write_pieces(open_session: SessionFactory, snapshot: Snapshot) -> AsyncIterator[bytes]:
+            chains = all_chains(open_session, places, snapshot.change)
+            return calendars.write(chains, name=name, origin=self.origin, words=words)
 
         self.response.headers["Content-Language"] = language.code
         if "lang" not in self.request.query_params:
             self.response.headers["Vary"] = "Accept-Language"
         return await self.stream(
-            places, AsOf(), pieces, calendars.CALENDAR, form=f"{language.code} {name}"
+            places, AsOf(), write_pieces, calendars.CALENDAR, variant=f"{language.code} {name}"
         )
 
 
-CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
+CurrentResponder = Annotated[FeedResponder, Depends(FeedResponder)]
 
 
 @router.get(
@@ -248,7 +250,7 @@ CurrentFeedReader = Annotated[FeedReader, Depends(FeedReader)]
 )
 async def get_events_atom(
     session: HistorySession,
-    reader: CurrentFeedReader,
+    reader: CurrentResponder,
     pagination: PageQuery,
     retired: Retired = False,
 ) -> Response:
@@ -261,8 +263,8 @@ async def get_events_atom(
         session,
         pagination,
         path="events",
-        about="/v1/events",
-        of=NoticeFilter(),
+        about_path="/v1/events",
+        subject=NoticeFilter(),
         retired=retired,
     )
 
@@ -275,14 +277,16 @@ async def get_events_atom(
 )
 async def get_crossing_atom(
     session: HistorySession,
-    reader: CurrentFeedReader,
+    reader: CurrentResponder,
     pagination: PageQuery,
     crossing_id: CrossingPath,
 ) -> Response:
     """Return what concerns a crossing as Atom entries, the newest first."""
     path = f"crossings/{crossing_id}"
-    of = NoticeFilter(crossing=crossing_id)
-    return await reader.atom(session, pagination, path=path, about=f"/v1/{path}", of=of)
+    subject = NoticeFilter(crossing=crossing_id)
+    return await reader.atom(
+        session, pagination, path=path, about_path=f"/v1/{path}", subject=subject
+    )
 
 
 @router.get(
@@ -293,16 +297,16 @@ async def get_crossing_atom(
 )
 async def get_border_atom(
     session: HistorySession,
-    reader: CurrentFeedReader,
+    reader: CurrentResponder,
     pagination: PageQuery,
     border_id: BorderPath,
     retired: Retired = False,
 ) -> Response:
     """Return what concerns a border as Atom entries, the newest first."""
     path = f"borders/{border_id}"
-    of = NoticeFilter(border=border_id)
+    subject = NoticeFilter(border=border_id)
     return await reader.atom(
-        session, pagination, path=path, about=f"/v1/{path}", of=of, retired=retired
+        session, pagination, path=path, about_path=f"/v1/{path}", subject=subject, retired=retired
     )
 
 
@@ -314,14 +318,16 @@ async def get_border_atom(
 )
 async def get_incident_atom(
     session: HistorySession,
-    reader: CurrentFeedReader,
+    reader: CurrentResponder,
     pagination: PageQuery,
     incident_id: IncidentId,
 ) -> Response:
     """Return the decisions and notices of an incident, as Atom entries."""
     path = f"incidents/{incident_id}"
-    of = NoticeFilter(incident=incident_id)
-    return await reader.atom(session, pagination, path=path, about=f"/v1/{path}", of=of)
+    subject = NoticeFilter(incident=incident_id)
+    return await reader.atom(
+        session, pagination, path=path, about_path=f"/v1/{path}", subject=subject
+    )
 
 
 @router.get(
@@ -331,14 +337,14 @@ async def get_incident_atom(
     responses=responses(HistoryOverloaded),
 )
 async def get_closures(
-    reader: CurrentFeedReader, places: ListedPlacesQuery, language: LanguageQuery
+    reader: CurrentResponder, places: ListedPlacesQuery, language: LanguageQuery
 ) -> Response:
     """Return past and planned closures and restrictions as a calendar.
 
     A correction raises `SEQUENCE`, a withdrawal cancels. Without a declared end there is no
     `DTEND`: it holds until further notice, and no end is invented.
     """
-    return await reader.calendar(places, language, of=NoticeFilter())
+    return await reader.calendar(places, language, subject=NoticeFilter())
 
 
 @router.get(
@@ -348,11 +354,11 @@ async def get_closures(
     responses=responses(HistoryOverloaded, CrossingNotFound),
 )
 async def get_crossing_closures(
-    reader: CurrentFeedReader, crossing_id: CrossingPath, language: LanguageQuery
+    reader: CurrentResponder, crossing_id: CrossingPath, language: LanguageQuery
 ) -> Response:
     """Return a crossing's past and planned closures and restrictions as a calendar."""
-    places, of = PlaceFilter(crossings=[crossing_id]), NoticeFilter(crossing=crossing_id)
-    return await reader.calendar(places, language, of=of)
+    places, subject = PlaceFilter(crossings=[crossing_id]), NoticeFilter(crossing=crossing_id)
+    return await reader.calendar(places, language, subject=subject)
 
 
 @router.get(
@@ -362,14 +368,17 @@ async def get_crossing_closures(
     responses=responses(HistoryOverloaded, BorderNotFound),
 )
 async def get_border_closures(
-    reader: CurrentFeedReader,
+    reader: CurrentResponder,
     border_id: BorderPath,
     language: LanguageQuery,
     retired: Retired = False,
 ) -> Response:
     """Return a border's past and planned closures and restrictions as a calendar."""
-    places, of = PlaceFilter(borders=[border_id], retired=retired), NoticeFilter(border=border_id)
-    return await reader.calendar(places, language, of=of)
+    places, subject = (
+        PlaceFilter(borders=[border_id], retired=retired),
+        NoticeFilter(border=border_id),
+    )
+    return await reader.calendar(places, language, subject=subject)
 
 
 @router.get(
@@ -379,7 +388,7 @@ async def get_border_closures(
     responses=responses(HistoryOverloaded),
 )
 async def get_events_ndjson(
-    reader: CurrentFeedReader, places: PlacesQuery, as_of: AsOfQuery
+    reader: CurrentResponder, places: PlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return all status events, the oldest first, one a line, each as `/v1/events/{id}` has it.
 
@@ -395,7 +404,7 @@ async def get_events_ndjson(
     responses=responses(HistoryOverloaded),
 )
 async def get_events_csv(
-    reader: CurrentFeedReader, places: PlacesQuery, as_of: AsOfQuery
+    reader: CurrentResponder, places: PlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return all status events as CSV (RFC 4180) in UTF-8, in the order of the NDJSON export.
 
@@ -403,7 +412,7 @@ async def get_events_csv(
     exact as its `precision`: a date where that is `day`, a month where it is `month`, empty where
     it is `unknown`.
     """
-    write = partial(exports.table, columns=exports.EVENT_COLUMNS)
+    write = partial(exports.csv_rows, columns=exports.EVENT_COLUMNS)
     return await reader.export(places, as_of, exports.events, write, exports.CSV)
 
 
@@ -414,7 +423,7 @@ async def get_events_csv(
     responses=responses(HistoryOverloaded),
 )
 async def get_timelines_ndjson(
-    reader: CurrentFeedReader, places: ListedPlacesQuery, as_of: AsOfQuery
+    reader: CurrentResponder, places: ListedPlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return every period of every crossing's timeline, one a line, by crossing.
 
@@ -430,10 +439,10 @@ async def get_timelines_ndjson(
     responses=responses(HistoryOverloaded),
 )
 async def get_timelines_csv(
-    reader: CurrentFeedReader, places: ListedPlacesQuery, as_of: AsOfQuery
+    reader: CurrentResponder, places: ListedPlacesQuery, as_of: AsOfQuery
 ) -> Response:
     """Return every period of every timeline as CSV (RFC 4180), in the same order."""
-    write = partial(exports.table, columns=exports.TIMELINE_COLUMNS)
+    write = partial(exports.csv_rows, columns=exports.TIMELINE_COLUMNS)
     return await reader.export(places, as_of, exports.timelines, write, exports.CSV)
 
 
@@ -446,7 +455,7 @@ async def get_timelines_csv(
 )
 async def get_crossings_geojson(
     session: Session,
-    reader: CurrentFeedReader,
+    reader: CurrentResponder,
     border: Annotated[BorderId | None, Query()] = None,
     country: Annotated[CountryCode | None, Query()] = None,
     status: Annotated[

@@ -1,4 +1,4 @@
-"""Facts in plain English: the same words in every feed. Names stay as their sources have them."""
+"""Sentences of the Atom feeds, which are in English. Names stay as their sources have them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,11 +30,11 @@ _COUNTRIES = Locale("en").territories
 _LAST_LATIN = "\u024f"
 _UNWRITABLE = re.compile("[^\t\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-_PLURALS = {one: f"{one.value}s" for one in Traffic} | {Traffic.BUS: "buses"}
+_PLURALS = {traffic: f"{traffic.value}s" for traffic in Traffic} | {Traffic.BUS: "buses"}
 
 
 def writable(text: str) -> str:
-    """Return the text without what XML and iCalendar cannot carry; lines end with LF."""
+    """Return text without characters that XML and iCalendar do not allow; lines end with LF."""
     return _UNWRITABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -43,13 +43,13 @@ def country(code: str) -> str:
     return name
 
 
-def spoken(code: str) -> str:
-    """Return a code of the vocabulary as words."""
+def in_words(code: str) -> str:
+    """Return a code of the vocabulary with spaces instead of underscores."""
     return code.replace("_", " ")
 
 
 def in_english(texts: Mapping[str, str]) -> str:
-    """Return the English one of texts by language, or the first."""
+    """Return the English text, or the first one if there is none."""
     return texts.get("en") or next(iter(texts.values()))
 
 
@@ -59,12 +59,12 @@ def instant(at: datetime, zone: ZoneInfo, precision: Precision | None = None) ->
 
 
 def end(at: datetime, zone: ZoneInfo, precision: Precision | None) -> str:
-    """Return until when something holds: its last day, if its start is known to the day only."""
+    """Return an end: as the last day, if it is known to the day only."""
     return _ENGLISH.end(at, [zone], precision).striptags()
 
 
-def said_on(at: datetime, zone: ZoneInfo) -> str:
-    """Return when something was said: as a date if it is a midnight, for then no hour is known."""
+def instant_or_date(at: datetime, zone: ZoneInfo) -> str:
+    """Return an instant, or a date if it is a midnight, since then the hour is not known."""
     return instant(at, zone, Precision.DAY if is_midnight(at, zone) else Precision.MINUTE)
 
 
@@ -73,99 +73,103 @@ def zone_of_event(event: EventOut) -> ZoneInfo:
 
 
 def name_of(details: Details) -> str:
-    """Return a crossing's name: each side's, in English or else in Latin letters if it has one."""
+    """Return the names on each side, in English or else in Latin letters where possible."""
     sides: dict[str, list[tuple[bool, bool, str]]] = {}
-    for one in details.version.names:
-        name = str(one["name"])
-        rank = (one["lang"] != "en", max(name) > _LAST_LATIN, name)
-        sides.setdefault(str(one["side"]), []).append(rank)
-    # Of equals the first: it is what the side calls itself.
-    chosen = [min(names, key=lambda rank: rank[:2])[2] for names in sides.values()]
-    return " – ".join(chosen)
+    for entry in details.version.names:
+        name = str(entry["name"])
+        rank = (entry["lang"] != "en", max(name) > _LAST_LATIN, name)
+        sides.setdefault(str(entry["side"]), []).append(rank)
+    # Among equals the first is the one that the side itself uses.
+    names_of_sides = [min(names, key=lambda rank: rank[:2])[2] for names in sides.values()]
+    return " – ".join(names_of_sides)
 
 
 def lanes(traffic: Sequence[Traffic] | None, to: str | None) -> str:
-    """Return what an event is about: which traffic, which way."""
-    what = "all traffic" if traffic is None else ", ".join(_PLURALS[one] for one in traffic)
-    return what if to is None else f"{what} entering {country(to)}"
+    """Return traffic and direction in words."""
+    categories = (
+        "all traffic" if traffic is None else ", ".join(_PLURALS[category] for category in traffic)
+    )
+    return categories if to is None else f"{categories} entering {country(to)}"
 
 
 def scope(event: EventOut) -> str:
-    """Return the lanes as part of a title: nothing if it is all of them."""
+    """Return the lanes of an event as part of a title; empty if it covers all."""
     if event.traffic is None and event.to is None:
         return ""
     return f" for {lanes(event.traffic, event.to)}"
 
 
 def title_of(chain: RevisionChain, labels: Labels) -> str:
-    """Return a chain in a line: where, what, for whom, from when."""
+    """Return the title of a chain: crossing, status, lanes and start."""
     event = chain.newest
-    where = name_of(labels.crossings[event.crossing])
+    name = name_of(labels.crossings[event.crossing])
     if event.confirmed_at is not None:
-        on = said_on(event.confirmed_at, zone_of_event(event))
-        said = f"confirmed by {says(event)} on {on}{scope(event)}"
+        date = instant_or_date(event.confirmed_at, zone_of_event(event))
+        statement = f"confirmed by {sides_of_event(event)} on {date}{scope(event)}"
     else:
         assert event.status is not None
-        said = f"{event.status.value}{scope(event)} {period(event)}"
+        statement = f"{event.status.value}{scope(event)} {period(event)}"
     if event.certainty is Certainty.UNCONFIRMED:
-        said = f"{said} (unconfirmed)"
-    return f"{'Withdrawn: ' if chain.retraction else ''}{where}: {said}"
+        statement = f"{statement} (unconfirmed)"
+    return f"{'Withdrawn: ' if chain.retraction else ''}{name}: {statement}"
 
 
-def says(event: EventOut) -> str:
+def sides_of_event(event: EventOut) -> str:
     return " and ".join(country(side) for side in event.sides)
 
 
 def period(event: EventOut) -> str:
-    """Return from when, and until when if an end was declared."""
+    """Return the start, and the end if one was declared."""
     assert event.effective is not None
     zone = zone_of_event(event)
     if event.precision is Precision.UNKNOWN:
-        told = "from an unknown date"
+        text = "from an unknown date"
     else:
-        told = f"from {instant(event.effective.from_, zone, event.precision)}"
+        text = f"from {instant(event.effective.from_, zone, event.precision)}"
     if event.effective.until is not None:
-        told += f" to {end(event.effective.until, zone, event.precision)}"
-    return told
+        text += f" to {end(event.effective.until, zone, event.precision)}"
+    return text
 
 
 def lines_of(chain: RevisionChain) -> list[str]:
-    """Return everything that is said, but for the sources, in lines of text."""
+    """Return the content of a chain as lines of text, without the sources."""
     event = chain.newest
     zone = zone_of_event(event)
-    told = [f"According to {says(event)}. Recorded by {event.recorded_by}."]
+    lines = [f"According to {sides_of_event(event)}. Recorded by {event.recorded_by}."]
     if event.kind is EventKind.DECLARATION:
-        told += _declared(event)
+        lines += _declaration_lines(event)
     elif event.confirmed_at is not None:
-        told.append(
-            f"What was declared before still applied on {said_on(event.confirmed_at, zone)}."
+        lines.append(
+            f"What was declared before still applied on {instant_or_date(event.confirmed_at, zone)}."
         )
-    told.append(f"Applies to: {lanes(event.traffic, event.to)}.")
+    lines.append(f"Applies to: {lanes(event.traffic, event.to)}.")
     if event.reason is not None:
-        told.append(f"Reason: {why(event.reason)}")
+        lines.append(f"Reason: {reason_text(event.reason)}")
     for exemption in event.exceptions:
-        told.append(f"Exception: {_with_text(exemption.code, exemption.text)}")
+        lines.append(f"Exception: {_with_text(exemption.code, exemption.text)}")
     if event.announced_at is not None:
-        told.append(f"Announced on {said_on(event.announced_at, zone)}.")
+        lines.append(f"Announced on {instant_or_date(event.announced_at, zone)}.")
     if chain.corrections:
-        told.append(f"{corrected(chain.corrections)}, last on {instant(event.recorded_at, zone)}.")
+        lines.append(
+            f"{correction_count(chain.corrections)}, last on {instant(event.recorded_at, zone)}."
+        )
     if chain.retraction is not None:
-        told.append(_withdrawn(chain.retraction, zone))
-    return told
+        lines.append(_retraction_line(chain.retraction, zone))
+    return lines
 
 
-def why(reason: Reason) -> str:
+def reason_text(reason: Reason) -> str:
     return _with_text(reason.code, reason.text)
 
 
 def source_line(citation: CitationOut, source: SourceOut) -> str:
-    """Return a source, where in it, and on what basis."""
-    told = [source.title, source.publisher, source.published_at, citation.locator]
-    return f"{', '.join(one for one in told if one)} ({citation.basis.value})"
+    """Return a source with its locator and basis."""
+    parts = [source.title, source.publisher, source.published_at, citation.locator]
+    return f"{', '.join(filter(None, parts))} ({citation.basis.value})"
 
 
 def sources_html(citations: Iterable[CitationOut], labels: Labels) -> str:
-    """Return the sources as a list, linked where they have an address."""
+    """Return the sources as an HTML list, with links where they have a URL."""
     items: list[str] = []
     for citation in citations:
         source = labels.sources[citation.source]
@@ -178,32 +182,32 @@ def paragraphs(lines: Iterable[str]) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
 
 
-def _declared(event: EventOut) -> list[str]:
+def _declaration_lines(event: EventOut) -> list[str]:
     assert event.status is not None
     assert event.certainty is not None
     assert event.effective is not None
-    told = [f"Status: {event.status.value} {period(event)} ({event.certainty.value})."]
+    lines = [f"Status: {event.status.value} {period(event)} ({event.certainty.value})."]
     if event.precision not in {Precision.MINUTE, Precision.UNKNOWN}:
-        told.append(f"The start is known to the {event.precision}.")
+        lines.append(f"The start is known to the {event.precision}.")
     if event.expected_until is not None:
         expected = end(event.expected_until, zone_of_event(event), event.precision)
-        told.append(
+        lines.append(
             f"Expected to last until {expected}. That does not reopen the crossing by itself."
         )
     if event.effective.until is None:
-        told.append("It applies until further notice.")
-    return told
+        lines.append("It applies until further notice.")
+    return lines
 
 
-def _withdrawn(retraction: EventOut, zone: ZoneInfo) -> str:
-    reason = "" if retraction.reason is None else why(retraction.reason)
+def _retraction_line(retraction: EventOut, zone: ZoneInfo) -> str:
+    reason = "" if retraction.reason is None else reason_text(retraction.reason)
     return (
         f"Withdrawn on {instant(retraction.recorded_at, zone)} by {retraction.recorded_by}:"
         f" it should not have been recorded. {reason}"
     )
 
 
-def corrected(times: int) -> str:
+def correction_count(times: int) -> str:
     return "Corrected once" if times == 1 else f"Corrected {times} times"
 
 
