@@ -140,7 +140,8 @@ def lines_of(chain: RevisionChain) -> list[str]:
         lines += _declaration_lines(event)
     elif event.confirmed_at is not None:
         lines.append(
-            f"What was declared before still applied on {instant_or_date(event.confirmed_at, zone)}."
+            "What was declared before still applied on"
+            f" {instant_or_date(event.confirmed_at, zone)}."
         )
     lines.append(f"Applies to: {lanes(event.traffic, event.to)}.")
     if event.reason is not None:

@@ -1,0 +1,186 @@
+"""The responses of the feeds: their media types, and what they have in common."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.changes.read_sessions import AnyReadSessions
+from app.changes.service import Snapshot, take_snapshot
+from app.crossings import geojson
+from app.database.sessions import Session
+from app.feeds import atom, calendars, exports
+from app.feeds.entries import entries_of, title_of
+from app.feeds.revisions import PlaceFilter, SessionFactory, all_chains, take_export_snapshot
+from app.http.bodies import Body
+from app.http.caching import ResponseCacheHeaders, Validity, streamed
+from app.http.origin import address_of, origin_of
+from app.http.paging import Pagination, change_and_id, encode_cursor
+from app.http.parameters import AsOf
+from app.languages.languages import Language
+from app.languages.words import Words
+from app.notices.reading import NoticeFilter
+
+
+class Atom(Response):
+    """A page of an Atom feed."""
+
+    media_type = atom.ATOM
+
+
+class ICalendar(Response):
+    """A calendar."""
+
+    media_type = calendars.CALENDAR
+
+
+class Csv(Response):
+    """A table."""
+
+    media_type = exports.CSV
+
+
+class Ndjson(Response):
+    """A JSON object a line."""
+
+    media_type = exports.NDJSON
+
+
+class GeoJson(JSONResponse):
+    """A collection of features. Takes JSON as it is, and is documented by its schema."""
+
+    media_type = geojson.GEOJSON
+
+    def render(self, content: bytes) -> bytes:
+        return content
+
+
+class FeedResponder:
+    """The request for a feed, and how to answer it."""
+
+    def __init__(
+        self,
+        request: Request,
+        response: Response,
+        read_sessions: AnyReadSessions,
+        cache_headers: ResponseCacheHeaders,
+    ) -> None:
+        self.request = request
+        self.response = response
+        self.read_sessions = read_sessions
+        self.cache_headers = cache_headers
+        self.origin = origin_of(request)
+
+    async def stream(
+        self,
+        places: PlaceFilter,
+        as_of: AsOf,
+        write_pieces: Callable[[SessionFactory, Snapshot], AsyncIterator[bytes]],
+        media_type: str,
+        *,
+        variant: str = "",
+    ) -> Response:
+        """Answer with ``pieces``, all of them as known at one change.
+
+        ``form`` tells apart what else may differ under the same address.
+        """
+        async with self.read_sessions.for_question(None, as_of) as session:
+            export_snapshot = await take_export_snapshot(session, places, as_of)
+        snapshot = export_snapshot.snapshot
+        if as_of.is_newest:
+            validity = Validity(export_snapshot.recorded_at, None)
+            self.cache_headers.set_present(snapshot.change, snapshot.now, validity)
+        else:
+            self.cache_headers.set_immutable(snapshot.change)
+        open_session = partial(
+            self.read_sessions.part_of_history, AsOf(known_change=snapshot.change)
+        )
+        return await streamed(
+            self.request,
+            self.response,
+            self.read_sessions.export(write_pieces(open_session, snapshot)),
+            version=f"{export_snapshot.change} {export_snapshot.recorded_at} {variant}",
+            media_type=media_type,
+        )
+
+    async def export(
+        self,
+        places: PlaceFilter,
+        as_of: AsOf,
+        read: Callable[[SessionFactory, PlaceFilter, int], AsyncIterator[Sequence[Body]]],
+        write: Callable[[AsyncIterator[Sequence[Body]]], AsyncIterator[bytes]],
+        media_type: str,
+    ) -> Response:
+        """Answer with the items that ``read`` returns of some places, as ``write`` writes them."""
+
+        def write_pieces(open_session: SessionFactory, snapshot: Snapshot) -> AsyncIterator[bytes]:
+            return write(read(open_session, places, snapshot.change))
+
+        return await self.stream(places, as_of, write_pieces, media_type)
+
+    async def atom(
+        self,
+        session: Session,
+        pagination: Pagination,
+        *,
+        path: str,
+        about_path: str,
+        subject: NoticeFilter,
+        retired: bool = False,
+    ) -> Atom:
+        """Answer with a page of the entries of a place, an incident, or everything."""
+        snapshot = await take_snapshot(session, AsOf())
+        title = await title_of(session, subject, snapshot.change)
+        candidates = await entries_of(
+            session,
+            subject=subject,
+            retired=retired,
+            snapshot=snapshot,
+            after=pagination.start(change_and_id),
+            limit=pagination.limit + 1,
+        )
+        entries = candidates[: pagination.limit]
+        following = None
+        if len(candidates) > pagination.limit:
+            change, last = entries[-1].step
+            following = pagination.address(cursor=encode_cursor(str(change), str(last)))
+        feed = atom.Feed(
+            title=title,
+            path=f"/feeds/{path}.atom",
+            origin=self.origin,
+            self_url=address_of(self.request),
+            about_path=about_path,
+            next=following,
+        )
+        validity = Validity(atom.updated(entries), None)
+        self.cache_headers.set_present(snapshot.change, snapshot.now, validity)
+        return Atom(atom.write(feed, entries), headers=dict(self.response.headers))
+
+    async def calendar(
+        self, places: PlaceFilter, language: Language, *, subject: NoticeFilter
+    ) -> Response:
+        """Answer with the closures and restrictions of some places.
+
+        Raises CrossingNotFound or BorderNotFound if there is no such thing as ``of``.
+        """
+        words = Words(language)
+        async with self.read_sessions.for_question(None, AsOf()) as session:
+            snapshot = await take_snapshot(session, AsOf())
+            await title_of(session, subject, snapshot.change)
+            name = await calendars.name_of(session, places, snapshot.change, words)
+
+        def write_pieces(open_session: SessionFactory, snapshot: Snapshot) -> AsyncIterator[bytes]:
+            chains = all_chains(open_session, places, snapshot.change)
+            return calendars.write(chains, name=name, origin=self.origin, words=words)
+
+        self.response.headers["Content-Language"] = language.code
+        if "lang" not in self.request.query_params:
+            self.response.headers["Vary"] = "Accept-Language"
+        return await self.stream(
+            places, AsOf(), write_pieces, calendars.CALENDAR, variant=f"{language.code} {name}"
+        )
+
+
+CurrentResponder = Annotated[FeedResponder, Depends(FeedResponder)]
