@@ -99,7 +99,7 @@ def test_every_record_is_what_its_schema_says_and_cites_a_source_there_is() -> N
     ids = ids_in(SEEDS)
     sources = {seed_id(f"source/{name}", "source") for name in ids["source"]}
 
-    checked = Seeds(SEEDS).checked()
+    checked = Seeds(SEEDS).load()
 
     assert [seed.name for seed in checked] == [
         f"{kind}/{name}" for kind in KINDS for name in ids[kind]
@@ -128,7 +128,7 @@ def test_the_hours_of_crossings_with_the_united_states_are_those_that_cbp_words(
     worded = {name: words for words, name in re.findall(r'hours: "(.*)"\.\nid = "(.*)"', text)}
     crossings = [
         seed.body
-        for seed in Seeds(SEEDS, only=["ca-us", "mx-us"]).checked()
+        for seed in Seeds(SEEDS, only=["ca-us", "mx-us"]).load()
         if isinstance(seed.body, CrossingIn)
     ]
     assert len(worded) == 73
@@ -189,7 +189,7 @@ def test_every_source_is_cited() -> None:
 
 def test_history_says_when_it_was_said() -> None:
     """Or it would all count as said on the day of loading."""
-    for seed in Seeds(SEEDS).checked():
+    for seed in Seeds(SEEDS).load():
         if isinstance(seed.body, SeedDeclaration):
             assert seed.body.announced_at is not None, seed.name
             assert seed.body.effective.from_ is not None, seed.name
@@ -345,7 +345,7 @@ async def test_a_set_loads_by_itself_with_what_it_refers_to(database: Database, 
 async def test_a_set_can_be_added_later(seeded: Database) -> None:
     written = await load(seeded, only=["md-ua"])
 
-    assert written == len(Seeds(SEEDS, only=["md-ua"]).checked()) > 0
+    assert written == len(Seeds(SEEDS, only=["md-ua"]).load()) > 0
     assert await load(seeded, only=["md-ua"]) == 0
 
 

@@ -1,6 +1,6 @@
-"""What must hold between rows although no change tells of it.
+"""Invariants of the tables that the payloads of changes do not contain.
 
-The database sees to it, too; but its owner may take a constraint away, and put it back.
+The database enforces them, too, but its owner can drop a constraint for a while.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -23,11 +23,11 @@ from app.changes.models import Change
 from app.schema import metadata
 from app.vocabulary import Traffic
 
-_SHOWN = 20
-"""Rows at most that are told of each invariant."""
+_MAX_ROWS = 20
+"""How many violations of each invariant are reported."""
 
-# As the trigger `place_event` sets them.
-_SAID = """
+# The values that the trigger `place_event` sets.
+_SAID_AT = """
     WITH RECURSIVE said AS (
         SELECT id, least(announced_at, recorded_at) AS said_at, id AS said_as
         FROM status_event
@@ -48,14 +48,14 @@ _SERIES = """
            WHERE series.id = event.series_id AND series = series_of(event)
        )
 """
-_UNTOLD_CROSSINGS = """
+_UNRECORDED_CROSSINGS = """
     SELECT id FROM crossing
     WHERE NOT EXISTS (SELECT FROM crossing_version WHERE crossing_id = crossing.id)
 """
-_UNTOLD_BORDERS = """
+_UNRECORDED_BORDERS = """
     SELECT id FROM border WHERE NOT EXISTS (SELECT FROM crossing WHERE border_id = border.id)
 """
-_UNTOLD_COUNTRIES = """
+_UNRECORDED_COUNTRIES = """
     SELECT code FROM country
     EXCEPT (SELECT first FROM border UNION SELECT second FROM border
             UNION SELECT unnest(countries) FROM notice UNION SELECT issuer_country FROM notice)
@@ -63,67 +63,71 @@ _UNTOLD_COUNTRIES = """
 _MISSING_COUNTRIES = """
     SELECT unnest(countries) FROM notice EXCEPT SELECT code FROM country
 """
-# Read back, they are put in order and each is taken once.
+# Reading sorts the traffic and removes duplicates, so the comparison of rows would miss this.
 _TRAFFIC = f"""
     SELECT change FROM crossing_version
-    WHERE cardinality(traffic) <> (SELECT count(DISTINCT one) FROM unnest(traffic) one
-                                   WHERE one = ANY ('{{{",".join(Traffic)}}}'))
-"""  # noqa: S608 -- the words are our own
+    WHERE cardinality(traffic) <> (SELECT count(DISTINCT category) FROM unnest(traffic) category
+                                   WHERE category = ANY ('{{{",".join(Traffic)}}}'))
+"""  # noqa: S608 -- the values are our own
 _STATEMENTS = {
-    _SAID: "the order of an event of change {} was altered",
+    _SAID_AT: "the order of an event of change {} was altered",
     _SERIES: "the series of an event of change {} was altered",
     _TRAFFIC: "the traffic of a crossing was altered in the version of change {}",
-    _UNTOLD_CROSSINGS: "no change tells of the crossing {}",
-    _UNTOLD_BORDERS: "no change tells of the border {}",
-    _UNTOLD_COUNTRIES: "no change tells of the country {}",
+    _UNRECORDED_CROSSINGS: "no change tells of the crossing {}",
+    _UNRECORDED_BORDERS: "no change tells of the border {}",
+    _UNRECORDED_COUNTRIES: "no change tells of the country {}",
     _MISSING_COUNTRIES: "the country {} is missing",
 }
 
 
 async def broken_invariants(session: AsyncSession) -> AsyncIterator[str]:
-    """Tell of rows that break a rule, refer to nothing, or that no change led to."""
-    for sentence, statement in [*_required(), *_rules(), *_references(), *_recorders()]:
-        for row in await session.execute(statement.limit(_SHOWN)):
+    """Yield a sentence for each violation of a constraint, and for rows without a change."""
+    for sentence, statement in [*_required(), *_checks(), *_references(), *_reporters()]:
+        for row in await session.execute(statement.limit(_MAX_ROWS)):
             yield sentence.format(", ".join(map(str, row)))
     for statement_text, sentence in _STATEMENTS.items():
-        for (value,) in await session.execute(text(f"{statement_text} ORDER BY 1 LIMIT {_SHOWN}")):
+        for (value,) in await session.execute(
+            text(f"{statement_text} ORDER BY 1 LIMIT {_MAX_ROWS}")
+        ):
             yield sentence.format(value)
 
 
 def _required() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:
-    """Yield a statement for each table, of how many rows lack a value that each must have.
+    """Yield a statement for each table that counts the rows without a required value.
 
-    The other rules hold where a value is missing, as SQL has it.
+    Other checks would miss them, since SQL treats a check on NULL as passed.
     """
     for table in metadata.sorted_tables:
-        lacking = or_(*(column.is_(None) for column in table.c if not column.nullable))
-        rows = select(func.count()).select_from(table).where(lacking)
+        is_incomplete = or_(*(column.is_(None) for column in table.c if not column.nullable))
+        rows = select(func.count()).select_from(table).where(is_incomplete)
         yield f"{{}} rows of {table.name} lack a required value", rows.having(func.count() > 0)
 
 
-def _rules() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:
-    """Yield a statement for each check constraint, of how many rows break it, if any do."""
+def _checks() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:
+    """Yield a statement for each check constraint that counts the rows that violate it, if any."""
     for table in metadata.sorted_tables:
-        for rule in sorted(table.constraints, key=lambda one: str(one.name)):
-            # Rows from before a rule that is not valid for them may break it.
-            if isinstance(rule, CheckConstraint) and not rule.dialect_kwargs.get(
+        for check in sorted(table.constraints, key=lambda constraint: str(constraint.name)):
+            # A constraint that is NOT VALID may be violated by older rows.
+            if isinstance(check, CheckConstraint) and not check.dialect_kwargs.get(
                 "postgresql_not_valid"
             ):
-                broken = (
+                violations = (
                     select(func.count())
                     .select_from(table)
-                    .where(~func.coalesce(rule.sqltext, true()))
+                    .where(~func.coalesce(check.sqltext, true()))
                 )
                 yield (
-                    f"{{}} rows of {table.name} break {rule.name}",
-                    broken.having(func.count() > 0),
+                    f"{{}} rows of {table.name} break {check.name}",
+                    violations.having(func.count() > 0),
                 )
 
 
 def _references() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:
-    """Yield a statement for each foreign key, of values that are nowhere to be found."""
+    """Yield a statement for each foreign key that returns the values without a target."""
     for table in metadata.sorted_tables:
-        for key in sorted(table.foreign_key_constraints, key=lambda one: str(one.name)):
+        for key in sorted(
+            table.foreign_key_constraints, key=lambda constraint: str(constraint.name)
+        ):
             yield _sentence(key), _dangling(key)
 
 
@@ -134,14 +138,16 @@ def _sentence(key: ForeignKeyConstraint) -> str:
 
 def _dangling(key: ForeignKeyConstraint) -> Select[*tuple[object, ...]]:
     target = key.referred_table.alias("target")
-    pairs = [(one.parent, target.c[one.column.key]) for one in key.elements]
-    here = [column for column, _ in pairs]
-    found = exists().where(and_(*(column == there for column, there in pairs)))
-    given = and_(*(column.is_not(None) for column in here))
-    return select(*here).distinct().where(given, ~found)
+    pairs = [(element.parent, target.c[element.column.key]) for element in key.elements]
+    columns = [column for column, _ in pairs]
+    target_exists = exists().where(
+        and_(*(column == target_column for column, target_column in pairs))
+    )
+    is_set = and_(*(column.is_not(None) for column in columns))
+    return select(*columns).distinct().where(is_set, ~target_exists)
 
 
-def _recorders() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:
+def _reporters() -> Iterator[tuple[str, Select[*tuple[object, ...]]]]:
     for table in metadata.sorted_tables:
         if {"change", "recorded_by"} <= set(table.c.keys()):
             differs = table.c.recorded_by != Change.recorded_by

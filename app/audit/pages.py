@@ -1,4 +1,4 @@
-"""Which pages on the disk are damaged: their checksums do not match what they hold."""
+"""Find damaged pages on the disk, whose checksums do not match their content."""
 
 import re
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from app.embedded.server import PORT, SUPERUSER, EmbeddedError, Server
 _OF_A_BACKUP = re.compile(r'checksum verification failed in file "(?:\./)?(.+?)", block (\d+)')
 _OF_A_STATEMENT = re.compile(r'invalid page in block (\d+) of relation "?([^"\s]+)"?')
 _NAME = text("""
-    SELECT CASE found.relkind WHEN 'i' THEN 'the index ' WHEN 't' THEN 'the long values of '
-                              ELSE 'the table ' END || coalesce(owner.relname, found.relname)
-    FROM pg_class found LEFT JOIN pg_class owner ON owner.reltoastrelid = found.oid
+    SELECT CASE relation.relkind WHEN 'i' THEN 'the index ' WHEN 't' THEN 'the long values of '
+                              ELSE 'the table ' END || coalesce(owner.relname, relation.relname)
+    FROM pg_class relation LEFT JOIN pg_class owner ON owner.reltoastrelid = found.oid
     WHERE pg_relation_filepath(found.oid) = :file
 """)
 
 
 class DamagedPage(NamedTuple):
-    """A page by its file, below the directory of the cluster, and its number in it, from 0."""
+    """A page: its file, below the directory of the cluster, and its number in it, from 0."""
 
     file: str
     number: int
@@ -32,7 +32,7 @@ class DamagedPage(NamedTuple):
 def damaged_pages(server: Server) -> list[DamagedPage]:
     """Return the damaged pages of an embedded server, which may be in use.
 
-    PostgreSQL verifies every page that it reads for a backup; this one is kept nowhere.
+    PostgreSQL verifies every page that it reads for a backup. This backup is thrown away.
     """
     reason = ourselves().run(
         Path("/"),
@@ -47,20 +47,20 @@ def damaged_pages(server: Server) -> list[DamagedPage]:
     )
     if reason is None:
         return []
-    found = [DamagedPage(file, int(number)) for file, number in _OF_A_BACKUP.findall(reason)]
-    if not found:
+    pages = [DamagedPage(file, int(number)) for file, number in _OF_A_BACKUP.findall(reason)]
+    if not pages:
         raise EmbeddedError(f"the pages of the database cannot be read: {reason}")
-    return found
+    return pages
 
 
 def damaged_page_of(error: DBAPIError) -> DamagedPage | None:
-    """Return the page for which the database refused a statement; None if it was not for one."""
-    found = _OF_A_STATEMENT.search(str(error.orig))
-    return DamagedPage(found[2], int(found[1])) if found else None
+    """Return the damaged page that made a statement fail; None if it failed for another reason."""
+    match = _OF_A_STATEMENT.search(str(error.orig))
+    return DamagedPage(match[2], int(match[1])) if match else None
 
 
 def describe(url: str, pages: list[DamagedPage]) -> Iterator[str]:
-    """Say of each page what it is of, as far as the database can still tell."""
+    """Yield a sentence for each page, with its table or index if the database can still tell."""
     engine = create_sync_engine(url)
     try:
         with engine.connect() as connection:
@@ -71,6 +71,6 @@ def describe(url: str, pages: list[DamagedPage]) -> Iterator[str]:
 
 
 def _name(connection: Connection, file: str) -> str:
-    # Of a large table, each gigabyte is a file of its own.
+    # A large table has a file for each gigabyte.
     name = connection.scalar(_NAME, {"file": re.sub(r"\.\d+$", "", file)})
     return f"{name} ({file})" if name else file

@@ -1,7 +1,7 @@
-"""Verify the hash chain, that every row is what its change says, and what is left of each log.
+"""Verify the hash chain, the rows of every change, and the compacted logs.
 
-The chain shows that no change was altered, and none left out in the middle. A cut tail leaves no
-trace in it: a checkpoint that is kept elsewhere shows it.
+The chain shows that no change was altered or removed from the middle. It cannot show that its end
+was cut off; a checkpoint that was kept elsewhere can.
 """
 
 from collections import defaultdict
@@ -31,19 +31,19 @@ from app.status.rule.resolution import Present
 
 _CHANGES_PER_CHECK = 200
 _TABLES = ("events", "sources", "crossings", "notices", "incidents", "retractions")
-"""What a change's payload may list the rows of."""
+"""The tables whose rows the payload of a change may contain."""
 
 _RowsByTable = dict[str, list[JsonValue]]
 
 
 async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
-    """Tell of each change that is not what its hash says, and of each row that is not its.
+    """Yield a sentence for each change that does not match its hash or its rows.
 
-    Then of what no change records, but follows from them; and last, if nothing was found, of each
-    crossing whose compacted log does not answer for now as the whole log does, or whose waits are
-    not those that were observed last.
+    Then for each violated invariant. If there is no fault so far, also for each crossing whose
+    compacted log gives another present answer than the whole log, or whose latest observations
+    are not the newest ones.
     """
-    # Each statement is of the whole log, however long that is.
+    # The statements read the whole log, however long that takes.
     await session.execute(text("SET LOCAL statement_timeout = 0"))
     is_intact, last = True, 0
     while numbers := await _numbers_after(session, last):
@@ -51,7 +51,7 @@ async def find_faults(session: AsyncSession) -> AsyncIterator[str]:
             is_intact = False
             yield fault
         last = numbers[-1]
-        session.expunge_all()  # a long log is walked in constant memory
+        session.expunge_all()  # so that a long log needs constant memory
     async for fault in broken_invariants(session):
         is_intact = False
         yield fault
@@ -76,11 +76,11 @@ def _gaps(last: int, numbers: Sequence[int]) -> Iterator[str]:
 
 
 async def _faults_of(session: AsyncSession, numbers: Sequence[int]) -> list[str]:
-    """Return what is wrong with some changes, which follow each other, and with their rows."""
+    """Return the faults of consecutive changes and of their rows."""
     try:
-        return [fault async for fault in _compared(session, numbers)]
+        return [fault async for fault in _compare(session, numbers)]
     except DBAPIError as error:
-        # What the database refuses, such as a damaged page, it refuses for every change.
+        # An error of the database itself, such as a damaged page, does not depend on the change.
         if sqlstate_of(error) is not None or error.connection_invalidated:
             raise
         reason: Exception = error
@@ -95,7 +95,7 @@ async def _faults_of(session: AsyncSession, numbers: Sequence[int]) -> list[str]
     ]
 
 
-async def _compared(session: AsyncSession, numbers: Sequence[int]) -> AsyncIterator[str]:
+async def _compare(session: AsyncSession, numbers: Sequence[int]) -> AsyncIterator[str]:
     first, last = numbers[0], numbers[-1]
     changes = select(Change).where(Change.number.between(first, last)).order_by(Change.number)
     previous = await session.scalar(select(Change.hash).where(Change.number == first - 1))
@@ -111,16 +111,18 @@ async def _compared(session: AsyncSession, numbers: Sequence[int]) -> AsyncItera
 async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:
     snapshot = await take_snapshot(session, AsOf())
 
-    def answer(history: CrossingHistory) -> Present:
+    def present(history: CrossingHistory) -> Present:
         return history.resolved.present(snapshot.now)
 
-    left = await load_histories(session, [crossing_id], snapshot, answer)
-    whole = await whole_history(session, crossing_id, known_change=snapshot.change, at=snapshot.now)
-    return whole is not None and left[crossing_id] == answer(whole)
+    compacted = await load_histories(session, [crossing_id], snapshot, present)
+    full_history = await whole_history(
+        session, crossing_id, known_change=snapshot.change, at=snapshot.now
+    )
+    return full_history is not None and compacted[crossing_id] == present(full_history)
 
 
 def _listed_rows(change: Change) -> _RowsByTable:
-    """Return what the change's payload says of each table's rows, in a fixed order."""
+    """Return the rows in the payload of a change, by table and in a fixed order."""
     rows_by_table: _RowsByTable = {name: [] for name in _TABLES}
     for name, rows in rows_by_table.items():
         listed = change.payload.get(name, [])
@@ -132,7 +134,7 @@ def _listed_rows(change: Change) -> _RowsByTable:
 async def _rows_by_change(
     session: AsyncSession, first: int, last: int
 ) -> defaultdict[int, _RowsByTable]:
-    """Return the rows of each change as its payload should list them."""
+    """Return the rows of each change as its payload should contain them."""
     rows_by_change: defaultdict[int, _RowsByTable] = defaultdict(
         lambda: {name: [] for name in _TABLES}
     )

@@ -59,8 +59,8 @@ async def name_of(
         _abbreviate(map(words.border, places.borders)),
         _abbreviate(map(words.country, places.countries)),
     ]
-    title = " · ".join(filter(None, parts)) or words.say(N_("All crossings"))
-    return words.say(N_("Closures: %(places)s"), places=title)
+    title = " · ".join(filter(None, parts)) or words.translate(N_("All crossings"))
+    return words.translate(N_("Closures: %(places)s"), places=title)
 
 
 def _abbreviate(names: Iterable[str]) -> str:
@@ -162,9 +162,9 @@ def _summary(chain: RevisionChain, name: str, words: Words) -> str:
     if event.certainty is Certainty.UNCONFIRMED:
         text += f", {words.word(event.certainty)}"
     if event.effective.until is None:
-        text += f", {words.say('until further notice')}"
+        text += f", {words.translate('until further notice')}"
     if chain.retraction is not None:
-        return words.say(N_("Withdrawn: %(event)s"), event=text)
+        return words.translate(N_("Withdrawn: %(event)s"), event=text)
     return text
 
 
@@ -175,16 +175,15 @@ def _description(
     assert event.certainty is not None
     lines = [
         *_period(event, words),
-        f"{words.say('For whom')}: {_scope(event, words)}",
-        f"{words.say('Decided by')}: {words.listed(map(words.country, event.sides))}",
-        f"{words.say('Certainty')}: {words.word(event.certainty)}",
+        f"{words.translate('For whom')}: {_scope(event, words)}",
+        f"{words.translate('Decided by')}: {words.listed(map(words.country, event.sides))}",
+        f"{words.translate('Certainty')}: {words.word(event.certainty)}",
     ]
     if event.reason is not None:
-        lines.append(
-            f"{words.say('Reason:')} {_with_text(event.reason.code, event.reason.text, words)}"
-        )
+        reason = _with_text(event.reason.code, event.reason.text, words)
+        lines.append(f"{words.translate('Reason:')} {reason}")
     if event.exceptions:
-        lines.append(words.say("Who may still cross:"))
+        lines.append(words.translate("Who may still cross:"))
         lines += [
             f"– {_with_text(exception.code, exception.text, words)}"
             for exception in event.exceptions
@@ -194,10 +193,10 @@ def _description(
         details = (source.title, source.publisher, source.published_at, citation.locator)
         text = ", ".join(filter(None, details))
         basis = words.word(citation.basis)
-        lines.append(f"{words.say('Source')}: {text} ({basis}) {source.url or ''}".rstrip())
+        lines.append(f"{words.translate('Source')}: {text} ({basis}) {source.url or ''}".rstrip())
     if chain.retraction is not None:
-        lines.append(words.say("It was withdrawn."))
-    lines.append(words.say(N_("Check whether it still applies: %(address)s"), address=page))
+        lines.append(words.translate("It was withdrawn."))
+    lines.append(words.translate(N_("Check whether it still applies: %(address)s"), address=page))
     return "\n".join(lines)
 
 
@@ -207,23 +206,23 @@ def _period(event: EventOut, words: Words) -> list[str]:
     zones = [ZoneInfo(event.time_zone)]
     precision = event.precision or Precision.MINUTE
     start = words.instant(event.effective.from_, zones, precision).striptags()
-    lines = [f"{words.say('From:')} {start}"]
+    lines = [f"{words.translate('From:')} {start}"]
     if event.effective.until is not None:
         end = words.end(event.effective.until, zones, precision).striptags()
-        lines.append(f"{words.say('until:')} {end}")
+        lines.append(f"{words.translate('until:')} {end}")
     if event.expected_until is not None:
         expected = words.end(event.expected_until, zones, precision).striptags()
-        remark = words.say("an expected end does not reopen it by itself")
-        lines.append(f"{words.say('expected end:')} {expected} ({remark})")
+        remark = words.translate("an expected end does not reopen it by itself")
+        lines.append(f"{words.translate('expected end:')} {expected} ({remark})")
     if event.announced_at is not None:
         announced = words.instant(event.announced_at, zones, Precision.DAY).striptags()
-        lines.append(f"{words.say('Announced:')} {announced}")
+        lines.append(f"{words.translate('Announced:')} {announced}")
     return lines
 
 
 def _scope(event: EventOut, words: Words) -> str:
-    traffic = words.words(event.traffic) if event.traffic else words.say("all traffic")
-    return f"{traffic}, {words.direction(event.to) if event.to else words.say('both ways')}"
+    traffic = words.words(event.traffic) if event.traffic else words.translate("all traffic")
+    return f"{traffic}, {words.direction(event.to) if event.to else words.translate('both ways')}"
 
 
 def _with_text(code: ReasonCode | ExceptionCode, text: str | None, words: Words) -> str:

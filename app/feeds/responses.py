@@ -163,7 +163,7 @@ class FeedResponder:
     ) -> Response:
         """Answer with the closures and restrictions of some places.
 
-        Raises CrossingNotFound or BorderNotFound if there is no such thing as ``of``.
+        Raises CrossingNotFound or BorderNotFound if the subject does not exist.
         """
         words = Words(language)
         async with self.read_sessions.for_question(None, AsOf()) as session:

@@ -1,7 +1,6 @@
-"""The languages of the pages, and which of them a reader gets.
+"""The languages of the pages, and the choice of one for a reader.
 
-A language is a message catalogue in ``locale/``: another language is one more file there.
-The messages themselves are English.
+Each file in ``locale/`` is the message catalogue of one language. The messages are in English.
 """
 
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ ENGLISH = "en"
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """A language: its messages, and how it writes dates and names countries."""
+    """A language: its messages, and the locale for dates, numbers and names of countries."""
 
     code: str
     locale: Locale
@@ -29,15 +28,15 @@ class Language:
 
     @property
     def name(self) -> str:
-        """What it calls itself."""
+        """The name of the language in that language."""
         return str(self.locale.languages[self.code])
 
 
 def _load() -> dict[str, Language]:
-    # As the countries here write dates: the day first, 24 hours.
-    found = {ENGLISH: Language(ENGLISH, Locale("en", "GB"), NullTranslations())}
+    # British English has the day first and 24 hours, as the countries covered here do.
+    languages = {ENGLISH: Language(ENGLISH, Locale("en", "GB"), NullTranslations())}
     for file in sorted(
-        files("app.languages").joinpath("locale").iterdir(), key=lambda one: one.name
+        files("app.languages").joinpath("locale").iterdir(), key=lambda file: file.name
     ):
         code, _, kind = file.name.partition(".")
         if kind == "po":
@@ -45,19 +44,19 @@ def _load() -> dict[str, Language]:
             with file.open("rb") as source:
                 write_mo(compiled, read_po(source, locale=code))
             compiled.seek(0)
-            found[code] = Language(code, Locale(code), GNUTranslations(compiled))
-    return found
+            languages[code] = Language(code, Locale(code), GNUTranslations(compiled))
+    return languages
 
 
 LANGUAGES: Mapping[str, Language] = _load()
-"""By code, English first."""
+"""The languages by code, English first."""
 
 
 def negotiated(accept_language: str) -> Language:
-    """Return the language that an ``Accept-Language`` likes best; English if it likes none."""
-    given = weights(accept_language)
-    for tag in sorted(given, key=lambda tag: -given[tag]):
+    """Return the language that an ``Accept-Language`` prefers; English if it names none of ours."""
+    weight_by_tag = weights(accept_language)
+    for tag in sorted(weight_by_tag, key=lambda tag: -weight_by_tag[tag]):
         code = tag.partition("-")[0]
-        if given[tag] > 0 and code in LANGUAGES:
+        if weight_by_tag[tag] > 0 and code in LANGUAGES:
             return LANGUAGES[code]
     return LANGUAGES[ENGLISH]

@@ -1,4 +1,4 @@
-"""How the pages say things: the vocabulary in a reader's language, instants in local time."""
+"""Texts in a reader's language: the vocabulary, names, numbers, and instants in local time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ from app.vocabulary import (
 
 
 def N_(message: str) -> str:  # noqa: N802  # gettext's own name for the mark
-    """Mark a message for the catalogues; it is translated where it is said."""
+    """Mark a message for the catalogues. `Words.translate` translates it later."""
     return message
 
 
@@ -155,7 +155,7 @@ MESSAGES: Mapping[type[StrEnum], Mapping[str, str]] = {
         GapCode.OTHER_CROSSINGS: N_("There may be more crossings on this border."),
     },
 }
-"""What each member of the vocabulary is called: by its kind, since kinds share words."""
+"""The message for each member of the vocabulary, by its type, because types share values."""
 
 DIRECTIONS: Mapping[str, str] = {
     "BY": N_("to Belarus"),
@@ -175,7 +175,7 @@ DIRECTIONS: Mapping[str, str] = {
     "UA": N_("to Ukraine"),
     "US": N_("to the United States"),
 }
-"""Whole phrases: a country's name has cases, which no data has. The others get an arrow."""
+"""Whole phrases, because CLDR lacks the grammatical cases of country names. Others get an arrow."""
 
 
 _SHORT_MODES: Mapping[Mode, str] = {
@@ -193,101 +193,101 @@ _FOR_WHOM: Mapping[Traffic, str] = {
     Traffic.TRUCK: N_("for trucks"),
     Traffic.TRAIN: N_("for trains"),
 }
-"""Whole phrases, since after a status the names have another case."""
+"""Whole phrases, because the names need another grammatical case here."""
 
 _EVENING = 18
-"""The hour from which a day's rest is called tonight."""
+"""The local hour from which the rest of a day is called tonight."""
 
-_KIN: Mapping[str, tuple[str, ...]] = {"be": ("ru",), "ru": ("be",), "uk": ("ru",)}
-"""Whose readers read which other languages rather than English."""
+_FALLBACKS: Mapping[str, tuple[str, ...]] = {"be": ("ru",), "ru": ("be",), "uk": ("ru",)}
+"""The languages that readers of a language prefer to English."""
 
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """A language's way to say each thing."""
+    """Writes things in a language."""
 
     language: Language
 
-    def say(self, message: str, **values: object) -> str:
+    def translate(self, message: str, **values: object) -> str:
         """Translate a message and fill in its ``%(name)s``."""
         return self.language.translations.gettext(message) % values
 
     def word(self, member: StrEnum) -> str:
-        """Name a member of the vocabulary."""
-        return self.say(MESSAGES[type(member)][member])
+        """Return the word for a member of the vocabulary."""
+        return self.translate(MESSAGES[type(member)][member])
 
     def title_word(self, member: StrEnum) -> str:
-        """Name a member of the vocabulary where a sentence begins."""
+        """Return the word for a member of the vocabulary, capitalised."""
         word = self.word(member)
         return word[:1].upper() + word[1:]
 
     def words(self, members: Iterable[StrEnum]) -> str:
-        """Name several, as a list."""
-        return self.listed(self.word(one) for one in members)
+        """Return the words for several members, as a list."""
+        return self.listed(self.word(member) for member in members)
 
     def listed(self, names: Iterable[str]) -> str:
-        """Join names as the language does."""
+        """Join names in the style of the language."""
         return format_list(list(names), locale=self.language.locale)
 
     def country(self, code: str) -> str:
         return str(self.language.locale.territories.get(code, code))
 
     def place(self, zone: ZoneInfo) -> str:
-        """Name a zone by its city."""
+        """Return the name of the city of a time zone."""
         return str(location_of(zone, locale=self.language.locale, return_city=True))
 
     def border(self, border_id: str) -> str:
-        """Name a border by its two countries."""
+        """Return the name of a border, which is that of its two countries."""
         return " – ".join(self.country(code) for code in sides_of(border_id))
 
     def crossing(self, names: Iterable[Name]) -> str:
-        """Name a crossing by its two checkpoints, each as the language calls it, if it does."""
+        """Return the names of a crossing's two checkpoints, in the language where possible."""
         sides: dict[str, dict[str, str]] = {}
-        for one in names:
-            sides.setdefault(one.side, {}).setdefault(one.lang, one.name)
-        return " – ".join(dict.fromkeys(self.text(found) for found in sides.values()))
+        for name in names:
+            sides.setdefault(name.side, {}).setdefault(name.lang, name.name)
+        return " – ".join(dict.fromkeys(self.text(by_language) for by_language in sides.values()))
 
     def crossing_of(self, names: Iterable[Name], mode: Mode) -> str:
-        """Name a crossing that is not a road's with its mode: it may share its name with one."""
+        """Return the name of a crossing, with its mode unless it is a road."""
         name = self.crossing(names)
-        return f"{name} ({self.say(_SHORT_MODES[mode])})" if mode in _SHORT_MODES else name
+        return f"{name} ({self.translate(_SHORT_MODES[mode])})" if mode in _SHORT_MODES else name
 
     def for_whom(self, traffic: Sequence[Traffic], to: Sequence[str]) -> str:
-        """Say for which traffic something is, and into which country if that is only one."""
-        phrases = [self.say(_FOR_WHOM[one]) for one in traffic]
+        """Say for which traffic something applies, and into which country if it is only one."""
+        phrases = [self.translate(_FOR_WHOM[category]) for category in traffic]
         first = phrases[0].partition(" ")[0] if phrases else ""
-        # "for cars, buses and trucks": in other languages each word has the right case already.
-        if first and all(one.startswith(f"{first} ") for one in phrases):
-            phrases[1:] = [one.removeprefix(f"{first} ") for one in phrases[1:]]
+        # "for cars, buses and trucks": the preposition is kept only once.
+        if first and all(phrase.startswith(f"{first} ") for phrase in phrases):
+            phrases[1:] = [phrase.removeprefix(f"{first} ") for phrase in phrases[1:]]
         directions = [self.direction(code) for code in to] if len(to) == 1 else []
         return " ".join(filter(None, [self.listed(phrases), *directions]))
 
     def text(self, by_language: Mapping[str, str]) -> str:
-        """Choose the text in the language, or in the next that its readers know."""
+        """Return the text in the language, or else in the next best for its readers."""
         return by_language[self.lang(by_language)]
 
     def lang(self, by_language: Mapping[str, str]) -> str:
         """Return the language that `text` chooses."""
         code = self.language.code
-        for one in (code, *_KIN.get(code, ()), ENGLISH):
-            if one in by_language:
-                return one
+        for candidate in (code, *_FALLBACKS.get(code, ()), ENGLISH):
+            if candidate in by_language:
+                return candidate
         return next(iter(by_language))
 
     def gap(self, code: GapCode, side: str | None) -> str:
-        """Say what is not covered of a border."""
+        """Describe a gap in the coverage of a border."""
         if code is GapCode.SIDE_SILENT:
             country = self.country(side or "")
-            return self.say(N_("We have no information from %(country)s."), country=country)
+            return self.translate(N_("We have no information from %(country)s."), country=country)
         return self.word(code)
 
     def direction(self, to: str) -> str:
-        """Say which country is entered."""
+        """Return a direction: the country that is entered."""
         phrase = DIRECTIONS.get(to)
-        return self.say(phrase) if phrase else f"→ {self.country(to)}"
+        return self.translate(phrase) if phrase else f"→ {self.country(to)}"
 
     def day(self, at: datetime, zones: Sequence[ZoneInfo]) -> str:
-        """Return the local date, in short: where a day begins then, else in the first zone."""
+        """Return the short local date in the zone in which a day begins then, else in the first."""
         local = at.astimezone(day_zone(at, zones))
         return format_date(local, "medium", locale=self.language.locale)
 
@@ -295,11 +295,11 @@ class Words:
         return format_skeleton("y", at, locale=self.language.locale)
 
     def month(self, at: date) -> str:
-        """Name a month and its year, in short."""
+        """Return a short month with its year."""
         return format_skeleton("yMMM", at, locale=self.language.locale)
 
     def number(self, value: float) -> str:
-        """Write a number with the language's own marks."""
+        """Return a number with the separators of the language."""
         return format_decimal(value, locale=self.language.locale)
 
     def instant(
@@ -309,10 +309,10 @@ class Words:
         precision: Precision = Precision.MINUTE,
         now: datetime | None = None,
     ) -> Markup:
-        """Return an instant by the clocks of ``zones``, each named; in UTC as its title.
+        """Return an instant in the local times of ``zones``, with UTC as its title.
 
-        What is known to a day or a month only is told as that day or month, of the zone in which
-        it begins then, else of the first. Days that are near ``now`` are called today and tomorrow.
+        With precision `day` or `month` it is a day or month in the zone where one begins then, else
+        in the first zone. Today and tomorrow, as of ``now``, are called by these words.
         """
         zones = list(zones)
         match precision:
@@ -321,12 +321,12 @@ class Words:
                 return Markup('<time datetime="{}" title="{}">{}</time>').format(
                     utc.isoformat().replace("+00:00", "Z"),
                     f"{utc:%Y-%m-%d %H:%M} UTC",
-                    self._by_clocks(at, zones, now),
+                    self._in_zones(at, zones, now),
                 )
             case Precision.DAY | Precision.MONTH:
                 return self._date(at.astimezone(day_zone(at, zones)), precision, now)
             case Precision.UNKNOWN:
-                return Markup("<span>{}</span>").format(self.say(N_("date unknown")))
+                return Markup("<span>{}</span>").format(self.translate(N_("date unknown")))
             case _:
                 assert_never(precision)
 
@@ -337,10 +337,10 @@ class Words:
         precision: Precision | None = Precision.MINUTE,
         now: datetime | None = None,
     ) -> Markup:
-        """Return until when something holds, by the precision of its start.
+        """Return an end, with the precision of the start.
 
-        Of what began on a day, and ends where another begins, it is the last day or month. Days
-        that are near ``now`` are called today and tomorrow.
+        With precision `day` or `month`, an end at midnight is shown as the last day or month before
+        it. Today and tomorrow, as of ``now``, are called by these words.
         """
         zones = list(zones)
         zone = day_zone(at, zones)
@@ -361,45 +361,47 @@ class Words:
         return Markup('<time datetime="{}">{}</time>').format(machine, text)
 
     def _near_day(self, local: datetime, now: datetime | None, clock: str = "") -> str | None:
-        """Name a local day that is today or tomorrow, with the time; None if it is neither."""
+        """Return today or tomorrow with the time, if a local day is one of them, else None."""
         days = None if now is None else (local.date() - now.astimezone(local.tzinfo).date()).days
         if days == 0 and clock and local.hour >= _EVENING:
-            return self.say(N_("tonight %(time)s"), time=clock)
+            return self.translate(N_("tonight %(time)s"), time=clock)
         if days == 0:
-            return self.say(N_("today %(time)s"), time=clock).strip()
+            return self.translate(N_("today %(time)s"), time=clock).strip()
         if days == 1:
-            return self.say(N_("tomorrow %(time)s"), time=clock).strip()
+            return self.translate(N_("tomorrow %(time)s"), time=clock).strip()
         return None
 
-    def _by_clocks(self, at: datetime, zones: list[ZoneInfo], now: datetime | None) -> Markup:
+    def _in_zones(self, at: datetime, zones: list[ZoneInfo], now: datetime | None) -> Markup:
         locale = self.language.locale
         clocks: dict[tuple[datetime, str], list[str]] = {}
         for zone in zones:
             local = at.astimezone(zone)
-            place = self.place(zone)
+            city = self.place(zone)
             time = local.replace(tzinfo=None, fold=0)
-            places = clocks.setdefault((time, _offset(local)), [])
-            if place not in places:
-                places.append(place)
+            cities = clocks.setdefault((time, _offset(local)), [])
+            if city not in cities:
+                cities.append(city)
         days = {local.date() for local, _ in clocks}
-        told: list[Markup] = []
-        for number, ((local, offset), places) in enumerate(clocks.items()):
+        texts: list[Markup] = []
+        for number, ((local, offset), cities) in enumerate(clocks.items()):
             clock = f"{format_time(local, 'short', locale=locale)}{offset}"
-            near = self._near_day(at.astimezone(zones[0]), now, clock) if len(days) == 1 else None
-            if number == 0 and near:
-                clock = near
+            near_day = (
+                self._near_day(at.astimezone(zones[0]), now, clock) if len(days) == 1 else None
+            )
+            if number == 0 and near_day:
+                clock = near_day
             elif number == 0 or len(days) > 1:
                 clock = f"{format_date(local, 'medium', locale=locale)}, {clock}"
-            told.append(
-                Markup('{} <span class="zone">({})</span>').format(clock, ", ".join(places))
+            texts.append(
+                Markup('{} <span class="zone">({})</span>').format(clock, ", ".join(cities))
             )
-        return Markup(" · ").join(told)
+        return Markup(" · ").join(texts)
 
     def duration(self, minutes: int) -> str:
-        """Return how long something takes, in days, hours and minutes."""
-        hours, rest = divmod(minutes, 60)
+        """Return a duration in days, hours and minutes."""
+        hours, minutes_left = divmod(minutes, 60)
         days, hours = divmod(hours, 24)
-        parts = [(days, "day"), (hours, "hour"), (rest, "minute")]
+        parts = [(days, "day"), (hours, "hour"), (minutes_left, "minute")]
         return " ".join(
             format_unit(number, f"duration-{unit}", length="short", locale=self.language.locale)
             for number, unit in parts
@@ -407,7 +409,7 @@ class Words:
         )
 
     def age(self, at: datetime, now: datetime) -> str:
-        """Say how long before ``now`` it was, in minutes at the finest."""
+        """Say how long before ``now`` an instant was, at least in minutes."""
         return format_timedelta(
             min(at - now, -timedelta(seconds=1)),
             granularity="minute",
@@ -417,7 +419,7 @@ class Words:
         )
 
     def queue(self, queue: Queue) -> str:
-        """Say whom a queue is for, besides the traffic of its lane."""
+        """Describe a queue, without the traffic of its lane."""
         kinds = [
             (queue.empty, N_("empty")),
             (queue.priority, N_("with priority")),
@@ -425,7 +427,9 @@ class Words:
         ]
         weight = [] if queue.weight_kg is None else [self._weight(queue.weight_kg)]
         goods = [] if queue.goods is None else [queue.goods]
-        return ", ".join([*weight, *(self.say(word) for holds, word in kinds if holds), *goods])
+        return ", ".join(
+            [*weight, *(self.translate(word) for is_set, word in kinds if is_set), *goods]
+        )
 
     def _weight(self, weight: WeightClass) -> str:
         lowest, highest = (
@@ -433,15 +437,15 @@ class Words:
             for kilograms in (weight.from_, weight.to)
         )
         if highest is None:
-            return self.say(N_("over %(tonnes)s t"), tonnes=lowest)
+            return self.translate(N_("over %(tonnes)s t"), tonnes=lowest)
         if lowest is None:
-            return self.say(N_("up to %(tonnes)s t"), tonnes=highest)
-        return self.say(N_("%(lowest)s to %(highest)s t"), lowest=lowest, highest=highest)
+            return self.translate(N_("up to %(tonnes)s t"), tonnes=highest)
+        return self.translate(N_("%(lowest)s to %(highest)s t"), lowest=lowest, highest=highest)
 
     def ago(self, at: datetime, now: datetime) -> str:
-        """Say how long before ``now`` it was, in hours at the finest."""
+        """Say how long before ``now`` an instant was, at least in hours."""
         if now - at < timedelta(hours=1):
-            return self.say(N_("less than an hour ago"))
+            return self.translate(N_("less than an hour ago"))
         return format_timedelta(
             at - now,
             granularity="hour",
@@ -452,7 +456,7 @@ class Words:
 
 
 def _offset(local: datetime) -> str:
-    """Return the offset of a clock time that the day has twice, nothing of any other."""
+    """Return the UTC offset of a local time that occurs twice that day, else an empty string."""
     if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
         return ""
     return f" UTC{local.isoformat()[-6:]}"

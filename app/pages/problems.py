@@ -101,7 +101,9 @@ def problem_response(request: Request, problem: Problem) -> Response:
     if preferred(", ".join(request.headers.getlist("accept")), _MEDIA_TYPES) != HTML:
         return render(problem, origins.root)
     reader = PageReader(request)
-    title, detail = (reader.words.say(text) for text in _TEXTS.get(problem.slug, _DEFAULT_TEXT))
+    title, detail = (
+        reader.words.translate(text) for text in _TEXTS.get(problem.slug, _DEFAULT_TEXT)
+    )
     response = page(
         reader,
         "problem.html",
@@ -121,4 +123,6 @@ def _hints(reader: PageReader, problem: Problem) -> dict[str, str]:
     """Return how to correct each faulty part of the address, in the reader's language."""
     faults = problem.errors if isinstance(problem, Invalid) else ()
     unknown = N_("leave it out, or choose it from the lists on the pages")
-    return {fault.field: reader.words.say(_HINTS.get(fault.field, unknown)) for fault in faults}
+    return {
+        fault.field: reader.words.translate(_HINTS.get(fault.field, unknown)) for fault in faults
+    }

@@ -1,1 +1,1 @@
-"""The data that the service starts with: files, and how they are loaded as any write is."""
+"""The seeds: files with the initial data, loaded by the same functions as any other write."""

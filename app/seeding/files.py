@@ -1,4 +1,4 @@
-"""Read the seed files and check them against their schema: the API's own bodies."""
+"""Read the seed files and validate them by the bodies of the API."""
 
 import hashlib
 import json
@@ -29,11 +29,11 @@ _Id = Field(pattern=SLUG)
 
 
 class SeedError(Exception):
-    """A seed file is not what it should be. The message names the record."""
+    """A seed file is invalid. The message names the record."""
 
 
 class SeedSource(SourceIn):
-    """A source, under the id that citations use."""
+    """A source, with the id by which citations refer to it."""
 
     id: str = _Id
 
@@ -54,21 +54,21 @@ class SeedConfirmation(ConfirmationIn):
 
 
 class SeedIncident(IncidentIn):
-    """An incident, under the id that records and notices use."""
+    """An incident, with the id by which records and notices refer to it."""
 
     id: str = _Id
 
 
 class SeedNotice(NoticeIn):
-    """A notice, under the id by which others contradict it."""
+    """A notice, with the id by which other notices refer to it."""
 
     id: str = _Id
 
 
 class Fact(Body):
-    """One thing that the article says: the seeds that it stands as, or why it is left out.
+    """A statement of the article: the seeds that record it, or why it is left out.
 
-    Nothing is loaded from it. It shows that no statement of the article was forgotten.
+    Facts are not loaded. They show that no statement of the article was forgotten.
     """
 
     row: int = Field(ge=1)
@@ -78,7 +78,7 @@ class Fact(Body):
     left_out: Line | None = None
 
     @model_validator(mode="after")
-    def _is_one_or_the_other(self) -> Self:
+    def _has_seeds_or_a_reason(self) -> Self:
         if bool(self.stands_as) == bool(self.left_out):
             raise PydanticCustomError("fact", "must either have a value or be left out")
         return self
@@ -89,7 +89,7 @@ SeedBody = SeedSource | CrossingIn | SeedIncident | SeedDeclaration | SeedConfir
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """One record of the files: its name among all seeds, its body, the digest of its text."""
+    """A record of the files: its unique name, its body, and the digest of its text."""
 
     name: str
     body: SeedBody
@@ -100,9 +100,9 @@ Records = list[dict[str, object]]
 
 
 class Files(Body):
-    """All files together, as their parser reads them: every record still unchecked.
+    """The parsed files, whose records are not validated yet.
 
-    In the order of loading: what is referred to comes before what refers to it.
+    The order is that of loading: records come before those that refer to them.
     """
 
     source: Records = Field([])
@@ -114,59 +114,59 @@ class Files(Body):
 
 
 class Seeds:
-    """What the files of a folder hold. Each folder in it is a set of seeds, by its name."""
+    """The seeds in the files of a folder. Each folder in it is a named set of seeds."""
 
     def __init__(self, folder: Path, *, only: Collection[str] | None = None) -> None:
         """Read every file in the folder and below it, in the order of their paths.
 
-        With ``only``, the seeds are those of these sets, and what they refer to in others.
+        With ``only``, the seeds are those of these sets, and those in others that they refer to.
         Raises SeedError for a set that does not exist.
         """
-        by_set = _read(folder)
+        by_set = _read_sets(folder)
         if only is not None and (unknown := sorted(set(only) - by_set.keys())):
             raise SeedError(
                 f"There is no seed set {unknown[0]!r}. There are {', '.join(sorted(by_set))}."
             )
-        self.files = _merged(by_set.values())
+        self.files = _merge(by_set.values())
         self._ids = {
             "source": _ids("source", self.files.source),
             "incident": _ids("incident", self.files.incident),
             "notice": _ids("notice", self.files.notice),
         }
-        self._wanted = None if only is None else self._with_references(by_set, only)
+        self._selected = None if only is None else self._with_references(by_set, only)
 
-    def checked(self) -> list[Seed]:
+    def load(self) -> list[Seed]:
         """Return every seed in the order of loading. Raises SeedError."""
-        found = [
-            *self._checked("source", SeedSource),
-            *self._checked("crossing", CrossingIn),
-            *self._checked("incident", SeedIncident),
-            *self._checked("record"),
-            *self._checked("notice", SeedNotice),
+        seeds = [
+            *self._load("source", SeedSource),
+            *self._load("crossing", CrossingIn),
+            *self._load("incident", SeedIncident),
+            *self._load("record"),
+            *self._load("notice", SeedNotice),
         ]
-        names = [seed.name for seed in found]
+        names = [seed.name for seed in seeds]
         if twice := {name for name in names if names.count(name) > 1}:
             raise SeedError(f"There are two seeds {', '.join(sorted(twice))}.")
         self._check_facts(set(names))
-        return [seed for seed in found if self._wanted is None or seed.name in self._wanted]
+        return [seed for seed in seeds if self._selected is None or seed.name in self._selected]
 
     def _with_references(self, by_set: dict[str, Files], only: Collection[str]) -> set[str]:
-        """Return the names of the seeds of some sets, and of all that they refer to."""
-        records = dict(_named(self.files))
+        """Return the names of the seeds of some sets, and of all seeds that they refer to."""
+        records = dict(_named_records(self.files))
         crossings_of: defaultdict[str, list[str]] = defaultdict(list)
         for record in self.files.crossing:
-            border = "-".join(sorted(map(str, _listed(record.get("sides")))))
+            border = "-".join(sorted(map(str, _as_list(record.get("sides")))))
             crossings_of[border].append(f"crossing/{record.get('id')}")
-        wanted: set[str] = set()
-        missing = {name for one in only for name, _ in _named(by_set[one])}
+        selected: set[str] = set()
+        missing = {name for set_name in only for name, _ in _named_records(by_set[set_name])}
         while missing:
-            wanted |= missing
+            selected |= missing
             references = [_references(records[name], crossings_of) for name in missing]
-            missing = {one for found in references for one in found} & records.keys() - wanted
-        return wanted
+            missing = {name for names in references for name in names} & records.keys() - selected
+        return selected
 
     def facts(self) -> list[Fact]:
-        """Return what the article says, statement by statement. Raises SeedError."""
+        """Return the statements of the article. Raises SeedError."""
         try:
             return [Fact.model_validate(fact) for fact in self.files.fact]
         except ValidationError as error:
@@ -177,51 +177,59 @@ class Seeds:
             if missing := sorted(set(fact.stands_as) - names):
                 raise SeedError(f"Fact {fact.row} stands as {missing[0]!r}, which is not a seed.")
 
-    def _checked(self, kind: str, schema: type[SeedBody] | None = None) -> Iterator[Seed]:
+    def _load(self, kind: str, schema: type[SeedBody] | None = None) -> Iterator[Seed]:
         for record in getattr(self.files, kind):
             name = f"{kind}/{record.get('id')}"
-            told = json.dumps(record, sort_keys=True, default=str)
+            text = json.dumps(record, sort_keys=True, default=str)
             try:
-                body = (schema or _event_schema(record)).model_validate(self._linked(record, name))
+                body = (schema or _event_schema(record)).model_validate(
+                    self._with_ids(record, name)
+                )
             except ValidationError as error:
                 raise SeedError(f"{name}: {faults_of(error)}") from error
-            yield Seed(name, body, hashlib.sha256(told.encode()).digest())
+            yield Seed(name, body, hashlib.sha256(text.encode()).digest())
 
-    def _linked(self, record: dict[str, object], name: str) -> dict[str, object]:
-        """Return the record with the ids that its references by name will have."""
-        found = dict(record)
+    def _with_ids(self, record: dict[str, object], name: str) -> dict[str, object]:
+        """Return the record with database ids instead of the names it refers to."""
+        linked = dict(record)
         citations = record.get("citations")
         if isinstance(citations, list):
-            found["citations"] = [self._cited(citation, name) for citation in citations]
+            linked["citations"] = [self._citation(citation, name) for citation in citations]
         if "incident" in record:
-            found["incident"] = self._id("incident", record["incident"], name)
+            linked["incident"] = self._id("incident", record["incident"], name)
         contradicted = record.get("contradicts")
         if isinstance(contradicted, list):
-            found["contradicts"] = [self._id("notice", one, name) for one in contradicted]
-        return found
+            linked["contradicts"] = [
+                self._id("notice", reference, name) for reference in contradicted
+            ]
+        return linked
 
-    def _cited(self, citation: object, name: str) -> dict[str, object]:
-        given = citation if isinstance(citation, dict) else {"source": citation}
-        return {**given, "source": self._id("source", given.get("source"), name)}
+    def _citation(self, citation: object, name: str) -> dict[str, object]:
+        fields = citation if isinstance(citation, dict) else {"source": citation}
+        return {**fields, "source": self._id("source", fields.get("source"), name)}
 
-    def _id(self, kind: str, told: object, name: str) -> UUID:
-        found = self._ids[kind].get(told) if isinstance(told, str) else None
-        if found is None:
-            raise SeedError(f"{name} refers to {told!r}, but the files have no {kind} of that id.")
-        return found
+    def _id(self, kind: str, reference: object, name: str) -> UUID:
+        record_id = self._ids[kind].get(reference) if isinstance(reference, str) else None
+        if record_id is None:
+            raise SeedError(
+                f"{name} refers to {reference!r}, but the files have no {kind} of that id."
+            )
+        return record_id
 
 
 def _ids(kind: str, records: Records) -> dict[str, UUID]:
-    """Return the id that each of a kind has in every database."""
-    return {str(one.get("id")): seed_id(f"{kind}/{one.get('id')}", kind) for one in records}
+    """Return the database ids of the records of a kind, which are the same everywhere."""
+    return {
+        str(record.get("id")): seed_id(f"{kind}/{record.get('id')}", kind) for record in records
+    }
 
 
 def _event_schema(record: dict[str, object]) -> type[SeedBody]:
     return SeedDeclaration if record.get("kind") == "declaration" else SeedConfirmation
 
 
-def _named(files: Files) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield every record that is loaded, with its name among all seeds."""
+def _named_records(files: Files) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield the name and the content of every record that is loaded."""
     for kind, records in files:
         if kind != "fact":
             yield from ((f"{kind}/{record.get('id')}", record) for record in records)
@@ -232,19 +240,19 @@ def _references(
 ) -> Iterator[str]:
     """Yield the names of the seeds that a record refers to.
 
-    A border exists with its crossings, ``crossings_of`` it, so they are what it stands for.
+    A border exists through its crossings, so a reference to one is to those in ``crossings_of``.
     """
     fields = (
-        ("source", [_source_of(one) for one in _listed(record.get("citations"))]),
+        ("source", [_source_of(citation) for citation in _as_list(record.get("citations"))]),
         ("incident", [record.get("incident")]),
-        ("crossing", [record.get("crossing"), *_listed(record.get("crossings"))]),
-        ("notice", _listed(record.get("contradicts"))),
+        ("crossing", [record.get("crossing"), *_as_list(record.get("crossings"))]),
+        ("notice", _as_list(record.get("contradicts"))),
     )
-    yield from (f"{kind}/{one}" for kind, given in fields for one in given)
+    yield from (f"{kind}/{record_id}" for kind, ids in fields for record_id in ids)
     subjects = record.get("subjects")
     if isinstance(subjects, dict):
-        yield from (f"crossing/{one}" for one in _listed(subjects.get("crossings")))
-        for border in _listed(subjects.get("borders")):
+        yield from (f"crossing/{crossing}" for crossing in _as_list(subjects.get("crossings")))
+        for border in _as_list(subjects.get("borders")):
             yield from crossings_of.get(str(border), ())
 
 
@@ -252,11 +260,11 @@ def _source_of(citation: object) -> object:
     return citation.get("source") if isinstance(citation, dict) else citation
 
 
-def _listed(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _merged(sets: Iterable[Files]) -> Files:
+def _merge(sets: Iterable[Files]) -> Files:
     tables: dict[str, Records] = {}
     for files in sets:
         for kind, records in files:
@@ -264,19 +272,19 @@ def _merged(sets: Iterable[Files]) -> Files:
     return Files.model_validate(tables)
 
 
-def _read(folder: Path) -> dict[str, Files]:
-    """Return what each set has, in the order of the sets' names."""
-    found: dict[str, list[Files]] = {}
+def _read_sets(folder: Path) -> dict[str, Files]:
+    """Return the files of each set, by the name of the set."""
+    files_by_set: dict[str, list[Files]] = {}
     paths = sorted(folder.rglob("*.toml"))
     if not paths:
         raise SeedError(f"There are no seed files in {folder}.")
     for path in paths:
         name = path.relative_to(folder).parts[0]
         try:
-            told = tomllib.loads(path.read_text(encoding="utf-8"))
-            found.setdefault(name, []).append(Files.model_validate(told))
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            files_by_set.setdefault(name, []).append(Files.model_validate(content))
         except ValidationError as error:
             raise SeedError(f"{path.relative_to(folder)}: {faults_of(error)}") from error
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise SeedError(f"{path.relative_to(folder)}: {error}") from error
-    return {name: _merged(files) for name, files in found.items()}
+    return {name: _merge(files) for name, files in files_by_set.items()}

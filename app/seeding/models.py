@@ -7,7 +7,7 @@ from app.database.tables import Base
 
 
 class SeedRecord(Base):
-    """A seed record as it was loaded: the change it became and the digest of its text."""
+    """A loaded seed record: its change and the digest of its text."""
 
     __tablename__ = "seed_record"
     __table_args__ = (CheckConstraint("length(digest) = 32", name="digest_is_sha256"),)

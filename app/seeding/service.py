@@ -1,4 +1,4 @@
-"""Load the seeds: what is new is added, what changed is corrected, the rest is left alone."""
+"""Load the seeds: add new ones, correct changed ones, leave the others alone."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -50,37 +50,39 @@ async def load_seeds(
 ) -> int:
     """Write every seed that is new or changed and return how many. Raises SeedError.
 
-    With ``only``, of these sets alone, and of what they refer to. Of retired crossings nothing
-    is written: what a seed says of others is written without them.
+    With ``only``, these are the seeds of these sets and those that they refer to. Nothing is
+    written about retired crossings; a seed that names others, too, is written for those.
     """
     retired = await _retired(session)
     loaded: defaultdict[str, list[SeedRecord]] = defaultdict(list)
     for row in await session.scalars(select(SeedRecord).order_by(SeedRecord.change)):
         loaded[row.id].append(row)
     written = 0
-    for seed in Seeds(folder, only=only).checked():
-        before = loaded[seed.name]
-        if before and before[-1].digest == seed.digest:
+    for seed in Seeds(folder, only=only).load():
+        previous = loaded[seed.name]
+        if previous and previous[-1].digest == seed.digest:
             continue
-        skipped = await _skipped(session, seed, before, retired)
+        skipped = await _crossings_to_skip(session, seed, previous, retired)
         body = _without(seed.body, skipped)
         if body is None:
             continue
-        narrowed = replace(seed, body=body)
+        reduced = replace(seed, body=body)
         try:
-            done = await (
-                _mend(session, narrowed, before, retired.now) if before else _add(session, narrowed)
+            result = await (
+                _correct(session, reduced, previous, retired.now)
+                if previous
+                else _add(session, reduced)
             )
         except Problem as problem:
             raise SeedError(f"{seed.name}: {problem.detail}") from problem
-        session.add(SeedRecord(id=seed.name, change=done.change, digest=seed.digest))
+        session.add(SeedRecord(id=seed.name, change=result.change, digest=seed.digest))
         written += 1
     return written
 
 
 @dataclass(frozen=True, slots=True)
 class _Retired:
-    """The crossings that are retired, and those that ever were."""
+    """The crossings that are retired at present, and those that ever were."""
 
     now: AbstractSet[str]
     ever: AbstractSet[str]
@@ -94,18 +96,20 @@ async def _retired(session: AsyncSession) -> _Retired:
     )
 
 
-async def _skipped(
-    session: AsyncSession, seed: Seed, before: list[SeedRecord], retired: _Retired
+async def _crossings_to_skip(
+    session: AsyncSession, seed: Seed, previous: list[SeedRecord], retired: _Retired
 ) -> AbstractSet[str]:
-    """Return the crossings of which a seed is not to be written."""
-    if not before or not retired.ever:
+    """Return the crossings about which a seed must not write anything."""
+    if not previous or not retired.ever:
         return retired.now
-    change = before[-1].change
+    change = previous[-1].change
     match seed.body:
         case SeedNotice():
-            # It may go on naming what it named before.
-            named = await session.scalar(select(Notice.crossings).where(Notice.change == change))
-            return retired.now - set(named or ())
+            # A correction may name retired crossings that the notice named before.
+            crossings = await session.scalar(
+                select(Notice.crossings).where(Notice.change == change)
+            )
+            return retired.now - set(crossings or ())
         case SeedDeclaration():
             # A crossing that was retired when it was loaded has no event to correct.
             events = select(StatusEvent.crossing_id).where(StatusEvent.change == change)
@@ -115,20 +119,20 @@ async def _skipped(
 
 
 def _without(body: SeedBody, skipped: AbstractSet[str]) -> SeedBody | None:
-    """Return what a seed says of other crossings than these; None if that is nothing."""
+    """Return the body without some crossings; None if nothing is left."""
     match body:
         case SeedConfirmation():
             return None if body.crossing in skipped else body
         case SeedDeclaration():
-            left = [one for one in body.crossings if one not in skipped]
-            return body.model_copy(update={"crossings": left}) if left else None
+            remaining = [crossing for crossing in body.crossings if crossing not in skipped]
+            return body.model_copy(update={"crossings": remaining}) if remaining else None
         case SeedNotice():
             subjects = body.subjects
-            left = [one for one in subjects.crossings if one not in skipped]
-            if not (left or subjects.borders or subjects.countries):
+            remaining = [crossing for crossing in subjects.crossings if crossing not in skipped]
+            if not (remaining or subjects.borders or subjects.countries):
                 return None
-            narrowed = subjects.model_copy(update={"crossings": left})
-            return body.model_copy(update={"subjects": narrowed})
+            reduced = subjects.model_copy(update={"crossings": remaining})
+            return body.model_copy(update={"subjects": reduced})
         case _:
             return body
 
@@ -161,10 +165,10 @@ async def _add(session: AsyncSession, seed: Seed, *, name: str | None = None) ->
             return await record_notice(session, SEEDER, notice=_notice(body), seed=name)
 
 
-async def _mend(
+async def _correct(
     session: AsyncSession, seed: Seed, before: list[SeedRecord], retired: AbstractSet[str]
 ) -> WriteResult:
-    """Correct what an older text of the seed became, but for events of retired crossings."""
+    """Correct what was loaded from an earlier version of a seed, except at retired crossings."""
     name, change = f"{seed.name}#{len(before)}", before[-1].change
     rows = await session.scalars(
         select(StatusEvent).where(
@@ -187,13 +191,13 @@ async def _mend(
         case CrossingIn() as body:
             return await revise_crossing(session, SEEDER, crossing=body)
         case SeedIncident() as body:
-            older = await session.scalar(select(Incident.id).where(Incident.change == change))
-            told = body.model_dump(exclude={"id"}) | {"supersedes": older}
-            incident = IncidentIn.model_validate(told)
+            previous = await session.scalar(select(Incident.id).where(Incident.change == change))
+            fields = body.model_dump(exclude={"id"}) | {"supersedes": previous}
+            incident = IncidentIn.model_validate(fields)
             return await record_incident(session, SEEDER, incident=incident, seed=name)
         case SeedNotice() as body:
-            older = await session.scalar(select(Notice.id).where(Notice.change == change))
-            notice = _notice(body).model_copy(update={"supersedes": older})
+            previous = await session.scalar(select(Notice.id).where(Notice.change == change))
+            notice = _notice(body).model_copy(update={"supersedes": previous})
             return await record_notice(session, SEEDER, notice=notice, seed=name)
 
 

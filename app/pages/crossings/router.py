@@ -84,7 +84,7 @@ async def badge(
     status, word = answer.status.status, reader.words.word(answer.status.status)
     if answer.details.retired_at is not None:
         # A badge has no room to say that the last status is one of the past.
-        status, word = Status.UNKNOWN, reader.words.say(N_("retired"))
+        status, word = Status.UNKNOWN, reader.words.translate(N_("retired"))
     shown = Badge(reader.words.crossing(answer.details.names), status, word)
     response = page(reader, "badge.svg", validity=answer.validity, badge=shown)
     response.headers["Content-Type"] = "image/svg+xml"

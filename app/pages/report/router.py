@@ -146,8 +146,8 @@ async def report(
         reader,
         "report.html",
         action=action,
-        title=reader.words.say(_TITLES[action]),
-        lead=reader.words.say(_LEADS[action]),
+        title=reader.words.translate(_TITLES[action]),
+        lead=reader.words.translate(_LEADS[action]),
         event=event,
         borders=views,
         countries=countries,
@@ -195,7 +195,7 @@ def _script_texts(
 ) -> dict[str, dict[str, str]]:
     """Return the texts that the script needs, in the reader's language."""
     return {
-        "messages": {name: words.say(message) for name, message in _MESSAGES.items()},
+        "messages": {name: words.translate(message) for name, message in _MESSAGES.items()},
         "statuses": {status.value: words.word(status) for status in Status},
         "traffic": {traffic.value: words.word(traffic) for traffic in Traffic},
         "directions": {code: words.direction(code) for code in countries},
