@@ -1,7 +1,7 @@
 """Checkpoints: the newest change and its hash, signed by the service, for others to keep.
 
-The chain shows what was altered in it, but not that its end was cut off, nor that all of it was
-written anew. Whoever kept a checkpoint can tell: the log must still contain that change.
+The chain shows alterations, but neither that its end was cut off nor that all of it was rewritten.
+A checkpoint shows both, because the log must still contain its change.
 """
 
 import base64
@@ -68,14 +68,14 @@ class SigningKey:
         return cls(key)
 
     def pem(self) -> str:
-        """Return it as a file keeps it."""
+        """Return the key as the content of a PEM file."""
         return self.private.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         ).decode()
 
     def sign(self, checkpoint: Checkpoint) -> Checkpoint:
         public = self.private.public_key()
-        named = checkpoint.model_copy(
+        unsigned = checkpoint.model_copy(
             update={
                 "public_key": public.public_bytes(
                     Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
@@ -83,8 +83,8 @@ class SigningKey:
                 "fingerprint": _fingerprint(public),
             }
         )
-        signature = base64.b64encode(self.private.sign(_signed(named))).decode()
-        return named.model_copy(update={"signature": signature})
+        signature = base64.b64encode(self.private.sign(_signed_bytes(unsigned))).decode()
+        return unsigned.model_copy(update={"signature": signature})
 
 
 async def newest_checkpoint(session: AsyncSession, key: SigningKey | None) -> Checkpoint:
@@ -103,7 +103,7 @@ async def newest_checkpoint(session: AsyncSession, key: SigningKey | None) -> Ch
 
 
 async def missing_of(session: AsyncSession, checkpoint: Checkpoint) -> str | None:
-    """Say how the log differs from a checkpoint of it; None if it contains that."""
+    """Describe how the log differs from a checkpoint; None if it contains the checkpoint."""
     number = checkpoint.change
     if number == 0:
         return None
@@ -116,7 +116,7 @@ async def missing_of(session: AsyncSession, checkpoint: Checkpoint) -> str | Non
 
 
 def is_signed(checkpoint: Checkpoint) -> bool:
-    """Return whether the signature is that of the public key, and the fingerprint, too."""
+    """Return whether signature and fingerprint match the public key."""
     if not (checkpoint.public_key and checkpoint.signature):
         return False
     try:
@@ -124,7 +124,7 @@ def is_signed(checkpoint: Checkpoint) -> bool:
         signature = base64.b64decode(checkpoint.signature, validate=True)
         if not isinstance(key, Ed25519PublicKey) or checkpoint.fingerprint != _fingerprint(key):
             return False
-        key.verify(signature, _signed(checkpoint))
+        key.verify(signature, _signed_bytes(checkpoint))
     except (ValueError, UnsupportedAlgorithm, InvalidSignature):
         return False
     return True
@@ -134,5 +134,5 @@ def _fingerprint(key: Ed25519PublicKey) -> str:
     return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def _signed(checkpoint: Checkpoint) -> bytes:
+def _signed_bytes(checkpoint: Checkpoint) -> bytes:
     return rfc8785.dumps(checkpoint.model_dump(mode="json", exclude={"signature"}))

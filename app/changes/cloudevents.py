@@ -1,7 +1,7 @@
 """The CloudEvents 1.0 envelope of a change, for streams and webhooks.
 
-A mapping is all it takes; the public library would read instants to write them again, and
-is left to the tests, which hold every envelope against it.
+It is built by hand, because the public library would parse and format all instants again. The
+tests validate every envelope with that library.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from app.http.bodies import Body
 CLOUDEVENTS_JSON = "application/cloudevents+json"
 
 _SUBJECTS = ("crossings", "borders", "countries", "incidents", "sources")
-"""The narrowest first."""
+"""Kinds of subjects, the narrowest first."""
 
 
 class EnvelopeKind(StrEnum):
@@ -53,7 +53,7 @@ class CloudEvent(Body):
 
 
 def enveloped(change: Mapping[str, object]) -> dict[str, object]:
-    """Return a change, as `change_record` returns it, in its envelope."""
+    """Return the envelope of a change record, which is that of `change_record`."""
     payload, subjects = change["payload"], change["subjects"]
     assert isinstance(payload, Mapping)
     assert isinstance(subjects, Mapping)
@@ -73,8 +73,8 @@ def enveloped(change: Mapping[str, object]) -> dict[str, object]:
 
 
 def _subject(subjects: Mapping[str, list[str]]) -> str | None:
-    for sort in _SUBJECTS:
-        names = subjects.get(sort, [])
+    for kind in _SUBJECTS:
+        names = subjects.get(kind, [])
         if len(names) == 1:
-            return f"{sort}/{names[0]}"
+            return f"{kind}/{names[0]}"
     return None

@@ -17,11 +17,11 @@ from app.database.tables import Base
 
 
 class Change(Base):
-    """One committed step of the world. Numbers follow commit order and leave no gap."""
+    """A committed change. Numbers follow the order of commits and have no gaps."""
 
     __tablename__ = "change"
     __table_args__ = (
-        # Lets the log's rows prove that they carry their change's own instant.
+        # Target of the foreign keys by which rows prove that they have the instant of their change.
         UniqueConstraint("number", "recorded_at"),
         UniqueConstraint("recorded_at"),
         CheckConstraint("length(hash) = 32", name="hash_is_sha256"),

@@ -24,9 +24,9 @@ from app.vocabulary import ChangeKind, Traffic
 
 router = feature_router(prefix="/v1/changes", tag="changes")
 webhooks = APIRouter()
-"""What is sent to whoever subscribed."""
+"""Requests that the service sends to subscribers."""
 
-# Any: OpenAPI's own words.
+# Any: an OpenAPI fragment.
 _STREAM: dict[str, Any] = {
     "description": "A page of changes; as `text/event-stream`, each change when it is committed.",
     "content": {
@@ -96,7 +96,7 @@ def _change_filter(
 async def list_changes(
     request: Request,
     response: Response,
-    wanted: Annotated[Filter, Depends(_change_filter)],
+    change_filter: Annotated[Filter, Depends(_change_filter)],
     after: Annotated[
         int | None,
         Query(
@@ -135,22 +135,22 @@ async def list_changes(
             )
         admit: Admit = request.scope[ADMIT]
         resumes = last_event_id is not None
-        admit(StreamQuery(wanted, envelope, last_event_id if resumes else after, resumes))
+        admit(StreamQuery(change_filter, envelope, last_event_id if resumes else after, resumes))
         return Response()
     if envelope is not EnvelopeKind.NONE:
         raise invalid(
             "envelope", f"applies to the event stream only: accept {EVENT_STREAM}", where="query"
         )
     async with transaction(request) as session:
-        await require_existing(session, wanted.named())
+        await require_existing(session, change_filter.ids_to_check())
         await service.require_recorded(session, after or 0)
-        found, reached = await service.matching_changes(
-            session, wanted, after=after or 0, limit=min(limit, MAX_LIMIT)
+        changes, last_checked = await service.matching_changes(
+            session, change_filter, after=after or 0, limit=min(limit, MAX_LIMIT)
         )
-    address = address_of(request, after=reached)
+    address = address_of(request, after=last_checked)
     response.headers["Link"] = f'<{address}>; rel="next"'
     response.headers["Vary"] = "Accept"
-    items = [ChangeOut.model_validate(service.change_record(change)) for change in found]
+    items = [ChangeOut.model_validate(service.change_record(change)) for change in changes]
     return ChangePage(items=items, next=address)
 
 

@@ -1,4 +1,4 @@
-"""Take the next place in the log, fill it, and read the log back."""
+"""Reserve a slot in the log, append a change to it, and read the log."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,13 +22,13 @@ from app.vocabulary import ChangeKind
 
 LOG_LOCK = 0x43524F5353  # any number, as long as every writer takes the same
 GENESIS = bytes(32)
-LOOKED_THROUGH = 5_000
-"""Changes at most, for one page."""
+MAX_CHANGES_READ = 5_000
+"""The most changes that are read for one page."""
 _CHANGES_PER_READ = 200
 
-_TAKE = f"SELECT pg_advisory_xact_lock({LOG_LOCK})"
-_SHARE = f"SELECT pg_advisory_xact_lock_shared({LOG_LOCK})"
-# Were its clock set back, the database would otherwise stand before what it has recorded.
+_TAKE_LOCK = f"SELECT pg_advisory_xact_lock({LOG_LOCK})"
+_SHARE_LOCK = f"SELECT pg_advisory_xact_lock_shared({LOG_LOCK})"
+# Should the clock be set back, the present must still not lie before the newest change.
 _SNAPSHOT = """
     SELECT coalesce((SELECT max(number) FROM change), 0),
            greatest(clock_timestamp(), (SELECT max(recorded_at) FROM change))
@@ -52,7 +52,7 @@ _NEXT_SLOT = """
                greatest(clock_timestamp(), newest.recorded_at + interval '1 microsecond')
                    AS recorded_at,
                newest.hash
-        FROM (SELECT) one LEFT JOIN LATERAL
+        FROM (SELECT) single_row LEFT JOIN LATERAL
              (SELECT * FROM change ORDER BY number DESC LIMIT 1) newest ON true
     ) next
 """
@@ -60,23 +60,23 @@ _NEXT_SLOT = """
 
 _MATCHING = """
     SELECT number, kind, recorded_at, subjects, payload, hash FROM change
-    WHERE number > %(reached)s AND number <= %(newest)s AND {condition}
+    WHERE number > %(last_checked)s AND number <= %(newest)s AND {condition}
     ORDER BY number LIMIT %(limit)s
 """
-_FEW_PARAMETERS = 6
+_MAX_PREPARED_PARAMETERS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class LogSlot:
-    """A place in the log, held by this transaction alone until it ends."""
+    """The next slot of the log, reserved for this transaction until it ends."""
 
     number: int
     recorded_at: datetime
     previous_hash: bytes
     something_is_due: bool = False
-    """Some answer changed by itself by that instant, and the log does not say so yet."""
+    """Whether an answer has changed by time alone, and that is not recorded yet."""
     something_moved: bool = False
-    """Crossings asked about have a later event or version than was known."""
+    """Whether the crossings have a later event or version than ``known_change``."""
 
 
 class _NextRow(NamedTuple):
@@ -90,19 +90,22 @@ class _NextRow(NamedTuple):
 async def reserve_slot(
     session: AsyncSession, crossings: Sequence[str] | None = None, *, known_change: int = 0
 ) -> LogSlot:
-    """Wait for the writers before us, then return the next number and its instant.
+    """Wait for earlier writers, then return the next slot.
 
-    Told is what has come due, and what was recorded after ``known_change``, of ``crossings``; of
-    none, what has come due of any.
+    It says whether something has come due at ``crossings`` (by default at any), and whether
+    something was recorded about them after ``known_change``.
     """
-    asked = {"crossings": None if crossings is None else list(crossings), "known": known_change}
+    parameters = {
+        "crossings": None if crossings is None else list(crossings),
+        "known": known_change,
+    }
     async with driver(session) as connection:
-        # The lock is a statement of its own: the next one's snapshot then holds all that
-        # earlier writers committed. Both go in one trip.
+        # The lock needs a statement of its own, so that the snapshot of the next statement has all
+        # that earlier writers committed. Both are sent in one round trip.
         async with connection.pipeline():
-            await connection.execute(_TAKE)
+            await connection.execute(_TAKE_LOCK)
             cursor = connection.cursor(row_factory=args_row(_NextRow))
-            await cursor.execute(_NEXT_SLOT, asked)
+            await cursor.execute(_NEXT_SLOT, parameters)
         row = await cursor.fetchone()
     assert row is not None  # it has no condition
     return LogSlot(
@@ -122,7 +125,7 @@ def change_of(
     payload: Mapping[str, JsonValue],
     recorded_by: str,
 ) -> Change:
-    """Return the change that fills ``place``, with its hash."""
+    """Return the change for ``slot``, with its hash."""
     change = Change(
         number=slot.number,
         kind=kind.value,
@@ -143,13 +146,13 @@ async def append_change(
     payload: Mapping[str, JsonValue],
     recorded_by: str,
 ) -> None:
-    """Append the change; whatever belongs to it must be written in the same transaction."""
+    """Append a change. All that belongs to it must be written in the same transaction."""
     change = change_of(slot, kind=kind, subjects=subjects, payload=payload, recorded_by=recorded_by)
     await append(session, change)
 
 
 class ChangeRow(NamedTuple):
-    """A change as plain columns, under the names that its entity has for them."""
+    """A change as plain columns, with the names of `Change`."""
 
     number: int
     kind: str
@@ -160,7 +163,7 @@ class ChangeRow(NamedTuple):
 
 
 def hashed_record(change: Change | ChangeRow) -> dict[str, object]:
-    """Return what the hash of a change speaks for, as JSON has it."""
+    """Return the part of a change that its hash covers, as JSON values."""
     return {
         "change": change.number,
         "kind": change.kind,
@@ -171,7 +174,7 @@ def hashed_record(change: Change | ChangeRow) -> dict[str, object]:
 
 
 def change_record(change: Change | ChangeRow) -> dict[str, object]:
-    """Return a change as every follower is told it: its record and its hash."""
+    """Return a change as clients get it: the hashed part and the hash."""
     return hashed_record(change) | {"hash": change.hash.hex()}
 
 
@@ -192,29 +195,29 @@ class _NewestRow(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The newest change an answer reflects, and the database's present instant.
+    """The newest change that an answer reflects, and the present instant.
 
-    The present is the database's, so that a reader never stands before what a writer was
-    just told: an application's clock may lag behind.
+    The present is that of the database. The clock of a process may lag behind, so that a reader
+    would not see what was just written.
     """
 
     change: int
     now: datetime
     is_complete: bool = True
-    """Whether nothing that is recorded from now on is part of what was asked to be known."""
+    """Whether later changes can no longer belong to the requested state of the log."""
 
 
 async def take_snapshot(session: AsyncSession, as_of: AsOf) -> Snapshot:
-    """Return what a question is to be answered from.
+    """Return the state of the log from which a request is answered.
 
-    A question by instant waits for the writers in flight, so that none of them commits a
-    change recorded before that instant afterwards. Raises Invalid for knowledge to come.
+    With ``known_at`` it waits for the writers in flight, so that none of them commits a change
+    that was recorded before that instant. Raises Invalid for a state in the future.
     """
     if as_of.known_at is not None and as_of.known_change is not None:
         raise invalid("known_change", "give known_at or known_change, not both", where="query")
     if as_of.known_at is not None:
         async with driver(session) as connection:
-            await connection.execute(_SHARE)
+            await connection.execute(_SHARE_LOCK)
     statement = _SNAPSHOT if as_of.known_at is None else _SNAPSHOT_AT
     [(number, now)] = await fetch(session, _NewestRow, statement, {"at": as_of.known_at})
     if as_of.known_at is not None and as_of.known_at > now:
@@ -227,48 +230,52 @@ async def take_snapshot(session: AsyncSession, as_of: AsOf) -> Snapshot:
 
 
 async def recorded_at(session: AsyncSession, numbers: Iterable[int]) -> dict[int, datetime]:
-    """Return when each of these changes was recorded."""
+    """Return when each of the changes was recorded."""
     rows = select(Change.number, Change.recorded_at).where(Change.number.in_(list(numbers)))
     return dict((await session.execute(rows)).all())
 
 
 async def changes_after(session: AsyncSession, after: int, limit: int) -> Sequence[Change]:
-    """Return the next changes in order; a reader who pages by number misses none."""
+    """Return the next changes in order. Paging by number misses none."""
     rows = select(Change).where(Change.number > after).order_by(Change.number).limit(limit)
     return (await session.scalars(rows)).all()
 
 
 async def require_recorded(session: AsyncSession, after: int) -> None:
-    """Raise Invalid if ``after`` is beyond the newest change: as of another log, or a restore."""
+    """Raise Invalid if ``after`` is beyond the newest change, such as after a restore."""
     newest = await session.scalar(select(func.max(Change.number))) or 0
     if after > newest:
         raise invalid("after", f"is later than the newest change, {newest}", where="query")
 
 
 async def matching_changes(
-    session: AsyncSession, wanted: Filter, *, after: int, limit: int
+    session: AsyncSession, change_filter: Filter, *, after: int, limit: int
 ) -> tuple[list[ChangeRow], int]:
-    """Return the next changes that match, in order, and the number up to which it looked.
+    """Return the next matching changes, in order, and the number of the last change checked.
 
-    None are returned only at the end of the log, or after ``LOOKED_THROUGH`` that touch what is
-    wanted but none of its lanes.
+    The list is empty only at the end of the log, or after `MAX_CHANGES_READ` changes that match
+    except for their lanes.
     """
     newest = await session.scalar(select(func.max(Change.number))) or 0
-    looked_at = max(limit, _CHANGES_PER_READ) if wanted.is_of_lanes else limit
-    condition, parameters = wanted.narrowing()
+    rows_per_read = max(limit, _CHANGES_PER_READ) if change_filter.filters_lanes else limit
+    condition, parameters = change_filter.sql_condition()
     statement = _MATCHING.format(condition=condition)
-    parameters |= {"newest": newest, "limit": looked_at}
-    # A statement for each number of names: only those that come again are worth a plan.
-    prepare = len(parameters) <= _FEW_PARAMETERS
-    reached = after
-    for _ in range(0, LOOKED_THROUGH, looked_at):
-        found = await fetch(
-            session, ChangeRow, statement, {**parameters, "reached": reached}, prepare=prepare
+    parameters |= {"newest": newest, "limit": rows_per_read}
+    # The statement varies with the number of ids; prepare only the common ones.
+    prepare = len(parameters) <= _MAX_PREPARED_PARAMETERS
+    last_checked = after
+    for _ in range(0, MAX_CHANGES_READ, rows_per_read):
+        rows = await fetch(
+            session,
+            ChangeRow,
+            statement,
+            {**parameters, "last_checked": last_checked},
+            prepare=prepare,
         )
-        reached = found[-1].number if len(found) == looked_at else max(after, newest)
-        matching = [change for change in found if wanted.matches(hashed_record(change))]
+        last_checked = rows[-1].number if len(rows) == rows_per_read else max(after, newest)
+        matching = [change for change in rows if change_filter.matches(hashed_record(change))]
         if len(matching) > limit:
             return matching[:limit], matching[limit - 1].number
-        if matching or len(found) < looked_at:
-            return matching, reached
-    return [], reached
+        if matching or len(rows) < rows_per_read:
+            return matching, last_checked
+    return [], last_checked

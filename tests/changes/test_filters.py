@@ -111,7 +111,7 @@ def test_it_concerns_a_lane_by_what_is_said_of_it_or_by_how_its_answer_changes(
     )
     asked = Filter(traffic=category, to=to)
 
-    if asked.is_of_lanes:
+    if asked.filters_lanes:
         assert asked.matches(told) == (said or otherwise)
 
 
@@ -162,14 +162,14 @@ async def test_the_short_cut_in_sql_keeps_all_that_match(seeded: Database, wante
     """And nothing else, but for lanes."""
     async with seeded.session() as session:
         everything = (await session.scalars(select(Change))).all()
-        condition, parameters = wanted.narrowing()
+        condition, parameters = wanted.sql_condition()
         statement = f"SELECT number FROM change WHERE {condition}"  # noqa: S608  # nothing from outside
         narrowed = await fetch(session, Numbered, statement, parameters)
 
     matching = {one.number for one in everything if wanted.matches(hashed_record(one))}
     kept = {one.number for one in narrowed}
     assert matching <= kept
-    if not wanted.is_of_lanes:
+    if not wanted.filters_lanes:
         assert matching == kept
     assert bool(matching) == (wanted.crossings != {"nowhere"})
 

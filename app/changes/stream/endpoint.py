@@ -1,7 +1,7 @@
-"""The way into the stream: a request is read by the ordinary route, and then let go of it.
+"""The ASGI endpoint of the stream. The ordinary route parses the request and hands it over.
 
-So parameters and refusals are those that are documented, and an open stream holds nothing
-of the framework.
+So parameters and errors are those of the documented route, while an open stream holds no
+resources of the framework.
 """
 
 from collections.abc import Callable
@@ -18,17 +18,17 @@ from app.http.problems import RETRY_AFTER, render
 PATH = "/v1/changes"
 EVENT_STREAM = "text/event-stream"
 ADMIT = "crossing_status.admit"
-"""In the scope of a request for the stream: what the route calls with what it read."""
+"""The key in the scope of a callback, which the route calls with the parsed query."""
 CHANGE_WAIT_SECONDS = 2.0
-"""How long a request waits for the change that it demands."""
+"""How long a request waits for the change after which it begins."""
 MAX_CHANGES_AHEAD = 10_000
-"""A change so far ahead will not come while one waits for it."""
+"""Changes further ahead are not waited for."""
 
 Admit = Callable[[StreamQuery], None]
 
 
 def asks_for_stream(scope: Scope) -> bool:
-    """Return whether a GET or HEAD is of the stream, rather than of a page of JSON."""
+    """Return whether a GET or HEAD requests the stream instead of a JSON page."""
     if scope["path"] != PATH:
         return False
     accept = ",".join(Headers(scope=scope).getlist("accept"))
@@ -36,19 +36,19 @@ def asks_for_stream(scope: Scope) -> bool:
 
 
 class StreamEndpoint:
-    """Lets followers into the stream."""
+    """Serves requests for the stream."""
 
     def __init__(self, application: ASGIApp, stream: Stream, root: str) -> None:
-        """``root`` is the path that a proxy adds to addresses."""
+        """``root`` is the path prefix that a proxy adds."""
         self._application = application
         self._stream = stream
         self._root = root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = await self._read(scope, receive, send)
-        if asked is None:
+        query = await self._read(scope, receive, send)
+        if query is None:
             return
-        problem = await self._refusal(asked) or await self._unknown(asked)
+        problem = await self._refusal(query) or await self._unknown(query)
         if problem is not None:
             await render(problem, self._root)(scope, receive, send)
             return
@@ -56,7 +56,7 @@ class StreamEndpoint:
         if scope["method"] == "HEAD":
             await send(END)
             return
-        follower = await self._stream.join(asked, send)
+        follower = await self._stream.join(query, send)
         try:
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -64,37 +64,39 @@ class StreamEndpoint:
             self._stream.leave(follower)
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> StreamQuery | None:
-        """Return what is asked for; None if the route refused it, and answered."""
-        found: list[StreamQuery] = []
+        """Return the parsed query; None if the route has answered with an error."""
+        queries: list[StreamQuery] = []
 
-        async def answer(message: Message) -> None:
-            if not found:
+        async def forward(message: Message) -> None:
+            if not queries:
                 await send(message)
 
-        asking = {**scope, "method": "GET", ADMIT: found.append}
-        await self._application(asking, receive, answer)
-        return found[0] if found else None
+        query_scope = {**scope, "method": "GET", ADMIT: queries.append}
+        await self._application(query_scope, receive, forward)
+        return queries[0] if queries else None
 
-    async def _unknown(self, asked: StreamQuery) -> Problem | None:
+    async def _unknown(self, query: StreamQuery) -> Problem | None:
         try:
-            await self._stream.require_existing(asked.wanted)
+            await self._stream.require_existing(query.change_filter)
         except Invalid as problem:
             return problem
         return None
 
-    async def _refusal(self, asked: StreamQuery) -> Problem | None:
-        stream, after = self._stream, asked.after
+    async def _refusal(self, query: StreamQuery) -> Problem | None:
+        stream, after = self._stream, query.after
         headers = {"Retry-After": RETRY_AFTER}
         if stream.is_draining:
             return Unavailable("The service is stopping.", headers=headers)
-        if stream.place < 0:
+        if stream.newest_change < 0:
             return Unavailable("The log is not loaded here yet.", headers=headers)
-        if after is None or after <= stream.place:
+        if after is None or after <= stream.newest_change:
             return None
-        if after <= stream.place + MAX_CHANGES_AHEAD:
+        if after <= stream.newest_change + MAX_CHANGES_AHEAD:
             if await stream.reached(after, within=CHANGE_WAIT_SECONDS):
                 return None
             if stream.is_lost:
                 return Unavailable(f"Change {after} is not known here yet.", headers=headers)
-        where, field = ("header", "Last-Event-ID") if asked.resumes else ("query", "after")
-        return invalid(field, f"is later than the newest change, {stream.place}", where=where)
+        where, field = ("header", "Last-Event-ID") if query.resumes else ("query", "after")
+        return invalid(
+            field, f"is later than the newest change, {stream.newest_change}", where=where
+        )

@@ -1,4 +1,4 @@
-"""What goes over the wire: each change encoded once, and the newest kept for whoever is behind."""
+"""The messages of the stream. Each change is encoded once, and recent ones are kept."""
 
 import json
 from collections import deque
@@ -14,28 +14,28 @@ from app.changes.service import ChangeRow, change_record
 
 RECENT_CHANGES = 500
 RECENT_BYTES = 8 * 2**20
-"""Of recent changes, in the plain envelope: the oldest go first, but for the newest one."""
+"""The size of the recent changes without envelope. The oldest are dropped, never the newest."""
 
 
 class EncodedChange:
-    """A change as it is told to followers."""
+    """A change with its messages, one for each envelope."""
 
-    __slots__ = ("_messages", "change", "hash", "number")
+    __slots__ = ("_messages", "hash", "number", "record")
 
     def __init__(self, change: Change | ChangeRow) -> None:
         self.number = change.number
         self.hash = change.hash
-        self.change = change_record(change)
+        self.record = change_record(change)
         self._messages: dict[EnvelopeKind, Message] = {}
 
     def message(self, envelope: EnvelopeKind) -> Message:
-        """Return it in an envelope; every follower shares the same bytes."""
-        found = self._messages.get(envelope)
-        if found is None:
-            data = enveloped(self.change) if envelope is EnvelopeKind.CLOUDEVENTS else self.change
-            text = event(self.number, str(self.change["kind"]), data)
-            found = self._messages[envelope] = part(text)
-        return found
+        """Return the message in an envelope, whose bytes all followers share."""
+        message = self._messages.get(envelope)
+        if message is None:
+            data = enveloped(self.record) if envelope is EnvelopeKind.CLOUDEVENTS else self.record
+            text = event(self.number, str(self.record["kind"]), data)
+            message = self._messages[envelope] = body_part(text)
+        return message
 
     @property
     def weight(self) -> int:
@@ -43,37 +43,37 @@ class EncodedChange:
 
 
 class RecentChanges:
-    """The newest changes without a gap: what a follower may lag behind by."""
+    """The newest changes without a gap, within which a follower may lag behind."""
 
     def __init__(self) -> None:
-        self._kept: deque[EncodedChange] = deque()
+        self._changes: deque[EncodedChange] = deque()
         self._bytes = 0
         register(self)
 
     def usage(self) -> CacheUsage:
-        """Return how much it holds, in the plain envelope."""
-        return CacheUsage("recent changes", self._bytes, RECENT_BYTES, len(self._kept))
+        """Return how much is kept, without envelope."""
+        return CacheUsage("recent changes", self._bytes, RECENT_BYTES, len(self._changes))
 
-    def add(self, told: EncodedChange) -> None:
-        self._kept.append(told)
-        self._bytes += told.weight
-        while len(self._kept) > RECENT_CHANGES or (
-            self._bytes > RECENT_BYTES and len(self._kept) > 1
+    def add(self, change: EncodedChange) -> None:
+        self._changes.append(change)
+        self._bytes += change.weight
+        while len(self._changes) > RECENT_CHANGES or (
+            self._bytes > RECENT_BYTES and len(self._changes) > 1
         ):
-            self._bytes -= self._kept.popleft().weight
+            self._bytes -= self._changes.popleft().weight
 
     def after(self, number: int) -> EncodedChange | None:
         """Return the change after ``number``; None if it is not kept."""
-        place = number + 1 - self._kept[0].number if self._kept else -1
-        return self._kept[place] if 0 <= place < len(self._kept) else None
+        position = number + 1 - self._changes[0].number if self._changes else -1
+        return self._changes[position] if 0 <= position < len(self._changes) else None
 
     def hashes(self) -> Mapping[int, bytes]:
-        return {told.number: told.hash for told in self._kept}
+        return {change.number: change.hash for change in self._changes}
 
-    def keep_until(self, number: int) -> None:
-        """Forget what comes after ``number``."""
-        while self._kept and self._kept[-1].number > number:
-            self._bytes -= self._kept.pop().weight
+    def drop_after(self, number: int) -> None:
+        """Drop the changes after ``number``."""
+        while self._changes and self._changes[-1].number > number:
+            self._bytes -= self._changes.pop().weight
 
 
 def event(number: int, name: str, data: object) -> str:
@@ -82,21 +82,21 @@ def event(number: int, name: str, data: object) -> str:
 
 
 def opening(number: int) -> Message:
-    """Say where the stream begins, and to come back after one to three seconds, not all at once."""
-    return part(f"retry: {randint(1_000, 3_000)}\nid: {number}\n\n")  # noqa: S311  # no secret
+    """Return the first message: the position, and a random delay for reconnecting."""
+    return body_part(f"retry: {randint(1_000, 3_000)}\nid: {number}\n\n")  # noqa: S311  # no secret
 
 
 def heartbeat(number: int | None) -> Message:
-    """Say that the stream goes on; with a number, also how far it was looked through."""
-    return _HEARTBEAT if number is None else part(f":\nid: {number}\n\n")
+    """Return a heartbeat, with the position if ``number`` is given."""
+    return _HEARTBEAT if number is None else body_part(f":\nid: {number}\n\n")
 
 
 def dropped(number: int) -> Message:
-    """Say that what came after ``number`` is no longer in the log, and to resume from there."""
-    return part(event(number, "dropped", {"after": number}))
+    """Return the message that changes after ``number`` are no longer in the log."""
+    return body_part(event(number, "dropped", {"after": number}))
 
 
-def part(text: str) -> Message:
+def body_part(text: str) -> Message:
     return {"type": "http.response.body", "body": text.encode(), "more_body": True}
 
 
@@ -111,4 +111,4 @@ RESPONSE_START: Message = {
     ],
 }
 END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
-_HEARTBEAT = part(":\n\n")
+_HEARTBEAT = body_part(":\n\n")
