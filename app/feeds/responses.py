@@ -126,11 +126,10 @@ class FeedResponder:
         pagination: Pagination,
         *,
         path: str,
-        about_path: str,
         subject: NoticeFilter,
         retired: bool = False,
     ) -> Atom:
-        """Answer with a page of the entries of a place, an incident, or everything."""
+        """Answer with a page of the entries about ``/v1/{path}``."""
         snapshot = await take_snapshot(session, AsOf())
         title = await title_of(session, subject, snapshot.change)
         candidates = await entries_of(
@@ -151,7 +150,7 @@ class FeedResponder:
             path=f"/feeds/{path}.atom",
             origin=self.origin,
             self_url=address_of(self.request),
-            about_path=about_path,
+            about_path=f"/v1/{path}",
             next=following,
         )
         validity = Validity(atom.updated(entries), None)

@@ -95,7 +95,6 @@ async def get_events_atom(
         session,
         pagination,
         path="events",
-        about_path="/v1/events",
         subject=NoticeFilter(),
         retired=retired,
     )
@@ -114,10 +113,11 @@ async def get_crossing_atom(
     crossing_id: CrossingPath,
 ) -> Response:
     """Return what concerns a crossing as Atom entries, the newest first."""
-    path = f"crossings/{crossing_id}"
-    subject = NoticeFilter(crossing=crossing_id)
     return await responder.atom(
-        session, pagination, path=path, about_path=f"/v1/{path}", subject=subject
+        session,
+        pagination,
+        path=f"crossings/{crossing_id}",
+        subject=NoticeFilter(crossing=crossing_id),
     )
 
 
@@ -135,10 +135,12 @@ async def get_border_atom(
     retired: Retired = False,
 ) -> Response:
     """Return what concerns a border as Atom entries, the newest first."""
-    path = f"borders/{border_id}"
-    subject = NoticeFilter(border=border_id)
     return await responder.atom(
-        session, pagination, path=path, about_path=f"/v1/{path}", subject=subject, retired=retired
+        session,
+        pagination,
+        path=f"borders/{border_id}",
+        subject=NoticeFilter(border=border_id),
+        retired=retired,
     )
 
 
@@ -155,10 +157,11 @@ async def get_incident_atom(
     incident_id: IncidentId,
 ) -> Response:
     """Return the decisions and notices of an incident, as Atom entries."""
-    path = f"incidents/{incident_id}"
-    subject = NoticeFilter(incident=incident_id)
     return await responder.atom(
-        session, pagination, path=path, about_path=f"/v1/{path}", subject=subject
+        session,
+        pagination,
+        path=f"incidents/{incident_id}",
+        subject=NoticeFilter(incident=incident_id),
     )
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from app.board.board import Board
+from app.changes.read_sessions import ReadSessions
 from app.crossings.answers import BorderOut
 from app.crossings.borders import border_summary, gaps, get_border_status
 from app.crossings.summaries import crossing_summary
@@ -73,7 +72,7 @@ def border_from_board(
 
 
 async def border_from_database(
-    session: AsyncSession,
+    read_sessions: ReadSessions,
     *,
     border_id: str,
     at: datetime | None,
@@ -82,14 +81,15 @@ async def border_from_database(
     retired: bool,
 ) -> BorderAnswer:
     """Return a border at an instant as the database has it. Raises BorderNotFound."""
-    border, _ = await get_border_status(
-        session,
-        border_id=border_id,
-        at=at,
-        as_of=as_of,
-        traffic=vehicle.traffic,
-        to=vehicle.to,
-        retired=retired,
-    )
-    cited = [citation.source for notice in border.notices for citation in notice.citations]
-    return BorderAnswer(border, ALWAYS_VALID, {}, await sources_of(session, cited))
+    async with read_sessions.for_question(at, as_of) as session:
+        border, _ = await get_border_status(
+            session,
+            border_id=border_id,
+            at=at,
+            as_of=as_of,
+            traffic=vehicle.traffic,
+            to=vehicle.to,
+            retired=retired,
+        )
+        cited = [citation.source for notice in border.notices for citation in notice.citations]
+        return BorderAnswer(border, ALWAYS_VALID, {}, await sources_of(session, cited))

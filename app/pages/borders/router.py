@@ -1,16 +1,13 @@
 """HTTP of the pages about a border."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from app.changes.read_sessions import AnyReadSessions, ReadSessions
+from app.changes.read_sessions import AnyReadSessions
 from app.http.bodies import BorderId
-from app.http.parameters import AsOf
 from app.http.problems import unless_out
-from app.pages.borders.answers import BorderAnswer, border_from_board, border_from_database
-from app.pages.lanes.vehicle import Vehicle
+from app.pages.borders.answers import border_from_board, border_from_database
 from app.pages.page_cache import cached
 from app.pages.rendering import (
     CurrentReader,
@@ -42,7 +39,14 @@ async def border(
     answer = None
     if is_present:
         answer = border_from_board(reader.board, border_id, vehicle, retired=with_retired)
-    loading = _load_border(read_sessions, border_id, at, as_of, vehicle, retired=with_retired)
+    loading = border_from_database(
+        read_sessions,
+        border_id=border_id,
+        at=at,
+        as_of=as_of,
+        vehicle=vehicle,
+        retired=with_retired,
+    )
     if answer is None:
         answer = await loading
     else:
@@ -62,18 +66,3 @@ async def border(
         at=at,
         knowledge=as_of,
     )
-
-
-async def _load_border(
-    read_sessions: ReadSessions,
-    border_id: str,
-    at: datetime | None,
-    as_of: AsOf,
-    vehicle: Vehicle,
-    *,
-    retired: bool,
-) -> BorderAnswer:
-    async with read_sessions.for_question(at, as_of) as session:
-        return await border_from_database(
-            session, border_id=border_id, at=at, as_of=as_of, vehicle=vehicle, retired=retired
-        )
