@@ -112,6 +112,7 @@ def _lifts(later: RankedDeclaration, old: RankedDeclaration) -> bool:
 
 
 def decider_of(sides: Iterable[InForce]) -> RankedDeclaration | None:
+    """Return the declaration that decides a lane: the most severe in force on either side."""
     candidates = [foremost_of_side for side in sides if (foremost_of_side := side.foremost())]
     return max(candidates, key=attrgetter("severity", "prominence"), default=None)
 
