@@ -327,7 +327,7 @@ class BoardMiddleware:
         if answer.cursor is not None:
             origin = self._origins.of(scope)
             link = origin + path_of(scope, cursor=answer.cursor)
-        body = answer.whole(link)
+        body = answer.complete_body(link)
         if page is None or page.body != body:
             page = CachedResponse(body, origin, link, answer.media_type, question.route)
             if origin is None or self._origins.is_bounded:

@@ -1,6 +1,6 @@
-"""Which questions the board answers: read from an address as the ordinary routes would read it.
+"""The requests that the board answers, parsed as the ordinary routes would parse them.
 
-Whatever is written in another way than these know, and every mistake, is left to the routes.
+Requests in any other form, and all invalid ones, are left to the ordinary routes.
 """
 
 import re
@@ -34,7 +34,7 @@ _DEFAULT_LIMIT = 50
 
 @dataclass(frozen=True, slots=True)
 class BoardAnswer:
-    """A body, or the items of a page and the cursor of the next one; and how long it is good."""
+    """A body, or the items of a page with the cursor of the next one, and its validity."""
 
     body: bytes
     validity: Validity
@@ -42,8 +42,8 @@ class BoardAnswer:
     cursor: str | None = None
     media_type: str = "application/json"
 
-    def whole(self, next_page: str | None) -> bytes:
-        """Return the whole body, given the address of the next page."""
+    def complete_body(self, next_page: str | None) -> bytes:
+        """Return the complete body, given the address of the next page."""
         if not self.is_page:
             return self.body
         return b'{"items":[%b],"next":%b}' % (self.body, to_json(next_page))
@@ -51,7 +51,7 @@ class BoardAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StatusQuery:
-    """`GET /v1/crossings/{id}/status`, whole or of some lanes."""
+    """`GET /v1/crossings/{id}/status`, about all lanes or some."""
 
     route: ClassVar = "/v1/crossings/{crossing_id}/status"
     crossing: str
@@ -61,7 +61,7 @@ class StatusQuery:
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         entry = board.entry(self.crossing)
         view = entry and entry.view(moment, self.traffic, self.to)
-        return BoardAnswer(view.status, view.validity) if view else None
+        return BoardAnswer(view.status_json, view.validity) if view else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class CrossingQuery:
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         entry = board.entry(self.crossing)
         view = entry and entry.view(moment)
-        return BoardAnswer(view.alone, view.validity) if view else None
+        return BoardAnswer(view.detail_json, view.validity) if view else None
 
 
 @dataclass(frozen=True, slots=True)
 class CrossingsQuery:
-    """`GET /v1/crossings`, all of them or those of a border."""
+    """`GET /v1/crossings`, of all borders or of one."""
 
     route: ClassVar = "/v1/crossings"
     border: str | None
@@ -90,19 +90,19 @@ class CrossingsQuery:
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         if self.border is not None and not board.has_border(self.border):
             return None
-        shown: list[View] = []
+        page: list[View] = []
         validity = ALWAYS_VALID
         cursor = None
         for view in board.views(moment, self.border, after=self.after):
             is_shown = self.retired or not view.is_retired
-            if is_shown and len(shown) == self.limit:
-                cursor = encode_cursor(*Rank(0.0, shown[-1].present.details.id).cursor)
+            if is_shown and len(page) == self.limit:
+                cursor = encode_cursor(*Rank(0.0, page[-1].present.details.id).cursor)
                 break
-            # The page is as it is since those went that would be on it.
+            # The page also depends on the retired crossings that would be on it.
             validity = validity.also(view.validity)
             if is_shown:
-                shown.append(view)
-        return BoardAnswer(b",".join(view.listed for view in shown), validity, True, cursor)
+                page.append(view)
+        return BoardAnswer(b",".join(view.summary_json for view in page), validity, True, cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +115,16 @@ class BordersQuery:
     after: str | None
 
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
-        found = board.borders(after=self.after, limit=self.limit + 1)
-        shown = found[: self.limit]
-        cursor = encode_cursor(shown[-1]) if len(found) > self.limit else None
+        borders = board.borders(after=self.after, limit=self.limit + 1)
+        page = borders[: self.limit]
+        cursor = encode_cursor(page[-1]) if len(borders) > self.limit else None
         bodies: list[bytes] = []
         validity = ALWAYS_VALID
-        for border in shown:
+        for border in page:
             views = board.views_of(border, moment)
             summaries = [view.summary for view in views if self.retired or not view.is_retired]
-            listed = border_summary(border, sides_of(border), summaries)
-            bodies.append(listed.model_dump_json(by_alias=True).encode())
+            summary = border_summary(border, sides_of(border), summaries)
+            bodies.append(summary.model_dump_json(by_alias=True).encode())
             validity = validity.also(_validity(views))
         return BoardAnswer(b",".join(bodies), validity, True, cursor)
 
@@ -142,22 +142,22 @@ class FeaturesQuery:
     def answer(self, board: Board, moment: Moment) -> BoardAnswer | None:
         if self.border is not None and not board.has_border(self.border):
             return None
-        found = [
+        views = [
             view
             for view in board.views(moment, self.border, after=None)
             if self.country is None or self.country in view.present.details.sides
         ]
-        if self.country is not None and not found:
+        if self.country is not None and not views:
             return None
-        shown = (
-            one
-            for one in found
-            if self.status in {None, one.summary.answer.status}
-            and (self.retired or not one.is_retired)
+        matching = (
+            view
+            for view in views
+            if self.status in {None, view.summary.answer.status}
+            and (self.retired or not view.is_retired)
         )
-        body = collection(one.feature for one in shown)
-        # Which of them are shown differs when any of them does.
-        return BoardAnswer(body, _validity(found), media_type=GEOJSON)
+        body = collection(view.feature_json for view in matching)
+        # The selection may change whenever one of the views does.
+        return BoardAnswer(body, _validity(views), media_type=GEOJSON)
 
 
 _QUESTION_BYTES = 300
@@ -171,51 +171,55 @@ _questions: Cache[tuple[str, bytes], Question] = Cache(
 
 
 def question_of(path: str, query: bytes) -> Question | None:
-    """Return what is asked there, None if the board does not answer it."""
+    """Return the parsed request; None if the board does not answer it."""
     question = _questions.get((path, query))
     if question is None:
-        question = _read(path, query)
+        question = _parse(path, query)
         if question is not None:
             _questions.put((path, query), question)
     return question
 
 
-def _read(path: str, query: bytes) -> Question | None:
+def _parse(path: str, query: bytes) -> Question | None:
     address = _ADDRESS.fullmatch(path)
     if address is None:
         return None
-    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    asked = dict(given)
-    if len(asked) < len(given):
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    parameters = dict(pairs)
+    if len(parameters) < len(pairs):
         return None
     try:
         if path == _FEATURES:
-            return _features(asked)
+            return _features_query(parameters)
         borders, crossing, status = address.group("borders", "crossing", "status")
         if crossing:
-            return _about_one(crossing, asked) if status else _alone(crossing, asked)
-        return _borders(asked) if borders else _crossings(asked)
+            return (
+                _status_query(crossing, parameters)
+                if status
+                else _crossing_query(crossing, parameters)
+            )
+        return _borders_query(parameters) if borders else _crossings_query(parameters)
     except (ValueError, Invalid):
         return None
 
 
-def _about_one(crossing: str, asked: dict[str, str]) -> Question | None:
-    traffic, to = asked.pop("traffic", None), asked.pop("to", None)
-    if asked:
+def _status_query(crossing: str, parameters: dict[str, str]) -> Question | None:
+    traffic, to = parameters.pop("traffic", None), parameters.pop("to", None)
+    if parameters:
         return None
     return StatusQuery(crossing, None if traffic is None else Traffic(traffic), to)
 
 
-def _alone(crossing: str, asked: dict[str, str]) -> Question | None:
-    return None if asked else CrossingQuery(crossing)
+def _crossing_query(crossing: str, parameters: dict[str, str]) -> Question | None:
+    return None if parameters else CrossingQuery(crossing)
 
 
-def _crossings(asked: dict[str, str]) -> Question | None:
-    border = _border(asked.pop("border", None))
-    retired = _retired(asked.pop("retired", None))
-    limit = _limit(asked.pop("limit", None))
-    cursor = asked.pop("cursor", None)
-    if asked:
+def _crossings_query(parameters: dict[str, str]) -> Question | None:
+    border = _border(parameters.pop("border", None))
+    retired = _retired(parameters.pop("retired", None))
+    limit = _limit(parameters.pop("limit", None))
+    cursor = parameters.pop("cursor", None)
+    if parameters:
         return None
     after = None
     if cursor is not None:
@@ -226,45 +230,45 @@ def _crossings(asked: dict[str, str]) -> Question | None:
     return CrossingsQuery(border, retired, limit, after)
 
 
-def _borders(asked: dict[str, str]) -> Question | None:
-    retired = _retired(asked.pop("retired", None))
-    limit = _limit(asked.pop("limit", None))
-    cursor = asked.pop("cursor", None)
-    if asked:
+def _borders_query(parameters: dict[str, str]) -> Question | None:
+    retired = _retired(parameters.pop("retired", None))
+    limit = _limit(parameters.pop("limit", None))
+    cursor = parameters.pop("cursor", None)
+    if parameters:
         return None
     after = None if cursor is None else decode_cursor(cursor, border_code)
     return BordersQuery(retired, limit, after)
 
 
-def _features(asked: dict[str, str]) -> Question | None:
-    border, country = _border(asked.pop("border", None)), asked.pop("country", None)
-    status, retired = asked.pop("status", None), _retired(asked.pop("retired", None))
-    # A country that is none is the routes' to refuse.
-    if asked or not (country is None or country in iso3166.countries_by_alpha2):
+def _features_query(parameters: dict[str, str]) -> Question | None:
+    border, country = _border(parameters.pop("border", None)), parameters.pop("country", None)
+    status, retired = parameters.pop("status", None), _retired(parameters.pop("retired", None))
+    # Unknown countries are left to the routes, which refuse them.
+    if parameters or not (country is None or country in iso3166.countries_by_alpha2):
         return None
     return FeaturesQuery(border, country, None if status is None else Status(status), retired)
 
 
-def _border(given: str | None) -> str | None:
-    return None if given is None else sorted_border(border_code.validate_python(given))
+def _border(value: str | None) -> str | None:
+    return None if value is None else sorted_border(border_code.validate_python(value))
 
 
-def _retired(given: str | None) -> bool:
-    if given not in {None, "true", "false"}:
-        raise ValueError(given)
-    return given == "true"
+def _retired(value: str | None) -> bool:
+    if value not in {None, "true", "false"}:
+        raise ValueError(value)
+    return value == "true"
 
 
-def _limit(given: str | None) -> int:
-    if given is None:
+def _limit(value: str | None) -> int:
+    if value is None:
         return _DEFAULT_LIMIT
-    if not re.fullmatch("[1-9][0-9]{0,5}", given):
-        raise ValueError(given)
-    return min(int(given), MAX_LIMIT)
+    if not re.fullmatch("[1-9][0-9]{0,5}", value):
+        raise ValueError(value)
+    return min(int(value), MAX_LIMIT)
 
 
 def _validity(views: list[View]) -> Validity:
-    found = ALWAYS_VALID
+    validity = ALWAYS_VALID
     for view in views:
-        found = found.also(view.validity)
-    return found
+        validity = validity.also(view.validity)
+    return validity

@@ -1,11 +1,11 @@
 """Keep the board up to date: follow commits, catch up after gaps, notice a lost database.
 
-One task listens: it is notified of each commit, asks for the newest change twice a second, and so
-notices within two seconds that the database does not answer. The other loads by change number
-what the board lacks, so that it does not matter which notifications were lost.
+One task listens. It is notified of each commit, and queries the newest change twice a second, so
+that it notices within two seconds that the database does not answer. The other task loads what the
+board lacks by change number, so that lost notifications do not matter.
 
-Both run in a thread of their own, where nothing they wait for has to wait for the readers. The
-board and its monitor belong to the readers' thread: they change only there, between two answers.
+Both run in a thread of their own, so that they need not wait for requests. The board and its
+monitor belong to the thread that serves requests, and change only there, between two responses.
 """
 
 import asyncio
@@ -56,16 +56,16 @@ from app.vocabulary import ChangeKind
 
 COMPARE_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
-"""After so long without an answer the database counts as lost."""
+"""How long the database may take to answer before it counts as lost."""
 
-_WARMED_AT_ONCE = 20
-_CROSSINGS_PER_PART = 500
+_VIEWS_BETWEEN_YIELDS = 20
+_CROSSINGS_PER_READ = 500
 
 _NEWEST_CHANGE = """
     SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
            (SELECT version_num FROM alembic_version),
            (SELECT max(recorded_at) FROM latest_observation)
-    FROM (SELECT) one LEFT JOIN LATERAL
+    FROM (SELECT) single_row LEFT JOIN LATERAL
          (SELECT number, hash FROM change ORDER BY number DESC LIMIT 1) newest ON true
 """
 _SINCE = """
@@ -87,25 +87,25 @@ class _CommittedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommittedChanges:
-    """What is committed beyond a board."""
+    """The changes that a board does not reflect yet."""
 
     change: int
     hash: bytes
     now: datetime
     touched: Mapping[str, tuple[int, datetime]]
-    """The last change of each crossing that is touched, and when it was recorded."""
+    """The last change of each crossing concerned, and when it was recorded."""
     revised: AbstractSet[str]
-    """Those of them that have new details."""
+    """The crossings with new details."""
 
 
 class BoardUpdater:
-    """Follows one database for one board, and tells the stream of what it hears."""
+    """Follows a database for a board, and notifies the stream."""
 
     def __init__(
         self, connector: Connector, board: Board, stream: Stream, *, owns_process: bool = False
     ) -> None:
         self.schema_revision: str | None = None
-        """Of the database, when it last answered."""
+        """The revision of the schema when the database last answered."""
         self._owns_process = owns_process
         self._board = board
         self._stream = stream
@@ -115,26 +115,26 @@ class BoardUpdater:
         self._sessions = create_sessions(self._engine)
         self._behind = asyncio.Event()
         self._newest_notified = 0
-        """The newest change that a notification named."""
+        """The newest change in a notification."""
         self._observations_notified = 0
         """How many times new observations were noticed."""
         self._observations_loaded = 0
         """The same count when they were last loaded."""
 
     async def run(self) -> None:
-        """Keep the board true until cancelled."""
-        self._home = asyncio.get_running_loop()
+        """Keep the board up to date until cancelled."""
+        self._reader_loop = asyncio.get_running_loop()
         loop = asyncio.new_event_loop()
-        keeping = loop.create_task(self._keep())
-        thread = asyncio.create_task(asyncio.to_thread(loop.run_until_complete, keeping))
+        updating = loop.create_task(self._update())
+        thread = asyncio.create_task(asyncio.to_thread(loop.run_until_complete, updating))
         try:
             await asyncio.shield(thread)
         finally:
-            loop.call_soon_threadsafe(keeping.cancel)
+            loop.call_soon_threadsafe(updating.cancel)
             await asyncio.wait({thread})
             loop.close()
 
-    async def _keep(self) -> None:
+    async def _update(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen())
@@ -142,12 +142,12 @@ class BoardUpdater:
         finally:
             await self._engine.dispose()
 
-    async def _at_home(self, act: Callable[[], None]) -> None:
-        """Let the readers' thread do it, and wait until it has."""
+    async def _in_reader_thread(self, function: Callable[[], None]) -> None:
+        """Call a function in the thread that serves requests, and wait until it is done."""
         done = asyncio.Event()
-        here = asyncio.get_running_loop()
-        self._home.call_soon_threadsafe(act)
-        self._home.call_soon_threadsafe(here.call_soon_threadsafe, done.set)
+        loop = asyncio.get_running_loop()
+        self._reader_loop.call_soon_threadsafe(function)
+        self._reader_loop.call_soon_threadsafe(loop.call_soon_threadsafe, done.set)
         await done.wait()
 
     async def _listen(self) -> None:
@@ -160,57 +160,57 @@ class BoardUpdater:
                 finally:
                     await connection.close()
             except OUTAGES as error:
-                # A connection that was cut is no loss as long as there is a next one.
+                # A lost connection does not matter if the next one succeeds.
                 if isinstance(error, TimeoutError) or self._monitor.heard_at == heard_at:
-                    await self._lose(error)
+                    await self._on_loss(error)
                     await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _lose(self, error: Exception) -> None:
+    async def _on_loss(self, error: Exception) -> None:
         if not self._monitor.is_lost:
             _log.warning("Lost contact with the database: %s", reason(error))
-        await self._at_home(self._monitor.lost)
+        await self._in_reader_thread(self._monitor.lost)
 
     async def _follow(self, connection: psycopg.AsyncConnection) -> None:
-        """Hear of every commit, and that there was none."""
+        """Learn of every commit, and regularly that there was none."""
         await answer_within(ANSWER_SECONDS, connection.execute("LISTEN change"))
         await answer_within(ANSWER_SECONDS, connection.execute("LISTEN observation"))
         while True:
-            asked_at = monotonic_seconds()
+            sent_at = monotonic_seconds()
             cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST_CHANGE))
             row = await cursor.fetchone() or ()
-            change, change_hash, clock, self.schema_revision, observed = row
-            heard = partial(
-                self._monitor.heard, change, change_hash or b"", clock, asked_at=asked_at
+            change, change_hash, clock, self.schema_revision, newest_observation = row
+            note_contact = partial(
+                self._monitor.heard, change, change_hash or b"", clock, asked_at=sent_at
             )
-            await self._at_home(heard)
+            await self._in_reader_thread(note_contact)
             if (change, self._monitor.hash) == (self._board.change, self._board.hash):
-                await self._at_home(partial(self._board.confirm, asked_at))
+                await self._in_reader_thread(partial(self._board.confirm, sent_at))
             else:
                 self._behind.set()
-            if (observed or BEFORE_ALL) != self._board.observed_until:
-                self._hear_of_observations()
-            await self._at_home(partial(self._stream.compare, change, self._monitor.hash))
+            if (newest_observation or BEFORE_ALL) != self._board.observed_until:
+                self._on_observations()
+            await self._in_reader_thread(partial(self._stream.compare, change, self._monitor.hash))
             async for notification in connection.notifies(timeout=COMPARE_SECONDS):
                 if notification.channel == OBSERVATION_CHANNEL:
-                    self._hear_of_observations()
+                    self._on_observations()
                     continue
                 self._newest_notified = max(self._newest_notified, int(notification.payload))
                 self._behind.set()
-                self._home.call_soon_threadsafe(self._stream.hear)
+                self._reader_loop.call_soon_threadsafe(self._stream.hear)
 
-    def _hear_of_observations(self) -> None:
+    def _on_observations(self) -> None:
         self._observations_notified += 1
         self._behind.set()
 
     async def _catch_up(self) -> None:
-        """Load whenever the board is behind."""
+        """Load what is missing whenever the board is behind."""
         while True:
             await self._behind.wait()
             self._behind.clear()
             try:
                 async with self._monitor.deadline(limited=False):
-                    with _collecting_nothing():
-                        if not self._is_level():
+                    with _without_garbage_collection():
+                        if not self._is_current():
                             await self._load()
                         if self._observations_loaded < self._observations_notified:
                             await self._load_waits()
@@ -218,106 +218,108 @@ class BoardUpdater:
                 _log.warning("The board could not be brought up to date: %s", reason(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
                 self._behind.set()
-            except Exception:  # noqa: BLE001  # logged, and nothing else would tell of it
-                # Better no board than one that stands still.
+            except Exception:  # noqa: BLE001  # logged here, since nothing else would report it
+                # Better no board than one that is no longer updated.
                 _log.exception("The board could not be built")
-                await self._at_home(self._board.forget)
+                await self._in_reader_thread(self._board.clear)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
-    def _is_level(self) -> bool:
-        """Return whether the board has every change noticed; a load may have been ahead of them."""
-        board, watch = self._board, self._monitor
+    def _is_current(self) -> bool:
+        """Return whether the board has every change noticed, perhaps from an earlier load."""
+        board, monitor = self._board, self._monitor
         return board.change >= self._newest_notified and (
-            watch.heard_at <= board.as_of
-            or (watch.change, watch.hash) == (board.change, board.hash)
+            monitor.heard_at <= board.as_of
+            or (monitor.change, monitor.hash) == (board.change, board.hash)
         )
 
     async def _load(self) -> None:
-        """Bring the board up to date: load what was committed since, or everything."""
+        """Load the changes that were committed since, or everything."""
         if not (self._board.is_loaded and await self._load_committed()):
             await self._load_all()
 
     async def _load_all(self) -> None:
-        asked_at = monotonic_seconds()
+        started_at = monotonic_seconds()
         async with read_only_session(self._sessions) as session:
             snapshot = await take_snapshot(session, AsOf())
             change_hash = await _hash_of(session, snapshot.change)
             observed_until = await newest_recorded(session)
             presents = await self._load_crossings(session, snapshot)
-        entries = {name: BoardEntry(present) for name, present in presents.items()}
-        take = partial(
-            self._board.take, entries, as_of=asked_at, whole=True, observed_until=observed_until
+        entries = {crossing_id: BoardEntry(present) for crossing_id, present in presents.items()}
+        update = partial(
+            self._board.update, entries, as_of=started_at, whole=True, observed_until=observed_until
         )
-        await self._at_home(partial(take, change=snapshot.change, change_hash=change_hash))
-        self._newest_notified = snapshot.change  # it may count less than another history did
+        await self._in_reader_thread(
+            partial(update, change=snapshot.change, change_hash=change_hash)
+        )
+        self._newest_notified = snapshot.change  # may be lower than before, after a failover
         if self._owns_process:
-            # All of it is there to stay: to look it through for garbage would halt readers.
+            # The board stays in memory; collecting garbage in it would block requests.
             gc.freeze()
-        await _warm(entries, Moment(snapshot.now))
+        await _precompute(entries, Moment(snapshot.now))
 
     async def _load_waits(self) -> None:
-        """Load what was observed since the board's newest observation was recorded."""
+        """Load the observations that were recorded after the board's newest one."""
         notified = self._observations_notified
         async with self._sessions() as session:
             _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-            # A standby that took over may lack what the board has.
+            # After a failover, the database may lack observations that the board has.
             is_known = await newest_recorded(session) >= self._board.observed_until
             waits, observed_until = await latest_since(session, self._board.observed_until)
         if is_known:
-            take = partial(self._board.take_waits, waits, observed_until=observed_until)
-            await self._at_home(take)
+            update = partial(self._board.update_waits, waits, observed_until=observed_until)
+            await self._in_reader_thread(update)
         else:
             await self._load_all()
         self._observations_loaded = notified
 
     async def _load_committed(self) -> bool:
-        """Load what was committed since; False if the board is of another history."""
-        asked_at = monotonic_seconds()
-        # Without a transaction, which would take more trips: all is read as known at a change.
+        """Load the changes committed since. Return False if the board has another history."""
+        started_at = monotonic_seconds()
+        # No transaction, which would need more round trips: all reads are as known at a change.
         async with self._sessions() as session:
             _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             committed = await _committed_since(session, self._board)
             if committed is None:
                 return False
-            presents = await self._touched(session, committed)
-        entries = {name: BoardEntry(present) for name, present in presents.items()}
-        await _warm(entries, Moment(committed.now))
+            presents = await self._load_touched(session, committed)
+        entries = {crossing_id: BoardEntry(present) for crossing_id, present in presents.items()}
+        await _precompute(entries, Moment(committed.now))
 
-        def take() -> None:
-            self._board.take(
+        def update() -> None:
+            self._board.update(
                 entries,
                 change=committed.change,
                 change_hash=committed.hash,
-                as_of=asked_at,
+                as_of=started_at,
                 whole=False,
             )
-            # Otherwise a standby could answer from less than readers have already seen.
+            # Otherwise a standby that lacks changes which clients have seen could answer.
             if self._monitor.change <= committed.change:
                 clock = committed.now.timestamp()
-                self._monitor.heard(committed.change, committed.hash, clock, asked_at=asked_at)
+                self._monitor.heard(committed.change, committed.hash, clock, asked_at=started_at)
 
-        await self._at_home(take)
+        await self._in_reader_thread(update)
         return True
 
     async def _load_crossings(
         self, session: AsyncSession, snapshot: Snapshot
     ) -> dict[str, PresentData]:
-        """Load every crossing, on two connections: while one waits, the other's are worked out."""
-        names = list(await session.scalars(select(Crossing.id).order_by(Crossing.id)))
-        parts = (
-            names[start : start + _CROSSINGS_PER_PART]
-            for start in range(0, len(names), _CROSSINGS_PER_PART)
+        """Load all crossings on two connections, so that one waits while the other computes."""
+        ids = list(await session.scalars(select(Crossing.id).order_by(Crossing.id)))
+        batches = (
+            ids[start : start + _CROSSINGS_PER_READ]
+            for start in range(0, len(ids), _CROSSINGS_PER_READ)
         )
-        exported = await session.scalar(select(func.pg_export_snapshot()))
+        snapshot_id = await session.scalar(select(func.pg_export_snapshot()))
 
         async def load(session: AsyncSession) -> dict[str, PresentData]:
-            found: dict[str, PresentData] = {}
-            for part in parts:
-                found |= await _presents(session, part, snapshot)
-            return found
+            presents: dict[str, PresentData] = {}
+            for batch in batches:
+                presents |= await _load_presents(session, batch, snapshot)
+            return presents
 
         async with read_only_session(self._sessions) as second:
-            await second.execute(text(f"SET TRANSACTION SNAPSHOT '{exported}'"))
+            await second.execute(text(f"SET TRANSACTION SNAPSHOT '{snapshot_id}'"))
             other = asyncio.create_task(load(second))
             try:
                 return await load(session) | await other
@@ -325,67 +327,73 @@ class BoardUpdater:
                 other.cancel()
                 await asyncio.wait({other})
 
-    async def _touched(
+    async def _load_touched(
         self, session: AsyncSession, committed: CommittedChanges
     ) -> dict[str, PresentData]:
-        """Load the crossings that changes touched; their details only where they were revised."""
+        """Load the crossings that changes concern, and the details only of revised ones."""
         snapshot = Snapshot(committed.change, committed.now)
-        old = {
-            name: self._board.entry(name) for name in committed.touched.keys() - committed.revised
+        entries = {
+            crossing_id: self._board.entry(crossing_id)
+            for crossing_id in committed.touched.keys() - committed.revised
         }
-        known_already = [name for name, entry in old.items() if entry is not None]
-        found: dict[str, PresentData] = {}
-        for name, history in (await _histories(session, known_already, snapshot)).items():
-            entry = old[name]
+        loaded_ids = [crossing_id for crossing_id, entry in entries.items() if entry is not None]
+        presents: dict[str, PresentData] = {}
+        for crossing_id, history in (
+            await _load_histories_of(session, loaded_ids, snapshot)
+        ).items():
+            entry = entries[crossing_id]
             assert entry is not None
             present = entry.present
-            found[name] = PresentData(
-                history, present.record_json, *committed.touched[name], present.waits
+            presents[crossing_id] = PresentData(
+                history, present.record_json, *committed.touched[crossing_id], present.waits
             )
-        others = sorted(committed.touched.keys() - found.keys())
-        return found | (await _presents(session, others, snapshot) if others else {})
+        others = sorted(committed.touched.keys() - presents.keys())
+        return presents | (await _load_presents(session, others, snapshot) if others else {})
 
 
-async def _presents(
-    session: AsyncSession, names: Sequence[str], snapshot: Snapshot
+async def _load_presents(
+    session: AsyncSession, ids: Sequence[str], snapshot: Snapshot
 ) -> dict[str, PresentData]:
-    """Load all that answers about these crossings are made of."""
-    histories = await _histories(session, names, snapshot)
+    """Load the data from which the answers about some crossings are computed."""
+    histories = await _load_histories_of(session, ids, snapshot)
     records = await crossing_details(session, [history.details for history in histories.values()])
-    noticed = await last_noticed(session, names, snapshot.change)
-    waits = await latest_waits(session, names)
-    changes = {name: history.last_change(noticed.get(name)) for name, history in histories.items()}
+    noticed = await last_noticed(session, ids, snapshot.change)
+    waits = await latest_waits(session, ids)
+    changes = {
+        crossing_id: history.last_change(noticed.get(crossing_id))
+        for crossing_id, history in histories.items()
+    }
     recorded = await recorded_at(
         session, [change for change in changes.values() if change is not None]
     )
     return {
-        name: PresentData(
+        crossing_id: PresentData(
             history,
-            records[name].model_dump_json(by_alias=True).encode(),
-            changes[name],
-            recorded.get(changes[name] or 0),
-            waits.get(name, NO_WAITS),
+            records[crossing_id].model_dump_json(by_alias=True).encode(),
+            changes[crossing_id],
+            recorded.get(changes[crossing_id] or 0),
+            waits.get(crossing_id, NO_WAITS),
         )
-        for name, history in histories.items()
+        for crossing_id, history in histories.items()
     }
 
 
-async def _histories(
-    session: AsyncSession, names: Sequence[str], snapshot: Snapshot
+async def _load_histories_of(
+    session: AsyncSession, ids: Sequence[str], snapshot: Snapshot
 ) -> dict[str, CrossingHistory]:
-    def reaching(history: CrossingHistory) -> CrossingHistory:
+    def resolve(history: CrossingHistory) -> CrossingHistory:
         if not history.is_compacted:
             resolved = ResolvedHistory(history.history)
             _ = resolved.present(snapshot.now), resolved.last_change(snapshot.now)
         return history
 
-    return await load_histories(session, names, snapshot, reaching)
+    return await load_histories(session, ids, snapshot, resolve)
 
 
 async def _committed_since(session: AsyncSession, board: Board) -> CommittedChanges | None:
-    """Return what is committed beyond the board; None where its newest change is not in the log.
+    """Return the changes after that of the board; None if the log does not have that change.
 
-    Then a standby has taken over that did not have that change yet; or the log is empty.
+    In that case a standby without that change has taken over, or the log is empty.
     """
     rows = await fetch(session, _CommittedRow, _SINCE, {"change": board.change})
     if not rows or (board.change > 0 and tuple(rows[0][:2]) != (board.change, board.hash)):
@@ -393,24 +401,24 @@ async def _committed_since(session: AsyncSession, board: Board) -> CommittedChan
     touched: dict[str, tuple[int, datetime]] = {}
     revised: set[str] = set()
     change, change_hash, now = board.change, board.hash, rows[0][-1]
-    for change, change_hash, kind, instant, names, now in rows:  # noqa: B007
+    for change, change_hash, kind, instant, ids, now in rows:  # noqa: B007
         if change == board.change or kind == ChangeKind.EFFECTIVE.value:
-            # What comes due is on the board by itself, and is no record about a crossing.
+            # The board resolves what comes due by itself, and no record belongs to it.
             continue
-        touched |= dict.fromkeys(names or (), (change, instant))
+        touched |= dict.fromkeys(ids or (), (change, instant))
         if kind == ChangeKind.CROSSING.value:
-            revised.update(names or ())
+            revised.update(ids or ())
     return CommittedChanges(change, change_hash, now, touched, revised)
 
 
 async def _hash_of(session: AsyncSession, change: int) -> bytes:
-    """Return the hash of a change; empty before the first."""
+    """Return the hash of a change; empty for change 0."""
     return await session.scalar(select(Change.hash).where(Change.number == change)) or b""
 
 
 @contextmanager
-def _collecting_nothing() -> Iterator[None]:
-    """Put the garbage collector off: while a board grows, it would look it through in vain."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Disable the garbage collector, which would find nothing while the board is loaded."""
     gc.disable()
     try:
         yield
@@ -418,9 +426,9 @@ def _collecting_nothing() -> Iterator[None]:
         gc.enable()
 
 
-async def _warm(entries: Mapping[str, BoardEntry], moment: Moment) -> None:
-    """Work answers out before they are asked for, a few at a time: others go on meanwhile."""
+async def _precompute(entries: Mapping[str, BoardEntry], moment: Moment) -> None:
+    """Compute answers ahead of requests, a few at a time, so that other tasks can run."""
     for position, entry in enumerate(entries.values()):
         entry.view(moment)
-        if position % _WARMED_AT_ONCE == 0:
+        if position % _VIEWS_BETWEEN_YIELDS == 0:
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What the board answers about one crossing: made when asked for, kept until it comes due."""
+"""The answers of the board about a crossing: computed on request, kept while they are valid."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,22 +26,22 @@ from app.vocabulary import Traffic
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant of the database's clock, and whether what is known may be relied on at it."""
+    """The present instant by the database's clock, and whether the board can be relied on then."""
 
     now: datetime
     withheld_since: datetime | None = None
-    """When the board became too old to rely on; None while it is not."""
+    """When the board became too old to be relied on; None while it is not."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PresentData:
-    """What answers about a crossing are made of, from some instant on."""
+    """The data from which answers about the present of a crossing are computed."""
 
     history: CrossingHistory
     record_json: bytes
-    """A crossing's details as JSON, which takes a fraction of the memory."""
+    """The details of the crossing as JSON, which needs a fraction of the memory."""
     change: int | None
-    """The last change that touches it, and when that was recorded."""
+    """The last change that concerns the crossing; ``recorded_at`` is when it was recorded."""
     recorded_at: datetime | None
     waits: Waits = NO_WAITS
 
@@ -60,26 +60,26 @@ class PresentData:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The answer for a crossing, or for some of its lanes, from a moment until it differs."""
+    """The answer about a crossing, or about some of its lanes, while it is valid."""
 
     present: PresentData
     moment: Moment
     summary: Summary
     status_validity: Validity
-    """Of all but the waits."""
+    """The validity of all but the waits."""
     upcoming: Sequence[Upcoming]
 
     @classmethod
     def of(
         cls, present: PresentData, moment: Moment, lanes: Sequence[Lane] | None = None
     ) -> "View":
-        """Answer at ``moment``. Raises OutOfReach where it takes older events than are at hand."""
-        # The log never stands before what it holds, even were a clock set back.
+        """Compute the answer at ``moment``. Raises OutOfReach if that needs events not loaded."""
+        # Not before the newest recorded event, even if a clock was set back.
         now = max(moment.now, present.history.history.known_from)
         history = present.history.history
         if lanes is not None:
             history = replace(history, lanes=tuple(lanes))
-        # Not that of the history itself, which would be kept for as long as the crossing is.
+        # A new one, because that of the history would be kept as long as the crossing.
         resolved = ResolvedHistory(history)
         summary = Summary.resolve(present.details, resolved, now, present.change)
         if moment.withheld_since is not None:
@@ -88,12 +88,12 @@ class View:
         summary.forget()
         return cls(present, moment, summary, validity, upcoming(resolved, now))
 
-    def renewed(self, present: PresentData, moment: Moment) -> "View":
-        """Return this with other waits: the status, which takes the most work, stays the same."""
+    def with_waits(self, present: PresentData, moment: Moment) -> "View":
+        """Return this with other waits, without resolving the status again."""
         return replace(self, present=present, moment=moment)
 
-    def status_holds(self, moment: Moment) -> bool:
-        """Return whether all but the waits is still the answer."""
+    def is_status_valid(self, moment: Moment) -> bool:
+        """Return whether all but the waits is still valid."""
         due = self.status_validity.due
         return (
             self.moment.withheld_since == moment.withheld_since
@@ -101,10 +101,10 @@ class View:
             and (due is None or moment.now < due)
         )
 
-    def holds(self, moment: Moment) -> bool:
-        """Return whether it is still the answer."""
+    def is_valid(self, moment: Moment) -> bool:
+        """Return whether the whole answer is still valid."""
         due = self.validity.due
-        return self.status_holds(moment) and (due is None or moment.now < due)
+        return self.is_status_valid(moment) and (due is None or moment.now < due)
 
     @cached_property
     def validity(self) -> Validity:
@@ -119,21 +119,21 @@ class View:
         return self.present.details.is_retired()
 
     @cached_property
-    def status(self) -> bytes:
+    def status_json(self) -> bytes:
         body = status_out(self.summary, self.present.events, self.waits)
         return body.model_dump_json(by_alias=True).encode()
 
     @cached_property
-    def alone(self) -> bytes:
+    def detail_json(self) -> bytes:
         body = crossing_detail(self.summary, self.present.record, self.present.events, self.waits)
         return body.model_dump_json(by_alias=True).encode()
 
     @cached_property
-    def listed(self) -> bytes:
+    def summary_json(self) -> bytes:
         return self._summary_out.model_dump_json(by_alias=True).encode()
 
     @cached_property
-    def feature(self) -> bytes:
+    def feature_json(self) -> bytes:
         return json_of(feature_of(self._summary_out))
 
     @property
@@ -151,12 +151,12 @@ class BoardEntry:
     def view(
         self, moment: Moment, traffic: Traffic | None = None, to: str | None = None
     ) -> View | None:
-        """Return the answer at ``moment``, for all lanes or those asked about.
+        """Return the answer at ``moment`` about all lanes or some.
 
-        None without any, and in the rare case that only older events can tell since when it holds.
+        None if there is no such lane, and in the rare case that it depends on events not loaded.
         """
         view = self._views.get((traffic, to))
-        if view is None or not view.status_holds(moment):
+        if view is None or not view.is_status_valid(moment):
             lanes = self.present.details.lanes_for(traffic, to)
             if not lanes:
                 return None
@@ -165,10 +165,10 @@ class BoardEntry:
             except OutOfReach:
                 return None
             self._views[traffic, to] = view
-        elif view.present is not self.present or not view.holds(moment):
-            view = self._views[traffic, to] = view.renewed(self.present, moment)
+        elif view.present is not self.present or not view.is_valid(moment):
+            view = self._views[traffic, to] = view.with_waits(self.present, moment)
         return view
 
-    def take(self, waits: Waits) -> None:
-        """Take in what was observed since."""
+    def update_waits(self, waits: Waits) -> None:
+        """Update the waits."""
         self.present = replace(self.present, waits=self.present.waits.updated(waits.latest))

@@ -209,7 +209,7 @@ class Workers(RuleBasedStateMachine):
             f"/v1/crossings/{name}/status", params={"at": at.isoformat()}
         )
         told = f'"at":"{asked.json()["at"]}"'
-        assert view.status.decode() == asked.text.replace(told, '"at":null')
+        assert view.status_json.decode() == asked.text.replace(told, '"at":null')
 
     def _write(self, worker: int, path: str, body: dict[str, object]) -> Json:
         answer = self.portal.call(self.workers[worker].front.post, path, body)

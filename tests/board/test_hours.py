@@ -23,7 +23,7 @@ async def test_the_board_switches_when_the_hours_do(sides: Sides) -> None:
         assert view is not None
         asked = await sides.front.get(f"{HERE}/status", at=at.isoformat())
         for name in ("status", "lanes", "opens_at", "since", "until", "next_change_at"):
-            board = json.loads(view.status)
+            board = json.loads(view.status_json)
             assert board[name] == asked.json()[name]
         statuses.add(view.summary.answer.status)
     assert len(statuses) > 1
@@ -41,8 +41,8 @@ async def test_an_answer_is_fresh_until_the_gate_opens_or_closes(sides: Sides) -
     due = view.validity.due
     assert due is not None
     assert now < due <= now + timedelta(hours=16)
-    assert view.holds(Moment(due - timedelta(seconds=1)))
-    assert not view.holds(Moment(due))
+    assert view.is_valid(Moment(due - timedelta(seconds=1)))
+    assert not view.is_valid(Moment(due))
     assert entry.view(Moment(due - timedelta(seconds=1))) is view
 
 
