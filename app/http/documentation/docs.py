@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from app.errors import NotFound
-from app.http.documentation.components import operations
+from app.http.documentation.document import operations
 from app.http.documentation.openapi import Documents
 from app.http.problems import catalogue
 

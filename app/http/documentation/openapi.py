@@ -8,14 +8,8 @@ from http import HTTPStatus
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
-from app.http.documentation.components import (
-    Json,
-    Operation,
-    arrange,
-    objects,
-    operations,
-    without_streams,
-)
+from app.http.documentation.components import arrange, without_streams
+from app.http.documentation.document import Json, Operation, objects, operations
 from app.http.problems import ProblemOut
 
 DESCRIPTION = """Is that border crossing open? For whom, since when, and who says so.
