@@ -33,7 +33,7 @@ def cut(resolved: ResolvedHistory, since: datetime) -> History:
     ids |= _evidence(resolved, since)
     events: list[Event] = [
         replace(ranked.event, said=ranked.said)
-        for ranked in resolved.standing
+        for ranked in resolved.active
         if ranked.event.id in ids
     ]
     events += [confirmation for confirmation in resolved.confirmations if confirmation.id in ids]
@@ -116,7 +116,7 @@ def _that_may_decide(resolved: ResolvedHistory, since: datetime) -> Iterator[Ran
     endless: defaultdict[tuple[frozenset[str], Scope, int], list[RankedDeclaration]] = defaultdict(
         list
     )
-    for ranked in resolved.standing:
+    for ranked in resolved.active:
         if ranked.event.start > since or since < ranked.end < NEVER or not ranked.firmness:
             if ranked.end > since:
                 yield ranked
@@ -142,7 +142,7 @@ def _evidence(resolved: ResolvedHistory, since: datetime) -> set[UUID]:
             ids.add(confirmed.id)
         else:
             evidence[confirmed.sides, confirmed.scope].append((instant, instant, confirmed.id))
-    for ranked in resolved.standing:
+    for ranked in resolved.active:
         if ranked.firmness:
             event = ranked.event
             for instant in (event.start, ranked.end):

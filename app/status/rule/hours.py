@@ -1,8 +1,8 @@
-"""Regular hours laid over what is declared: the weakest reason to be closed. Pure.
+"""Regular hours applied to declared statuses. Pure.
 
-Outside its hours a lane is closed whatever is declared, unless a declaration closes it already;
-within them they say nothing. They are part of a crossing's details, not of its log: so no answer
-of the log, no effect of a write and nothing that comes due knows of them.
+Outside its hours a lane is closed, whatever is declared; a declared closure takes precedence as the
+reason. Within its hours nothing changes. Hours are details of a crossing and not part of its log,
+so that they appear neither in the effect of a write nor among what comes due.
 """
 
 from bisect import bisect_right
@@ -27,25 +27,25 @@ from app.vocabulary import Status
 
 LaneT = TypeVar("LaneT", LaneAnswer, LaneState)
 
-_SWITCHES_LOOKED_AT = 1_000
-"""Then two schedules that never agree count as closed for good."""
+_MAX_SWITCHES = 1_000
+"""After so many switches, schedules that are never open together count as always closed."""
 
 
 class Schedule(Protocol):
-    """When a gate is closed by the calendar."""
+    """The regular hours of a gate."""
 
     def is_closed(self, at: datetime) -> bool: ...
 
     def next_switch(self, at: datetime) -> datetime | None:
-        """Return when it next opens if it is closed, or closes if not; None is never."""
+        """Return when the gate next opens or closes; None is never."""
 
     def last_switch(self, at: datetime) -> datetime | None:
-        """Return when it last did, by ``at``; None is not lately."""
+        """Return when the gate last opened or closed by ``at``; None if not lately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The schedules of each lane: one that any of them closes is closed."""
+    """The schedules of each lane. A lane is closed if any of its schedules is."""
 
     lanes: Mapping[Lane, Sequence[Schedule]] = field(default_factory=dict)
 
@@ -53,40 +53,46 @@ class Hours:
         return bool(self.lanes)
 
     def is_closed(self, lane: Lane, at: datetime) -> bool:
-        return any(one.is_closed(at) for one in self.lanes.get(lane, ()))
+        return any(schedule.is_closed(at) for schedule in self.lanes.get(lane, ()))
 
     def next_switch(self, lane: Lane, at: datetime) -> datetime | None:
-        """Return when ``lane`` next opens if it is closed, or closes if not; None is never."""
+        """Return when ``lane`` next opens or closes; None is never."""
         schedules = self.lanes.get(lane, ())
         if not self.is_closed(lane, at):
-            return min((found for one in schedules if (found := one.next_switch(at))), default=None)
+            return min(
+                (switch for schedule in schedules if (switch := schedule.next_switch(at))),
+                default=None,
+            )
         instant = at
-        for _ in range(_SWITCHES_LOOKED_AT):
-            closed = [one for one in schedules if one.is_closed(instant)]
+        for _ in range(_MAX_SWITCHES):
+            closed = [schedule for schedule in schedules if schedule.is_closed(instant)]
             if not closed:
                 return instant
-            opens = [one.next_switch(instant) for one in closed]
-            if None in opens:
+            openings = [schedule.next_switch(instant) for schedule in closed]
+            if None in openings:
                 return None
-            instant = max(one for one in opens if one is not None)
+            instant = max(opening for opening in openings if opening is not None)
         return None
 
     def last_switch(self, lane: Lane, at: datetime) -> datetime | None:
-        """Return when ``lane`` last opened or closed by ``at``; None is not lately."""
+        """Return when ``lane`` last opened or closed by ``at``; None if not lately."""
         schedules = self.lanes.get(lane, ())
         if not self.is_closed(lane, at):
-            return max((found for one in schedules if (found := one.last_switch(at))), default=None)
-        # It has been closed since the earliest of those whose closures meet without a break.
+            return max(
+                (switch for schedule in schedules if (switch := schedule.last_switch(at))),
+                default=None,
+            )
+        # It has been closed since the first of the closures that follow each other without a gap.
         started: datetime | None = None
         instant = at
-        for _ in range(_SWITCHES_LOOKED_AT):
-            closed = [one for one in schedules if one.is_closed(instant)]
-            starts = [one.last_switch(instant) for one in closed]
+        for _ in range(_MAX_SWITCHES):
+            closed = [schedule for schedule in schedules if schedule.is_closed(instant)]
+            starts = [schedule.last_switch(instant) for schedule in closed]
             if not closed:
                 return started
             if None in starts:
                 return None
-            started = min(one for one in starts if one is not None)
+            started = min(start for start in starts if start is not None)
             just_before = started - TICK
             if not self.is_closed(lane, just_before):
                 return started
@@ -99,69 +105,72 @@ NO_HOURS = Hours()
 
 @dataclass(frozen=True, eq=False, slots=True)
 class AnswersWithHours:
-    """A resolved history with hours laid over it: asked as that is, and answers alike."""
+    """A resolved history with hours, which has the same methods."""
 
     resolved: ResolvedHistory
     hours: Hours
 
     def answer(self, at: datetime) -> Answer:
-        """Return what holds at ``at``. Raises OutOfReach."""
+        """Return the answer at ``at``. Raises OutOfReach."""
         declared = self.resolved.answer(at)
-        return laid_over(declared, self._outside(declared.lanes, at))
+        return with_lanes_closed(declared, self._outside(declared.lanes, at))
 
     def period(self, at: datetime) -> Period:
         """Return the period of the summary status at ``at``.
 
-        A night does not interrupt a declared status: where the hours alter nothing, it is that
-        of what is declared. Where they do, it began when the hours did, or with what is declared
-        if that came later, and ends when the summary status next differs.
+        Hours do not interrupt a declared status. If they do not change it at ``at``, its period is
+        the declared one. If they do, the period began when the hours closed a lane, or with the
+        declared status if that is later, and ends when the summary status next changes.
         """
         declared, answer = self.resolved.answer(at), self.answer(at)
         if declared.status is answer.status:
             return self.resolved.period(at)
         switches = [
-            found
+            switch
             for lane in self._outside(declared.lanes, at)
-            if (found := self.hours.last_switch(lane, at))
+            if (switch := self.hours.last_switch(lane, at))
         ]
-        begun = self.resolved.period(at).since
-        since = max((one for one in (*switches, begun) if one is not None), default=None)
-        until = self._next(at, lambda one, other: one.status is other.status)
+        declared_since = self.resolved.period(at).since
+        since = max(
+            (instant for instant in (*switches, declared_since) if instant is not None),
+            default=None,
+        )
+        until = self._next(at, lambda first, second: first.status is second.status)
         return Period(since=since, until=until, expires_at=None)
 
     def next_change(self, at: datetime) -> datetime | None:
-        """Return when the body next differs though nothing new is recorded; None is never."""
-        return self._next(at, lambda one, other: body_of(one) == body_of(other))
+        """Return when the body next changes by time alone; None is never."""
+        return self._next(at, lambda first, second: body_of(first) == body_of(second))
 
     def next_difference(self, at: datetime) -> datetime | None:
-        """Return when anything of the answer next differs, in a body or not; None is never."""
+        """Return when anything in the answer next changes by time alone; None is never."""
         return self._next(at, eq)
 
     def last_change(self, at: datetime) -> datetime | None:
-        """Return since when the answer is as it is at ``at``; None is ever."""
-        found = [self.resolved.last_change(at)]
-        found += [self.hours.last_switch(lane, at) for lane in self._depending(at)]
-        return max((one for one in found if one is not None), default=None)
+        """Return since when the answer has been that at ``at``; None is always."""
+        instants = [self.resolved.last_change(at)]
+        instants += [self.hours.last_switch(lane, at) for lane in self._passable_lanes(at)]
+        return max((instant for instant in instants if instant is not None), default=None)
 
     def opens_at(self, at: datetime) -> datetime | None:
-        """Return when the hours next open a lane that nothing but they close at ``at``."""
+        """Return when the hours next open a lane that only they close at ``at``."""
         outside = self._outside(self.resolved.answer(at).lanes, at)
-        found = {self.hours.next_switch(lane, at): lane for lane in outside}
-        for instant in sorted(one for one in found if one is not None):
-            reached = {one.lane: one.status for one in self.answer(instant).lanes}
-            if any(reached[lane] is not Status.CLOSED for lane in outside):
+        instants = {self.hours.next_switch(lane, at): lane for lane in outside}
+        for instant in sorted(instant for instant in instants if instant is not None):
+            statuses = {lane.lane: lane.status for lane in self.answer(instant).lanes}
+            if any(statuses[lane] is not Status.CLOSED for lane in outside):
                 return instant
         return None
 
     def timeline(self, start: datetime, end: datetime) -> Iterator[TimelinePeriod]:
-        """Yield ``[start, end)`` as maximal periods of one answer, the hours included."""
+        """Yield ``[start, end)`` as maximal periods of one answer, with the hours applied."""
         for period in self.resolved.timeline(start):
             begin, until = period.start or start, min(period.end or NEVER, end)
             while begin < until:
-                lanes = [one.lane for one in period.lanes if one.status is not Status.CLOSED]
+                lanes = [lane.lane for lane in period.lanes if lane.status is not Status.CLOSED]
                 switch = min(self._switches(lanes, begin), default=NEVER)
                 stop = min(switch, until)
-                yield _period_outside(period, self._outside(period.lanes, begin), begin, stop)
+                yield _part_of_period(period, self._outside(period.lanes, begin), begin, stop)
                 begin = stop
             if until == end:
                 return
@@ -171,8 +180,8 @@ class AnswersWithHours:
         boundaries = self.resolved.boundaries()
         begin = at
         for end in (*boundaries[bisect_right(boundaries, at) :], NEVER):
-            for _ in range(_SWITCHES_LOOKED_AT):
-                switch = min(self._switches(self._depending(begin), begin), default=NEVER)
+            for _ in range(_MAX_SWITCHES):
+                switch = min(self._switches(self._passable_lanes(begin), begin), default=NEVER)
                 if switch >= end:
                     break
                 if not alike(self.answer(switch), present):
@@ -186,34 +195,34 @@ class AnswersWithHours:
         return None
 
     def _switches(self, lanes: Iterable[Lane], at: datetime) -> Iterator[datetime]:
-        return (found for lane in lanes if (found := self.hours.next_switch(lane, at)))
+        return (switch for lane in lanes if (switch := self.hours.next_switch(lane, at)))
 
-    def _depending(self, at: datetime) -> list[Lane]:
+    def _passable_lanes(self, at: datetime) -> list[Lane]:
         """Return the lanes that no declaration closes at ``at``."""
         lanes = self.resolved.answer(at).lanes
-        return [one.lane for one in lanes if one.status is not Status.CLOSED]
+        return [lane.lane for lane in lanes if lane.status is not Status.CLOSED]
 
     def _outside(self, lanes: Iterable[LaneAnswer | LaneState], at: datetime) -> set[Lane]:
-        """Return the lanes that nothing but their hours closes at ``at``."""
+        """Return the lanes that only their hours close at ``at``."""
         return {
-            one.lane
-            for one in lanes
-            if one.status is not Status.CLOSED and self.hours.is_closed(one.lane, at)
+            lane.lane
+            for lane in lanes
+            if lane.status is not Status.CLOSED and self.hours.is_closed(lane.lane, at)
         }
 
 
-def laid_over(declared: Answer, outside: Collection[Lane]) -> Answer:
-    """Return an answer with these lanes closed by their hours.
+def with_lanes_closed(declared: Answer, outside: Collection[Lane]) -> Answer:
+    """Return an answer with some lanes closed by their hours.
 
-    What is declared of them is no longer what decides: it is among what is also said.
+    Declarations that no longer decide any lane move to what is also said.
     """
     if not outside:
         return declared
     lanes = _closed(declared.lanes, outside)
     status, last_known = summaries(lanes)
     deciding = {lane.decided_by.id for lane in lanes if lane.decided_by}
-    decided_by = tuple(one for one in declared.decided_by if one.id in deciding)
-    besides = [one for one in declared.decided_by if one.id not in deciding]
+    decided_by = tuple(event for event in declared.decided_by if event.id in deciding)
+    not_deciding = [event for event in declared.decided_by if event.id not in deciding]
     return replace(
         declared,
         status=status,
@@ -221,18 +230,18 @@ def laid_over(declared: Answer, outside: Collection[Lane]) -> Answer:
         stale=any(lane.stale for lane in lanes),
         overdue=any(lane.overdue for lane in lanes),
         expected_until=min(
-            (one.expected_until for one in decided_by if one.expected_until), default=None
+            (event.expected_until for event in decided_by if event.expected_until), default=None
         ),
         lanes=lanes,
         decided_by=decided_by,
         also_said=tuple(
-            sorted([*besides, *declared.also_said], key=attrgetter("start"), reverse=True)
+            sorted([*not_deciding, *declared.also_said], key=attrgetter("start"), reverse=True)
         ),
     )
 
 
 def _closed(lanes: Iterable[LaneT], outside: Collection[Lane]) -> tuple[LaneT, ...]:
-    """Return all lanes, those of ``outside`` closed by their hours."""
+    """Return all lanes, with those in ``outside`` closed."""
     return tuple(
         replace(
             lane,
@@ -249,10 +258,10 @@ def _closed(lanes: Iterable[LaneT], outside: Collection[Lane]) -> tuple[LaneT, .
     )
 
 
-def _period_outside(
+def _part_of_period(
     period: TimelinePeriod, outside: Collection[Lane], start: datetime, end: datetime
 ) -> TimelinePeriod:
-    """Return a part of a period with these lanes closed by their hours."""
+    """Return a part of a period with some lanes closed by their hours."""
     lanes = _closed(period.lanes, outside)
     status, last_known = summaries(lanes)
     deciding = {lane.decided_by.id for lane in lanes if lane.decided_by}
@@ -263,6 +272,6 @@ def _period_outside(
         last_known=last_known,
         stale=any(lane.stale for lane in lanes),
         overdue=any(lane.overdue for lane in lanes),
-        decided_by=tuple(one for one in period.decided_by if one.id in deciding),
+        decided_by=tuple(event for event in period.decided_by if event.id in deciding),
         lanes=lanes,
     )

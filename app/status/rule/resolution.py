@@ -3,8 +3,10 @@
 Everything here is a pure function of a ``History`` and instants (timezone-aware). The words
 are those of docs/rule.md; a declaration is
 
-* a *candidate* for a lane at an instant when it is eligible, covers it and its period holds it;
-* *lifted* by a candidate of the same side, said later, starting no earlier, no less firm;
+* a *candidate* for a lane at an instant when it is eligible, covers the lane, and its period
+  contains the instant;
+* *lifted* by a candidate of the same side that was said later, starts no earlier, and is no less
+  certain;
 * *in force* when not lifted; the most severe in force over both sides *decides* the lane.
 """
 
@@ -47,7 +49,7 @@ _MONTH = timedelta(days=30)
 
 
 class Period(NamedTuple):
-    """How long a summary status has held and will hold without a break."""
+    """How long a summary status has lasted and will last without a break."""
 
     since: datetime | None
     """None is always."""
@@ -62,7 +64,7 @@ class Period(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """An answer with the period of its status, and when it next differs."""
+    """An answer with the period of its status, and when it next changes."""
 
     at: datetime
     answer: Answer
@@ -70,50 +72,53 @@ class Present:
     next_change: datetime | None
 
     def holds(self, at: datetime) -> bool:
-        """Return whether it is still the answer at ``at``."""
+        """Return whether this is still the answer at ``at``."""
         return self.at <= at and (self.next_change is None or at < self.next_change)
 
 
 class ResolvedHistory:
-    """A history as known at an instant, ready to be asked.
+    """A history as known at an instant, resolved.
 
-    Its methods raise OutOfReach where the log was cut too short to tell.
+    Its methods raise OutOfReach if the answer depends on events before the log was cut.
     """
 
     def __init__(self, history: History, known_at: datetime | None = None) -> None:
-        events = [one for one in history.events if known_at is None or one.recorded_at <= known_at]
-        gone = {one.retracts for one in events if isinstance(one, EventRetraction)}
-        declared = sorted(
-            (one for one in events if isinstance(one, Declaration)), key=_recorded_order
+        events = [
+            event for event in history.events if known_at is None or event.recorded_at <= known_at
+        ]
+        withdrawn = {event.retracts for event in events if isinstance(event, EventRetraction)}
+        declarations = sorted(
+            (event for event in events if isinstance(event, Declaration)), key=_recorded_order
         )
-        gone |= {one.supersedes for one in declared if one.supersedes}
-        said = said_order(declared)
-        standing = [
+        withdrawn |= {event.supersedes for event in declarations if event.supersedes}
+        order = said_order(declarations)
+        active = [
             RankedDeclaration(
-                event=one,
-                said=said[one.id],
-                end=one.end or NEVER,
-                severity=SEVERITY[one.status],
-                firmness=FIRMNESS.get(one.certainty, 0),
-                prominence=(one.start, said[one.id]),
+                event=event,
+                said=order[event.id],
+                end=event.end or NEVER,
+                severity=SEVERITY[event.status],
+                firmness=FIRMNESS.get(event.certainty, 0),
+                prominence=(event.start, order[event.id]),
             )
-            for one in declared
-            if one.id not in gone
+            for event in declarations
+            if event.id not in withdrawn
         ]
         self.history = history
-        self.rumours = [one for one in standing if not one.firmness]
-        declarations = [one for one in standing if one.firmness]
-        confirmations = [
-            one for one in events if isinstance(one, Confirmation) and one.id not in gone
+        self.active = active
+        self.rumours = [declaration for declaration in active if not declaration.firmness]
+        self.confirmations = [
+            event
+            for event in events
+            if isinstance(event, Confirmation) and event.id not in withdrawn
         ]
-        self.confirmations = confirmations
-        self.groups = groups_of(history, declarations, confirmations)
-        self.standing = standing
+        eligible = [declaration for declaration in active if declaration.firmness]
+        self.groups = groups_of(history, eligible, self.confirmations)
         self._answers: dict[datetime, Answer] = {}
         self._present: Present | None = None
 
     def answer(self, at: datetime) -> Answer:
-        """Return what holds at ``at``; it is kept, for one question is seldom the only one."""
+        """Return the answer at ``at``. It is cached, because other methods need it again."""
         if at not in self._answers:
             if not self.history.known_from <= at <= self.history.known_until:
                 raise OutOfReach
@@ -122,9 +127,9 @@ class ResolvedHistory:
 
     def _answer(self, at: datetime) -> Answer:
         lanes: dict[Lane, LaneAnswer] = {}
-        spoken: dict[str, set[Status]] = {side: set() for side in self.history.sides}
+        statuses_by_side: dict[str, set[Status]] = {side: set() for side in self.history.sides}
         deciding: set[RankedDeclaration] = set()
-        besides: set[RankedDeclaration] = set()
+        not_deciding: set[RankedDeclaration] = set()
         for group in self.groups:
             sides = group.in_force(at)
             decider = decider_of(sides.values())
@@ -132,36 +137,47 @@ class ResolvedHistory:
             lanes |= {lane: _lane_answer(group, lane, state, at) for lane in group.lanes}
             for side, in_force in sides.items():
                 foremost = in_force.foremost()
-                spoken[side].add(foremost.event.status if foremost else Status.UNKNOWN)
+                statuses_by_side[side].add(foremost.event.status if foremost else Status.UNKNOWN)
             if decider:
                 deciding.add(decider)
                 decided = decider.event.status
-                others = chain.from_iterable(sides.values())
-                besides |= {one for one in others if one.event.status is not decided}
-        besides |= {one for one in self.rumours if self._is_about(one, at)}
-        listed = tuple(lanes[lane] for lane in self.history.lanes)
-        status, last_known = summaries(listed)
+                declarations = chain.from_iterable(sides.values())
+                not_deciding |= {
+                    declaration
+                    for declaration in declarations
+                    if declaration.event.status is not decided
+                }
+        not_deciding |= {
+            declaration for declaration in self.rumours if self._is_about(declaration, at)
+        }
+        lane_answers = tuple(lanes[lane] for lane in self.history.lanes)
+        status, last_known = summaries(lane_answers)
         events = _latest_first(deciding)
         return Answer(
             status=status,
             last_known=last_known,
-            stale=any(lane.stale for lane in listed),
-            overdue=any(lane.overdue for lane in listed),
+            stale=any(lane.stale for lane in lane_answers),
+            overdue=any(lane.overdue for lane in lane_answers),
             expected_until=min(
-                (one.expected_until for one in events if one.expected_until), default=None
-            ),
-            last_confirmed_at=min(
-                (lane.last_confirmed_at for lane in listed if lane.last_confirmed_at),
+                (
+                    declaration.expected_until
+                    for declaration in events
+                    if declaration.expected_until
+                ),
                 default=None,
             ),
-            sides=tuple((side, summary(found)) for side, found in spoken.items()),
-            lanes=listed,
+            last_confirmed_at=min(
+                (lane.last_confirmed_at for lane in lane_answers if lane.last_confirmed_at),
+                default=None,
+            ),
+            sides=tuple((side, summary(statuses)) for side, statuses in statuses_by_side.items()),
+            lanes=lane_answers,
             decided_by=events,
-            also_said=_latest_first(besides - deciding),
+            also_said=_latest_first(not_deciding - deciding),
         )
 
     def present(self, at: datetime) -> Present:
-        """Return the whole answer at ``at``; it is worked out once until it next differs."""
+        """Return the whole answer at ``at``, which is computed once until it next changes."""
         if self._present is None or not self._present.holds(at):
             self._present = Present(at, self.answer(at), self.period(at), self.next_change(at))
         return self._present
@@ -169,24 +185,24 @@ class ResolvedHistory:
     def period(self, at: datetime) -> Period:
         """Return the period of the summary status at ``at``."""
         known_from = self.history.known_from
-        # Mostly it began with what decides: a long log is looked at only as far back as need be.
-        decided = (at - one.start for one in self.answer(at).decided_by)
-        reach = max(decided, default=at - ALWAYS) + TICK
+        # Mostly the period began with what decides, so look back only as far as necessary.
+        ages = (at - event.start for event in self.answer(at).decided_by)
+        reach = max(ages, default=at - ALWAYS) + TICK
         while True:
-            begin = max(known_from, at - min(reach, at - ALWAYS))
-            period = _period(self.groups, at, begin)
+            start = max(known_from, at - min(reach, at - ALWAYS))
+            period = _period(self.groups, at, start)
             if (period.until or NEVER) > self.history.known_until:
                 raise OutOfReach
-            if period.since != begin:
+            if period.since != start:
                 return period
-            if begin == known_from:
+            if start == known_from:
                 return period._replace(since=self.history.since(self.history.lanes))
             reach = max(reach * 4, _MONTH)
 
     def since_of(
         self, selections: Iterable[frozenset[Lane]], at: datetime
     ) -> Iterator[tuple[frozenset[Lane], datetime | None]]:
-        """Yield since when the summary status of each selection has held; none that is unknown."""
+        """Yield since when each selection has had its summary status, if that is within reach."""
         known_from = self.history.known_from
         sweep = [
             (begin, [state.status for state in states])
@@ -198,28 +214,28 @@ class ResolvedHistory:
         group_indices = {
             lane: index for index, group in enumerate(self.groups) for lane in group.lanes
         }
-        known: dict[frozenset[int], datetime] = {}
+        since_by_groups: dict[frozenset[int], datetime] = {}
         for lanes in selections:
-            asked = frozenset(group_indices[lane] for lane in lanes)
-            if asked not in known:
-                known[asked] = _since(sweep, asked)
-            found: datetime | None = known[asked]
-            if found == known_from:
+            groups = frozenset(group_indices[lane] for lane in lanes)
+            if groups not in since_by_groups:
+                since_by_groups[groups] = _since(sweep, groups)
+            since: datetime | None = since_by_groups[groups]
+            if since == known_from:
                 try:
-                    found = self.history.since(lanes)
+                    since = self.history.since(lanes)
                 except OutOfReach:
                     continue
-            yield lanes, found
+            yield lanes, since
 
     def next_change(self, at: datetime) -> datetime | None:
-        """Return when the body next differs though nothing new is recorded; None is never.
+        """Return when the body next changes by time alone; None is never.
 
-        When each lane was last confirmed is not in it.
+        The body does not contain when each lane was last confirmed.
         """
-        return self._next(at, lambda one, other: body_of(one) == body_of(other))
+        return self._next(at, lambda first, second: body_of(first) == body_of(second))
 
     def next_difference(self, at: datetime) -> datetime | None:
-        """Return when anything of the answer next differs, in a body or not; None is never."""
+        """Return when anything in the answer next changes by time alone; None is never."""
         return self._next(at, eq)
 
     def _next(self, at: datetime, alike: Callable[[Answer, Answer], bool]) -> datetime | None:
@@ -233,16 +249,16 @@ class ResolvedHistory:
         return None
 
     def last_change(self, at: datetime) -> datetime | None:
-        """Return since when the answer is as it is at ``at``, by what is recorded; None is ever.
+        """Return since when the answer has been that at ``at``, as recorded; None is always.
 
-        Of a log that was compacted when it was written to, what lies before that is left out.
+        Changes before a compacted log was last written to are not considered.
         """
         present = self.answer(at)
         boundaries = self.boundaries()
         known_from = self.history.known_from
-        passed = boundaries[bisect_right(boundaries, known_from) : bisect_right(boundaries, at)]
-        passed = [known_from, *passed]
-        for before, instant in reversed(list(pairwise(passed))):
+        past = boundaries[bisect_right(boundaries, known_from) : bisect_right(boundaries, at)]
+        past = [known_from, *past]
+        for before, instant in reversed(list(pairwise(past))):
             if self.answer(before) != present:
                 return instant
         if known_from > ALWAYS and self.history.held is None:
@@ -250,47 +266,49 @@ class ResolvedHistory:
         return None
 
     def timeline(self, since: datetime = ALWAYS) -> Iterator[TimelinePeriod]:
-        """Yield all time from ``since`` on as maximal stretches of one answer.
+        """Yield all time from ``since`` on as maximal periods of one answer.
 
-        The last has no end, and the first no start unless it is ``since``.
+        The last has no end, and the first has no start unless it starts at ``since``.
         """
-        places = {lane: place for place, group in enumerate(self.groups) for lane in group.lanes}
+        group_indices = {
+            lane: index for index, group in enumerate(self.groups) for lane in group.lanes
+        }
         for start, end, states in _sweep(self.groups, since):
-            yield _stretch(
-                start, end, [(lane, states[places[lane]]) for lane in self.history.lanes]
+            yield _timeline_period(
+                start, end, [(lane, states[group_indices[lane]]) for lane in self.history.lanes]
             )
 
     def boundaries(self) -> list[datetime]:
-        """Return every instant at which an answer might differ from the one just before."""
-        found: set[datetime] = set()
-        for one in self.standing:
-            found |= {one.event.start, one.end}
-            if one.event.expected_until:
-                found.add(one.event.expected_until)
+        """Return every instant at which an answer may differ from that just before."""
+        instants: set[datetime] = set()
+        for declaration in self.active:
+            instants |= {declaration.event.start, declaration.end}
+            if declaration.event.expected_until:
+                instants.add(declaration.event.expected_until)
         for group in self.groups:
             newest: dict[frozenset[str], datetime] = {}
             for instant, recorded_at, sides in group.instants:
-                found.add(instant)
+                instants.add(instant)
                 if instant <= recorded_at:
                     newest[sides] = max(instant, newest.get(sides, instant))
                 else:
-                    found.add(recorded_at + group.confirm_within)
-            # Until the newest of the same sides runs out, none before it does.
-            found |= {instant + group.confirm_within for instant in newest.values()}
-        return sorted(found - {NEVER})
+                    instants.add(recorded_at + group.confirm_within)
+            # Of the evidence of the same sides, only the newest can expire.
+            instants |= {instant + group.confirm_within for instant in newest.values()}
+        return sorted(instants - {NEVER})
 
-    def _is_about(self, one: RankedDeclaration, at: datetime) -> bool:
-        return one.event.start <= at < one.end and any(
-            one.event.scope.covers(lane) for lane in self.history.lanes
+    def _is_about(self, declaration: RankedDeclaration, at: datetime) -> bool:
+        return declaration.event.start <= at < declaration.end and any(
+            declaration.event.scope.covers(lane) for lane in self.history.lanes
         )
 
 
-def _since(sweep: Sequence[tuple[datetime, Sequence[Status]]], asked: Iterable[int]) -> datetime:
-    """Return since when the groups' summary is what it was last; the latest comes first."""
+def _since(sweep: Sequence[tuple[datetime, Sequence[Status]]], groups: Iterable[int]) -> datetime:
+    """Return since when some groups have had their latest summary; the sweep is latest first."""
     start, statuses = sweep[0]
-    held = summary(statuses[place] for place in asked)
+    current = summary(statuses[index] for index in groups)
     for begin, statuses in sweep[1:]:
-        if summary(statuses[place] for place in asked) is not held:
+        if summary(statuses[index] for index in groups) is not current:
             break
         start = begin
     return start
@@ -298,17 +316,17 @@ def _since(sweep: Sequence[tuple[datetime, Sequence[Status]]], asked: Iterable[i
 
 def _period(groups: Sequence[LaneGroup], at: datetime, since: datetime) -> Period:
     """Return the period of the summary status at ``at``, which begins at ``since`` or later."""
-    held, declared, start = None, None, since
+    current, declared, start = None, None, since
     expires_at: datetime | None = None
     for begin, _, states in _sweep(groups, since):
         status = summary(state.status for state in states)
         if begin <= at:
             declared = summary(state.declared for state in states)
-            if status is not held:
-                held, start = status, begin
+            if status is not current:
+                current, start = status, begin
         elif summary(state.declared for state in states) is not declared:
             return Period(start, begin, expires_at)
-        elif expires_at is None and held in _PASSABLE and status is Status.UNKNOWN:
+        elif expires_at is None and current in _PASSABLE and status is Status.UNKNOWN:
             expires_at = begin
     return Period(start, None, expires_at)
 
@@ -316,22 +334,22 @@ def _period(groups: Sequence[LaneGroup], at: datetime, since: datetime) -> Perio
 def _sweep(
     groups: Sequence[LaneGroup], since: datetime
 ) -> Iterator[tuple[datetime, datetime, Sequence[GroupState]]]:
-    """Yield what each of the groups is from ``since`` on, from one change of any to the next."""
+    """Yield the states of the groups from ``since`` on, for each period between two changes."""
     changes: defaultdict[datetime, list[tuple[int, GroupState]]] = defaultdict(list)
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         for instant, state in group.states(since):
-            changes[instant].append((place, state))
+            changes[instant].append((index, state))
     states = [GroupState()] * len(groups)
     for start, end in pairwise([*sorted(changes), NEVER]):
-        for place, state in changes[start]:
-            states[place] = state
+        for index, state in changes[start]:
+            states[index] = state
         yield start, end, states
 
 
 def withheld(answer: Answer) -> Answer:
-    """Return what is left of an answer that may no longer be relied on.
+    """Return an answer that may no longer be relied on, with passable statuses as unknown.
 
-    As where evidence runs out: what was open or restricted is unknown, a closed stays closed.
+    As without evidence, open and restricted become unknown, while closed stays closed.
     """
     lanes = tuple(
         replace(lane, status=Status.UNKNOWN, last_known=lane.status)
@@ -347,11 +365,11 @@ def withheld(answer: Answer) -> Answer:
 
 
 def summary(statuses: Iterable[Status]) -> Status:
-    """Return what several lanes are together; nothing at all is ``unknown``."""
-    found = set(statuses)
-    if len(found) == 1:
-        return found.pop()
-    return Status.RESTRICTED if found & _PASSABLE else Status.UNKNOWN
+    """Return the summary status of several lanes; ``unknown`` without any."""
+    distinct = set(statuses)
+    if len(distinct) == 1:
+        return distinct.pop()
+    return Status.RESTRICTED if distinct & _PASSABLE else Status.UNKNOWN
 
 
 def summaries(lanes: Sequence[LaneAnswer | LaneState]) -> tuple[Status, Status | None]:
@@ -380,17 +398,19 @@ def _lane_answer(group: LaneGroup, lane: Lane, state: GroupState, at: datetime) 
 
 
 def body_of(answer: Answer) -> Answer:
-    """Return an answer without what its body does not show."""
+    """Return an answer without the parts that its body does not show."""
     return replace(
         answer, lanes=tuple(replace(lane, last_confirmed_at=None) for lane in answer.lanes)
     )
 
 
-def _latest_first(found: Iterable[RankedDeclaration]) -> tuple[Declaration, ...]:
-    return tuple(one.event for one in sorted(found, key=by_prominence, reverse=True))
+def _latest_first(declarations: Iterable[RankedDeclaration]) -> tuple[Declaration, ...]:
+    return tuple(
+        declaration.event for declaration in sorted(declarations, key=by_prominence, reverse=True)
+    )
 
 
-def _stretch(
+def _timeline_period(
     start: datetime, end: datetime, states: Sequence[tuple[Lane, GroupState]]
 ) -> TimelinePeriod:
     lanes = tuple(

@@ -32,7 +32,7 @@ def upcoming(resolved: ResolvedHistory, at: datetime) -> tuple[Upcoming, ...]:
     The expiry of an opening that is not confirmed is not an announced change. If lanes only return
     to their state at ``at``, the end of the period in between says so. Raises OutOfReach.
     """
-    bounds = (bound for ranked in resolved.standing for bound in (ranked.event.start, ranked.end))
+    bounds = (bound for ranked in resolved.active for bound in (ranked.event.start, ranked.end))
     if not any(at < bound < NEVER for bound in bounds):
         return ()
     stretches = list(resolved.timeline(at))
