@@ -1,8 +1,8 @@
-"""What a process remembers so as not to work it out again: each cache within a number of bytes.
+"""Caches of a process, each bounded in bytes.
 
-A cache that counts its entries grows with what strangers ask. So here keys and values are
-weighed, a key that is long is never remembered, and what is oldest goes first. All caches are in
-one register, for whoever measures the process.
+A cache bounded by its number of entries would grow with the length of requests. So keys and values
+are weighed, long keys are not cached, and the oldest entries are dropped first. A register of all
+caches serves the metrics.
 """
 
 import weakref
@@ -12,9 +12,9 @@ from functools import lru_cache, wraps
 from typing import Generic, ParamSpec, Protocol, TypeVar, cast
 
 LONGEST_KEY = 1_000
-"""Bytes: what is asked in more words is answered, and forgotten."""
+"""The longest key in bytes that is cached."""
 _OVERHEAD = 200
-"""Bytes of an entry besides its key and its value, about."""
+"""The approximate overhead of an entry in bytes."""
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 ValueT = TypeVar("ValueT")
@@ -23,50 +23,50 @@ Params = ParamSpec("Params")
 
 @dataclass(frozen=True, slots=True)
 class CacheUsage:
-    """How much a cache holds."""
+    """The present size of a cache."""
 
     name: str
     bytes: int
     bound: int
-    """Bytes that it never exceeds."""
+    """The most bytes that it may use."""
     entries: int
 
 
 class Bounded(Protocol):
-    """What is in the register."""
+    """A member of the register."""
 
     def usage(self) -> CacheUsage:
-        """Return how much it holds now."""
+        """Return the present size."""
 
 
 _registered: "weakref.WeakSet[Bounded]" = weakref.WeakSet()
 
 
 def register(cache: Bounded) -> None:
-    """Show a cache in the register for as long as there is any use of it."""
+    """Add a cache to the register, until nothing else refers to it."""
     _registered.add(cache)
 
 
 def usages() -> dict[str, CacheUsage]:
-    """Return how much the caches of the process hold, by their names; those of one name together.
+    """Return the sizes of the caches of the process by name.
 
-    The bounds of a name count together, too: each may be reached.
+    Caches of the same name are added up, including their bounds.
     """
-    found: dict[str, CacheUsage] = {}
+    usage_by_name: dict[str, CacheUsage] = {}
     for cache in list(_registered):
         usage = cache.usage()
-        others = found.get(usage.name, CacheUsage(usage.name, 0, 0, 0))
-        found[usage.name] = CacheUsage(
+        total = usage_by_name.get(usage.name, CacheUsage(usage.name, 0, 0, 0))
+        usage_by_name[usage.name] = CacheUsage(
             usage.name,
-            usage.bytes + others.bytes,
-            usage.bound + others.bound,
-            usage.entries + others.entries,
+            usage.bytes + total.bytes,
+            usage.bound + total.bound,
+            usage.entries + total.entries,
         )
-    return found
+    return usage_by_name
 
 
 def weight_of(key: object) -> int:
-    """Return about how many bytes a key takes."""
+    """Return the approximate size of a key in bytes."""
     match key:
         case bytes():
             return len(key)
@@ -81,7 +81,7 @@ def weight_of(key: object) -> int:
 
 
 class Cache(Generic[KeyT, ValueT]):
-    """Values by their keys; ``weigh`` tells the bytes of a value."""
+    """Values by their keys. ``weigh`` returns the size of a value in bytes."""
 
     def __init__(self, name: str, *, bound: int, weigh: Callable[[ValueT], int]) -> None:
         self._name = name
@@ -91,15 +91,15 @@ class Cache(Generic[KeyT, ValueT]):
         self._weights: dict[KeyT, int] = {}
         self._bytes = 0
         self.get: Callable[[KeyT], ValueT | None] = self._items.get
-        """Return what is remembered, None if nothing is."""
+        """Return the cached value of a key, or None."""
         register(self)
 
     def put(self, key: KeyT, value: ValueT) -> None:
-        """Remember a value, unless its key is long or it alone would take more than there is."""
+        """Cache a value, unless its key is too long or the value alone exceeds the bound."""
         self.drop(key)
-        of_key = weight_of(key)
-        weight = _OVERHEAD + of_key + self._weigh(value)
-        if of_key > LONGEST_KEY or weight > self._bound:
+        key_weight = weight_of(key)
+        weight = _OVERHEAD + key_weight + self._weigh(value)
+        if key_weight > LONGEST_KEY or weight > self._bound:
             return
         self._items[key], self._weights[key] = value, weight
         self._bytes += weight
@@ -107,18 +107,18 @@ class Cache(Generic[KeyT, ValueT]):
             self.drop(next(iter(self._items)))
 
     def drop(self, key: KeyT) -> None:
-        """Forget a value."""
+        """Remove a value."""
         if key in self._items:
             del self._items[key]
             self._bytes -= self._weights.pop(key)
 
     def usage(self) -> CacheUsage:
-        """Return how much it holds."""
+        """Return the present size."""
         return CacheUsage(self._name, self._bytes, self._bound, len(self._items))
 
 
-class _Shared:
-    """The use of a cache whose entries are all about as large."""
+class _SharedCache:
+    """A registered cache whose entries are all of about the same size."""
 
     def __init__(self, name: str, most: int, entry_bytes: int, count: Callable[[], int]) -> None:
         self._name, self._most, self._entry_bytes, self._count = name, most, entry_bytes, count
@@ -131,24 +131,24 @@ class _Shared:
 def shared(
     name: str, *, most: int, entry_bytes: int
 ) -> Callable[[Callable[Params, ValueT]], Callable[Params, ValueT]]:
-    """Let equal arguments share one result, for at most so many.
+    """Cache the results of a function for at most ``most`` different arguments.
 
-    Only for arguments that are short by their nature, such as words of the vocabulary.
+    Only for arguments that are always short, such as members of the vocabulary.
     """
 
     def decorate(function: Callable[Params, ValueT]) -> Callable[Params, ValueT]:
         cached = lru_cache(maxsize=most)(function)
-        usage = _Shared(name, most, entry_bytes, lambda: cached.cache_info().currsize)
+        usage = _SharedCache(name, most, entry_bytes, lambda: cached.cache_info().currsize)
         register(usage)
-        cached.usage = usage  # type: ignore[attr-defined]  # for as long as the function is
-        # The library's type forgets what a function takes.
+        cached.usage = usage  # type: ignore[attr-defined]  # keeps it registered as long as the function exists
+        # The type of lru_cache has lost the parameters.
         return cast("Callable[Params, ValueT]", cached)
 
     return decorate
 
 
-class _Remembered(Generic[ValueT]):
-    """A result, which may be None."""
+class _Result(Generic[ValueT]):
+    """A cached result, which may be None."""
 
     __slots__ = ("value",)
 
@@ -159,25 +159,25 @@ class _Remembered(Generic[ValueT]):
 def remembered(
     name: str, *, bound: int, result_bytes: int = 200
 ) -> Callable[[Callable[Params, ValueT]], Callable[Params, ValueT]]:
-    """Remember what a pure function returns, about ``result_bytes`` each time, by its arguments.
+    """Cache the results of a pure function, of about ``result_bytes`` each, by its arguments.
 
-    They are given by position. An exception is not remembered.
+    Arguments must be positional. Exceptions are not cached.
     """
 
     def decorate(function: Callable[Params, ValueT]) -> Callable[Params, ValueT]:
-        cache: Cache[tuple[object, ...], _Remembered[ValueT]] = Cache(
+        cache: Cache[tuple[object, ...], _Result[ValueT]] = Cache(
             name, bound=bound, weigh=lambda _: result_bytes
         )
 
         @wraps(function)
-        def look(*args: Params.args, **kwargs: Params.kwargs) -> ValueT:
+        def wrapper(*args: Params.args, **kwargs: Params.kwargs) -> ValueT:
             assert not kwargs
-            found = cache.get(args)
-            if found is None:
-                found = _Remembered(function(*args, **kwargs))
-                cache.put(args, found)
-            return found.value
+            result = cache.get(args)
+            if result is None:
+                result = _Result(function(*args, **kwargs))
+                cache.put(args, result)
+            return result.value
 
-        return look
+        return wrapper
 
     return decorate

@@ -73,13 +73,13 @@ class Connector:
             except psycopg.OperationalError as error:
                 faults.append(str(error))
             else:
-                self._hosts = (host, *(one for one in self._hosts if one is not host))
+                self._hosts = (host, *(other for other in self._hosts if other is not host))
                 return connection
         raise psycopg.OperationalError("; ".join(faults))
 
     @staticmethod
     async def _open(host: dict[str, str], options: dict[str, object]) -> psycopg.AsyncConnection:
-        wanted = {**_SOON_NOTICED, **host, **options}
+        parameters = {**_SOON_NOTICED, **host, **options}
         # The driver's parameters are of many types; SQLAlchemy passes its own among them.
         connect = cast("type[psycopg.AsyncConnection[tuple[object, ...]]]", psycopg.AsyncConnection)
-        return await connect.connect(**wanted)  # type: ignore[arg-type]
+        return await connect.connect(**parameters)  # type: ignore[arg-type]

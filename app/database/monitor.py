@@ -1,4 +1,4 @@
-"""What a process knows of its primary database: is it there, its clock, its newest change."""
+"""The state of the primary database as a process knows it: availability, clock, newest change."""
 
 import asyncio
 import math
@@ -13,55 +13,57 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 OUTAGES = (psycopg.Error, SQLAlchemyError, TimeoutError, OSError)
-"""What is raised where the database does not answer, besides what it refuses."""
+"""Exceptions when the database does not answer, or refuses a statement."""
 RECONNECT_SECONDS = 0.25
-"""Pause before a lost database is asked again."""
+"""The pause before the next attempt to reach a lost database."""
 
-_AGAIN_AFTER = 0.1
-"""Seconds. The driver takes a first cancellation as leave to ask a silent server to cancel."""
+_SECOND_CANCEL_SECONDS = 0.1
+"""Seconds after which a task is cancelled again: at the first cancellation, the driver asks the
+server to cancel, and a silent server does not answer.
+"""
 
 _POLL_SECONDS = 0.1
 
 AnswerT = TypeVar("AnswerT")
 
 monotonic_seconds = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-"""Seconds that pass even while the machine sleeps: knowledge grows old then, too."""
+"""A clock that runs even while the machine sleeps, since data gets old then, too."""
 
 
 @dataclass(eq=False)
 class _Wait:
-    """Somebody who waits for the database."""
+    """A task that waits for the database."""
 
     task: asyncio.Task[object]
-    given_up: bool = False
+    is_cancelled: bool = False
 
 
 class DatabaseMonitor:
-    """Kept by whoever listens to the database; asked by all who wait for it."""
+    """Updated by the listener to the database, and read by all that wait for the database."""
 
     def __init__(self, request_seconds: float) -> None:
         self.request_seconds = request_seconds
-        """How long a request waits for a database that is there."""
+        """How long a request waits for an available database."""
         self.change = 0
-        """The newest change heard of."""
+        """The newest change known."""
         self.hash = b""
-        """Of that change: it tells one history from another."""
+        """The hash of that change, which distinguishes one history from another."""
         self.offset = 0.0
-        """What `monotonic_seconds` lacks to the database's clock, in seconds of 1970."""
+        """The database's clock, in seconds since 1970, less `monotonic_seconds`."""
         self.heard_at = -math.inf
         """When the database last answered, in `monotonic_seconds`."""
         self.is_lost = False
         self._waiting: set[_Wait] = set()
 
     def now(self) -> float:
-        """Return the present by the database's clock, in seconds of 1970."""
+        """Return the present by the database's clock, in seconds since 1970."""
         return monotonic_seconds() + self.offset
 
     def heard(self, change: int, change_hash: bytes, clock: float, *, asked_at: float) -> None:
-        """Take in an answer: the newest change, and the clock at some time since ``asked_at``.
+        """Note an answer: the newest change, and the clock at some time since ``asked_at``.
 
-        The offset moves only as far as the answer contradicts it, so that time neither
-        jitters nor, but for a clock set back, goes back.
+        The offset changes only as far as the answer contradicts it. So time does not jitter, and
+        goes back only if the database's clock was set back.
         """
         heard_at = monotonic_seconds()
         if self.heard_at == -math.inf:
@@ -73,26 +75,26 @@ class DatabaseMonitor:
         self.is_lost = False
 
     def lost(self) -> None:
-        """Let go of everyone who waits, in whatever thread: the database does not answer."""
+        """Note that the database does not answer, and cancel all waits, in any thread."""
         self.is_lost = True
-        for one in list(self._waiting):
-            one.task.get_loop().call_soon_threadsafe(self._give_up, one)
+        for wait in list(self._waiting):
+            wait.task.get_loop().call_soon_threadsafe(self._cancel, wait)
 
-    def _give_up(self, one: _Wait) -> None:
-        if one in self._waiting:
-            one.given_up = True
-            one.task.cancel()
-            one.task.get_loop().call_later(_AGAIN_AFTER, self._cancel_again, one)
+    def _cancel(self, wait: _Wait) -> None:
+        if wait in self._waiting:
+            wait.is_cancelled = True
+            wait.task.cancel()
+            wait.task.get_loop().call_later(_SECOND_CANCEL_SECONDS, self._cancel_again, wait)
 
-    def _cancel_again(self, one: _Wait) -> None:
-        if one in self._waiting:
-            one.task.cancel()
+    def _cancel_again(self, wait: _Wait) -> None:
+        if wait in self._waiting:
+            wait.task.cancel()
 
     @asynccontextmanager
     async def deadline(self, *, limited: bool = True) -> AsyncIterator[None]:
-        """Bound what is done within: by the deadline of a request, unless it is not ``limited``.
+        """Bound the duration of the block by the deadline of a request, if it is ``limited``.
 
-        Raises TimeoutError then, and as soon as the database is unavailable.
+        Raises TimeoutError at the deadline, and as soon as the database is lost.
         """
         if self.is_lost:
             raise TimeoutError("the database is unavailable")
@@ -101,11 +103,11 @@ class DatabaseMonitor:
         wait = _Wait(task)
         self._waiting.add(wait)
         try:
-            # The database's own limits do not help against a server that hangs.
+            # The timeouts of the database do not help against a server that hangs.
             async with asyncio.timeout(self.request_seconds if limited else None):
                 yield
         except asyncio.CancelledError:
-            if not wait.given_up:
+            if not wait.is_cancelled:
                 raise
             while task.uncancel():
                 pass
@@ -114,12 +116,12 @@ class DatabaseMonitor:
             self._waiting.discard(wait)
 
 
-async def answer_within(seconds: float, waiting: Coroutine[object, object, AnswerT]) -> AnswerT:
-    """Return what a database answers. Raises TimeoutError when it does not answer in time.
+async def answer_within(seconds: float, answering: Coroutine[object, object, AnswerT]) -> AnswerT:
+    """Return the answer of a database. Raises TimeoutError if it does not answer in time.
 
-    A pause of this process does not count: the answer may have come meanwhile.
+    A pause of this process does not count, since the answer may have arrived meanwhile.
     """
-    task = asyncio.ensure_future(waiting)
+    task = asyncio.ensure_future(answering)
     waited = 0.0
     try:
         while waited < seconds:
@@ -131,13 +133,13 @@ async def answer_within(seconds: float, waiting: Coroutine[object, object, Answe
     finally:
         for _ in range(0 if task.done() else 2):
             task.cancel()
-            await asyncio.wait({task}, timeout=_AGAIN_AFTER)
+            await asyncio.wait({task}, timeout=_SECOND_CANCEL_SECONDS)
     raise TimeoutError(f"no answer within {seconds:g} s")
 
 
 def reason(error: Exception) -> str:
-    """Return what went wrong in the database's own words, without the statement and its data."""
+    """Return the database's message about an error, without the statement and its data."""
     cause: object = getattr(error, "orig", None) or error
-    # The driver's own text goes on with the values of the row that was refused.
-    told = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return told or str(cause) or type(cause).__name__
+    # The text of the driver also contains the values of the row that was refused.
+    message = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return message or str(cause) or type(cause).__name__

@@ -122,8 +122,8 @@ async def append(session: AsyncSession, *rows: Base) -> None:
 
 
 def _set_columns(row: Base) -> tuple[str, ...]:
-    given = vars(row)
-    return tuple(column.key for column in row.__table__.c if column.key in given)
+    set_attributes = vars(row)
+    return tuple(column.key for column in row.__table__.c if column.key in set_attributes)
 
 
 @cache

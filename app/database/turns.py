@@ -1,4 +1,4 @@
-"""Whoever asks much of the database waits here for a turn, in order, before taking a connection."""
+"""Queues for expensive uses of the database, which wait before they take a connection."""
 
 import asyncio
 import math
@@ -12,32 +12,32 @@ _SMOOTHING = 0.1
 
 
 class Turns:
-    """Lets a few in at a time, and refuses those that could not be served in time."""
+    """Admits a few at a time, and refuses those that could not be served in time."""
 
     def __init__(
-        self, problem: type[Problem], told: str, *, limit: int, deadline: float, at_once: int
+        self, problem: type[Problem], message: str, *, limit: int, deadline: float, at_once: int
     ) -> None:
         """Let ``limit`` wait at most, for ``deadline`` seconds.
 
-        Others are refused with the ``problem``, and ``told`` after the number of those who wait.
+        Others are refused with ``problem``; its detail is the number waiting and ``message``.
         """
         self._problem = problem
-        self._told = told
+        self._message = message
         self._limit = limit
         self._deadline = deadline
         self._at_once = at_once
         self._turns = asyncio.Semaphore(at_once)
         self.waiting = 0
         self.refused = 0
-        """How many were refused so far."""
+        """The number refused so far."""
         self._seconds = 0.0
-        """How long one takes, about."""
+        """A moving average of how long a turn lasts."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn, first come, first served.
 
-        Raises the problem, at once if it is plain that the wait would be too long.
+        Raises the problem, and at once if the wait would probably be too long.
         """
         expected = (self.waiting + 1) * self._seconds / self._at_once
         is_busy = self._turns.locked()
@@ -61,6 +61,6 @@ class Turns:
     def _refusal(self, expected: float) -> Problem:
         self.refused += 1
         return self._problem(
-            f"{self.waiting} {self._told}",
+            f"{self.waiting} {self._message}",
             headers={"Retry-After": str(max(1, math.ceil(expected)))},
         )

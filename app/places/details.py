@@ -46,7 +46,7 @@ _FIRST = _ONE_EACH.order_by(CrossingVersion.crossing_id, CrossingVersion.change)
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """A crossing's version as known; before its first one, that one, with ``known`` False."""
+    """The version of a crossing as known; before the first one, that one with ``known`` False."""
 
     id: str
     border: str
@@ -75,18 +75,20 @@ class Details:
     @property
     def hours(self) -> list[HoursOfSide]:
         """Its regular hours; none before they were known."""
-        return [HoursOfSide.model_validate(one, context=STORED) for one in self.version.hours]
+        return [HoursOfSide.model_validate(hours, context=STORED) for hours in self.version.hours]
 
     def schedules(self, lanes: Iterable[Lane]) -> Hours:
         """Return the regular hours of these lanes, of both sides; none before it is known."""
         if not self.known or not self.version.hours:
             return NO_HOURS
         hours = self.hours
-        found = {
-            lane: tuple(one.schedule for one in hours if one.covers(lane.traffic, lane.to))
+        schedules_by_lane = {
+            lane: tuple(entry.schedule for entry in hours if entry.covers(lane.traffic, lane.to))
             for lane in lanes
         }
-        return Hours({lane: schedules for lane, schedules in found.items() if schedules})
+        return Hours(
+            {lane: schedules for lane, schedules in schedules_by_lane.items() if schedules}
+        )
 
     @property
     def point(self) -> Point | None:
@@ -137,7 +139,7 @@ async def details_of_one(session: AsyncSession, crossing_id: str, *, known_chang
 
 
 def successor_of(retired: Details, find: Callable[[str], Details | None]) -> Details | None:
-    """Return the crossing that replaced a retired one, or that has replaced that one since.
+    """Return the crossing that replaced a retired one, or the last one of several replacements.
 
     None if there is none. A retired crossing cannot become a successor, so there is no cycle.
     """

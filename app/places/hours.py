@@ -57,9 +57,9 @@ class RegularHours:
     def check(self) -> None:
         """Raise HoursInvalid, naming what is wrong, where it cannot be evaluated."""
         words = _uncommented(self.expression)
-        found = next((word for word in _UNSUPPORTED if word in words), None)
-        if found is not None:
-            raise HoursInvalid(f"{found!r} is not supported: use clock times, PH and ;")
+        unsupported = next((word for word in _UNSUPPORTED if word in words), None)
+        if unsupported is not None:
+            raise HoursInvalid(f"{unsupported!r} is not supported: use clock times, PH and ;")
         if not validate(self.expression):
             raise HoursInvalid("is not in the opening_hours syntax of OpenStreetMap")
         if "PH" in words and not _has_holidays(self.country):

@@ -106,11 +106,11 @@ def check_hours(
     sides: Sequence[str], traffic: Sequence[Traffic], hours: "Sequence[HoursOfSide]"
 ) -> None:
     """Raise ValueError for hours of another side, or of lanes that there are not."""
-    for one in hours:
-        strangers = {one.side, *([one.to] if one.to else [])} - set(sides)
+    for entry in hours:
+        strangers = {entry.side, *([entry.to] if entry.to else [])} - set(sides)
         if strangers:
             raise ValueError(f"{min(strangers)} is not one of the two sides")
-        others = [word.value for word in one.traffic or () if word not in traffic]
+        others = [word.value for word in entry.traffic or () if word not in traffic]
         if others:
             raise ValueError(f"the crossing is not authorised for {', '.join(others)}")
 
@@ -320,21 +320,21 @@ class CrossingRecord(Body, title="CrossingRecord"):
     @property
     def hours_zones(self) -> list[ZoneInfo]:
         """The zones of the clocks that its hours follow, each once."""
-        return [ZoneInfo(zone) for zone in dict.fromkeys(one.time_zone for one in self.hours)]
+        return [ZoneInfo(zone) for zone in dict.fromkeys(entry.time_zone for entry in self.hours)]
 
     @property
     def near(self) -> Point | None:
         """Where its sides' zones are to be found: by its location, else by those of its hours."""
         if self.location is not None:
             return Point(self.location.lat, self.location.lon)
-        return next(filter(None, (chief_place(one.time_zone) for one in self.hours)), None)
+        return next(filter(None, (chief_place(entry.time_zone) for entry in self.hours)), None)
 
     def lanes_without_hours(self, side: str) -> list[Lane]:
         """Return the lanes for which the hours of a side are not known."""
-        hours = [one for one in self.hours if one.side == side]
+        hours = [entry for entry in self.hours if entry.side == side]
         return [
             Lane(traffic, to)
             for traffic in self.traffic
             for to in self.sides
-            if not any(one.covers(traffic, to) for one in hours)
+            if not any(entry.covers(traffic, to) for entry in hours)
         ]

@@ -13,18 +13,18 @@ from app.places.phrases import fold, is_generic, mode_of, names_country
 from app.vocabulary import Mode
 
 EXACT = 100.0
-"""The score of a query that is one of the spellings, whatever its case, accents and word order."""
+"""The score of a query that equals a spelling, apart from case, accents and word order."""
 
-# A match of letters outranks one of sounds; neither is a match of the whole spelling.
+# A match of letters ranks above one of sounds; both rank below a match of a whole spelling.
 _SPELT, _SOUNDING = 99.0, 95.0
 
-# A match of the country or the mode alone; and a crossing of another mode than the query names.
+# A match of only the country or mode; the factor for crossings of another mode than the query.
 _DESCRIBED, _OF_ANOTHER_MODE = 50.0, 0.5
 
-# Letters that a word needs for one typing error and for two: shorter words match too much.
-_ENOUGH_FOR_A_SLIP = (4, 8)
-_ENOUGH_FOR_ANOTHER_INITIAL = 6
-"""Letters that a word needs for an error in its first (Siena and Kiena are two words)."""
+# How many letters a word needs to allow for one error and for two: short words match too much.
+_LETTERS_PER_ERROR = (4, 8)
+_LETTERS_FOR_INITIAL_ERROR = 6
+"""How many letters a word needs to allow for an error in the first (Siena is not Kiena)."""
 
 _DIGRAPHS = re.compile(r"[sc][hz]|[zk]h|t[sz]")
 _INITIALS = {"t": "c", "k": "h"}
@@ -61,17 +61,17 @@ class _Words:
         return cls(dict(owners), sorted(owners), dict(by_length))
 
     def near(self, word: str, *, begun: bool) -> Iterator[tuple[str, float]]:
-        """Yield the words similar to ``word`` with their similarity: 1 is the word itself.
+        """Yield the words similar to ``word`` with their similarity, up to 1 for the word itself.
 
-        With ``begun`` also those that begin with it.
+        With ``begun`` also the words that begin with it.
         """
-        slips = sum(len(word) >= enough for enough in _ENOUGH_FOR_A_SLIP)
+        slips = sum(len(word) >= enough for enough in _LETTERS_PER_ERROR)
         for length in range(len(word) - slips, len(word) + slips + 1) if slips else ():
             others = self.by_length.get(length, ())
             for other, distance, _ in extract_iter(
                 word, others, scorer=OSA.distance, score_cutoff=slips
             ):
-                if len(word) >= _ENOUGH_FOR_ANOTHER_INITIAL or word[0] == other[0]:
+                if len(word) >= _LETTERS_FOR_INITIAL_ERROR or word[0] == other[0]:
                     yield other, 0.9 * (1 - distance / len(word))
         if not begun:
             if word in self.owners:
@@ -84,7 +84,7 @@ class _Words:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a search may name of a crossing besides its name."""
+    """What a query may contain besides the name of a crossing."""
 
     countries: frozenset[str]
     mode: Mode
@@ -92,14 +92,14 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The spellings of many crossings, folded once."""
+    """The index of the folded spellings of crossings."""
 
     spellings: Mapping[tuple[str, ...], set[str]]
     spelt: _Words
     sounding: _Words
     descriptions: Mapping[str, Description] = field(default_factory=dict)
     countries: frozenset[str] = frozenset()
-    """Of all crossings."""
+    """The countries of all crossings."""
 
     @classmethod
     def of(
@@ -114,12 +114,14 @@ class Index:
         for crossing, texts in spellings.items():
             for words in {tuple(fold(text).split()) for text in texts} - {()}:
                 whole[tuple(sorted(words))].add(crossing)
-                # As one word, too: a space may be missing or misplaced.
+                # Also joined into one word, because a space may be missing or misplaced.
                 for word in {*words, "".join(words)}:
                     spelt[word].add(crossing)
                     sounding[sound(word)].add(crossing)
         described = dict(descriptions or {})
-        countries = frozenset(code for one in described.values() for code in one.countries)
+        countries = frozenset(
+            code for description in described.values() for code in description.countries
+        )
         return cls(dict(whole), _Words.of(spelt), _Words.of(sounding), described, countries)
 
     def find(self, q: str) -> dict[str, float]:
@@ -131,68 +133,70 @@ class Index:
         apply to any crossing are ignored.
         """
         words = fold(q).split()
-        countries = [codes for word in words if (codes := self._countries_named(word))]
+        countries = [codes for word in words if (codes := self._countries_called(word))]
         modes = {mode for word in words if self.descriptions and (mode := mode_of(word))}
         names = [
             word
             for word in words
-            if not (is_generic(word) or mode_of(word) in modes or self._countries_named(word))
+            if not (is_generic(word) or mode_of(word) in modes or self._countries_called(word))
         ]
-        found = self._named(words, names or words)
+        scores = self._scores_by_name(words, names or words)
         if not names and (countries or modes):
-            found = self._described(modes) | found
-        found = {
-            crossing: score * (1 if self._is_of(crossing, modes) else _OF_ANOTHER_MODE)
-            for crossing, score in found.items()
+            scores = self._scores_by_description(modes) | scores
+        scores = {
+            crossing: score * (1 if self._has_mode(crossing, modes) else _OF_ANOTHER_MODE)
+            for crossing, score in scores.items()
             if all(codes & self.descriptions[crossing].countries for codes in countries)
         }
-        return found | dict.fromkeys(self.spellings.get(tuple(sorted(words)), ()), EXACT)
+        return scores | dict.fromkeys(self.spellings.get(tuple(sorted(words)), ()), EXACT)
 
-    def _countries_named(self, word: str) -> frozenset[str]:
-        # What looks like a case of a country's name may be a place: Polana is not Poland.
+    def _countries_called(self, word: str) -> frozenset[str]:
+        # A word that looks like a form of a country's name may be a place: Polana is not Poland.
         is_exact = word in self.spelt.owners
         return frozenset(
             code for code in self.countries if names_country(word, code, is_exact=is_exact)
         )
 
-    def _is_of(self, crossing: str, modes: Collection[Mode]) -> bool:
+    def _has_mode(self, crossing: str, modes: Collection[Mode]) -> bool:
         """Return whether a crossing has one of the modes; without modes, any crossing does."""
-        one = self.descriptions.get(crossing)
-        return not modes or one is None or one.mode in modes
+        description = self.descriptions.get(crossing)
+        return not modes or description is None or description.mode in modes
 
-    def _described(self, modes: Collection[Mode]) -> dict[str, float]:
+    def _scores_by_description(self, modes: Collection[Mode]) -> dict[str, float]:
         return dict.fromkeys(
-            (one for one in self.descriptions if self._is_of(one, modes)), _DESCRIBED
+            (crossing for crossing in self.descriptions if self._has_mode(crossing, modes)),
+            _DESCRIBED,
         )
 
-    def _named(self, words: list[str], names: list[str]) -> dict[str, float]:
+    def _scores_by_name(self, words: list[str], names: list[str]) -> dict[str, float]:
         """Score the crossings that have all of ``names``, or all of either list as one word."""
-        found = self._with_all(names)
+        scores = self._scores_of_all(names)
         for joined in {"".join(words), "".join(names)} - {*names, ""}:
-            for crossing, nearness in self._with(joined).items():
-                found[crossing] = max(nearness, found.get(crossing, 0.0))
-        return found | dict.fromkeys(self.spellings.get(tuple(sorted(names)), ()), EXACT)
+            for crossing, nearness in self._scores_of(joined).items():
+                scores[crossing] = max(nearness, scores.get(crossing, 0.0))
+        return scores | dict.fromkeys(self.spellings.get(tuple(sorted(names)), ()), EXACT)
 
-    def _with_all(self, words: list[str]) -> dict[str, float]:
+    def _scores_of_all(self, words: list[str]) -> dict[str, float]:
         """Score the crossings that have all of ``words``, by the mean over their letters."""
-        found: dict[str, float] = {}
-        read = 0
+        totals: dict[str, float] = {}
+        letters = 0
         for word in dict.fromkeys(words):
-            scores = self._with(word)
-            found = {
-                crossing: (found.get(crossing, 0.0) * read + score * len(word)) / (read + len(word))
+            scores = self._scores_of(word)
+            totals = {
+                crossing: (totals.get(crossing, 0.0) * letters + score * len(word))
+                / (letters + len(word))
                 for crossing, score in scores.items()
-                if crossing in found or not read
+                if crossing in totals or not letters
             }
-            read += len(word)
-            if not found:
+            letters += len(word)
+            if not totals:
                 break
-        return found
+        return totals
 
-    def _with(self, word: str) -> dict[str, float]:
+    def _scores_of(self, word: str) -> dict[str, float]:
         best: dict[str, float] = {}
-        # An unfinished word is compared by its letters alone: a beginning that only sounds alike
-        # is of another name (Riga, Rygards).
+        # Beginnings are compared only by letters, because names that begin with similar sounds
+        # differ (Riga, Rygards).
         for words, form, top, begun in (
             (self.spelt, word, _SPELT, True),
             (self.sounding, sound(word), _SOUNDING, False),

@@ -22,7 +22,7 @@ from app.sources.models import Citation, Source
 from app.sources.schemas import CitationIn, CitationOut, SourceIn, SourceOut
 from app.vocabulary import Basis, ChangeKind
 
-_EXISTING = "SELECT id FROM source WHERE id = ANY (%(wanted)s)"
+_EXISTING = "SELECT id FROM source WHERE id = ANY (%(ids)s)"
 
 
 class _Id(NamedTuple):
@@ -96,11 +96,11 @@ async def require_sources_of(
 ) -> None:
     """Raise Invalid as `require_sources` does, for several lists by the field each is in."""
     cited = [citation for listed in citations.values() for citation in listed]
-    wanted = {citation.source for citation in cited if isinstance(citation.source, UUID)}
-    if not wanted:
+    ids = {citation.source for citation in cited if isinstance(citation.source, UUID)}
+    if not ids:
         return
-    existing = await fetch(session, _Id, _EXISTING, {"wanted": list(wanted)})
-    missing = wanted - {row.id for row in existing}
+    existing = await fetch(session, _Id, _EXISTING, {"ids": list(ids)})
+    missing = ids - {row.id for row in existing}
     faults = [
         FieldError("body", f"{field}.{index}.source", f"there is no source {citation.source}")
         for field, listed in citations.items()
