@@ -17,8 +17,8 @@ _OF_A_STATEMENT = re.compile(r'invalid page in block (\d+) of relation "?([^"\s]
 _NAME = text("""
     SELECT CASE relation.relkind WHEN 'i' THEN 'the index ' WHEN 't' THEN 'the long values of '
                               ELSE 'the table ' END || coalesce(owner.relname, relation.relname)
-    FROM pg_class relation LEFT JOIN pg_class owner ON owner.reltoastrelid = found.oid
-    WHERE pg_relation_filepath(found.oid) = :file
+    FROM pg_class relation LEFT JOIN pg_class owner ON owner.reltoastrelid = relation.oid
+    WHERE pg_relation_filepath(relation.oid) = :file
 """)
 
 

@@ -360,7 +360,7 @@ async def test_the_board_alters_only_in_the_thread_of_its_readers(
 
         monkeypatch.setattr(Board, method, alter)
 
-    for method in ("take", "confirm"):
+    for method in ("update", "confirm"):
         noted(method)
     await sides.front.declare(crossings=[MEDININKAI])
     await until(lambda: len(altering) > 3)  # some of them by the heartbeat

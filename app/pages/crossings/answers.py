@@ -1,4 +1,4 @@
-"""What a page about a crossing is made of, and where from: the board, else the database."""
+"""The content of a page about a crossing, from the board or else from the database."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,49 +41,49 @@ from app.vocabulary import Status, Traffic
 
 ANY = Vehicle()
 
-_EVENTS_SHOWN = 100
-_NOTICES_SHOWN = 20
-_ALTERNATIVES = 3
-"""For each category of traffic."""
+_MAX_EVENTS = 100
+_MAX_NOTICES = 20
+_MAX_ALTERNATIVES = 3
+"""Alternatives for each category of traffic."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrossingAnswer:
-    """A crossing and its whole status; of the present, how long that is good."""
+    """A crossing with its status, and how long that is valid."""
 
     details: CrossingRecord
     status: StatusOut
-    """For the vehicle."""
-    whole: StatusOut
-    """For all that may cross here."""
+    """The status for the vehicle."""
+    whole_status: StatusOut
+    """The status for all traffic of the crossing."""
     vehicle: Vehicle
-    """Of what was asked about, if the crossing has it."""
+    """The requested vehicle, or any if the crossing has no such lane."""
     instant: datetime
-    """The one asked about."""
+    """The instant that the answer is about."""
     validity: Validity
     is_confirmed_evenly: bool
-    """Whether every lane of the vehicle was last confirmed at the same time."""
+    """Whether all lanes of the vehicle were last confirmed at the same time."""
     plans: Sequence[Plan] = ()
-    """What is to come for the vehicle; only of the present."""
+    """Upcoming statuses for the vehicle; empty unless the answer is about the present."""
     all_plans: Sequence[Plan] = ()
     successor: Details | None = None
-    """Of a retired crossing: what replaced it, or has replaced that since."""
+    """The crossing in use that has replaced a retired one."""
 
     @property
     def clocks(self) -> Clocks:
-        """Both sides' clocks, those of the side that is named first coming first."""
-        sides = dict.fromkeys(one.side for one in self.details.names)
+        """The clocks of both sides, in the order of their names."""
+        sides = dict.fromkeys(name.side for name in self.details.names)
         return Clocks(list(sides), self.details.near)
 
     def lanes_without_hours(self, side: str) -> Scopes:
-        """Return for whom the hours of a side are not known."""
+        """Return the lanes for which the hours of a side are unknown."""
         return scopes_of(self.details.lanes_without_hours(side))
 
     @property
-    def groups(self) -> list["LaneRows"]:
-        """The lanes, those together of which the same is so."""
+    def lane_groups(self) -> list["LaneGroup"]:
+        """The lanes, grouped by equal status."""
         events = {event.id: event for event in self.status.decided_by}
-        alike: dict[tuple[object, ...], list[LaneOut]] = {}
+        groups: dict[tuple[object, ...], list[LaneOut]] = {}
         for lane in self.status.lanes:
             key = (
                 lane.status,
@@ -93,16 +93,16 @@ class CrossingAnswer:
                 lane.decided_by,
                 lane.reason,
             )
-            alike.setdefault(key, []).append(lane)
+            groups.setdefault(key, []).append(lane)
         return [
-            LaneRows(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
-            for lanes in alike.values()
+            LaneGroup(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
+            for lanes in groups.values()
         ]
 
 
 @dataclass(frozen=True, slots=True)
-class LaneRows:
-    """Lanes of which the same is so, and the event that decides them all."""
+class LaneGroup:
+    """Lanes with the same status, and the event that decides them all."""
 
     lanes: Sequence[LaneOut]
     event: EventOut | None
@@ -125,53 +125,55 @@ class LaneRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What the database alone has: the timeline, the log and its sources, notices in force."""
+class PageData:
+    """What only the database has: the timeline, the log, notices in force, and all sources."""
 
-    stretches: Sequence[TimelinePeriod]
+    timeline: Sequence[TimelinePeriod]
     events: Sequence[EventOut]
-    """Without retractions, which are about other events; what begins last comes first."""
+    """Declarations and confirmations; those that start last come first."""
     is_cut: bool
-    """Whether the log has older ones, none of which decides."""
+    """Whether the log has older events, none of which decides."""
     notices: Sequence[NoticeOut]
     sources: Mapping[UUID, SourceOut]
 
-    def expires_at(self, group: LaneRows, at: datetime) -> datetime | None:
-        """Return when a group that is open or restricted at ``at`` will be unknown.
+    def expires_at(self, group: LaneGroup, at: datetime) -> datetime | None:
+        """Return when a group that is open or restricted at ``at`` expires.
 
-        None if what was declared ends before that.
+        None if the declared status ends before that.
         """
         lane = group.lanes[0]
-        for one in self.stretches:
-            if one.start is None or one.start <= at:
+        for period in self.timeline:
+            if period.start is None or period.start <= at:
                 continue
             state = next(
                 state
-                for state in one.lanes
+                for state in period.lanes
                 if (state.lane.traffic, state.lane.to) == (lane.traffic, lane.to)
             )
             if (state.last_known or state.status) is not lane.status:
                 return None
             if state.last_known:
-                return one.start
+                return period.start
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Alternatives:
-    """Other crossings that some traffic can use, the nearest first, as they are for it."""
+    """Other crossings that some traffic can use, the nearest first."""
 
     traffic: list[Traffic]
     crossings: Sequence[Alternative]
 
 
-def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAnswer | None:
-    """Return the board's answer, None if it knows no such crossing, or not yet."""
+def crossing_from_board(
+    board: Board, crossing_id: str, requested: Vehicle = ANY
+) -> CrossingAnswer | None:
+    """Return a crossing as the board has it; None if it does not have it, or is not loaded."""
     entry = board.entry(crossing_id) if board.is_loaded else None
     if entry is None:
         return None
     moment = board.moment()
-    vehicle = _usable(asked, entry.present.details)
+    vehicle = _usable_vehicle(requested, entry.present.details)
     view = entry.view(moment)
     if view is None:
         return None
@@ -191,17 +193,17 @@ def present(board: Board, crossing_id: str, asked: Vehicle = ANY) -> CrossingAns
     )
     if not vehicle:
         return answer
-    part = entry.view(moment, vehicle.traffic, vehicle.to)
-    if part is None:
+    vehicle_view = entry.view(moment, vehicle.traffic, vehicle.to)
+    if vehicle_view is None:
         return None
     return replace(
         answer,
-        status=status_out(part.summary, part.present.events, part.waits),
+        status=status_out(vehicle_view.summary, vehicle_view.present.events, vehicle_view.waits),
         vehicle=vehicle,
-        instant=part.moment.now,
-        validity=view.validity.also(part.validity),
-        is_confirmed_evenly=part.summary.is_confirmed_evenly,
-        plans=plans_of_view(part),
+        instant=vehicle_view.moment.now,
+        validity=view.validity.also(vehicle_view.validity),
+        is_confirmed_evenly=vehicle_view.summary.is_confirmed_evenly,
+        plans=plans_of_view(vehicle_view),
     )
 
 
@@ -210,143 +212,160 @@ def _on_board(board: Board, crossing_id: str) -> Details | None:
     return None if entry is None else entry.present.details
 
 
-def _usable(vehicle: Vehicle, details: Details) -> Vehicle:
-    """Return what is asked about; anything, where the crossing has no such lane."""
+def _usable_vehicle(vehicle: Vehicle, details: Details) -> Vehicle:
+    """Return the vehicle, or any vehicle if the crossing has no such lane."""
     return vehicle if details.lanes_for(vehicle.traffic, vehicle.to) else ANY
 
 
-async def look_up(
+async def crossing_from_database(
     session: AsyncSession,
     *,
     crossing_id: str,
     at: datetime | None,
     as_of: AsOf,
-    asked_for: Vehicle = ANY,
-) -> tuple[CrossingAnswer, Record]:
-    """Return the answer for an instant, as known, and its record. Raises CrossingNotFound."""
+    requested: Vehicle = ANY,
+) -> tuple[CrossingAnswer, PageData]:
+    """Return a crossing at an instant as the database has it. Raises CrossingNotFound."""
     snapshot = await take_snapshot(session, as_of)
     instant = at or snapshot.now
     history = await whole_history(session, crossing_id, known_change=snapshot.change, at=instant)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     noticed = (await last_noticed(session, [crossing_id], snapshot.change)).get(crossing_id)
-    vehicle = _usable(asked_for, history.details)
-    whole_summary = part = Summary.of(history, instant, noticed=noticed)
+    vehicle = _usable_vehicle(requested, history.details)
+    whole_summary = vehicle_summary = Summary.of(history, instant, noticed=noticed)
     if vehicle:
         lanes = history.details.lanes_for(vehicle.traffic, vehicle.to)
-        part = Summary.of(history, instant, lanes, noticed=noticed)
-    summaries = (part, whole_summary)
-    found_waits = await waits_of(session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot)
-    waits = found_waits.get(crossing_id, NO_WAITS)
-    status, whole = (
-        status_out(one, history.events, waits_out(one, waits), at=at, known_at=as_of.known_at)
-        for one in summaries
+        vehicle_summary = Summary.of(history, instant, lanes, noticed=noticed)
+    summaries = (vehicle_summary, whole_summary)
+    waits_by_crossing = await waits_of(
+        session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot
+    )
+    waits = waits_by_crossing.get(crossing_id, NO_WAITS)
+    status, whole_status = (
+        status_out(
+            summary, history.events, waits_out(summary, waits), at=at, known_at=as_of.known_at
+        )
+        for summary in summaries
     )
     details = (await crossing_details(session, [history.details]))[crossing_id]
-    record = await _record(session, history, whole, details, snapshot, instant)
-    validity = await validity_of(session, summaries, found_waits)
+    page_data = await _load_page_data(session, history, whole_status, details, snapshot, instant)
+    validity = await validity_of(session, summaries, waits_by_crossing)
     is_present = as_of.is_present(at)
     plans, all_plans = (
-        plans_of(upcoming(one.declared, instant), one.details, history.events) if is_present else []
-        for one in summaries
+        plans_of(upcoming(summary.declared, instant), summary.details, history.events)
+        if is_present
+        else []
+        for summary in summaries
     )
-    is_even = part.is_confirmed_evenly
+    is_even = vehicle_summary.is_confirmed_evenly
     known_change = snapshot.change
     successors = await successors_of(session, [history.details], known_change=known_change)
     successor = successors.get(crossing_id)
     return CrossingAnswer(
-        details, status, whole, vehicle, instant, validity, is_even, plans, all_plans, successor
-    ), record
+        details,
+        status,
+        whole_status,
+        vehicle,
+        instant,
+        validity,
+        is_even,
+        plans,
+        all_plans,
+        successor,
+    ), page_data
 
 
-async def look_up_record(
+async def load_page_data(
     session: AsyncSession, *, crossing_id: str, answer: CrossingAnswer
-) -> Record:
-    """Return the record beside an answer that is known already."""
+) -> PageData:
+    """Load what only the database has, for an answer from the board. Raises CrossingNotFound."""
     snapshot = await take_snapshot(session, AsOf())
     history = await whole_history(session, crossing_id, known_change=snapshot.change)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
-    return await _record(session, history, answer.whole, answer.details, snapshot, answer.instant)
+    return await _load_page_data(
+        session, history, answer.whole_status, answer.details, snapshot, answer.instant
+    )
 
 
-async def _record(
+async def _load_page_data(
     session: AsyncSession,
     history: CrossingHistory,
     status: StatusOut,
     details: CrossingRecord,
     snapshot: Snapshot,
     instant: datetime,
-) -> Record:
+) -> PageData:
     newest = await newest_events(
-        session, crossing_id=details.id, known_change=snapshot.change, limit=_EVENTS_SHOWN + 1
+        session, crossing_id=details.id, known_change=snapshot.change, limit=_MAX_EVENTS + 1
     )
-    # What decides is shown however old it is.
-    shown = {
-        event.id: event
-        for event in (*newest[:_EVENTS_SHOWN], *status.decided_by, *status.also_said)
+    # Deciding events are shown however old they are.
+    events = {
+        event.id: event for event in (*newest[:_MAX_EVENTS], *status.decided_by, *status.also_said)
     }
     notices = await notices_in_force(
         session,
         about=NoticeFilter(crossing=details.id),
         at=instant,
         snapshot=snapshot,
-        limit=_NOTICES_SHOWN,
+        limit=_MAX_NOTICES,
     )
-    cited = [one.source for event in shown.values() for one in event.citations]
-    cited += [one.source for notice in notices for one in notice.citations]
-    cited += [one.source for one in details.citations]
-    return Record(
-        stretches=list(history.resolved.timeline()),
-        events=sorted(shown.values(), key=_begins, reverse=True),
-        is_cut=len(newest) > _EVENTS_SHOWN,
+    citing: list[EventOut | NoticeOut | CrossingRecord] = [*events.values(), *notices, details]
+    cited = [citation.source for fact in citing for citation in fact.citations]
+    return PageData(
+        timeline=list(history.resolved.timeline()),
+        events=sorted(events.values(), key=_start_of, reverse=True),
+        is_cut=len(newest) > _MAX_EVENTS,
         notices=notices,
         sources=await sources_of(session, cited),
     )
 
 
-def alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
+def nearest_alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
     """Return, for each traffic of a crossing, the nearest others that are not closed for it.
 
-    Of either country, known ones first. Traffic with the same others of the same statuses is
-    together.
+    They are on borders of either country, with unknown statuses last. Traffic with the same
+    alternatives in the same statuses is grouped.
     """
     entry = board.entry(crossing_id)
     if entry is None:
         return []
-    here, moment = entry.present.details, board.moment()
+    origin, moment = entry.present.details, board.moment()
     others = [
         view
-        for view in board.views_of_countries(here.sides, moment)
-        if view.summary.id != here.id and not view.is_retired
+        for view in board.views_of_countries(origin.sides, moment)
+        if view.summary.id != origin.id and not view.is_retired
     ]
     by_status: dict[tuple[object, ...], Alternatives] = {}
-    for traffic in here.traffic:
-        near = nsmallest(_ALTERNATIVES, _ranked(here, others, traffic))
+    for traffic in origin.traffic:
+        nearest = nsmallest(_MAX_ALTERNATIVES, _ranked(origin, others, traffic))
         views = [
             view
-            for rank in near
+            for rank in nearest
             if (other := board.entry(rank.id)) and (view := other.view(moment, traffic))
         ]
-        alike = tuple((one.summary.id, one.summary.answer.status) for one in views)
-        if alike in by_status:
-            by_status[alike].traffic.append(traffic)
+        statuses = tuple((view.summary.id, view.summary.answer.status) for view in views)
+        if statuses in by_status:
+            by_status[statuses].traffic.append(traffic)
         elif views:
-            items = [alternative(here, one.summary, one.present.record, one.waits) for one in views]
-            by_status[alike] = Alternatives([traffic], items)
+            items = [
+                alternative(origin, view.summary, view.present.record, view.waits) for view in views
+            ]
+            by_status[statuses] = Alternatives([traffic], items)
     return list(by_status.values())
 
 
-def _ranked(here: Details, others: Iterable[View], traffic: Traffic) -> Iterator[Rank]:
-    """Yield the rank of each of the others that is not closed for the traffic."""
+def _ranked(origin: Details, others: Iterable[View], traffic: Traffic) -> Iterator[Rank]:
+    """Yield the ranks of the others that are not closed for the traffic."""
     for view in others:
         lanes = [lane for lane in view.summary.answer.lanes if lane.lane.traffic is traffic]
         if any(lane.status is not Status.CLOSED for lane in lanes):
             status = resolution.summary(lane.status for lane in lanes)
-            yield distance_rank(here, view.present.details, status)
+            yield distance_rank(origin, view.present.details, status)
 
 
-def _begins(event: EventOut) -> datetime:
-    """Return when what an event says begins, or was checked."""
-    begins = event.effective.from_ if event.effective else event.confirmed_at
-    return begins or event.recorded_at
+def _start_of(event: EventOut) -> datetime:
+    """Return when a declaration starts, or when a confirmation was checked."""
+    start = event.effective.from_ if event.effective else event.confirmed_at
+    return start or event.recorded_at

@@ -1,4 +1,4 @@
-"""How wide the parts of a badge are: an image cannot ask the browser. Pure."""
+"""The widths of the parts of a badge, which an image cannot measure. Pure."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,10 @@ _MARK = 14
 
 
 def _width(text: str) -> int:
-    """Return about how many pixels a text takes at 11 pixels; it is then made to fit."""
-    letters = sum(4.0 if one in _NARROW else 9.5 if one in _WIDE else 6.7 for one in text)
+    """Return the approximate width of a text in pixels at size 11; the image makes it fit."""
+    letters = sum(
+        4.0 if character in _NARROW else 9.5 if character in _WIDE else 6.7 for character in text
+    )
     return round(letters)
 
 

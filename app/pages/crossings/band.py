@@ -1,4 +1,4 @@
-"""A timeline as a drawing: where its periods lie on a line, in percent. Pure."""
+"""A timeline as a drawing: the positions of its periods on a line, in percent. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from app.vocabulary import Status, Traffic
 
 _MAX_TICKS = 5
 _MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600)
-"""Steps between ticks."""
+"""Possible steps between ticks, in months."""
 _MARGIN = 0.02
-"""Of the time shown, at either end."""
+"""The margin at either end, as a part of the time shown."""
 
 
 class Zoom(StrEnum):
@@ -30,12 +30,12 @@ _REACH = {
     Zoom.MONTHS: (timedelta(days=92), timedelta(days=14)),
     Zoom.YEAR: (timedelta(days=365), timedelta(days=61)),
 }
-"""How far back and ahead of the instant in question each looks."""
+"""How far each shows before and after the instant in question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A maximal period of one status: where it begins and how long it is, in percent."""
+    """A maximal period of one status, with its position and width in percent."""
 
     x: float
     width: float
@@ -46,7 +46,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class BandRow:
-    """The periods of one traffic; of the whole crossing where that is None."""
+    """The periods of one traffic, or of the whole crossing if that is None."""
 
     traffic: Traffic | None
     segments: Sequence[Segment]
@@ -54,7 +54,7 @@ class BandRow:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The beginning of a month or a year, in percent."""
+    """The start of a month or a year, with its position in percent."""
 
     x: float
     at: datetime
@@ -62,7 +62,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What is drawn: ``x`` counts percent of the width from ``start`` to ``end``."""
+    """The drawing of ``[start, end)``, with positions in percent of the width."""
 
     start: datetime
     end: datetime
@@ -70,65 +70,74 @@ class Band:
     ticks: Sequence[Tick]
     by_year: bool
     now: float
-    """Where the instant in question lies."""
+    """The position of the instant in question."""
 
 
 def window(
-    stretches: Sequence[TimelinePeriod], zoom: Zoom, at: datetime
+    timeline: Sequence[TimelinePeriod], zoom: Zoom, at: datetime
 ) -> tuple[datetime, datetime]:
-    """Return from when until when is drawn, around ``at``."""
+    """Return the start and the end of the drawing, around ``at``."""
     if zoom is not Zoom.ALL:
         back, ahead = _REACH[zoom]
         return at - back, at + ahead
-    bounds = [bound for one in stretches for bound in (one.start, one.end) if bound is not None]
+    bounds = [
+        bound for period in timeline for bound in (period.start, period.end) if bound is not None
+    ]
     first, last = min([*bounds, at - timedelta(days=30)]), max([*bounds, at])
     margin = (last - first) * _MARGIN
     return first - margin, last + margin
 
 
 def band(
-    stretches: Sequence[TimelinePeriod],
+    timeline: Sequence[TimelinePeriod],
     *,
     start: datetime,
     end: datetime,
     at: datetime,
     zone: ZoneInfo,
 ) -> Band:
-    """Lay a timeline out over ``[start, end)``; ticks are at midnights of ``zone``.
+    """Lay out a timeline over ``[start, end)``, with ticks at midnights of ``zone``.
 
-    Each traffic has a row of its own where one's status ever differs from the crossing's.
+    There is a row for each traffic if any traffic ever differs from the whole crossing.
     """
-    shown = [
-        one
-        for one in stretches
-        if (one.end is None or one.end > start) and (one.start is None or one.start < end)
+    periods = [
+        period
+        for period in timeline
+        if (period.end is None or period.end > start)
+        and (period.start is None or period.start < end)
     ]
-    whole = BandRow(None, _segments([(one, one.status) for one in shown], start, end))
-    traffic = dict.fromkeys(lane.lane.traffic for one in shown for lane in one.lanes)
+    whole_row = BandRow(
+        None, _segments([(period, period.status) for period in periods], start, end)
+    )
+    traffic = dict.fromkeys(lane.lane.traffic for period in periods for lane in period.lanes)
     rows = [
         BandRow(
             category,
             _segments(
-                [(one, _status_of(one.lanes, category, one.status)) for one in shown], start, end
+                [(period, _status_of(period.lanes, category, period.status)) for period in periods],
+                start,
+                end,
             ),
         )
         for category in traffic
     ]
-    if all(row.segments == whole.segments for row in rows):
+    if all(row.segments == whole_row.segments for row in rows):
         rows = []
     step = next(step for step in _MONTHS if step * 30 * _MAX_TICKS >= (end - start).days)
     return Band(
         start=start,
         end=end,
-        rows=[whole, *rows],
-        ticks=[Tick(_place(one, start, end), one) for one in _ticks(start, end, step, zone)],
+        rows=[whole_row, *rows],
+        ticks=[
+            Tick(_percent_of(tick, start, end), tick) for tick in _ticks(start, end, step, zone)
+        ],
         by_year=step >= 12,  # noqa: PLR2004  # months
-        now=_place(at, start, end),
+        now=_percent_of(at, start, end),
     )
 
 
 def _status_of(lanes: Iterable[LaneState], traffic: Traffic, otherwise: Status) -> Status:
-    """Return the status of both directions; where they differ, what sums the crossing up."""
+    """Return the status of both directions; if they differ, ``restricted`` or ``otherwise``."""
     statuses = {lane.status for lane in lanes if lane.lane.traffic is traffic}
     if len(statuses) == 1:
         return statuses.pop()
@@ -140,15 +149,15 @@ def _segments(
 ) -> list[Segment]:
     segments: list[Segment] = []
     for status, group in groupby(periods, itemgetter(1)):
-        alike = [stretch for stretch, _ in group]
-        first, last = alike[0].start, alike[-1].end
-        x = 0.0 if first is None else max(0.0, _place(first, start, end))
-        until = 100.0 if last is None else min(100.0, _place(last, start, end))
+        same_status = [period for period, _ in group]
+        first, last = same_status[0].start, same_status[-1].end
+        x = 0.0 if first is None else max(0.0, _percent_of(first, start, end))
+        until = 100.0 if last is None else min(100.0, _percent_of(last, start, end))
         segments.append(Segment(x, round(until - x, 3), status, first, last))
     return segments
 
 
-def _place(at: datetime, start: datetime, end: datetime) -> float:
+def _percent_of(at: datetime, start: datetime, end: datetime) -> float:
     return round(100 * ((at - start) / (end - start)), 3)
 
 

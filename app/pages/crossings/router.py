@@ -12,11 +12,11 @@ from app.http.problems import unless_out
 from app.languages.words import N_
 from app.pages.crossings.answers import (
     CrossingAnswer,
-    Record,
-    alternatives,
-    look_up,
-    look_up_record,
-    present,
+    PageData,
+    crossing_from_board,
+    crossing_from_database,
+    load_page_data,
+    nearest_alternatives,
 )
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
@@ -40,33 +40,33 @@ async def crossing(
     zoom: Annotated[Zoom, Query()] = Zoom.ALL,
     printed: Annotated[Literal["all"] | None, Query(alias="print")] = None,
 ) -> Response:
-    """Answer in one glance whether it is open, and show how that came about.
+    """Show the status of a crossing, and the events that decide it.
 
-    Without the database, the present still comes from the board.
+    While the database is away, the present still comes from the board.
     """
     is_present = as_of.is_present(at)
-    answer = present(reader.board, crossing_id, vehicle) if is_present else None
-    record: Record | None
+    answer = crossing_from_board(reader.board, crossing_id, vehicle) if is_present else None
+    page_data: PageData | None
     if answer is None:
-        answer, record = await _look_up(read_sessions, crossing_id, at, as_of, vehicle)
+        answer, page_data = await _load_crossing(read_sessions, crossing_id, at, as_of, vehicle)
     else:
-        record = await unless_out(_look_up_record(read_sessions, crossing_id, answer))
+        page_data = await unless_out(_load_page_data(read_sessions, crossing_id, answer))
     return page(
         reader,
         "crossing.html",
         validity=answer.validity if is_present else None,
         answer=answer,
         clocks=answer.clocks,
-        asked=vehicle,
+        requested=vehicle,
         now=answer.instant if is_present else None,
-        record=record,
-        band=None if record is None else _band(record, answer, zoom),
+        page_data=page_data,
+        band=None if page_data is None else _band(page_data, answer, zoom),
         zoom=zoom,
         is_brief=printed is None,
         is_present=is_present,
         at=at,
         knowledge=as_of,
-        alternatives=alternatives(reader.board, crossing_id) if is_present else [],
+        alternatives=nearest_alternatives(reader.board, crossing_id) if is_present else [],
     )
 
 
@@ -77,43 +77,43 @@ async def badge(
     read_sessions: AnyReadSessions,
     crossing_id: Annotated[CrossingId, Path()],
 ) -> Response:
-    """Give the present status as an image for other sites: kept for as long as a status is."""
-    answer = present(reader.board, crossing_id)
+    """Return the present status as an image for other sites."""
+    answer = crossing_from_board(reader.board, crossing_id)
     if answer is None:
-        answer, _ = await _look_up(read_sessions, crossing_id, None, AsOf(), Vehicle())
+        answer, _ = await _load_crossing(read_sessions, crossing_id, None, AsOf(), Vehicle())
     status, word = answer.status.status, reader.words.word(answer.status.status)
     if answer.details.retired_at is not None:
         # A badge has no room to say that the last status is one of the past.
         status, word = Status.UNKNOWN, reader.words.translate(N_("retired"))
-    shown = Badge(reader.words.crossing(answer.details.names), status, word)
-    response = page(reader, "badge.svg", validity=answer.validity, badge=shown)
+    image = Badge(reader.words.crossing(answer.details.names), status, word)
+    response = page(reader, "badge.svg", validity=answer.validity, badge=image)
     response.headers["Content-Type"] = "image/svg+xml"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
 
 
-async def _look_up(
+async def _load_crossing(
     read_sessions: ReadSessions,
     crossing_id: str,
     at: datetime | None,
     as_of: AsOf,
     vehicle: Vehicle,
-) -> tuple[CrossingAnswer, Record]:
+) -> tuple[CrossingAnswer, PageData]:
     async with read_sessions.for_question(at, as_of) as session:
-        return await look_up(
-            session, crossing_id=crossing_id, at=at, as_of=as_of, asked_for=vehicle
+        return await crossing_from_database(
+            session, crossing_id=crossing_id, at=at, as_of=as_of, requested=vehicle
         )
 
 
-async def _look_up_record(
+async def _load_page_data(
     read_sessions: ReadSessions, crossing_id: str, answer: CrossingAnswer
-) -> Record:
+) -> PageData:
     async with read_sessions.history(AsOf()) as session:
-        return await look_up_record(session, crossing_id=crossing_id, answer=answer)
+        return await load_page_data(session, crossing_id=crossing_id, answer=answer)
 
 
-def _band(record: Record, answer: CrossingAnswer, zoom: Zoom) -> Band:
-    start, end = window(record.stretches, zoom, answer.instant)
+def _band(page_data: PageData, answer: CrossingAnswer, zoom: Zoom) -> Band:
+    start, end = window(page_data.timeline, zoom, answer.instant)
     return band(
-        record.stretches, start=start, end=end, at=answer.instant, zone=answer.clocks.zones[0]
+        page_data.timeline, start=start, end=end, at=answer.instant, zone=answer.clocks.zones[0]
     )
