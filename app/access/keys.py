@@ -1,7 +1,7 @@
-"""What an API key looks like: ``cxs_<id>_<secret><checksum>``.
+"""The format of API keys: ``cxs_<id>_<secret><checksum>``.
 
-The prefix and the checksum let scanners of leaked secrets tell a real key without asking us;
-underscores let a double click select all of it.
+The prefix and the checksum let scanners of leaked secrets recognise a key by itself. With
+underscores, a double click selects the whole key.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ _ID_LENGTH, _SECRET_LENGTH, _CHECKSUM_LENGTH = 8, 43, 6  # 62 ** 43 > 2 ** 256
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as its holder has it. Only ``id`` and ``secret_hash`` are ever stored."""
+    """A complete key. Only ``id`` and ``secret_hash`` are stored."""
 
     id: str
     secret: str
 
     @property
     def secret_hash(self) -> bytes:
-        """SHA-256 is enough for 256 random bits; a slow hash would only slow ourselves."""
+        """SHA-256 suffices for 256 random bits; a slow hash would add nothing but time."""
         return hashlib.sha256(self.secret.encode()).digest()
 
     def __str__(self) -> str:
@@ -37,12 +37,12 @@ def new_key() -> Key:
 
 
 def parse_key(token: str) -> Key | None:
-    """Return the key, None for what cannot be one."""
+    """Return the parsed key; None if the token does not have the format of one."""
     prefix, _, rest = token.partition("_")
     key_id, _, secret = rest.partition("_")
     body, checksum = token[:-_CHECKSUM_LENGTH], token[-_CHECKSUM_LENGTH:]
-    whole = len(key_id) == _ID_LENGTH and len(secret) == _SECRET_LENGTH + _CHECKSUM_LENGTH
-    if prefix != PREFIX or not whole or not token.isascii() or _checksum(body) != checksum:
+    has_lengths = len(key_id) == _ID_LENGTH and len(secret) == _SECRET_LENGTH + _CHECKSUM_LENGTH
+    if prefix != PREFIX or not has_lengths or not token.isascii() or _checksum(body) != checksum:
         return None
     return Key(key_id, secret[:-_CHECKSUM_LENGTH])
 

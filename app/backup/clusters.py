@@ -113,11 +113,11 @@ def restore(directory: Path, data_dir: Path, recovery: Recovery) -> NewestChange
         supervisor = PostgresSupervisor(place, recovery.settings(), start_seconds=math.inf)
         supervisor.vacate()
         try:
-            clear(data_dir, but=_HELD)
+            clear(data_dir, keep=_HELD)
             _fill(place, directory, recovery)
             newest = _recover(supervisor, place, directory, recovery)
         except BaseException:
-            clear(data_dir, but=frozenset({UNFINISHED}))
+            clear(data_dir, keep=frozenset({UNFINISHED}))
             (data_dir / UNFINISHED).unlink()
             raise
         (data_dir / UNFINISHED).unlink()

@@ -1,4 +1,4 @@
-"""The directory of a backup: nothing looks like one before it is complete and on the disk."""
+"""The directory of a backup, which gets its name only when it is complete and on the disk."""
 
 import hashlib
 import os
@@ -13,30 +13,30 @@ import psycopg
 
 from app.embedded.data_directory import sync_directory, write_file
 
-# Elsewhere the import of this module must not fail.
+# The import must not fail on Windows.
 if sys.platform != "win32":
     import fcntl
 
 SUMS = "SHA256SUMS"
-"""As `sha256sum` writes and checks it. A cluster's manifest stands for all files of the cluster."""
+"""In the format of `sha256sum`. The files of a cluster are covered by its manifest."""
 MANIFEST = "postgres/backup_manifest"
 DUMP = "crossings.dump"
 
 
 class BackupKind(Enum):
-    """What a backup is of, by the file that only such a one has."""
+    """The kinds of backups, with the file that identifies each."""
 
     CLUSTER = MANIFEST
     DUMP = DUMP
 
 
 class BackupError(Exception):
-    """A backup or a restore cannot be made; the message is for a terminal and says what to do."""
+    """A backup or a restore failed. The message is for a terminal and says what to do."""
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn what a disk or a database refuses into a BackupError."""
+    """Turn errors of the disk and the database into a BackupError."""
     try:
         yield
     except (OSError, psycopg.Error) as error:
@@ -45,10 +45,10 @@ def explained() -> Iterator[None]:
 
 @contextmanager
 def new_backup(directory: Path) -> Iterator[Path]:
-    """Give a directory to fill, which gets its name at the end of the block.
+    """Create a directory to be filled, which is renamed to ``directory`` at the end of the block.
 
-    Until then the name ends in ``.partial``; the next attempt clears what an interrupted one left.
-    Raises BackupError if ``directory`` is neither new nor empty.
+    Until then its name ends in ``.partial``. The next attempt clears what an interrupted one left.
+    Raises BackupError if ``directory`` exists and is not empty.
     """
     directory = directory.absolute()
     if not is_new_or_empty(directory):
@@ -72,9 +72,9 @@ def new_backup(directory: Path) -> Iterator[Path]:
 
 @explained()
 def kind_of(directory: Path) -> BackupKind:
-    """Return what a backup is; raises BackupError unless all its files are there and unaltered.
+    """Return the kind of a backup. Raises BackupError if a file is missing or was altered.
 
-    Those of a cluster are told by its manifest, which this does not compare with them.
+    The files of a cluster are not compared with its manifest.
     """
     if not (directory / SUMS).is_file():
         raise BackupError(f"{directory} is not a complete backup: it has no {SUMS}")
@@ -93,14 +93,14 @@ def kind_of(directory: Path) -> BackupKind:
 
 
 def is_new_or_empty(directory: Path) -> bool:
-    """Return whether a directory may become one of ours."""
+    """Return whether a directory does not exist or is empty."""
     return not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
 
 
-def clear(directory: Path, *, but: frozenset[str] = frozenset()) -> None:
-    """Remove what is in a directory, other than some names."""
+def clear(directory: Path, *, keep: frozenset[str] = frozenset()) -> None:
+    """Remove the content of a directory, except the names in ``keep``."""
     for path in directory.iterdir():
-        if path.name in but:
+        if path.name in keep:
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -116,11 +116,11 @@ def _lock(fd: int, partial: Path) -> None:
 
 
 def _seal(partial: Path) -> None:
-    """List the files with their digests, and wait until all is on the disk."""
+    """Write the digests of the files, and sync everything to the disk."""
     files = sorted(path for path in partial.iterdir() if path.is_file())
     manifest = partial / MANIFEST
-    listed = [*files, manifest] if manifest.exists() else files
-    lines = [f"{_digest(path)}  {path.relative_to(partial)}\n" for path in listed]
+    hashed = [*files, manifest] if manifest.exists() else files
+    lines = [f"{_digest(path)}  {path.relative_to(partial)}\n" for path in hashed]
     write_file(partial / SUMS, "".join(lines))
     for path in [*files, partial / SUMS]:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Logical dumps of a PostgreSQL that is not the embedded one, and how a database comes of one."""
+"""Logical dumps of a PostgreSQL other than the embedded one: write and restore."""
 
 import os
 from pathlib import Path
@@ -14,9 +14,9 @@ from app.embedded.programs import ourselves
 
 @explained()
 def back_up(owner_url: str, directory: Path) -> NewestChange:
-    """Write a dump of one state of a database that may be in use, by `pg_dump`.
+    """Write a consistent dump of a database, which may be in use, by `pg_dump`.
 
-    Return the newest change when it began: it has that one, and maybe more.
+    Return the newest change when it began. The dump has that change, and perhaps later ones.
     """
     with new_backup(directory) as partial:
         with _connect(owner_url) as connection:
@@ -28,9 +28,9 @@ def back_up(owner_url: str, directory: Path) -> NewestChange:
 
 @explained()
 def restore(directory: Path, owner_url: str) -> NewestChange:
-    """Fill an empty database from an unaltered dump, all or nothing; return its newest change.
+    """Restore a dump to an empty database in one transaction. Return the newest change.
 
-    Privileges are not restored: a migration grants them.
+    Privileges are not restored, because a migration grants them.
     """
     directory = directory.resolve()
     with _connect(owner_url) as connection:
@@ -55,7 +55,7 @@ def _connect(url: str) -> psycopg.Connection:
 
 
 def _run(program: str, url: str, *arguments: str) -> None:
-    """Run a client on a database; its password is not shown to who lists processes."""
+    """Run a client program on a database, without the password on its command line."""
     parts = conninfo(url)
     environment = os.environ | {"PGPASSWORD": parts.pop("password", "")}
     database = f"--dbname={make_conninfo(**parts)}"

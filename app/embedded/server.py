@@ -16,26 +16,26 @@ ELSEWHERE = "or set DATABASE_URL to a PostgreSQL of your own"
 
 
 class EmbeddedError(Exception):
-    """PostgreSQL cannot be had; the message is for a terminal and says what to do."""
+    """PostgreSQL is not available. The message is for a terminal and says what to do."""
 
 
 class DirectoryInUse(EmbeddedError):
-    """Another process runs PostgreSQL on this directory."""
+    """Another process runs PostgreSQL on the directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server as its clients see it."""
+    """A running server, by the directory of its socket."""
 
     socket_dir: Path
 
     def url(self, role: str, database: str = DATABASE) -> str:
-        """Return the URL for SQLAlchemy; it names the port because PGPORT would count otherwise."""
+        """Return the URL for SQLAlchemy, with the port because PGPORT would apply otherwise."""
         host = quote(str(self.socket_dir), safe="")
         return f"postgresql+psycopg://{role}@/{database}?host={host}&port={PORT}"
 
     def connect(self, role: str, database: str) -> psycopg.Connection:
-        """Return a connection on which every statement commits by itself."""
+        """Open a connection in autocommit mode."""
         return psycopg.connect(
             host=str(self.socket_dir), port=PORT, user=role, dbname=database, autocommit=True
         )

@@ -1,4 +1,4 @@
-"""The write-ahead log's archive: a directory to which PostgreSQL copies each finished segment."""
+"""The archive of the write-ahead log: a directory for copies of its finished segments."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,20 +8,20 @@ from app.embedded.data_directory import DataDirectory
 from app.embedded.server import EmbeddedError
 
 SEGMENT_SECONDS = 60
-"""A segment with anything in it is finished after so long at the latest."""
+"""The longest time until a segment with any content is finished and copied."""
 
 
-def archive_settings(place: DataDirectory, directory: Path) -> Mapping[str, str]:
-    """Return PostgreSQL's settings to archive to a directory, which is made if it is missing.
+def archive_settings(data_directory: DataDirectory, directory: Path) -> Mapping[str, str]:
+    """Return PostgreSQL's settings for archiving to a directory, which is created if missing.
 
-    Its module ``basic_archive`` writes a temporary file, syncs and renames it, and never
-    overwrites a file of other content.
+    The module ``basic_archive`` writes a temporary file, syncs and renames it, and never
+    overwrites a file with other content.
     """
     directory = directory.resolve()
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700, parents=True)
-        place.identity.adopt(directory)
-    if not place.identity.may("wx", directory):
+        data_directory.identity.adopt(directory)
+    if not data_directory.identity.may("wx", directory):
         raise EmbeddedError(f"PostgreSQL may not write to the archive {directory}")
     return {
         "archive_mode": "on",

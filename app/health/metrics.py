@@ -1,7 +1,7 @@
-"""What Prometheus is told, of all processes of a service together.
+"""Metrics for Prometheus, of all processes of a service together.
 
-Where several processes serve, each keeps its figures in a file of the directory that
-`PROMETHEUS_MULTIPROC_DIR` names, and whichever is asked adds them up.
+With several processes, each writes its metrics to a file in the directory that
+`PROMETHEUS_MULTIPROC_DIR` names, and the one that gets the request adds them up.
 """
 
 import asyncio
@@ -200,7 +200,7 @@ _SUBSCRIPTION_STATES = ("active", "paused", "disabled")
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What the figures of a worker are read from."""
+    """The objects from which the metrics of a worker are read."""
 
     board: Board
     tally: RequestTally
@@ -209,26 +209,26 @@ class WorkerParts:
     trail: AuditTrail
     writability: Writability
     pools: Mapping[str, QueuePool]
-    """By what they are for."""
+    """The connection pools, by purpose."""
 
 
 class Metrics:
-    """The figures of one worker, brought up to date every second."""
+    """The metrics of a worker, updated every second."""
 
     def __init__(self, parts: WorkerParts, figures_dir: Path | None) -> None:
-        """``figures_dir`` is where the processes share their figures; None if there is but one."""
+        """``figures_dir`` is the directory shared by the processes; None if there is only one."""
         self._parts = parts
         self._figures_dir = figures_dir
         self._refused = self._lost = 0
 
     async def run(self) -> None:
-        """Bring the figures up to date until cancelled: others may be asked for them."""
+        """Update the metrics until cancelled, because other processes may serve them."""
         while True:
             self.refresh()
             await asyncio.sleep(REFRESH_SECONDS)
 
     def refresh(self) -> None:
-        """Bring the figures of this worker up to date."""
+        """Update the metrics of this worker."""
         parts, board = self._parts, self._parts.board
         for kind, durations in parts.tally.drain():
             _REQUESTS.labels(*map(str, kind)).add(durations.counts, durations.total)
@@ -253,7 +253,7 @@ class Metrics:
             _CACHE_ENTRIES.labels(name).set(usage.entries)
 
     def written(self) -> bytes:
-        """Return the figures of all workers, in the text format of Prometheus."""
+        """Return the metrics of all workers, in the text format of Prometheus."""
         self.refresh()
         registry = REGISTRY
         if self._figures_dir is not None:
@@ -264,7 +264,7 @@ class Metrics:
 
 
 def _forget_dead_workers(figures: Path) -> None:
-    """Let what a worker that is no more was doing count no longer; what it did still counts."""
+    """Drop the live gauges of workers that have ended; their counters still count."""
     for process in {int(path.stem.rpartition("_")[2]) for path in figures.glob("gauge_live*.db")}:
         try:
             os.kill(process, 0)
@@ -273,7 +273,7 @@ def _forget_dead_workers(figures: Path) -> None:
 
 
 async def read_log(session: AsyncSession) -> None:
-    """Bring up to date what the database tells: the log, and deliveries of it."""
+    """Update the metrics of the log, of deliveries and of subscriptions."""
     newest, lag, oldest = (await session.execute(_LOG_FIGURES)).one()
     _CHANGE.set(newest)
     _FAN_OUT_LAG.set(lag)
@@ -282,13 +282,13 @@ async def read_log(session: AsyncSession) -> None:
         (_DELIVERIES, _DELIVERY_STATES, _DELIVERY_FIGURES),
         (_SUBSCRIPTIONS, _SUBSCRIPTION_STATES, _SUBSCRIPTION_FIGURES),
     ):
-        found = {state: count for state, count in await session.execute(statement)}  # noqa: C416
+        counts = {state: count for state, count in await session.execute(statement)}  # noqa: C416
         for state in states:
-            gauge.labels(state).set(found.get(state, 0))
+            gauge.labels(state).set(counts.get(state, 0))
 
 
 async def read_feeds(session: AsyncSession) -> None:
-    """Bring up to date how the imports of feeds went, of those that were ever tried."""
+    """Update the metrics of feeds that were imported at least once."""
     now = datetime.now(UTC)
     for feed in await list_feeds(session):
         if feed.last_attempt_at is None:
@@ -304,6 +304,6 @@ async def read_feeds(session: AsyncSession) -> None:
 
 
 def read_disk(data_dir: Path) -> None:
-    """Bring up to date how much space is left for the embedded database."""
+    """Update the free disk space of the embedded database."""
     if data_dir.exists():
         _DISK_FREE.set(shutil.disk_usage(data_dir).free)
