@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -39,6 +40,8 @@ REFRESH_SECONDS = 1.0
 TEXT = CONTENT_TYPE_LATEST
 """The media type of what `Metrics.written` returns."""
 
+Mode = Literal["livemax", "livemin", "livesum", "mostrecent"]
+
 _KIND = ["method", "route", "status"]
 
 
@@ -52,135 +55,114 @@ class DurationHistogram(Histogram):
         self._sum.inc(total)
 
 
+def _gauge(name: str, description: str, mode: Mode, *labels: str) -> Gauge:
+    """Define a gauge; ``mode`` is how the values of several processes become one."""
+    return Gauge(name, description, labels, multiprocess_mode=mode)
+
+
 _REQUESTS = DurationHistogram(
     "crossings_request_duration_seconds", "Duration of requests.", _KIND, buckets=SECONDS
 )
-_BOARD_AGE = Gauge(
+_BOARD_AGE = _gauge(
     "crossings_board_age_seconds",
     "Seconds since the board of a worker was last known to reflect the database; of the oldest.",
-    multiprocess_mode="livemax",
+    "livemax",
 )
-_BOARD_CHANGE = Gauge(
+_BOARD_CHANGE = _gauge(
     "crossings_board_change",
     "Newest change that the board of a worker reflects; of the one furthest behind.",
-    multiprocess_mode="livemin",
+    "livemin",
 )
-_BOARD_CROSSINGS = Gauge(
-    "crossings_board_crossings",
-    "Crossings on the board of a worker.",
-    multiprocess_mode="livemax",
+_BOARD_CROSSINGS = _gauge(
+    "crossings_board_crossings", "Crossings on the board of a worker.", "livemax"
 )
-_WRITES_WAITING = Gauge(
-    "crossings_writes_waiting",
-    "Writes that wait for their turn.",
-    multiprocess_mode="livesum",
-)
+_WRITES_WAITING = _gauge("crossings_writes_waiting", "Writes that wait for their turn.", "livesum")
 _WRITES_REFUSED = Counter(
     "crossings_writes_refused", "Writes refused because too many were waiting."
 )
-_WRITES_FAIL = Gauge(
+_WRITES_FAIL = _gauge(
     "crossings_database_refuses_writes",
     "1 while a worker finds that the database does not accept writes.",
-    multiprocess_mode="livemax",
+    "livemax",
 )
 _ATTEMPTS_LOST = Counter(
     "crossings_audit_attempts_lost", "Write attempts that the audit trail lacks."
 )
-_STREAM_FOLLOWERS = Gauge(
-    "crossings_stream_followers", "Open streams of changes.", multiprocess_mode="livesum"
-)
-_POOL_USED = Gauge(
+_STREAM_FOLLOWERS = _gauge("crossings_stream_followers", "Open streams of changes.", "livesum")
+_POOL_USED = _gauge(
     "crossings_database_connections_used",
     "Database connections that requests hold.",
-    ["pool"],
-    multiprocess_mode="livesum",
+    "livesum",
+    "pool",
 )
-_POOL_SIZE = Gauge(
+_POOL_SIZE = _gauge(
     "crossings_database_connections_limit",
     "Database connections that requests may hold.",
-    ["pool"],
-    multiprocess_mode="livesum",
+    "livesum",
+    "pool",
 )
-_DATABASE_UP = Gauge(
-    "crossings_database_up",
-    "1 while every worker reaches the database.",
-    multiprocess_mode="livemin",
+_DATABASE_UP = _gauge(
+    "crossings_database_up", "1 while every worker reaches the database.", "livemin"
 )
-_CHANGE = Gauge("crossings_change", "Newest change of the log.", multiprocess_mode="mostrecent")
-_DELIVERIES = Gauge(
+_CHANGE = _gauge("crossings_change", "Newest change of the log.", "mostrecent")
+_DELIVERIES = _gauge(
     "crossings_deliveries",
     "Webhook deliveries of the last 30 days, by state.",
-    ["state"],
-    multiprocess_mode="mostrecent",
+    "mostrecent",
+    "state",
 )
-_OLDEST_DELIVERY = Gauge(
+_OLDEST_DELIVERY = _gauge(
     "crossings_delivery_oldest_pending_seconds",
     "Age of the oldest delivery that is still to succeed; 0 if there is none.",
-    multiprocess_mode="mostrecent",
+    "mostrecent",
 )
-_FAN_OUT_LAG = Gauge(
-    "crossings_delivery_lag_changes",
-    "Changes of which no deliveries were made yet.",
-    multiprocess_mode="mostrecent",
+_FAN_OUT_LAG = _gauge(
+    "crossings_delivery_lag_changes", "Changes of which no deliveries were made yet.", "mostrecent"
 )
-_SUBSCRIPTIONS = Gauge(
-    "crossings_subscriptions",
-    "Subscriptions, by status.",
-    ["status"],
-    multiprocess_mode="mostrecent",
+_SUBSCRIPTIONS = _gauge(
+    "crossings_subscriptions", "Subscriptions, by status.", "mostrecent", "status"
 )
-_FEED_SUCCESS_AGE = Gauge(
+_FEED_SUCCESS_AGE = _gauge(
     "crossings_feed_success_age_seconds",
     "Seconds since an imported feed was last read, or had not changed.",
-    ["feed"],
-    multiprocess_mode="mostrecent",
+    "mostrecent",
+    "feed",
 )
-_FEED_AGE = Gauge(
+_FEED_AGE = _gauge(
     "crossings_feed_age_seconds",
     "Age of the newest observation that an imported feed had when it was last read.",
-    ["feed"],
-    multiprocess_mode="mostrecent",
+    "mostrecent",
+    "feed",
 )
-_FEED_FAILURES = Gauge(
+_FEED_FAILURES = _gauge(
     "crossings_feed_failures",
     "Attempts to import a feed that failed since the last success.",
-    ["feed"],
-    multiprocess_mode="mostrecent",
+    "mostrecent",
+    "feed",
 )
-_FEED_ROWS = Gauge(
+_FEED_ROWS = _gauge(
     "crossings_feed_rows",
     "Observations in what was last read of a feed, new and known.",
-    ["feed"],
-    multiprocess_mode="mostrecent",
+    "mostrecent",
+    "feed",
 )
-_FEED_REFUSED = Gauge(
+_FEED_REFUSED = _gauge(
     "crossings_feed_refused",
     "Values refused in what was last read of a feed.",
-    ["feed"],
-    multiprocess_mode="mostrecent",
+    "mostrecent",
+    "feed",
 )
-_CACHE_BYTES = Gauge(
-    "crossings_cache_bytes",
-    "Bytes that a cache holds, about.",
-    ["cache"],
-    multiprocess_mode="livesum",
+_CACHE_BYTES = _gauge(
+    "crossings_cache_bytes", "Bytes that a cache holds, about.", "livesum", "cache"
 )
-_CACHE_LIMIT = Gauge(
-    "crossings_cache_limit_bytes",
-    "Bytes that a cache may hold.",
-    ["cache"],
-    multiprocess_mode="livesum",
+_CACHE_LIMIT = _gauge(
+    "crossings_cache_limit_bytes", "Bytes that a cache may hold.", "livesum", "cache"
 )
-_CACHE_ENTRIES = Gauge(
-    "crossings_cache_entries",
-    "Entries of a cache.",
-    ["cache"],
-    multiprocess_mode="livesum",
-)
-_DISK_FREE = Gauge(
+_CACHE_ENTRIES = _gauge("crossings_cache_entries", "Entries of a cache.", "livesum", "cache")
+_DISK_FREE = _gauge(
     "crossings_disk_free_bytes",
     "Space left where the embedded database keeps its data.",
-    multiprocess_mode="mostrecent",
+    "mostrecent",
 )
 
 _LOG_FIGURES = text(

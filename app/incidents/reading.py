@@ -29,6 +29,7 @@ from app.notices.models import Incident, Notice, RecordRetraction
 from app.notices.reading import (
     NoticeFilter,
     conditions_of,
+    corrections_of,
     notice_is_active,
     notices_out,
     retractions_of,
@@ -148,12 +149,7 @@ async def incidents_out(
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.incident_id, ids)
     retractions = await retractions_of(session, RecordRetraction.incident_id, ids, snapshot.change)
-    corrections = await session.execute(
-        select(Incident.supersedes, Incident.id).where(
-            Incident.supersedes.in_(ids), Incident.change <= snapshot.change
-        )
-    )
-    superseded_by = dict(corrections.all())
+    superseded_by = await corrections_of(session, Incident, ids, snapshot.change)
     return [
         incident_out(
             row,

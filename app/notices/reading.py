@@ -170,12 +170,7 @@ async def notices_out(
     ids = [row.id for row in rows]
     citations = await citations_of(session, Citation.notice_id, ids)
     retractions = await retractions_of(session, RecordRetraction.notice_id, ids, snapshot.change)
-    corrections = await session.execute(
-        select(Notice.supersedes, Notice.id).where(
-            Notice.supersedes.in_(ids), Notice.change <= snapshot.change
-        )
-    )
-    superseded_by = dict(corrections.all())
+    superseded_by = await corrections_of(session, Notice, ids, snapshot.change)
     contradictions = await _contradictions_of(session, ids, snapshot.change)
     return [
         notice_out(
@@ -232,6 +227,19 @@ def notice_out(
         },
         context=STORED,
     )
+
+
+async def corrections_of(
+    session: AsyncSession,
+    table: type[Notice] | type[Incident],
+    ids: Iterable[UUID],
+    known_change: int,
+) -> dict[UUID | None, UUID]:
+    """Return the ids of the corrections of notices or incidents, by the id of their target."""
+    rows = select(table.supersedes, table.id).where(
+        table.supersedes.in_(list(ids)), table.change <= known_change
+    )
+    return dict((await session.execute(rows)).all())
 
 
 async def retractions_of(

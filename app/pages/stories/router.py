@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import groupby
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -21,11 +21,12 @@ from app.http.paging import (
     number,
 )
 from app.incidents.reading import list_incidents, story_cursor
-from app.incidents.schemas import StoryItem
+from app.incidents.schemas import IncidentOut, StoryItem
 from app.notices.schemas import NoticeOut
 from app.pages.rendering import CurrentReader, PageReader, page
 from app.pages.stories import reading
 from app.places.zones import date_zone, zone_of
+from app.sources.schemas import SourceOut
 from app.sources.service import list_sources
 from app.status.schemas import EventOut
 from app.vocabulary import Precision
@@ -36,16 +37,7 @@ _DATES = {Precision.DAY, Precision.MONTH}
 """Precisions of instants that are shown as dates."""
 
 
-class Recorded(Protocol):
-    """Anything that is listed in the order of the change that recorded it."""
-
-    @property
-    def change(self) -> int: ...
-    @property
-    def id(self) -> UUID: ...
-
-
-Listed = TypeVar("Listed", bound=Recorded)
+ListedT = TypeVar("ListedT", IncidentOut, SourceOut)
 
 
 class StoryLabels:
@@ -168,8 +160,8 @@ async def source(
 
 
 def _page_of(
-    reader: PageReader, rows: Sequence[Listed], limit: int
-) -> tuple[Sequence[Listed], str | None]:
+    reader: PageReader, rows: Sequence[ListedT], limit: int
+) -> tuple[Sequence[ListedT], str | None]:
     """Return at most ``limit`` rows, and the address of the next page if there are more."""
     items = rows[:limit]
     if len(rows) == len(items):
