@@ -1,7 +1,7 @@
-"""A thin layer in front of the application: what the board knows is answered here.
+"""A thin ASGI layer in front of the application, which answers from the board.
 
-Everything else falls through to the ordinary routes, which document the operations and give
-the same bytes. The common case is a look in a dictionary and two messages.
+All other requests are passed on to the ordinary routes, which document the operations and give the
+same bytes. The common case is a lookup in a dictionary and two messages.
 """
 
 import math
@@ -51,39 +51,39 @@ from app.http.security import OF_PUBLIC_READS, SecurityHeaders, preflight
 from app.observations.recording import WAITS_AS_OF
 
 OWN_WRITE_WAIT_SECONDS = 1.0
-"""How long the answer to a write may wait until the readers of its own worker see it."""
+"""How long the response to a write waits until the board of its worker reflects it."""
 STREAM_ROUTE = "/v1/changes (stream)"
-"""The route as which streams are counted: they last for as long as their followers."""
+"""The route under which streams are counted separately, because they last long."""
 CACHE_BYTES = 64 * 2**20
-"""Of pages: the oldest go first."""
+"""The size of the cache of responses."""
 _OVERHEAD = 2_000
-"""Bytes of a page besides its bodies, about."""
+"""The approximate size of a cached response besides its bodies, in bytes."""
 
 _Header = tuple[bytes, bytes]
 
 
 class _EncodedResponse:
-    """A page in one coding, with the headers of a 200 and of a 304."""
+    """A response in one content coding, with the headers of a 200 and of a 304."""
 
     def __init__(self, etag: str, body: bytes, fixed: list[_Header], own: list[_Header]) -> None:
         self.etag = etag.encode()
         self.body = body
         self.headers: list[_Header] = []
         self.unmodified: list[_Header] = []
-        self.telling: BoardHeaders | None = None
-        """Whose headers are in those above."""
+        self.board_headers: BoardHeaders | None = None
+        """The board headers that are included above."""
         self._unmodified = [*fixed, (b"etag", self.etag)]
         self._headers = [*self._unmodified, *own, (b"content-length", b"%d" % len(body))]
 
-    def tell(self, telling: "BoardHeaders", due: float) -> None:
-        told = telling.headers(due)
-        self.headers = self._headers + told
-        self.unmodified = self._unmodified + told
-        self.telling = telling
+    def set_board_headers(self, board_headers: "BoardHeaders", due: float) -> None:
+        shared = board_headers.headers(due)
+        self.headers = self._headers + shared
+        self.unmodified = self._unmodified + shared
+        self.board_headers = board_headers
 
 
 class CachedResponse:
-    """A body with the headers that are its own, in each coding."""
+    """A body with its own headers, in each content coding."""
 
     def __init__(
         self,
@@ -95,14 +95,14 @@ class CachedResponse:
     ) -> None:
         self.body = body
         self.route = route
-        """The path of the operation, as the documentation has it."""
+        """The path of the operation in the documentation."""
         self.origin = origin
-        """The origin that the body names; None if it names none."""
+        """The origin that the body contains; None if it contains none."""
         self.revision = -1
-        """The board's, when this was last seen to be the answer."""
+        """The revision of the board at which this was last known to be valid."""
         self.withheld_since: datetime | None = None
         self.due = math.inf
-        """When it next differs, in the database's seconds of 1970."""
+        """When it next changes by time alone, in seconds since 1970 by the database."""
         self.etag = etag_of(body)
         self.gzip_etag = etag_of(body, "gzip")
         self._gzip: bytes | None = None
@@ -122,7 +122,7 @@ class CachedResponse:
         return self._gzip
 
     def renew(self, answer: BoardAnswer, moment: Moment, revision: int) -> None:
-        """Take down that this is still the answer, and until when."""
+        """Note that this is still the answer, and until when."""
         validity = answer.validity
         self.revision = revision
         self.withheld_since = moment.withheld_since
@@ -131,15 +131,15 @@ class CachedResponse:
         self._variants.clear()
 
     def coded(
-        self, accepted: bytes, if_none_match: bytes, telling: "BoardHeaders"
+        self, accepted: bytes, if_none_match: bytes, board_headers: "BoardHeaders"
     ) -> tuple[int, list[_Header], bytes]:
-        """Return status, headers and body as a request wants them."""
+        """Return status, headers and body for the headers of a request."""
         coding = (
             bool(accepted) and self.is_compressible and accepts_gzip(accepted.decode("latin-1"))
         )
-        variant = self._variants.get(coding) or self._vary(coding)
-        if variant.telling is not telling:
-            variant.tell(telling, self.due)
+        variant = self._variants.get(coding) or self._encode(coding)
+        if variant.board_headers is not board_headers:
+            variant.set_board_headers(board_headers, self.due)
         if if_none_match and (
             if_none_match == variant.etag
             or matches(if_none_match.decode("latin-1"), variant.etag.decode())
@@ -147,7 +147,7 @@ class CachedResponse:
             return 304, variant.unmodified, b""
         return 200, variant.headers, variant.body
 
-    def _vary(self, coding: bool) -> _EncodedResponse:
+    def _encode(self, coding: bool) -> _EncodedResponse:
         fixed = [(b"vary", b"Accept-Encoding")] if self.is_compressible else []
         fixed += OF_PUBLIC_READS
         own = [(b"content-type", self._media_type)]
@@ -189,7 +189,7 @@ class BoardHeaders:
 
 
 class BoardMiddleware:
-    """The service: the board's answers, and behind them the application's."""
+    """The whole service: answers from the board, and the application behind it."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class BoardMiddleware:
         self._is_draining = False
 
     def drain(self) -> None:
-        """End the streams, and ask whoever comes to leave: the server is to stop."""
+        """End the streams, and close each connection after its next response."""
         self._is_draining = True
         self.stream.drain()
 
@@ -300,7 +300,7 @@ class BoardMiddleware:
         await send({"type": "http.response.body", "body": body})
 
     def _page(self, scope: Scope) -> CachedResponse | None:
-        """Return the present answer, the one kept if it still is that; None if it is not ours."""
+        """Return the cached or computed response; None if the board does not answer the request."""
         board = self.board
         if not board.is_loaded:
             return None
@@ -336,7 +336,7 @@ class BoardMiddleware:
         return page
 
     async def _demand(self, value: bytes) -> Problem | None:
-        """Wait until the board reflects the change that is demanded; return what is amiss."""
+        """Wait until the board reflects the change that is demanded. Return a problem if not."""
         if not value.isdigit() or len(value) > len(str(2**62)):
             fault = FieldError("header", "At-Least-Change", "must be the number of a change")
             return Invalid([fault])
@@ -359,7 +359,7 @@ class BoardMiddleware:
             await self.board.observed(until, within=OWN_WRITE_WAIT_SECONDS)
 
     def _showing(self, send: Send) -> Send:
-        """Hold the answer to a write until this worker's board shows it: its readers come next."""
+        """Hold the response to a write until the board of this worker reflects it."""
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -374,7 +374,7 @@ class BoardMiddleware:
 
 
 def _closing(send: Send) -> Send:
-    """Tell the client that its connection ends with this answer."""
+    """Announce to the client that its connection ends with this response."""
 
     async def last(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -385,5 +385,5 @@ def _closing(send: Send) -> Send:
 
 
 def _weight(page: CachedResponse) -> int:
-    # A compressed body is made later, and is a fraction of the other.
+    # The compressed body is added later, and is a fraction of the plain one.
     return _OVERHEAD + len(page.body) * 5 // 4
