@@ -1,4 +1,4 @@
-"""Connections: to the first of some hosts that serves, and given up soon if none does."""
+"""Connections to the first available host of several, with short timeouts."""
 
 import asyncio
 from typing import cast
@@ -8,25 +8,25 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Engine, create_engine
 
 CONNECT_SECONDS = 5.0
-"""For all hosts, less than a request waits: one that hangs must leave time to try the next."""
+"""For all hosts together, less than a request waits: a host that hangs leaves time for others."""
 
-_SOON_NOTICED = {
+_KEEPALIVES = {
     "keepalives_idle": 2,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 6000,
 }
-"""A machine that vanished closes no connection: the kernel has to find out."""
+"""Detect a machine that has disappeared, since it does not close its connections."""
 
 
 def conninfo(url: str) -> dict[str, str]:
-    """Return a database URL's parts; ``host`` and ``port`` may each be a list, with commas."""
+    """Return the parts of a database URL; ``host`` and ``port`` may be lists, with commas."""
     _, _, rest = url.partition("://")
     return {name: str(value) for name, value in conninfo_to_dict(f"postgresql://{rest}").items()}
 
 
 def hosts_of(url: str) -> list[dict[str, str]]:
-    """Return the parts of the URL once for each host that it names."""
+    """Return the parts of the URL for each host in it."""
     parts = conninfo(url)
     hosts = parts.get("host", "").split(",")
     ports = parts.get("port", "").split(",")
@@ -39,17 +39,17 @@ def hosts_of(url: str) -> list[dict[str, str]]:
 
 
 def create_sync_engine(url: str) -> Engine:
-    """Return an engine for commands and migrations; it tries the hosts of ``url`` in turn."""
+    """Return an engine for commands and migrations, which tries the hosts of ``url`` in turn."""
     return create_engine(
         "postgresql+psycopg://", connect_args=conninfo(url) | {"connect_timeout": "5"}
     )
 
 
 class Connector:
-    """Opens connections to one database, first where the last one was opened.
+    """Opens connections to a database, first on the host where the last one was opened.
 
-    All that a process asks of one database goes through one of these. So it stays with a standby
-    that took over, even when the old primary is back.
+    A process has one connector for each database. So it stays with a standby that took over, even
+    when the old primary is back.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,9 +58,9 @@ class Connector:
     async def __call__(
         self, _: str = "", *, seconds: float | None = None, **options: object
     ) -> psycopg.AsyncConnection:
-        """Return a connection. Raises OperationalError when no host serves as asked.
+        """Return a connection. Raises OperationalError if no host is available.
 
-        Each host has so many seconds to answer, or an equal part of ``CONNECT_SECONDS``.
+        Each host has ``seconds`` to answer, by default an equal part of `CONNECT_SECONDS`.
         """
         faults: list[str] = []
         limit = seconds or CONNECT_SECONDS / len(self._hosts)
@@ -79,7 +79,7 @@ class Connector:
 
     @staticmethod
     async def _open(host: dict[str, str], options: dict[str, object]) -> psycopg.AsyncConnection:
-        parameters = {**_SOON_NOTICED, **host, **options}
+        parameters = {**_KEEPALIVES, **host, **options}
         # The driver's parameters are of many types; SQLAlchemy passes its own among them.
         connect = cast("type[psycopg.AsyncConnection[tuple[object, ...]]]", psycopg.AsyncConnection)
         return await connect.connect(**parameters)  # type: ignore[arg-type]

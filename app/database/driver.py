@@ -1,7 +1,7 @@
-"""Statements sent by the driver itself: what a write and the board ask for again and again.
+"""Statements sent by the driver itself, for frequent statements of writes and of the board.
 
-To compile and adapt a statement costs SQLAlchemy several times what the driver takes to send it.
-The transaction is still the session's, and what goes wrong is raised as the session would raise it.
+SQLAlchemy takes several times as long to compile a statement as the driver takes to send it. The
+statements still run in the transaction of the session, and raise the same errors.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -43,7 +43,7 @@ async def driver(session: AsyncSession) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def pipelined(session: AsyncSession) -> AsyncIterator[Connection]:
-    """Send what is executed within in one trip; what goes wrong with it is raised at the end."""
+    """Send the statements of the block in one round trip. Their errors are raised at the end."""
     async with driver(session) as connection:
         if connection.pgconn.pipeline_status:
             yield connection
@@ -53,17 +53,17 @@ async def pipelined(session: AsyncSession) -> AsyncIterator[Connection]:
 
 
 async def _connection(session: AsyncSession) -> tuple[AsyncConnection, Connection]:
-    """Look the connection up once in a transaction: to ask for it costs as much as a statement.
+    """Return the connections of a session, cached because the lookup costs as much as a statement.
 
-    A savepoint is set only when a session's connection is asked for within it.
+    The cache is for one transaction or savepoint: only the lookup sets the savepoint.
     """
-    known = session.info.get(_CONNECTION_KEY)
-    if known is None or known[0] is None or known[0] is not _innermost(session):
+    cached = session.info.get(_CONNECTION_KEY)
+    if cached is None or cached[0] is None or cached[0] is not _innermost(session):
         connection = await session.connection()
         raw = await connection.get_raw_connection()
         inner = cast("Connection", raw.driver_connection)
-        known = session.info[_CONNECTION_KEY] = (_innermost(session), connection, inner)
-    return known[1], known[2]
+        cached = session.info[_CONNECTION_KEY] = (_innermost(session), connection, inner)
+    return cached[1], cached[2]
 
 
 def _innermost(session: AsyncSession) -> SessionTransaction | None:
@@ -79,9 +79,9 @@ async def fetch(
     *,
     prepare: bool = True,
 ) -> list[Row]:
-    """Return what a statement finds, each row as a ``row`` of its columns in their order.
+    """Return the rows of a statement, each as a ``row`` of its columns in their order.
 
-    It is prepared, and kept for as long as the connection, unless it will not come again.
+    With ``prepare`` the statement is prepared once for each connection.
     """
     async with driver(session) as connection:
         cursor = connection.cursor(row_factory=args_row(row))

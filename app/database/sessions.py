@@ -1,4 +1,4 @@
-"""Engines, sessions, and the one transaction of each request."""
+"""Engines, sessions, and the single transaction of each request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -35,16 +35,15 @@ Result = TypeVar("Result")
 
 
 class Transact(Protocol):
-    """Gives work a session in a transaction of its own, which commits when the work is done."""
+    """Runs a function in a transaction of its own, which commits when the function returns."""
 
     def __call__(self, work: Callable[[AsyncSession], Awaitable[Result]], /) -> Awaitable[Result]:
-        """Return what the work returns."""
+        """Return the result of the function."""
         ...
 
 
-# A waiting writer is told to come back rather than left hanging; nothing the service
-# asks of the database takes long.
-# Statements are few and said again and again: to plan the longest anew takes longer than to run it.
+# A writer that waits too long gets an error and can retry; no statement of the service takes long.
+# The statements are few and repeated: planning the longest takes longer than running it.
 OPTIONS = (
     "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=15s"
     " -c idle_in_transaction_session_timeout=30s -c plan_cache_mode=force_generic_plan"
@@ -52,32 +51,31 @@ OPTIONS = (
 
 
 COMPILED_STATEMENTS = 1_000
-"""A process has about three hundred."""
+"""How many compiled statements are cached. A process has about three hundred."""
 
 
 class SharedDialect(PGDialectAsync_psycopg):
-    """The dialect of all engines, equal where the servers are of one version.
+    """The dialect of all engines, which is equal for servers of the same version.
 
-    SQLAlchemy looks a compiled statement up by its dialect: so each engine uses what another one
-    compiled.
+    SQLAlchemy caches compiled statements by dialect, so that engines share them.
     """
 
     supports_statement_cache = True
 
     @classmethod
     def get_async_dialect_cls(cls, url: URL) -> type["SharedDialect"]:
-        """Return itself: it is made for asynchronous engines."""
+        """Return this class, which is made for asynchronous engines."""
         del url
         return cls
 
     def __eq__(self, other: object) -> bool:
-        """Return whether the same text and types are right for both."""
+        """Return whether compiled statements are valid for both."""
         if not isinstance(other, SharedDialect):
             return NotImplemented
         return self.server_version_info == other.server_version_info
 
     def __hash__(self) -> int:
-        """Return one number for all: the version is not known before the first connection."""
+        """Return a constant, because the version is not known before the first connection."""
         return hash(SharedDialect)
 
 
@@ -104,15 +102,15 @@ def create_engine(
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:
-    """Return a maker of sessions whose objects stay readable after the commit."""
+    """Return a factory of sessions whose objects remain readable after the commit."""
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
 async def append(session: AsyncSession, *rows: Base) -> None:
-    """Insert ``rows`` now, in their order: keys and triggers of the next look at what is there.
+    """Insert ``rows`` now and in their order, on which foreign keys and triggers depend.
 
-    The session does not keep them: a unit of work costs more than the statements. These go to
-    the database in one trip, one for each run of rows of a table.
+    They are not added to the session, because its unit of work costs more than the statements. The
+    statements, one for each run of rows of the same table, are sent in one round trip.
     """
     async with pipelined(session) as connection:
         for (table, names), group in groupby(rows, lambda row: (row.__table__, _set_columns(row))):
@@ -141,7 +139,7 @@ def _values(table: FromClause, names: Sequence[str], row: Base) -> list[object]:
 
 
 def _adapted(kind: TypeEngine[object], value: object) -> object:
-    """Return a column's value as the driver takes it."""
+    """Return the value of a column in the form that the driver expects."""
     if value is None:
         return None
     if isinstance(kind, JSONB):
@@ -153,7 +151,7 @@ def _adapted(kind: TypeEngine[object], value: object) -> object:
 
 @asynccontextmanager
 async def read_only_session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
-    """Give a session that only reads, all of it from one state of the database."""
+    """Open a read-only session that sees a single state of the database."""
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     async with sessions() as session, session.begin():
         _ = await session.connection(execution_options=options)
@@ -164,9 +162,9 @@ async def read_only_session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 async def transaction(
     request: Request, sessions: Sessions | None = None, *, limited: bool = True
 ) -> AsyncIterator[AsyncSession]:
-    """Open the transaction of a request on the primary, by its deadline if it is ``limited``.
+    """Open the transaction of a request on the primary, with its deadline if it is ``limited``.
 
-    Without ``sessions`` it is one of the readers of the present.
+    By default it uses the connections for reads of the present.
     """
     opened: Sessions = sessions or request.app.state.sessions
     monitor: DatabaseMonitor = request.app.state.monitor
@@ -175,17 +173,17 @@ async def transaction(
 
 
 async def _request_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """Give the transaction of a request; it commits when the endpoint has returned."""
+    """Open the transaction of a request, which commits when the endpoint has returned."""
     async with transaction(request) as session:
         yield session
 
 
 async def _write_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """Give the transaction of a write in its turn."""
+    """Open the transaction of a write, in its turn."""
     queue: WriteQueue = request.app.state.write_queue
     monitor: DatabaseMonitor = request.app.state.monitor
-    # It waited already: now only a lost database ends it, or its statements' own limits. Nothing
-    # but this limits a commit, which waits for a synchronous standby.
+    # After the wait, only a lost database or the timeouts of statements end a write. The commit,
+    # which may wait for a synchronous standby, has no timeout but this one.
     async with (
         queue.turn(),
         asyncio.timeout(None) as limit,

@@ -1,4 +1,4 @@
-"""Whether the database takes writes: a full disk is noticed before the next reporter comes."""
+"""Whether the database accepts writes, so that a full disk is noticed before the next report."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from app.database.tables import Base
 from app.errors import sqlstate_of
 
 PROBE_SECONDS, FAILING_PROBE_SECONDS = 30.0, 5.0
-"""Between probes while the last one succeeded, and while it failed."""
+"""The interval of probes after a success, and after a failure."""
 
 _FAULTS = {
     "53100": "its disk is full",
@@ -23,13 +23,13 @@ _FAULTS = {
     "XX001": "its data are corrupt",
     "XX002": "an index of it is corrupt",
 }
-"""Of PostgreSQL, appendix A, in words that may be shown to anybody."""
+"""Error codes of PostgreSQL (appendix A), in words that may be shown to anybody."""
 
 _log = logging.getLogger(__name__)
 
 
 class WriteProbe(Base):
-    """The one row that is written for the sake of writing."""
+    """A single row that is written to test whether writes are accepted."""
 
     __tablename__ = "write_probe"
     __table_args__ = (CheckConstraint("one", name="single_row"),)
@@ -39,7 +39,7 @@ class WriteProbe(Base):
 
 
 class Writability:
-    """Probes the database now and then, and remembers why it refused."""
+    """Probes regularly whether the database accepts writes."""
 
     def __init__(self, sessions: Sessions, monitor: DatabaseMonitor) -> None:
         self.fault: str | None = None
@@ -54,7 +54,7 @@ class Writability:
             await self.probe()
 
     async def probe(self) -> None:
-        """Find out whether the database takes a write."""
+        """Test whether the database accepts a write."""
         try:
             async with self._monitor.deadline(), self._sessions.begin() as session:
                 values = {"one": True, "at": func.now()}

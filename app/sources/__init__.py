@@ -1,1 +1,1 @@
-"""Where facts come from, and the citations that lead there."""
+"""Sources of facts, and the citations that refer to them."""

@@ -31,7 +31,7 @@ class _Id(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewCitations:
-    """Citations with every source known by id, and the sources that are new with them."""
+    """Citations that refer to all sources by id, and the new sources among them."""
 
     citations: tuple[CitationOut, ...]
     new_sources: tuple[Source, ...]
@@ -47,11 +47,11 @@ class NewCitations:
         return sorted({str(citation.source) for citation in self.citations})
 
     def part(self, start: int, count: int) -> "NewCitations":
-        """Return some of the citations, without the new sources."""
+        """Return a part of the citations, without the new sources."""
         return NewCitations(self.citations[start : start + count], ())
 
     def linked(self, **subject: object) -> list[Citation]:
-        """Return the rows that link the sources to a subject, given by its columns."""
+        """Return the rows that link the sources to a subject, which its columns identify."""
         return [
             Citation(
                 source_id=citation.source,
@@ -84,9 +84,9 @@ async def record_source(
 
 
 async def require_sources(session: AsyncSession, citations: Sequence[CitationIn]) -> None:
-    """Raise Invalid for a source that is cited by id and is not there.
+    """Raise Invalid if a source that is cited by id does not exist.
 
-    Sources never go, so that this needs no place in the log.
+    Sources are never deleted, so that this can be checked before the slot is reserved.
     """
     await require_sources_of(session, {"citations": citations})
 
@@ -94,7 +94,7 @@ async def require_sources(session: AsyncSession, citations: Sequence[CitationIn]
 async def require_sources_of(
     session: AsyncSession, citations: Mapping[str, Sequence[CitationIn]]
 ) -> None:
-    """Raise Invalid as `require_sources` does, for several lists by the field each is in."""
+    """Raise Invalid as `require_sources` does, for lists of citations by their field."""
     cited = [citation for listed in citations.values() for citation in listed]
     ids = {citation.source for citation in cited if isinstance(citation.source, UUID)}
     if not ids:
@@ -112,7 +112,7 @@ async def require_sources_of(
 
 
 def cite(slot: LogSlot, reporter: Reporter, citations: Sequence[CitationIn]) -> NewCitations:
-    """Make the sources that are given inline, equal ones once, and link all by id."""
+    """Create the sources that are given inline, equal ones once, and refer to all by id."""
     inline = list(
         dict.fromkeys(
             citation.source for citation in citations if isinstance(citation.source, SourceIn)
@@ -145,7 +145,7 @@ async def get_source(session: AsyncSession, source_id: UUID) -> SourceOut:
 async def list_sources(
     session: AsyncSession, *, after: tuple[int, UUID] | None, limit: int
 ) -> list[SourceOut]:
-    """Return sources, the newest first, from the one after ``after``: its change and id."""
+    """Return the sources after ``after`` (a change and an id), the newest first."""
     rows = select(Source).order_by(Source.change.desc(), Source.id.desc()).limit(limit)
     if after is not None:
         rows = rows.where(tuple_(Source.change, Source.id) < after)
@@ -155,7 +155,7 @@ async def list_sources(
 async def citations_of(
     session: AsyncSession, subject: InstrumentedAttribute[UUID | None], ids: Iterable[UUID]
 ) -> dict[UUID, list[CitationOut]]:
-    """Return the citations of each of ``subject``, a column, in the order they were given."""
+    """Return the citations by the values of the column ``subject``, in their original order."""
     cited: dict[UUID, list[CitationOut]] = {subject_id: [] for subject_id in ids}
     rows = select(subject, Citation.source_id, Citation.locator, Citation.basis)
     for subject_id, source, locator, basis in await session.execute(
@@ -180,7 +180,7 @@ def source_out(row: Source) -> SourceOut:
 
 
 def source_record(row: Source) -> JsonValue:
-    """Return a source as the chain keeps it."""
+    """Return the record of a source for the hash chain."""
     record: JsonValue = source_out(row).model_dump(mode="json")
     return record
 

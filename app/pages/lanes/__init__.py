@@ -1,1 +1,1 @@
-"""What pages show of lanes: the vehicle that they answer for, and what is to come."""
+"""Lanes on the pages: the requested vehicle, and upcoming statuses."""

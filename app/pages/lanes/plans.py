@@ -1,4 +1,4 @@
-"""What is announced to come, as pages tell it: for whom, from when, until when, and why."""
+"""Upcoming statuses for the pages: for whom, from when, until when, and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Scopes = Sequence[tuple[list[Traffic], list[str]]]
 
 
 class LaneLike(Protocol):
-    """Whatever names a lane."""
+    """Anything with the traffic and the direction of a lane."""
 
     @property
     def traffic(self) -> Traffic: ...
@@ -27,16 +27,16 @@ class LaneLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A status to come of some lanes of a crossing."""
+    """An upcoming status of some lanes of a crossing."""
 
     start: datetime
     end: datetime | None
     status: Status
     lanes: Sequence[Lane]
     scopes: Scopes
-    """Of these lanes; none where it is all that the crossing has."""
+    """The scopes of the lanes; empty if these are all lanes of the crossing."""
     sides: Sequence[str]
-    """Whose decision it is."""
+    """The sides that declare it."""
     precision: Precision
     certainty: Certainty
     event: EventOut | None
@@ -48,13 +48,13 @@ class Plan:
 def plans_of(
     upcoming: Iterable[Upcoming], details: Details, events: Mapping[UUID, EventOut]
 ) -> list[Plan]:
-    """Return what is to come of a crossing, or of some of its lanes, for pages."""
+    """Return the plans of a crossing, or of some of its lanes."""
     every = set(details.lanes)
     return [_plan(change, events.get(change.event.id), every=every) for change in upcoming]
 
 
 def plans_of_view(view: View) -> list[Plan]:
-    """Return what is to come of the lanes that a view answers for."""
+    """Return the plans of the lanes of a view."""
     return plans_of(view.upcoming, view.present.details, view.present.events)
 
 
@@ -73,7 +73,7 @@ def _plan(change: Upcoming, event: EventOut | None, *, every: set[Lane]) -> Plan
 
 
 def scopes_of(lanes: Iterable[LaneLike]) -> Scopes:
-    """Return traffic with the countries that it enters, as few of them as say it all."""
+    """Return the lanes as few groups of traffic with the countries entered."""
     directions: dict[Traffic, list[str]] = {}
     for lane in lanes:
         directions.setdefault(lane.traffic, []).append(lane.to)

@@ -1,4 +1,4 @@
-"""For which vehicle and direction a page answers: chosen once, it travels along with every link."""
+"""The vehicle and direction that a page is about, which all links of the page keep."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from app.vocabulary import Traffic
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """The traffic and the country that it enters; None is any."""
+    """A category of traffic and the country that it enters; None is any."""
 
     traffic: Traffic | None = None
     to: str | None = None
