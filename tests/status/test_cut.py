@@ -164,10 +164,11 @@ def test_of_some_lanes_it_is_told_where_the_events_left_do_not_say() -> None:
     "event",
     [
         closed(day(9), said=day(11)),
+        closed(day(10), said=day(11)),
         confirmation(day(10)),
         EventRetraction(id=UUID(int=9), recorded_at=day(11), retracts=UUID(int=1)),
     ],
-    ids=["begins before", "fills a gap", "withdraws"],
+    ids=["begins before", "begins at the cut", "fills a gap", "withdraws"],
 )
 def test_what_may_alter_the_past_reaches_back(event: Event) -> None:
     """The opening of which nobody had heard for long was open all along, once that is confirmed."""

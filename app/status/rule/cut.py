@@ -86,7 +86,7 @@ def reaches_back(resolved: ResolvedHistory, event: Event) -> bool:
         return True
     if isinstance(event, Confirmation):
         instants = [event.confirmed_at]
-    elif event.supersedes or event.start < begin:
+    elif event.supersedes or event.start <= begin:
         return True
     else:
         instants = [event.start, event.end or NEVER]
