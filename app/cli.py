@@ -21,6 +21,7 @@ COMMANDS = {
     "restore": "restore",
     "import": "import_feed",
     "keys": "keys",
+    "secrets": "secrets",
 }
 """The module of each command, in the order of the help."""
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.encryption import Cipher, split_keys
 
 LogFormat = Literal["text", "json"]
 LoggedRequests = Literal["none", "writes", "all"]
@@ -36,7 +39,12 @@ class Settings(BaseSettings):
     """Everything an operator may set. Nothing else in the service reads the environment."""
 
     model_config = SettingsConfigDict(
-        frozen=True, env_prefix="CROSSINGS_", populate_by_name=True, extra="ignore"
+        frozen=True,
+        env_prefix="CROSSINGS_",
+        populate_by_name=True,
+        extra="ignore",
+        # Passwords and keys are among the settings.
+        hide_input_in_errors=True,
     )
 
     database_url: str | None = Field(
@@ -67,6 +75,12 @@ class Settings(BaseSettings):
         None,
         description="PEM file of the Ed25519 key that signs `/v1/changes/checkpoint`. Unset:"
         " `checkpoint.key` in the embedded server's data directory, made at the first start.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Fernet keys, separated by commas, under which secrets are stored: the first"
+        " encrypts, all decrypt. `crossings secrets new-key` prints one. Unset: `secret.key` in the"
+        " embedded server's data directory, made at the first start.",
     )
     seeds: str | None = Field(
         None,
@@ -243,6 +257,20 @@ class Settings(BaseSettings):
     def _be_unset_if_empty(cls, path: object) -> object:
         return path or None
 
+    @field_validator("secret_key")
+    @classmethod
+    def _be_fernet_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is None or not split_keys(keys.get_secret_value()):
+            return None
+        try:
+            Cipher(split_keys(keys.get_secret_value()))
+        except ValueError as error:
+            raise PydanticCustomError(
+                "secret_key",
+                "must be Fernet keys, separated by commas; `crossings secrets new-key` prints one",
+            ) from error
+        return keys
+
     @field_validator("webhook_allow", "metrics_allow")
     @classmethod
     def _be_networks(cls, networks: str | None) -> str | None:
@@ -276,6 +304,11 @@ class Settings(BaseSettings):
     def hosts(self) -> Sequence[str]:
         """The values of ``Host`` that are served; none are all."""
         return _listed(self.allowed_hosts)
+
+    @property
+    def cipher(self) -> Cipher | None:
+        """What encrypts secrets, if keys are set."""
+        return Cipher(split_keys(self.secret_key.get_secret_value())) if self.secret_key else None
 
     @property
     def seed_sets(self) -> tuple[str, ...] | None:

@@ -273,6 +273,12 @@ class HistoryOverloaded(Problem):
     status, slug, title = 503, "history-overloaded", "Too many questions about history are waiting"
 
 
+class SecretsUnavailable(Problem):
+    """The service has no key under which to keep secrets, or not the one of this; see its log."""
+
+    status, slug, title = 503, "secrets-unavailable", "The service cannot read or keep secrets"
+
+
 class Overloaded(Problem):
     """More writes are waiting than can be served in time; nothing was written."""
 

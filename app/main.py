@@ -140,6 +140,7 @@ def create_service(
     app.state.signing_key = (
         SigningKey.read(settings.checkpoint_key) if settings.checkpoint_key else None
     )
+    app.state.cipher = settings.cipher
     app.state.metrics = metrics
     app.state.pools = pools
     app.state.writability = writability

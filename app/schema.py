@@ -23,6 +23,7 @@ import app.subscriptions.models  # noqa: F401
 from app.config import data_folder
 from app.database.connections import conninfo, create_sync_engine
 from app.database.tables import Base
+from app.encryption import Cipher
 
 MIGRATION_LOCK = 0x4D494752  # any number, as long as every migrator takes the same
 
@@ -33,19 +34,30 @@ MUTABLE = {
     **dict.fromkeys(
         ("compacted_log", "write_probe", "imported_feed", "imported_payload"), "UPDATE"
     ),
-    **dict.fromkeys(("subscription", "delivery", "attempt", "fan_out"), "UPDATE, DELETE"),
+    **dict.fromkeys(
+        ("subscription", "delivery", "attempt", "fan_out", "secret_answer"), "UPDATE, DELETE"
+    ),
 }
 """What the service may do to a table besides: those that are no part of the log."""
 READ_ONLY = ("alembic_version", "latest_observation")
 """Tables that only migrations and triggers write to."""
 
 
-def migrate(owner_url: str, *, revision: str = "head", service_role: str | None = None) -> None:
-    """Bring the schema to ``revision`` and grant the service's role what it needs."""
+def migrate(
+    owner_url: str,
+    *,
+    revision: str = "head",
+    service_role: str | None = None,
+    cipher: Cipher | None = None,
+) -> None:
+    """Bring the schema to ``revision`` and grant the service's role what it needs.
+
+    Raises MissingSecretKey if there are secrets to encrypt and no ``cipher``.
+    """
     engine = create_sync_engine(owner_url)
     try:
         with engine.begin() as connection:
-            command.upgrade(_config(connection), revision)
+            command.upgrade(_config(connection, cipher), revision)
             if service_role:
                 grant(connection, service_role)
     finally:
@@ -84,8 +96,9 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None, cipher: Cipher | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(data_folder("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["cipher"] = cipher
     return config

@@ -15,6 +15,7 @@ def run(connection: Connection) -> None:
         compare_server_default=True,
         transaction_per_migration=False,
     )
+    context.config.attributes.setdefault("cipher", Settings().cipher)
     with context.begin_transaction():
         # A migration that cannot have its locks soon gives way rather than queue up readers.
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))

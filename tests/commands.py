@@ -12,7 +12,7 @@ from unittest import mock
 
 from app import cli
 from app.config import PROJECT
-from tests.conftest import Database
+from tests.conftest import SECRET_KEY, Database
 from tests.seeds import SETS
 from tests.waiting import PATIENCE
 
@@ -32,10 +32,14 @@ class Done:
 def environment(database: Database | None = None, **extra: str) -> dict[str, str]:
     """Return the environment of a command that is to use ``database``, as both of its roles."""
     others = {k: v for k, v in os.environ.items() if k.partition("_")[0] not in _OURS}
-    urls = {}
+    settings = {"CROSSINGS_SEEDS": ",".join(SETS)}
     if database is not None:
-        urls = {"DATABASE_URL": database.url, "DATABASE_OWNER_URL": database.owner_url}
-    return {**others, "CROSSINGS_SEEDS": ",".join(SETS), **urls, **extra}
+        settings |= {
+            "DATABASE_URL": database.url,
+            "DATABASE_OWNER_URL": database.owner_url,
+            "CROSSINGS_SECRET_KEY": SECRET_KEY,
+        }
+    return {**others, **settings, **extra}
 
 
 def start(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import schema
-from app.access.service import create_key
+from app.access.service import create_key, free_name
 from app.board.middleware import BoardMiddleware
 from app.changes.stream import stream
 from app.config import Settings
@@ -30,6 +30,7 @@ from app.database.sessions import create_engine, create_sessions
 from app.embedded.running import serving
 from app.embedded.server import DATABASE, OWNER, SERVICE, SUPERUSER, Server
 from app.embedded.supervisor import SETTINGS
+from app.encryption import new_secret_key
 from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
@@ -42,6 +43,7 @@ hypothesis_settings.register_profile("few", max_examples=10, deadline=None, prin
 hypothesis_settings.load_profile("few")
 
 EMPTY, SEEDED = "template_empty", "template_seeded"
+SECRET_KEY = new_secret_key()
 LONGEST = (
     "tests/test_fuzz.py",
     "tests/faults/",
@@ -93,9 +95,11 @@ class Database:
     async def new_key(
         self, *scopes: KeyScope, sides: list[str] | None = None, name: str = "reporter"
     ) -> str:
+        """Make a key of every scope, or of some; its name has a number if another has it."""
         async with self.session() as session:
-            wanted = scopes or tuple(KeyScope)
-            return str(await create_key(session, name=name, scopes=wanted, sides=sides))
+            name = await free_name(session, name)
+            key = await create_key(session, name=name, scopes=scopes or KeyScope, sides=sides)
+            return str(key)
 
     @asynccontextmanager
     async def api(self, **settings: object) -> AsyncIterator[Api]:
@@ -104,7 +108,8 @@ class Database:
             assert await service.board.reached(0, within=PATIENCE)
             # By its own connections: others would take as long as half a start.
             async with service.application.state.sessions.begin() as session:
-                key = await create_key(session, name="reporter", scopes=KeyScope)
+                name = await free_name(session, "reporter")
+                key = await create_key(session, name=name, scopes=KeyScope)
             yield Api(client, str(key))
 
 
@@ -177,7 +182,7 @@ async def started(
     """Give the real service on the database at ``url``, be there one or not, and a client."""
     # However slow the machine, nobody is refused where that is not what is tested.
     slow = {"request_deadline": PATIENCE, "write_deadline": PATIENCE}
-    given = {"database_url": url, **slow, **settings}
+    given = {"database_url": url, "secret_key": SECRET_KEY, **slow, **settings}
     service = create_service(Settings.model_validate(given))
     # Like a server: an exception that went unhandled is logged and answered, not raised.
     transport = httpx2.ASGITransport(app=logging_faults(service), raise_app_exceptions=False)

@@ -15,6 +15,7 @@ import psutil
 from tests import clients
 from tests.api import Api
 from tests.commands import BIN, environment
+from tests.conftest import SECRET_KEY
 from tests.waiting import PATIENCE, eventually
 
 
@@ -86,7 +87,7 @@ def service(
         "CROSSINGS_REQUEST_DEADLINE": str(PATIENCE),
     }
     if database_url:
-        settings["DATABASE_URL"] = database_url
+        settings |= {"DATABASE_URL": database_url, "CROSSINGS_SECRET_KEY": SECRET_KEY}
     options = ["--port", str(port), "--workers", str(workers)]
     if data_dir:
         options += ["--data-dir", str(data_dir)]

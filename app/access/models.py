@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     LargeBinary,
     func,
@@ -14,7 +15,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.tables import Base
+from app.database.tables import ENCRYPTED, Base
+from app.encryption import FERNET_PATTERN
 
 
 class ApiKey(Base):
@@ -29,7 +31,7 @@ class ApiKey(Base):
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
+    name: Mapped[str] = mapped_column(unique=True)
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
     scopes: Mapped[list[str]]
     sides: Mapped[list[str] | None]
@@ -47,12 +49,17 @@ class KeyRevocation(Base):
 
 
 class IdempotencyRecord(Base):
-    """The answer to a write, kept with the write, so that a retry gets it again."""
+    """The answer to a write, kept with the write, so that a retry gets it again.
+
+    It has no secret: an answer with one is also a `SecretAnswer`, for as long as that is kept.
+    """
 
     __tablename__ = "kept_answer"
     __table_args__ = (
         CheckConstraint("status BETWEEN 200 AND 299", name="only_success"),
         CheckConstraint("length(request_hash) = 32", name="hash_is_sha256"),
+        # Within a text of the body the quotes would be escaped.
+        CheckConstraint("""position('"secret":"'::bytea IN body) = 0""", name="without_secret"),
     )
 
     key_id: Mapped[str] = mapped_column(ForeignKey("api_key.id"), primary_key=True)
@@ -62,6 +69,23 @@ class IdempotencyRecord(Base):
     headers: Mapped[dict[str, object]] = mapped_column(server_default=text("'{}'"))
     body: Mapped[bytes] = mapped_column(LargeBinary)
     kept_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class SecretAnswer(Base):
+    """The whole body of an answer that has a secret, encrypted; it is deleted after a day."""
+
+    __tablename__ = "secret_answer"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["key_id", "idempotency_key"], ["kept_answer.key_id", "kept_answer.idempotency_key"]
+        ),
+        CheckConstraint(f"body ~ '{FERNET_PATTERN}'", name="body_encrypted"),
+    )
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[str] = mapped_column(info=ENCRYPTED)
+    kept_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
 class WriteAttempt(Base):

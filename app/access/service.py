@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, count
 from typing import NamedTuple
 
 import iso3166
@@ -63,10 +64,13 @@ async def create_key(
 ) -> Key:
     """Store a new key and return it: its secret is shown this once and never again.
 
-    Raises Invalid for a blank name, a side that is no country, and an expiry that has passed.
+    Raises Invalid for a blank name, one that another key has or had, a side that is no country,
+    and an expiry that has passed.
     """
     if is_blank(name):
         raise invalid("name", BLANK)
+    if (namesake := await session.scalar(select(ApiKey.id).where(ApiKey.name == name))) is not None:
+        raise invalid("name", f"{name!r} is the name of the key {namesake}: choose another")
     for side in sides or ():
         if side not in iso3166.countries_by_alpha2:
             raise invalid("side", f"{side!r} is not an ISO 3166-1 alpha-2 code, such as LT")
@@ -86,6 +90,13 @@ async def create_key(
     )
     await session.flush()  # a refusal by the database belongs to the caller
     return key
+
+
+async def free_name(session: AsyncSession, name: str) -> str:
+    """Return a name that no key has: ``name``, with a number if need be."""
+    names = set(await session.scalars(select(ApiKey.name)))
+    candidates = chain([name], (f"{name} {number}" for number in count(2)))
+    return next(candidate for candidate in candidates if candidate not in names)
 
 
 async def list_keys(session: AsyncSession) -> Sequence[tuple[ApiKey, datetime | None]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, NamedTuple
 
@@ -18,14 +19,16 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.models import IdempotencyRecord
+from app.access.models import IdempotencyRecord, SecretAnswer
 from app.access.service import Reporter, authenticate
 from app.database.driver import driver
 from app.database.monitor import DatabaseMonitor
 from app.database.sessions import Session, Sessions, WriteSession, append
+from app.encryption import Cipher, UnreadableSecret
 from app.errors import (
     KeyInFlight,
     KeyReused,
+    SecretsUnavailable,
     invalid,
     sqlstate_of,
 )
@@ -39,10 +42,17 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _LOCK_KEY = """
     SELECT pg_advisory_xact_lock(hashtextextended(%(key_id)s || ' ' || %(idempotency_key)s, 0))
 """
+SECRETS_KEPT = timedelta(days=1)
+"""How long a retry gets the secret that its first answer had."""
+
 _SELECT_STORED = """
-    SELECT request_hash, status, headers, body FROM kept_answer
-    WHERE key_id = %(key_id)s AND idempotency_key = %(idempotency_key)s
+    SELECT request_hash, status, headers, answer.body, secret.body
+    FROM kept_answer answer LEFT JOIN secret_answer secret
+        ON secret.key_id = answer.key_id AND secret.idempotency_key = answer.idempotency_key
+            AND secret.kept_at > now() - %(secrets_kept)s
+    WHERE answer.key_id = %(key_id)s AND answer.idempotency_key = %(idempotency_key)s
 """
+_FORGET_SECRETS = text("DELETE FROM secret_answer WHERE kept_at <= now() - CAST(:age AS interval)")
 
 ValidateOnly = Annotated[
     bool,
@@ -57,7 +67,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         max_length=255,
         description="Any string that is unique to this write, bare or quoted. A retry with the"
-        " same key, path and body gets the first answer again. Never deleted.",
+        " same key, path and body gets the first answer again. Never deleted, save for a secret:"
+        " after a day it is null.",
     ),
 ]
 _bearer = HTTPBearer(
@@ -81,6 +92,8 @@ class WriteResult:
     new_ids: AbstractSet[str] = field(default_factory=frozenset)
     headers: Mapping[str, str] = field(default_factory=dict)
     """Further headers of the response."""
+    without_secret: BaseModel | None = None
+    """The body as it is kept for good, if the one to answer with has a secret."""
 
 
 class _StoredAnswer(NamedTuple):
@@ -88,6 +101,8 @@ class _StoredAnswer(NamedTuple):
     status: int
     headers: dict[str, object]
     body: bytes
+    secret_body: str | None
+    """The whole body, encrypted, if it has a secret that is still kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +136,29 @@ class IdempotentWriter:
             # The first commit may have waited in vain for a standby: the next one waits again,
             # but only if it has something to write.
             await self.session.execute(select(func.pg_logical_emit_message(True, "replay", "")))
-            return _replay(stored, request_hash)
-        response = _answer(await write(self.session, self.reporter), status)
+            return self._replay(stored, request_hash)
+        result = await write(self.session, self.reporter)
+        response = _answer(result, status)
+        await self._store(response, request_hash, result.without_secret)
+        return response
+
+    async def _store(
+        self, response: Response, request_hash: bytes, without_secret: BaseModel | None
+    ) -> None:
+        names = {"key_id": self.reporter.key_id, "idempotency_key": self.idempotency_key}
         answer = IdempotencyRecord(
-            key_id=self.reporter.key_id,
-            idempotency_key=self.idempotency_key,
+            **names,
             request_hash=request_hash,
             status=response.status_code,
             headers={
                 name: value for name, value in response.headers.items() if name not in _BODY_HEADERS
             },
-            body=bytes(response.body),
+            body=bytes(response.body) if without_secret is None else _json(without_secret).encode(),
         )
         await append(self.session, answer)
-        return response
+        if without_secret is not None:
+            body = cipher_of(self.request).encrypt(bytes(response.body).decode())
+            await append(self.session, SecretAnswer(**names, body=body))
 
     async def _preview(
         self, write: Callable[[AsyncSession, Reporter], Awaitable[WriteResult]]
@@ -149,7 +173,11 @@ class IdempotentWriter:
 
     async def _stored_answer(self) -> _StoredAnswer | None:
         """Return the stored answer, after waiting for a first request that is still under way."""
-        parameters = {"key_id": self.reporter.key_id, "idempotency_key": self.idempotency_key}
+        parameters = {
+            "key_id": self.reporter.key_id,
+            "idempotency_key": self.idempotency_key,
+            "secrets_kept": SECRETS_KEPT,
+        }
         try:
             async with driver(self.session) as connection:
                 # One round trip; the select runs once the lock is held.
@@ -165,6 +193,25 @@ class IdempotentWriter:
                 "A request with this Idempotency-Key has not finished yet; try again soon.",
                 headers={"Retry-After": "2"},
             ) from error
+
+    def _replay(self, stored: _StoredAnswer, request_hash: bytes) -> Response:
+        if stored.request_hash != request_hash:
+            raise KeyReused("This Idempotency-Key was used for a request with a different body.")
+        headers = {name: str(value) for name, value in stored.headers.items()}
+        body = stored.body
+        if stored.secret_body is not None:
+            try:
+                body = cipher_of(self.request).decrypt(stored.secret_body).encode()
+            except UnreadableSecret as error:
+                raise SecretsUnavailable(
+                    "The secret in the stored answer cannot be read with the service's keys."
+                ) from error
+        return Response(
+            body,
+            stored.status,
+            headers={**headers, "Idempotent-Replayed": "true"},
+            media_type="application/json",
+        )
 
     def _request_hash(self, body: BaseModel) -> bytes:
         # In a PATCH, null and absent differ; elsewhere a default may be spelt out.
@@ -261,6 +308,25 @@ def _unquoted(key: str) -> str:
     return match[1] or match[2]
 
 
+def cipher_of(request: Request) -> Cipher:
+    """Return what encrypts secrets. Raises SecretsUnavailable where the service has no key."""
+    cipher: Cipher | None = request.app.state.cipher
+    if cipher is None:
+        raise SecretsUnavailable(
+            "The operator has not set CROSSINGS_SECRET_KEY, so the service cannot keep a secret."
+        )
+    return cipher
+
+
+async def forget_secrets(session: AsyncSession) -> None:
+    """Delete the secrets of stored answers that no retry gets any more."""
+    await session.execute(_FORGET_SECRETS, {"age": SECRETS_KEPT})
+
+
+def _json(body: BaseModel) -> str:
+    return body.model_dump_json(by_alias=True)
+
+
 def _answer(result: WriteResult, status: int) -> Response:
     headers = dict(result.headers)
     if result.change is not None:
@@ -268,21 +334,9 @@ def _answer(result: WriteResult, status: int) -> Response:
     if status == HTTPStatus.CREATED and result.location is not None:
         headers["Location"] = result.location
     return Response(
-        result.body.model_dump_json(by_alias=True),
+        _json(result.body),
         status,
         headers=headers,
-        media_type="application/json",
-    )
-
-
-def _replay(stored: _StoredAnswer, request_hash: bytes) -> Response:
-    if stored.request_hash != request_hash:
-        raise KeyReused("This Idempotency-Key was used for a request with a different body.")
-    headers = {name: str(value) for name, value in stored.headers.items()}
-    return Response(
-        stored.body,
-        stored.status,
-        headers={**headers, "Idempotent-Replayed": "true"},
         media_type="application/json",
     )
 

@@ -19,8 +19,7 @@ from app.backup.directories import BackupError, clear, explained, is_new_or_empt
 from app.backup.newest import NewestChange, has_change, newest_change
 from app.changes.service import wire_instant
 from app.embedded.data_directory import (
-    ADMIN_KEY,
-    CHECKPOINT_KEY,
+    KEY_FILES,
     UNFINISHED,
     DataDirectory,
     hold_data_directory,
@@ -49,7 +48,7 @@ def back_up(server: Server, data_dir: Path, directory: Path) -> NewestChange:
         raise BackupError(f"{directory} is in the data directory: name one outside of it")
     with new_backup(directory) as partial:
         # First the keys, then the database: what a key file names is then in the database.
-        for name in (ADMIN_KEY, CHECKPOINT_KEY):
+        for name in KEY_FILES:
             if (data_dir / name).exists():
                 write_file(partial / name, (data_dir / name).read_text(encoding="ascii"))
         with server.connect(OWNER, DATABASE) as connection:
@@ -157,7 +156,7 @@ def _fill(place: DataDirectory, directory: Path, recovery: Recovery) -> None:
     )
     (place.cluster / "recovery.signal").touch(mode=0o600)
     place.identity.adopt(place.cluster)
-    for name in (ADMIN_KEY, CHECKPOINT_KEY):
+    for name in KEY_FILES:
         if (directory / name).exists():
             text = (directory / name).read_text(encoding="ascii")
             write_file(place.data_dir / name, text)

@@ -17,6 +17,7 @@ from app.database.connections import Connector, create_sync_engine
 from app.database.sessions import Transact, create_engine, create_sessions
 from app.embedded.running import reaching, serving
 from app.embedded.server import OWNER, SERVICE, Server
+from app.encryption import Cipher
 
 Result = TypeVar("Result")
 Part = TypeVar("Part")
@@ -31,8 +32,13 @@ class Database:
     server: Server | None = None
     """The embedded PostgreSQL; None for any other."""
 
-    def migrate(self) -> None:
-        schema.migrate(self.owner_url, service_role=schema.service_role(self.url, self.owner_url))
+    def migrate(self, cipher: Cipher | None) -> None:
+        """Bring the schema to head. Raises MissingSecretKey if that needs a ``cipher``."""
+        schema.migrate(
+            self.owner_url,
+            service_role=schema.service_role(self.url, self.owner_url),
+            cipher=cipher,
+        )
 
     def revision(self) -> str | None:
         engine = create_sync_engine(self.url)

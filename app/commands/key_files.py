@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import service as access
@@ -11,7 +12,8 @@ from app.changes.checkpoints import SigningKey
 from app.commands.database import Database
 from app.commands.errors import fail
 from app.config import Settings
-from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY
+from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, SECRET_KEY
+from app.encryption import Cipher, new_secret_key, split_keys
 from app.vocabulary import KeyScope
 
 
@@ -19,7 +21,9 @@ def admin_key_file(data_dir: Path, database: Database) -> Path:
     """Make ``admin.key``, a key with every scope, on the first start."""
 
     async def create(session: AsyncSession) -> Key:
-        return await access.create_key(session, name="admin", scopes=list(KeyScope))
+        # An earlier start may have died, or lost its file, after it stored its key.
+        name = await access.free_name(session, "admin")
+        return await access.create_key(session, name=name, scopes=list(KeyScope))
 
     # The key is stored before the file appears, so a file always holds a valid key.
     return key_file(data_dir / ADMIN_KEY, lambda: f"{database.run(create)}\n")
@@ -36,6 +40,26 @@ def checkpoint_key_file(settings: Settings) -> Path | None:
         except (OSError, ValueError) as error:
             fail(f"CROSSINGS_CHECKPOINT_KEY cannot be used: {error}.")
     return path
+
+
+def with_secret_key(settings: Settings, *, make: bool = False) -> Settings:
+    """Return the settings with the keys of the embedded database's file, unless keys are set.
+
+    With ``make`` the file is made if it is missing.
+    """
+    if settings.secret_key is not None or settings.database_url is not None:
+        return settings
+    path = settings.data_dir / SECRET_KEY
+    if make:
+        key_file(path, lambda: f"{new_secret_key()}\n")
+    if not path.exists():
+        return settings
+    try:
+        keys = path.read_text(encoding="ascii")
+        Cipher(split_keys(keys))
+    except (OSError, ValueError):
+        fail(f"{path} cannot be used: it must have one or more Fernet keys, a line each.")
+    return settings.model_copy(update={"secret_key": SecretStr(keys)})
 
 
 def key_file(path: Path, make: Callable[[], str]) -> Path:

@@ -18,8 +18,9 @@ from uvicorn.supervisors import Multiprocess
 from app import schema
 from app.commands.database import Database, open_database
 from app.commands.errors import fail
-from app.commands.key_files import admin_key_file, checkpoint_key_file
+from app.commands.key_files import admin_key_file, checkpoint_key_file, with_secret_key
 from app.commands.options import DataDir, settings_of
+from app.commands.secrets import require_readable_secrets
 from app.commands.worker import beside_server, require_importers
 from app.config import Settings
 from app.delivery.processes import interrupts_held, kept_alive
@@ -61,9 +62,13 @@ def serve(
         if is_first:
             typer.echo(f"Making a database in {settings.data_dir.absolute()} (first start only)")
         with open_database(settings, serve=True) as database:
+            settings = with_secret_key(settings, make=True)
             if is_embedded:
-                _prepare(database, settings.seed_sets, is_first=is_first)
+                _prepare(database, settings, is_first=is_first)
             database.require_schema()
+            if settings.secret_key is None:
+                typer.echo("CROSSINGS_SECRET_KEY is not set: no webhooks can be made.", err=True)
+            require_readable_secrets(database, settings.cipher, delivers=settings.delivery_worker)
             with TemporaryDirectory(prefix="crossings-metrics-") as figures:
                 _serve(settings, database, listener, figures)
 
@@ -92,6 +97,9 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, figu
     # Workers are processes of their own: they read the settings from their environment.
     os.environ |= {
         "CROSSINGS_CHECKPOINT_KEY": str(checkpoint_key or ""),
+        "CROSSINGS_SECRET_KEY": (
+            settings.secret_key.get_secret_value() if settings.secret_key else ""
+        ),
         "PROMETHEUS_MULTIPROC_DIR": figures,
         "CROSSINGS_DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": database.url,
@@ -160,16 +168,16 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-def _prepare(database: Database, seed_sets: tuple[str, ...] | None, *, is_first: bool) -> None:
+def _prepare(database: Database, settings: Settings, *, is_first: bool) -> None:
     """Bring an embedded database to what this version needs, and say so where it takes long."""
     if is_first:
         typer.echo("Creating the tables")
     elif database.revision() != schema.head():
         typer.echo("Migrating the tables to this version")
-    database.migrate()
+    database.migrate(settings.cipher)
     if is_first:
         typer.echo("Loading the crossings and their history")
-    database.run(partial(load_seeds, only=seed_sets))
+    database.run(partial(load_seeds, only=settings.seed_sets))
     if is_first:
         typer.echo("Starting the service")
 

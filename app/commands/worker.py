@@ -4,7 +4,9 @@ import typer
 
 from app.commands.database import migrated_database
 from app.commands.errors import fail
+from app.commands.key_files import with_secret_key
 from app.commands.options import DataDir, settings_of
+from app.commands.secrets import require_readable_secrets
 from app.config import Settings
 from app.delivery.processes import follow_parent
 from app.logs import configure_logs
@@ -19,6 +21,8 @@ def worker(data_dir: DataDir = None) -> None:
     settings = settings_of(data_dir=data_dir)
     require_importers(settings)
     with migrated_database(data_dir) as database:
+        settings = with_secret_key(settings)
+        require_readable_secrets(database, settings.cipher, delivers=True)
         _be_worker(settings.model_copy(update={"database_url": database.url}))
 
 

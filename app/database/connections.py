@@ -41,7 +41,9 @@ def hosts_of(url: str) -> list[dict[str, str]]:
 def create_sync_engine(url: str) -> Engine:
     """Return an engine for commands and migrations, which tries the hosts of ``url`` in turn."""
     return create_engine(
-        "postgresql+psycopg://", connect_args=conninfo(url) | {"connect_timeout": "5"}
+        "postgresql+psycopg://",
+        connect_args=conninfo(url) | {"connect_timeout": "5"},
+        hide_parameters=True,
     )
 
 

@@ -98,6 +98,8 @@ def create_engine(
         pool_pre_ping=pre_ping,
         connect_args={"async_creator_fn": connector, "options": OPTIONS},
         execution_options={"compiled_cache": _compiled},
+        # What goes wrong is logged with its statement.
+        hide_parameters=True,
     )
 
 

@@ -1,13 +1,17 @@
 """What every table shares: names of constraints, and the types of columns."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import MetaData
+from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import Text, Uuid
+
+ENCRYPTED: dict[Any, Any] = {"encrypted": True}
+"""The ``info`` of a column whose values are tokens of `app.encryption`."""
 
 
 class Base(DeclarativeBase):
@@ -32,3 +36,10 @@ class Base(DeclarativeBase):
         dict[str, object]: JSONB,
         list[dict[str, object]]: JSONB,
     }
+
+
+def encrypted_columns() -> Iterator[tuple[Table, list[Column[Any]]]]:
+    """Yield each table that has encrypted columns, with them."""
+    for table in Base.metadata.sorted_tables:
+        if columns := [column for column in table.c if column.info == ENCRYPTED]:
+            yield table, columns

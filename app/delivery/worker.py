@@ -24,6 +24,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.attempts import forget_attempts
+from app.access.writing import forget_secrets
 from app.changes.cloudevents import enveloped
 from app.changes.models import Change
 from app.changes.service import change_record
@@ -31,6 +32,7 @@ from app.config import Settings
 from app.database.connections import Connector
 from app.database.monitor import OUTAGES, DatabaseMonitor, answer_within, reason
 from app.database.sessions import OPTIONS, Sessions, Transact, create_engine, create_sessions
+from app.encryption import UnreadableSecret
 from app.observations.partitions import drop_partitions, make_partitions
 from app.observations.recording import ObservationLimits
 from app.status.due import announce_due, next_due
@@ -87,6 +89,7 @@ class DeliveryWorker:
         self._keep_observations = ObservationLimits.of(settings).keep
         self._connect = Connector(settings.database_url)
         self._reach = AddressPolicy(settings.webhook_networks)
+        self._cipher = settings.cipher
         self._besides = besides
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
@@ -174,6 +177,7 @@ class DeliveryWorker:
     async def _tidy(self) -> None:
         while True:
             await self._transact(tidy)
+            await self._transact(forget_secrets)
             await self._transact(partial(forget_attempts, keep_days=self._audit_keep_days))
             await self._transact(make_partitions)
             await self._transact(partial(drop_partitions, keep=self._keep_observations))
@@ -214,6 +218,11 @@ class DeliveryWorker:
         except OUTAGES as error:
             if not self._monitor.is_lost:
                 _log.warning("A delivery was interrupted: %s", reason(error))
+        except UnreadableSecret:
+            _log.error(
+                "Subscription %s waits: its secret cannot be read; see CROSSINGS_SECRET_KEY",
+                turn.subscription_id,
+            )
         except Exception:  # noqa: BLE001  # logged, and no fault of the other subscriptions
             _log.exception("Subscription %s could not be delivered to", turn.subscription_id)
 
@@ -260,15 +269,16 @@ class DeliveryWorker:
             return []
         if step.disabled:
             _log.warning("Subscription %s is disabled: %s.", turn.subscription_id, step.disabled)
+        secrets = self._decrypted(step.secrets) if step.due else []
         return [
-            Message(
-                subscription_id,
-                step.url,
-                step.secrets,
-                await self._body(session, subscription_id, change),
-            )
-            for subscription_id, change in step.due.items()
+            Message(message_id, step.url, secrets, await self._body(session, message_id, change))
+            for message_id, change in step.due.items()
         ]
+
+    def _decrypted(self, tokens: Sequence[str]) -> Sequence[str]:
+        if self._cipher is None:
+            raise UnreadableSecret("no key is set")
+        return [self._cipher.decrypt(token) for token in tokens]
 
     async def _body(self, session: AsyncSession, message_id: UUID, number: int | None) -> str:
         """Return the body of a message, which is the same for every attempt and every receiver."""

@@ -151,6 +151,7 @@ class Step:
 
     url: str
     secrets: Sequence[str]
+    """Those to sign with, encrypted."""
     due: Mapping[UUID, int | None]
     """Deliveries by their id, each with its change; None is a test message."""
     disabled: str | None = None

@@ -11,17 +11,20 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     func,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.types import Text
 
-from app.database.tables import Base
+from app.access.models import ApiKey
+from app.database.tables import ENCRYPTED, Base
+from app.encryption import FERNET_PATTERN
 
 
 class Subscription(Base):
-    """A receiver of the changes after ``after`` that match ``filter``.
+    """A receiver of the changes after ``after`` that match ``filter``; it belongs to a key.
 
     The next delivery is due at ``turn_at``; if that is null, none is. ``turn`` counts the times
     that a worker took it, of which only the newest is valid, until ``lease_until``. A transaction
@@ -41,15 +44,16 @@ class Subscription(Base):
         CheckConstraint("url ~ '^https?://'", name="url_of_the_web"),
         CheckConstraint("jsonb_typeof(filter) = 'object'", name="filter_object"),
         CheckConstraint(
-            "secret LIKE 'whsec\\_%' AND old_secret LIKE 'whsec\\_%'", name="secrets_marked"
+            f"secret ~ '{FERNET_PATTERN}' AND old_secret ~ '{FERNET_PATTERN}'",
+            name="secrets_encrypted",
         ),
         CheckConstraint("lease_until IS NULL OR turn_at IS NOT NULL", name="leased_when_due"),
-        Index(None, "owner", "id"),
+        Index(None, "key_id", "id"),
         Index(None, "turn_at", postgresql_where=text("turn_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
-    owner: Mapped[str]
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_key.id"))
     url: Mapped[str]
     description: Mapped[str | None]
     filter: Mapped[dict[str, object]]
@@ -59,12 +63,16 @@ class Subscription(Base):
     disabled_reason: Mapped[str | None]
     failing_since: Mapped[datetime | None]
     """When the first failed attempt since the last successful one began."""
-    secret: Mapped[str]
-    old_secret: Mapped[str | None]
+    secret: Mapped[str] = mapped_column(info=ENCRYPTED)
+    old_secret: Mapped[str | None] = mapped_column(info=ENCRYPTED)
     old_secret_until: Mapped[datetime | None]
     turn: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     turn_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
+    owner: Mapped[str] = column_property(
+        select(ApiKey.name).where(ApiKey.id == key_id).scalar_subquery()
+    )
+    """The name of its key."""
 
 
 class Delivery(Base):

@@ -7,10 +7,18 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 
 from app.access.service import Reporter
-from app.access.writing import IdempotentWriter, requires_key, writes, writes_without_body
+from app.access.writing import (
+    IdempotentWriter,
+    cipher_of,
+    requires_key,
+    writes,
+    writes_without_body,
+)
 from app.database.sessions import Session
+from app.encryption import Cipher
 from app.errors import (
     DeliveryNotFound,
+    SecretsUnavailable,
     SubscriptionNotFound,
 )
 from app.http.bodies import Body
@@ -33,6 +41,7 @@ router = feature_router(prefix="/v1/subscriptions", tag="subscriptions")
 SubscriptionId = Annotated[UUID, Path(description="A subscription's id.")]
 DeliveryId = Annotated[UUID, Path(description="A delivery's id.")]
 Holder = Annotated[Reporter, requires_key(KeyScope.SUBSCRIPTIONS)]
+SecretCipher = Annotated[Cipher, Depends(cipher_of)]
 Command = Annotated[IdempotentWriter, writes_without_body(KeyScope.SUBSCRIPTIONS)]
 
 
@@ -54,7 +63,7 @@ async def _private(response: Response) -> None:
 async def list_subscriptions(
     session: Session, pagination: PageQuery, reporter: Holder
 ) -> Page[SubscriptionOut]:
-    """List the subscriptions of the key's name, the newest first; those of all to an admin."""
+    """List the subscriptions of the key, the newest first; those of all keys to an admin."""
     return pagination.page(
         await service.list_subscriptions(
             session, reporter, after=pagination.start(row_id), limit=pagination.limit + 1
@@ -68,20 +77,20 @@ async def list_subscriptions(
     summary="Subscribe to changes by webhook",
     status_code=201,
     response_model=SubscriptionSecret,
-    responses=responses() | preview(SubscriptionPreview),
+    responses=responses(SecretsUnavailable) | preview(SubscriptionPreview),
 )
 async def post_subscription(
     subscription: SubscriptionIn,
     reach: Annotated[AddressPolicy, Depends(_reach)],
+    cipher: SecretCipher,
     writer: Annotated[IdempotentWriter, writes(KeyScope.SUBSCRIPTIONS)],
 ) -> Response:
     """Have every later change that matches sent to a URL, signed by Standard Webhooks.
 
-    The secret is in this answer alone, and in its replay.
+    The secret is in this answer alone, and for a day in its replay.
     """
-    return await writer.run(
-        subscription, partial(service.subscribe, subscription=subscription, reach=reach)
-    )
+    act = partial(service.subscribe, subscription=subscription, reach=reach, cipher=cipher)
+    return await writer.run(subscription, act)
 
 
 @router.get(
@@ -138,14 +147,16 @@ async def resume_subscription(writer: Command, subscription_id: SubscriptionId) 
     "/{subscription_id}/secret",
     summary="Rotate a subscription's secret",
     response_model=SubscriptionSecret,
-    responses=responses(SubscriptionNotFound),
+    responses=responses(SubscriptionNotFound, SecretsUnavailable),
 )
-async def rotate_secret(writer: Command, subscription_id: SubscriptionId) -> Response:
+async def rotate_secret(
+    cipher: SecretCipher, writer: Command, subscription_id: SubscriptionId
+) -> Response:
     """Make a new secret, shown this once; for 24 hours the one before signs messages, too.
 
-    With an `Idempotency-Key` a repeated request gets the same secret again.
+    With an `Idempotency-Key` a request that is repeated within a day gets the same secret again.
     """
-    act = partial(service.rotate, subscription_id=subscription_id)
+    act = partial(service.rotate, subscription_id=subscription_id, cipher=cipher)
     return await writer.run(Body(), act, status=200)
 
 

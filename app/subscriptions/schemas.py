@@ -66,7 +66,7 @@ class SubscriptionOut(Body, title="Subscription"):
 
     id: UUID
     owner: str = Field(
-        description="The name of the key that created it. Every key of that name may manage it."
+        description="The name of the key that created it. That key may manage it, and an admin's."
     )
     url: str
     filter: ChangeFilter
@@ -86,8 +86,9 @@ class SubscriptionOut(Body, title="Subscription"):
 class SubscriptionSecret(SubscriptionOut, title="SubscriptionWithSecret"):
     """A subscription with its new secret, which is shown this once."""
 
-    secret: str = Field(
-        description="Signs the messages, as Standard Webhooks specifies.",
+    secret: str | None = Field(
+        description="Signs the messages, as Standard Webhooks specifies. Null if the request is"
+        " repeated after more than a day: the secret is no longer in the stored answer.",
         examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
     )
 

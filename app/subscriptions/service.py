@@ -14,6 +14,7 @@ from app.access.service import Reporter
 from app.access.writing import WriteResult
 from app.changes.models import Change
 from app.database.sessions import append
+from app.encryption import Cipher
 from app.errors import DeliveryNotFound, SubscriptionNotFound, invalid
 from app.http.bodies import utc
 from app.http.parameters import Kind, require_existing
@@ -54,7 +55,12 @@ _REPEAT = text("""
 
 
 async def subscribe(
-    session: AsyncSession, reporter: Reporter, *, subscription: SubscriptionIn, reach: AddressPolicy
+    session: AsyncSession,
+    reporter: Reporter,
+    *,
+    subscription: SubscriptionIn,
+    reach: AddressPolicy,
+    cipher: Cipher,
 ) -> WriteResult:
     """Make a subscription to the changes from now on.
 
@@ -71,17 +77,18 @@ async def subscribe(
     after = await session.scalar(select(func.max(Change.number))) or 0
     subscription_id = await session.scalar(select(func.uuidv7(type_=Subscription.id.type)))
     assert subscription_id is not None
+    secret = new_secret()
     row = Subscription(
         id=subscription_id,
-        owner=reporter.name,
+        key_id=reporter.key_id,
         url=subscription.url,
         description=subscription.description,
         filter=subscription.filter.model_dump(mode="json"),
         after=after,
-        secret=new_secret(),
+        secret=cipher.encrypt(secret),
     )
     await append(session, row)
-    return await _with_secret(session, subscription_id)
+    return await _with_secret(session, subscription_id, secret)
 
 
 async def list_subscriptions(
@@ -119,12 +126,13 @@ async def resume(
 
 
 async def rotate(
-    session: AsyncSession, reporter: Reporter, *, subscription_id: UUID
+    session: AsyncSession, reporter: Reporter, *, subscription_id: UUID, cipher: Cipher
 ) -> WriteResult:
     """Make a new secret; for 24 hours messages are signed with the previous one, too."""
     await _hold(session, reporter, subscription_id)
-    await session.execute(_ROTATE, {"id": subscription_id, "secret": new_secret()})
-    return await _with_secret(session, subscription_id)
+    secret = new_secret()
+    await session.execute(_ROTATE, {"id": subscription_id, "secret": cipher.encrypt(secret)})
+    return await _with_secret(session, subscription_id, secret)
 
 
 async def unsubscribe(session: AsyncSession, reporter: Reporter, subscription_id: UUID) -> None:
@@ -183,7 +191,7 @@ def _visible(reporter: Reporter) -> Select[Subscription]:
     rows = select(Subscription)
     if KeyScope.ADMIN in reporter.scopes:
         return rows
-    return rows.where(Subscription.owner == reporter.name)
+    return rows.where(Subscription.key_id == reporter.key_id)
 
 
 async def _require(
@@ -226,10 +234,15 @@ async def _written(session: AsyncSession, subscription_id: UUID) -> WriteResult:
     return WriteResult(body, f"/v1/subscriptions/{subscription_id}", None)
 
 
-async def _with_secret(session: AsyncSession, subscription_id: UUID) -> WriteResult:
-    row = await _fresh(session, subscription_id)
-    body = SubscriptionSecret(**dict(_out(row)), secret=row.secret)
-    return WriteResult(body, f"/v1/subscriptions/{row.id}", None, {str(row.id), row.secret})
+async def _with_secret(session: AsyncSession, subscription_id: UUID, secret: str) -> WriteResult:
+    shown = dict(_out(await _fresh(session, subscription_id)))
+    return WriteResult(
+        SubscriptionSecret(**shown, secret=secret),
+        f"/v1/subscriptions/{subscription_id}",
+        None,
+        {str(subscription_id), secret},
+        without_secret=SubscriptionSecret(**shown, secret=None),
+    )
 
 
 async def _sent(session: AsyncSession, subscription_id: UUID, delivery_id: UUID) -> WriteResult:

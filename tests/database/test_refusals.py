@@ -765,6 +765,27 @@ def test_an_answer_that_is_no_success_is_not_kept(log: Log, status: int) -> None
         log.insert("kept_answer", status=201, **answer)
 
 
+def test_an_answer_is_kept_without_its_secret_or_encrypted(log: Log) -> None:
+    add_key(log)
+    names = {"key_id": "key", "idempotency_key": "k"}
+    answer = {**names, "request_hash": bytes(32), "status": 201}
+
+    with refused(log, "ck_kept_answer_without_secret"):
+        log.insert("kept_answer", **answer, body=b'{"id":1,"secret":"whsec_x"}')
+    with refused(log, "fk_secret_answer_key_id_idempotency_key"):
+        log.insert("secret_answer", **names, body="gAAAAA")
+    log.insert("kept_answer", **answer, body=b'{"text":"\\"secret\\":\\"x","secret":null}')
+    with refused(log, "ck_secret_answer_body_encrypted"):
+        log.insert("secret_answer", **names, body='{"secret":"whsec_x"}')
+
+
+def test_two_keys_of_one_name_are_refused(log: Log) -> None:
+    add_key(log)
+
+    with refused(log, "uq_api_key_name"):
+        add_key(log, id="another")
+
+
 # The service's own role cannot do what the owner can
 
 

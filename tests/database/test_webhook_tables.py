@@ -10,18 +10,31 @@ from sqlalchemy import create_engine
 
 from app import schema
 from app.embedded.server import SERVICE
-from tests.conftest import Database
+from app.encryption import Cipher
+from tests.conftest import SECRET_KEY, Database
 
-SUBSCRIBE = """
-    INSERT INTO subscription (owner, url, filter, "after", secret)
-    VALUES ('me', 'https://example.com/', '{}', 0, 'whsec_x') RETURNING id
+ADD_KEY = """
+    INSERT INTO api_key (id, name, secret_hash, scopes)
+    VALUES ('a', 'me', sha256('a'), '{subscriptions:write}')
 """
+SUBSCRIBE = """
+    INSERT INTO subscription (key_id, url, filter, "after", secret)
+    VALUES ('a', 'https://example.com/', '{}', 0, %s) RETURNING id
+"""
+CIPHER = Cipher([SECRET_KEY])
+TOKEN = CIPHER.encrypt("whsec_x")
 REFUSED = [
     ("subscription", "status = 'resting'", "ck_subscription_status_known"),
     ("subscription", "status = 'disabled'", "ck_subscription_disabled_for_a_reason"),
     ("subscription", "disabled_reason = 'gone'", "ck_subscription_disabled_for_a_reason"),
-    ("subscription", "old_secret = 'whsec_y'", "ck_subscription_old_secret_ends"),
-    ("subscription", "secret = 'plain'", "ck_subscription_secrets_marked"),
+    ("subscription", "old_secret = 'gAAAAA'", "ck_subscription_old_secret_ends"),
+    ("subscription", "secret = 'whsec_x'", "ck_subscription_secrets_encrypted"),
+    (
+        "subscription",
+        "old_secret = 'whsec_y', old_secret_until = now()",
+        "ck_subscription_secrets_encrypted",
+    ),
+    ("subscription", "key_id = 'b'", "fk_subscription_key_id"),
     ("subscription", "url = 'ftp://example.com/'", "ck_subscription_url_of_the_web"),
     ("subscription", "filter = '[]'", "ck_subscription_filter_object"),
     ("subscription", '"after" = -1', "ck_subscription_after_numbered"),
@@ -48,7 +61,8 @@ REFUSED = [
 def service(database: Database) -> Iterator[Connection]:
     """The service's own role, beside a subscription with a delivery that was attempted."""
     with database.connect(SERVICE) as connection:
-        (made,) = connection.execute(SUBSCRIBE).fetchone() or (None,)
+        connection.execute(ADD_KEY)
+        (made,) = connection.execute(SUBSCRIBE, [TOKEN]).fetchone() or (None,)
         connection.execute("INSERT INTO delivery (subscription_id) VALUES (%s)", [made])
         connection.execute(
             "INSERT INTO attempt (delivery_id, at, milliseconds, status)"
@@ -79,12 +93,12 @@ def test_down_and_up_again_with_rows_in_place(database: Database) -> None:
     with database.connect() as owner:
         engine = create_engine(database.owner_url)
         with engine.begin() as connection:
-            command.downgrade(schema._config(connection), "0004")
+            command.downgrade(schema._config(connection, CIPHER), "0004")
         engine.dispose()
         assert owner.execute("SELECT to_regclass('subscription')").fetchone() == (None,)
         assert owner.execute("SELECT to_regnamespace('queue')").fetchone() == (None,)
 
-        schema.migrate(database.owner_url, service_role=SERVICE)
+        schema.migrate(database.owner_url, service_role=SERVICE, cipher=CIPHER)
 
         assert owner.execute("SELECT count(*) FROM subscription").fetchone() == (0,)
         newest = "SELECT coalesce(max(number), 0) FROM change"
@@ -92,7 +106,7 @@ def test_down_and_up_again_with_rows_in_place(database: Database) -> None:
             owner.execute(newest).fetchone()
         )
     with database.connect(SERVICE) as service:
-        service.execute(SUBSCRIBE)
+        service.execute(SUBSCRIBE, [TOKEN])
 
 
 def test_what_is_due_stays_due_when_the_queue_of_pgqueuer_comes_and_goes(
@@ -103,7 +117,7 @@ def test_what_is_due_stays_due_when_the_queue_of_pgqueuer_comes_and_goes(
     with database.connect() as owner:
         engine = create_engine(database.owner_url)
         with engine.begin() as connection:
-            command.downgrade(schema._config(connection), "0007")
+            command.downgrade(schema._config(connection, CIPHER), "0007")
         engine.dispose()
         assert owner.execute("SELECT id, turn, turn_at FROM subscription").fetchall() == due
         enqueue = (
@@ -112,7 +126,7 @@ def test_what_is_due_stays_due_when_the_queue_of_pgqueuer_comes_and_goes(
         )
         owner.execute(enqueue)
 
-        schema.migrate(database.owner_url, service_role=SERVICE)
+        schema.migrate(database.owner_url, service_role=SERVICE, cipher=CIPHER)
 
         assert owner.execute("SELECT to_regnamespace('queue')").fetchone() == (None,)
     assert service.execute("SELECT id, turn, turn_at FROM subscription").fetchall() == due

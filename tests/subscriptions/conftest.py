@@ -12,7 +12,7 @@ from app.config import Settings
 from app.delivery.worker import DeliveryWorker
 from app.subscriptions import deliveries
 from tests.api import Api, Json
-from tests.conftest import Database
+from tests.conftest import SECRET_KEY, Database
 from tests.subscriptions.receivers import Receiver, receiving
 from tests.waiting import PATIENCE, until
 
@@ -95,7 +95,12 @@ def attempts_of(delivery: Json) -> Sequence[dict[str, JsonValue]]:
 @asynccontextmanager
 async def with_worker(database: Database, **settings: object) -> AsyncIterator[DeliveryWorker]:
     """Run a delivery worker in this process until the block ends."""
-    given = {"database_url": database.url, "webhook_allow": LOOPBACK, **settings}
+    given = {
+        "database_url": database.url,
+        "secret_key": SECRET_KEY,
+        "webhook_allow": LOOPBACK,
+        **settings,
+    }
     async with running(DeliveryWorker(Settings.model_validate(given))) as worker:
         yield worker
 
