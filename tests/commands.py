@@ -34,11 +34,9 @@ def environment(database: Database | None = None, **extra: str) -> dict[str, str
     others = {k: v for k, v in os.environ.items() if k.partition("_")[0] not in _OURS}
     settings = {"CROSSINGS_SEEDS": ",".join(SETS)}
     if database is not None:
-        settings |= {
-            "DATABASE_URL": database.url,
-            "DATABASE_OWNER_URL": database.owner_url,
-            "CROSSINGS_SECRET_KEY": SECRET_KEY,
-        }
+        settings |= {"DATABASE_URL": database.url, "DATABASE_OWNER_URL": database.owner_url}
+    if "DATABASE_URL" in settings | extra:
+        settings["CROSSINGS_SECRET_KEY"] = SECRET_KEY
     return {**others, **settings, **extra}
 
 

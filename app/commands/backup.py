@@ -25,3 +25,8 @@ def backup(
         else:
             newest = clusters.back_up(database.server, settings.data_dir, directory)
     typer.echo(f"{directory} is a verified backup; it has {newest}.")
+    if settings.database_url is not None or settings.secret_key is not None:
+        typer.echo(
+            "It does not have CROSSINGS_SECRET_KEY, without which the secrets in it cannot be read:"
+            " keep that, too."
+        )

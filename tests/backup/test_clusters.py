@@ -128,7 +128,8 @@ def test_the_restored_service_takes_writes_by_the_same_key(past: Past, tmp_path:
 
     assert number == past.at_the_end.newest + 1
     assert (data_dir / "admin.key").read_text(encoding="ascii").strip() == past.key
-    assert stat.S_IMODE((data_dir / "admin.key").stat().st_mode) == 0o600
+    for name in ("admin.key", "secret.key"):
+        assert stat.S_IMODE((data_dir / name).stat().st_mode) == 0o600
     assert call("check", "--data-dir", data_dir).told == "The change log is intact.\n"
     assert names_in(archive).isdisjoint(names_in(past.archive))
 
@@ -137,6 +138,10 @@ def test_a_backup_is_for_nobody_else_to_read(past: Past) -> None:
     """It has the keys."""
     assert stat.S_IMODE(past.backup.stat().st_mode) == 0o700
     assert (past.backup / "admin.key").read_text(encoding="ascii").strip() == past.key
+    for name in ("checkpoint.key", "secret.key"):
+        assert (past.backup / name).read_bytes() == (past.data_dir / name).read_bytes()
+        assert stat.S_IMODE((past.backup / name).stat().st_mode) == 0o600
+    assert "CROSSINGS_SECRET_KEY" not in past.made.told
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="it checks the sums")

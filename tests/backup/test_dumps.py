@@ -12,7 +12,7 @@ from psycopg import sql
 
 from app.embedded.server import OWNER, SUPERUSER, Server
 from tests.commands import Done, call, environment, finish, start
-from tests.conftest import Database
+from tests.conftest import SECRET_KEY, Database
 from tests.marks import full
 from tests.waiting import eventually
 
@@ -77,6 +77,14 @@ def test_a_dump_restored_to_an_empty_database_is_the_same_log(
     assert exported(another).splitlines()[-1] == newest
     assert exported(another) == exported(seeded)
     assert call("check", env=environment(another)).told == "The change log is intact.\n"
+
+
+def test_a_dump_says_that_it_lacks_the_key_of_its_secrets(seeded: Database, tmp_path: Path) -> None:
+    done = call("backup", tmp_path / "backup", env=environment(seeded))
+
+    assert "It does not have CROSSINGS_SECRET_KEY" in done.told
+    files = [path.read_bytes() for path in (tmp_path / "backup").iterdir()]
+    assert not any(SECRET_KEY.encode() in content for content in files)
 
 
 def test_the_restored_database_takes_writes(backup: Path, another: Database) -> None:

@@ -7,6 +7,8 @@ import psutil
 import psycopg
 
 from app.embedded.server import SUPERUSER
+from app.encryption import Cipher, new_secret_key
+from app.subscriptions.service import new_secret
 from bench.findings import Finding, median_of
 from bench.processes import BenchError, Web, ask, connection
 from bench.stage import Stage
@@ -15,10 +17,9 @@ PATIENCE = 600.0
 """Seconds for all of them to be delivered to."""
 
 _SUBSCRIBE = """
-    INSERT INTO subscription (owner, url, filter, "after", secret)
-    SELECT 'bench', %s, '{}', (SELECT max(number) FROM change),
-           'whsec_' || encode(sha256(number::text::bytea), 'base64')
-    FROM generate_series(1, %s) number
+    INSERT INTO subscription (key_id, url, filter, "after", secret)
+    SELECT (SELECT min(id) FROM api_key), %s, '{}', (SELECT max(number) FROM change), %s
+    FROM generate_series(1, %s)
 """
 _DONE = "SELECT count(*) FROM delivery WHERE change = %s AND state = 'delivered'"
 _FIRST = """
@@ -36,9 +37,13 @@ def webhooks(stage: Stage) -> Iterator[Finding]:
         stage.server.connect(SUPERUSER, database.name) as superuser,
         stage.uvicorn("bench.bare:app") as receiver,
     ):
-        superuser.execute(_SUBSCRIBE, [f"http://127.0.0.1:{receiver.port}/", receivers])
+        secret_key = new_secret_key()
+        secret = Cipher([secret_key]).encrypt(new_secret())
+        url = f"http://127.0.0.1:{receiver.port}/"
+        superuser.execute(_SUBSCRIBE, [url, secret, receivers])
         superuser.execute("ANALYZE subscription")
-        with stage.service(database, CROSSINGS_WEBHOOK_ALLOW="127.0.0.0/8") as service:
+        settings = {"CROSSINGS_WEBHOOK_ALLOW": "127.0.0.0/8", "CROSSINGS_SECRET_KEY": secret_key}
+        with stage.service(database, **settings) as service:
             worker = _worker(service)
             before, cpu_before = worker.memory_info().rss, _cpu_seconds(worker)
             rates, firsts = [], []
