@@ -95,13 +95,13 @@ def test_the_first_start_makes_a_key_file_for_its_owner_alone(
     """A later start leaves it as it is."""
     path = seeded_dir / "secret.key"
     assert not path.exists()
-    for command in ("migrate", "migrate"):
-        assert call(command, "--data-dir", seeded_dir).code == 0
+    with service(tmp_path / "log", data_dir=seeded_dir, worker=False):
         made = path.read_text(encoding="ascii")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with service(tmp_path / "log", data_dir=seeded_dir, worker=False):
-        assert path.read_text(encoding="ascii") == made
     Cipher([made.strip()])
+
+    assert call("migrate", "--data-dir", seeded_dir).code == 0
+    assert path.read_text(encoding="ascii") == made
 
 
 def test_a_key_that_is_set_is_used_instead_of_a_file(seeded_dir: Path) -> None:

@@ -115,13 +115,13 @@ def test_a_subscription_belongs_to_the_valid_key_that_may_manage_it(below: Datab
     with below.connect() as connection:
         owners = rows(connection, "SELECT key_id FROM subscription ORDER BY key_id")
         assert owners == [("other",), ("second",)]
-        assert dict(rows(connection, "SELECT id, name FROM api_key")) == {
-            "first": "VSAT (first)",
-            "second": "VSAT (second)",
-            "third": "VSAT (third)",
-            "events": "VSAT",
-            "other": "other",
-        }
+        assert rows(connection, "SELECT id, name FROM api_key ORDER BY created_at") == [
+            ("first", "VSAT (first)"),
+            ("second", "VSAT (second)"),
+            ("third", "VSAT (third)"),
+            ("events", "VSAT"),
+            ("other", "other"),
+        ]
         for table in ("api_key", "kept_answer"):
             delete = sql.SQL("DELETE FROM {}").format(sql.Identifier(table))
             with pytest.raises(psycopg.errors.RestrictViolation):

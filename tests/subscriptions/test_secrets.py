@@ -1,6 +1,7 @@
 """The secrets of webhooks: encrypted where they are stored, and in an answer for a day only."""
 
 import re
+from collections.abc import Mapping
 
 import httpx2
 import pytest
@@ -19,7 +20,9 @@ URL = "https://example.com/crossings"
 NEW_KEY = new_secret_key()
 
 
-async def repeated(hooks: Hooks, path: str, body: Json) -> tuple[httpx2.Response, httpx2.Response]:
+async def repeated(
+    hooks: Hooks, path: str, body: Mapping[str, object]
+) -> tuple[httpx2.Response, httpx2.Response]:
     """Return the answers to the first of two same requests and to the second."""
     first, second = [await hooks.api.post(path, body, idempotency_key=path) for _ in range(2)]
     return first, second
