@@ -1,5 +1,6 @@
 """Files with keys in the data directory, which the first start makes."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from app.changes.checkpoints import SigningKey
 from app.commands.database import Database
 from app.commands.errors import fail
 from app.config import Settings
-from app.embedded.data_directory import ADMIN_KEY, CHECKPOINT_KEY, SECRET_KEY
+from app.embedded.data_directory import (
+    ADMIN_KEY,
+    CHECKPOINT_KEY,
+    SECRET_KEY,
+    locked,
+    sync_directory,
+)
 from app.encryption import Cipher, new_secret_key, split_keys
 from app.vocabulary import KeyScope
 
@@ -63,11 +70,22 @@ def with_secret_key(settings: Settings, *, make: bool = False) -> Settings:
 
 
 def key_file(path: Path, make: Callable[[], str]) -> Path:
-    """Return a file that appears whole, on the first start, and that only its owner can read."""
+    """Return a file that appears whole, on the first start, and that only its owner can read.
+
+    Of two processes that need it at the same time, one makes it.
+    """
     if path.exists():
         return path
-    draft = path.with_name(f"{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(make(), encoding="ascii")
-    return draft.rename(path)
+    with locked(path.with_name("keys.lock"), shared=False):
+        if not path.exists():
+            draft = path.with_name(f"{path.name}.draft")
+            draft.unlink(missing_ok=True)
+            draft.touch(mode=0o600)
+            with draft.open("w", encoding="ascii") as file:
+                file.write(make())
+                file.flush()
+                # A secret must not be on the disk before the key that it is encrypted under.
+                os.fsync(file.fileno())
+            draft.rename(path)
+            sync_directory(path.parent)
+    return path
