@@ -91,8 +91,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     trusted_proxies: str = Field(
         "127.0.0.1",
-        description="Addresses or networks of proxies whose `X-Forwarded-Proto` is trusted, or"
-        " `*`.",
+        description="Addresses or networks of proxies whose `X-Forwarded-For` and"
+        " `X-Forwarded-Proto` are trusted. `*` believes everybody, also what clients forge.",
     )
     public_url: str | None = Field(
         None,
@@ -141,6 +141,34 @@ class Settings(BaseSettings):
         pattern=r"^((https|mailto|tel):[!-~]+)?$",
         description="URL, `https:`, `mailto:` or `tel:`, at which to report a vulnerability. It is"
         " in `/.well-known/security.txt`, which does not exist without it.",
+    )
+    rate_limit_board: int = Field(
+        1_000,
+        ge=0,
+        description="Requests a second that each process answers one client from memory: an IPv4"
+        " address, or an IPv6 network of 64 bits. Others are answered 429. 0: no limit.",
+    )
+    rate_limit_database: int = Field(
+        20,
+        ge=0,
+        description="Requests a second with which one client, or one API key, may ask the database."
+        " 0: no limit.",
+    )
+    rate_limit_burst: int = Field(
+        200, ge=1, description="How many of these it may send at once, after a rest."
+    )
+    rate_limit_wrong_keys: int = Field(
+        30,
+        ge=0,
+        description="Wrong API keys a minute that one client may send before its requests with keys"
+        " are answered 429. 0: no limit.",
+    )
+    rate_limit_store: str | None = Field(
+        None,
+        pattern=r"^(memory|postgresql|rediss?://\S+|redis\+(sentinel|cluster)://\S+)?$",
+        description="Where requests that ask the database, and wrong keys, are counted: `memory` of"
+        " each process, `postgresql`, or a URL of Redis. Unset: `memory` with one worker,"
+        " `postgresql` with several.",
     )
     workers: int = Field(1, ge=1, description="Number of worker processes.")
     pool_size: int = Field(
@@ -329,6 +357,11 @@ class Settings(BaseSettings):
     def metrics_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Where clients that may read the metrics are."""
         return _networks(self.metrics_allow)
+
+    @property
+    def rate_limits_in(self) -> str:
+        """Where rate limits are counted: `memory`, `postgresql`, or a URL of Redis."""
+        return self.rate_limit_store or ("memory" if self.workers == 1 else "postgresql")
 
     @property
     def owner_url(self) -> str | None:

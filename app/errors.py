@@ -84,6 +84,12 @@ class TooManyConnections(Problem):
     status, slug, title = 429, "too-many-connections", "Too many connections from this client"
 
 
+class RateLimited(Problem):
+    """The client or the key has asked too often: `Retry-After` says when to come back."""
+
+    status, slug, title = 429, "rate-limited", "Too many requests"
+
+
 class HostRefused(Problem):
     """The Host header is missing, given more than once, malformed, or not a name of the service."""
 

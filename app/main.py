@@ -12,6 +12,7 @@ from time import monotonic
 from types import FrameType
 
 from fastapi import APIRouter, Depends, FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 from uvicorn import Server
@@ -31,7 +32,7 @@ from app.crossings.router import router as places
 from app.database.connections import Connector
 from app.database.monitor import OUTAGES, DatabaseMonitor
 from app.database.pools import Pools
-from app.database.sessions import create_sessions
+from app.database.sessions import Sessions, create_sessions
 from app.database.writability import Writability
 from app.database.write_queue import WriteQueue
 from app.delivery.processes import follow_parent
@@ -51,6 +52,7 @@ from app.http.security import SecurityHeaders
 from app.http.security import router as security
 from app.importers.router import router as imported_feeds
 from app.incidents.router import router as incidents
+from app.limits.requests import RequestLimits
 from app.logs import configure_logs
 from app.notices.router import router as notices
 from app.observations.recording import ObservationLimits
@@ -133,6 +135,7 @@ def create_service(
             await asyncio.wait(running)
             with suppress(*OUTAGES):
                 await trail.flush()
+            await limits.close()
             await pools.dispose()
 
     app = create_app(settings, lifespan)
@@ -146,6 +149,9 @@ def create_service(
     app.state.writability = writability
     app.state.write_queue = write_queue
     _open_sessions(app, pools, board.monitor)
+    app.state.limits = limits = RequestLimits.of(
+        settings, lambda: _committing_at_once(pools.open_limits())
+    )
     app.state.monitor = board.monitor
     app.state.board = board
     app.state.board_max_age = board.max_age
@@ -160,6 +166,7 @@ def create_service(
         stream,
         app.state.origins,
         SecurityHeaders(settings.hsts_seconds),
+        limits,
         tally=tally,
         logged=settings.log_requests,
         note=trail.note,
@@ -172,12 +179,15 @@ def _open_sessions(app: FastAPI, pools: Pools, monitor: DatabaseMonitor) -> None
     app.state.history = create_sessions(pools.history)
     app.state.history_turns = HistoryTurns(pools.shares.history)
     app.state.write_sessions = create_sessions(pools.writers)
-    # To look a key up takes one statement: a transaction around it would cost two more trips.
-    at_once = pools.writers.execution_options(isolation_level="AUTOCOMMIT")
-    app.state.key_sessions = create_sessions(at_once)
+    app.state.key_sessions = _committing_at_once(pools.writers)
     app.state.standby = None
     if pools.standby is not None:
         app.state.standby = Standby(create_sessions(pools.standby), monitor)
+
+
+def _committing_at_once(engine: AsyncEngine) -> Sessions:
+    """Return sessions for one statement each: a transaction around it would cost two more trips."""
+    return create_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
 def worker() -> BoardMiddleware:

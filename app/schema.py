@@ -13,6 +13,7 @@ import app.access.models
 import app.changes.models
 import app.database.writability
 import app.importers.models
+import app.limits.models
 import app.notices.models
 import app.observations.models
 import app.places.models
@@ -35,7 +36,8 @@ MUTABLE = {
         ("compacted_log", "write_probe", "imported_feed", "imported_payload"), "UPDATE"
     ),
     **dict.fromkeys(
-        ("subscription", "delivery", "attempt", "fan_out", "secret_answer"), "UPDATE, DELETE"
+        ("subscription", "delivery", "attempt", "fan_out", "secret_answer", "allowance"),
+        "UPDATE, DELETE",
     ),
 }
 """What the service may do to a table besides: those that are no part of the log."""

@@ -86,7 +86,9 @@ def ask(
 def environment(**extra: str) -> dict[str, str]:
     """Return our environment without what would set up the service or reach a database."""
     others = {k: v for k, v in os.environ.items() if k.partition("_")[0] not in _OURS}
-    return {**others, **extra}
+    # Counted like everybody, and never refused.
+    generous = {"CROSSINGS_RATE_LIMIT_BOARD": "1000000000", "CROSSINGS_RATE_LIMIT_DATABASE": "0"}
+    return {**others, **generous, **extra}
 
 
 def free_port() -> int:

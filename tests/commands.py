@@ -17,6 +17,8 @@ from tests.seeds import SETS
 from tests.waiting import PATIENCE
 
 BIN = Path(sys.executable).parent
+UNLIMITED = {f"CROSSINGS_RATE_LIMIT_{limit}": "0" for limit in ("BOARD", "DATABASE", "WRONG_KEYS")}
+"""Nobody is refused where that is not what is tested."""
 _OURS = {"CROSSINGS", "DATABASE", "PGHOST", "PGPORT"}
 
 
@@ -37,7 +39,7 @@ def environment(database: Database | None = None, **extra: str) -> dict[str, str
         settings |= {"DATABASE_URL": database.url, "DATABASE_OWNER_URL": database.owner_url}
     if "DATABASE_URL" in settings | extra:
         settings["CROSSINGS_SECRET_KEY"] = SECRET_KEY
-    return {**others, **settings, **extra}
+    return {**others, **UNLIMITED, **settings, **extra}
 
 
 def start(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:

@@ -182,7 +182,8 @@ async def started(
     """Give the real service on the database at ``url``, be there one or not, and a client."""
     # However slow the machine, nobody is refused where that is not what is tested.
     slow = {"request_deadline": PATIENCE, "write_deadline": PATIENCE}
-    given = {"database_url": url, "secret_key": SECRET_KEY, **slow, **settings}
+    unlimited = {"rate_limit_board": 0, "rate_limit_database": 0, "rate_limit_wrong_keys": 0}
+    given = {"database_url": url, "secret_key": SECRET_KEY, **slow, **unlimited, **settings}
     service = create_service(Settings.model_validate(given))
     # Like a server: an exception that went unhandled is logged and answered, not raised.
     transport = httpx2.ASGITransport(app=logging_faults(service), raise_app_exceptions=False)

@@ -15,8 +15,8 @@ STAIR = (
     "main", "cli", "commands", "backup", "audit", "pages", "feeds", "health", "schema", "seeding",
     "importers", "board", "delivery", "facts", "incidents", "crossings", "status", "notices",
     "languages", "observations", "places", "sources", "subscriptions", "changes", "access",
-    "status.rule", "http", "database", "embedded", "logs", "caches", "config", "encryption",
-    "errors", "validation", "vocabulary",
+    "limits", "status.rule", "http", "database", "embedded", "logs", "caches", "config",
+    "encryption", "errors", "validation", "vocabulary",
 )  # fmt: skip
 """Packages and modules of `app`, from the top down: each imports only what stands after it."""
 
@@ -69,6 +69,7 @@ def test_services_know_nothing_of_http(path: Path) -> None:
         (
             "app.http.",
             "app.database.sessions",
+            "app.limits.requests",
             "app.access.writing",
             "app.board.middleware",
             "app.changes.read_sessions",

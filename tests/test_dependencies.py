@@ -21,6 +21,7 @@ NOT_IMPORTED = {
     "mypy": "a command",
     "pytest-timeout": "pytest loads it",
     "pytest-xdist": "pytest loads it",
+    "redis": "throttled-py takes it, where limits are counted in Redis",
     "ruff": "a command",
     "schemathesis": "a command",
     "types-jsonschema": "mypy reads it",

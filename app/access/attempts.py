@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.models import ApiKey, WriteAttempt
 from app.database.monitor import OUTAGES, DatabaseMonitor, reason
 from app.database.sessions import Sessions, append
+from app.errors import RateLimited
 from app.http.requests import READS, RequestOutcome
 
 MOST_WAITING = 10_000
@@ -45,8 +46,12 @@ class AuditTrail:
         self._flush: asyncio.Task[None] | None = None
 
     def note(self, outcome: RequestOutcome) -> None:
-        """Take a request in, if it was to write."""
-        if outcome.kind.method in READS:
+        """Take a request in, if it was to write.
+
+        One that was refused before its key was looked up is only counted: there may be any number.
+        """
+        is_stranger = outcome.kind.status == RateLimited.status and outcome.key is None
+        if outcome.kind.method in READS or is_stranger:
             return
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()

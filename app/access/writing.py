@@ -29,11 +29,13 @@ from app.errors import (
     KeyInFlight,
     KeyReused,
     SecretsUnavailable,
+    Unauthorized,
     invalid,
     sqlstate_of,
 )
 from app.http.parameters import require_json
 from app.http.routing import SMALL_BODY
+from app.limits.requests import RequestLimits
 from app.vocabulary import KeyScope
 
 _BODY_HEADERS = {"content-type", "content-length"}
@@ -230,14 +232,21 @@ class _ReporterDependency:
         self._scope = scope
 
     async def admit(self, request: Request) -> None:
-        """Raise Unauthorized or Forbidden unless the key has the scope."""
+        """Raise RateLimited, or Unauthorized or Forbidden unless the key has the scope."""
         credentials = await _bearer(request)
         sessions: Sessions = request.app.state.key_sessions
         monitor: DatabaseMonitor = request.app.state.monitor
         token = credentials.credentials if credentials else None
-        async with monitor.deadline(), sessions() as session:
-            reporter = await authenticate(session, token)
+        limits: RequestLimits = request.app.state.limits
+        limits.require_trust(request.scope)
+        try:
+            async with monitor.deadline(), sessions() as session:
+                reporter = await authenticate(session, token)
+        except Unauthorized:
+            await limits.count_wrong_key(request.scope)
+            raise
         request.state.key = reporter.key_id
+        await limits.count_question(request.scope, reporter.key_id)
         reporter.require_scope(self._scope)
         request.state.reporter = reporter
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from time import perf_counter
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +26,7 @@ from app.changes.stream.endpoint import (
 )
 from app.changes.stream.stream import Stream
 from app.config import LoggedRequests
-from app.errors import FieldError, Invalid, Problem, Unavailable
+from app.errors import FieldError, Invalid, Problem, RateLimited, Unavailable
 from app.http.caching import (
     COMPRESSED_FROM,
     CachingMiddleware,
@@ -48,6 +48,7 @@ from app.http.requests import (
     log_request,
 )
 from app.http.security import OF_PUBLIC_READS, SecurityHeaders, preflight
+from app.limits.requests import RequestLimits
 from app.observations.recording import WAITS_AS_OF
 
 OWN_WRITE_WAIT_SECONDS = 1.0
@@ -165,7 +166,8 @@ class CachedResponse:
 class BoardHeaders:
     """The headers about the board that all answers share, good for a change and a second."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, policy: list[_Header]) -> None:
+        """``policy`` is the rate limit's, if there is one."""
         age = max(0, int(board.age))
         self.change = board.change
         self.withheld_since = board.moment().withheld_since
@@ -175,6 +177,7 @@ class BoardHeaders:
         self._about = [
             (b"change-number", b"%d" % board.change),
             (b"knowledge-age", b"%d" % age),
+            *policy,
         ]
         self._for_long = self._headers(math.inf)
         self._long = self._begun + max(self._trust, 0)
@@ -198,6 +201,7 @@ class BoardMiddleware:
         stream: Stream,
         origins: Origins,
         security: SecurityHeaders,
+        limits: RequestLimits,
         *,
         tally: RequestTally,
         logged: LoggedRequests,
@@ -208,6 +212,8 @@ class BoardMiddleware:
         self.stream = stream
         self._origins = origins
         self._security = security
+        self._limits = limits
+        self._policy = [] if limits.board is None else limits.board.policy
         self._tally = tally
         self._logs_all = logged == "all"
         self._observed = partial(RequestObserver, tally=tally, logged=logged, note=note)
@@ -241,10 +247,9 @@ class BoardMiddleware:
             if answer is not None:
                 await self._give(answer, scope, receive, send)
                 return
-            shown = self._showing(self._security.securing(scope, send))
-            await self._behind(scope, receive, shown)
+            await self._pass_on(self._behind, perf_counter(), scope, receive, self._showing(send))
 
-    async def _read(  # noqa: C901  # the path that is to be short
+    async def _read(  # noqa: C901, PLR0912  # the path that is to be short
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         begun = perf_counter()
@@ -271,9 +276,14 @@ class BoardMiddleware:
         page = self._page(scope)
         if page is None or self._telling is None:
             behind = self._way_in if asks_for_stream(scope) else self._behind
-            await behind(scope, receive, self._security.securing(scope, send))
+            await self._pass_on(behind, begun, scope, receive, send)
             return
         status, headers, body = page.coded(accepted, if_none_match, self._telling)
+        if body:
+            problem = self._limits.refusal(scope, begun)
+            if problem is not None:
+                await self._refuse(problem, scope, receive, send)
+                return
         if brings_id:
             headers = headers + id_header(scope)
         if self._security.hsts and scope["scheme"] == "https":
@@ -283,6 +293,20 @@ class BoardMiddleware:
         self._tally.add(kind, seconds)
         if self._logs_all:
             log_request(kind, seconds)
+
+    async def _pass_on(
+        self, behind: ASGIApp, begun: float, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Have a request answered by what is behind the board, within its limits."""
+        try:
+            await self._limits.count(scope, begun, is_stream=behind is self._way_in)
+        except RateLimited as problem:
+            tell: Callable[[Request, Problem], ASGIApp] = self.application.state.tell_problem
+            request = Request({**scope, "app": self.application})
+            await self._give(tell(request, problem), scope, receive, send)
+            return
+        secured = self._security.securing(scope, self._limits.telling(scope, send))
+        await behind(scope, receive, secured)
 
     async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         await self._give(render(problem, self._origins.root), scope, receive, send)
@@ -307,7 +331,7 @@ class BoardMiddleware:
         now = board.monitor.now()
         telling = self._telling
         if telling is None or now >= telling.until or telling.change != board.change:
-            telling = self._telling = BoardHeaders(board)
+            telling = self._telling = BoardHeaders(board, self._policy)
         key: bytes = scope["raw_path"] + b"?" + scope["query_string"]
         page = self._pages.get(key)
         if (

@@ -104,6 +104,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, figu
         "CROSSINGS_DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": database.url,
         "DATABASE_READ_URL": settings.database_read_url or "",
+        "CROSSINGS_WORKERS": str(settings.workers),
         "CROSSINGS_POOL_SIZE": str(settings.pool_size),
         "CROSSINGS_MAX_BODY_BYTES": str(settings.max_body_bytes),
         "CROSSINGS_BOARD_MAX_AGE": str(settings.board_max_age),

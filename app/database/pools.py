@@ -45,14 +45,22 @@ class Pools:
         self.readers = create_engine(primary, pool_size=shares.readers)
         self.history = create_engine(primary, pool_size=shares.history)
         self.writers = create_engine(primary, pool_size=shares.writers)
+        self._primary = primary
+        self._limits: AsyncEngine | None = None
         self.standby: AsyncEngine | None = None
         if standby is not None:
             self.standby = create_engine(standby, pool_size=shares.history)
 
+    def open_limits(self) -> AsyncEngine:
+        """Return a pool of two connections: what counts requests may not wait behind them."""
+        self._limits = create_engine(self._primary, pool_size=2)
+        return self._limits
+
     @property
     def engines(self) -> Mapping[str, AsyncEngine]:
         found = {"readers": self.readers, "history": self.history, "writers": self.writers}
-        return found if self.standby is None else {**found, "standby": self.standby}
+        others = {"limits": self._limits, "standby": self.standby}
+        return found | {name: engine for name, engine in others.items() if engine is not None}
 
     @property
     def queues(self) -> Mapping[str, QueuePool]:

@@ -33,6 +33,7 @@ from app.database.connections import Connector
 from app.database.monitor import OUTAGES, DatabaseMonitor, answer_within, reason
 from app.database.sessions import OPTIONS, Sessions, Transact, create_engine, create_sessions
 from app.encryption import UnreadableSecret
+from app.limits.stores import forget_allowances
 from app.observations.partitions import drop_partitions, make_partitions
 from app.observations.recording import ObservationLimits
 from app.status.due import announce_due, next_due
@@ -178,6 +179,7 @@ class DeliveryWorker:
         while True:
             await self._transact(tidy)
             await self._transact(forget_secrets)
+            await self._transact(forget_allowances)
             await self._transact(partial(forget_attempts, keep_days=self._audit_keep_days))
             await self._transact(make_partitions)
             await self._transact(partial(drop_partitions, keep=self._keep_observations))

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from operator import is_
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +31,7 @@ from app.errors import (
     TooLarge,
     TooManyConnections,
 )
+from app.http.clients import network_of, parse_address
 from app.http.problems import RETRY_AFTER, render
 from app.http.security import ALWAYS
 
@@ -348,17 +349,10 @@ class Connection(HttpToolsProtocol):
 
     def _network_of(self, client: tuple[str, int] | None) -> str | None:
         """Return an address, or the /64 network that one IPv6 client has."""
-        try:
-            address = ip_address(client[0] if client else "")
-        except ValueError:
+        address = parse_address(client[0] if client else "")
+        if address is None or self._connections.is_proxy(address):
             return None
-        if isinstance(address, IPv6Address):
-            address = address.ipv4_mapped or address
-        if self._connections.is_proxy(address):
-            return None
-        if isinstance(address, IPv6Address):
-            return str(IPv6Network((address, 64), strict=False))
-        return str(address)
+        return network_of(address)
 
 
 def written(problem: Problem, root: str) -> bytes:

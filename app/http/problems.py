@@ -85,6 +85,7 @@ _DEFAULT = """Any other problem:
 * of an invalid request: `bad-request`, `host-refused` (400), `request-timeout` (408),
   `headers-too-large` (431)
 * of too many connections: `too-many-connections` (429), `server-full` (503)
+* of too many requests: `rate-limited` (429)
 * where a key is needed: `unauthorized` (401), `forbidden` (403)
 * where a body is sent: `malformed` (400), `too-large` (413), `unsupported-media-type` (415)
 * with an `Idempotency-Key`: `idempotency-key-reused`, `idempotency-key-in-flight` (409)

@@ -30,12 +30,13 @@ ALWAYS: list[_Header] = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 """For every response that does not set them itself."""
+_EXPOSED = (
+    b"ETag", b"Change-Number", b"Knowledge-Age", b"Link", b"RateLimit", b"RateLimit-Policy",
+    b"Retry-After", b"X-Request-Id",
+)  # fmt: skip
 _FOR_EVERY_SITE: list[_Header] = [
     (b"access-control-allow-origin", b"*"),
-    (
-        b"access-control-expose-headers",
-        b"ETag, Change-Number, Knowledge-Age, Link, Retry-After, X-Request-Id",
-    ),
+    (b"access-control-expose-headers", b", ".join(_EXPOSED)),
     (b"cross-origin-resource-policy", b"cross-origin"),
 ]
 

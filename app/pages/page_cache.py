@@ -15,6 +15,7 @@ from fastapi import Response
 
 from app.caches import Cache
 from app.http.origin import origin_of, path_of
+from app.limits.requests import RequestLimits
 from app.pages.rendering import ORIGIN, HtmlPage, PageReader
 
 CACHE_SECONDS = 1.0
@@ -51,6 +52,11 @@ class PageCache:
         if page is not None and board.monitor.now() < page.until:
             return _copy(page.response, origin_of(reader.request))
         task = self._rendering.get(key)
+        if task is None:
+            # Before it is made for all: the others who wait are not refused with this reader.
+            limits: RequestLimits = reader.request.app.state.limits
+            await limits.count_question(reader.request.scope)
+            task = self._rendering.get(key)
         if task is None:
             reader.is_shared = True
             task = asyncio.ensure_future(_await(render))

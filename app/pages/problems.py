@@ -67,6 +67,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         N_("We cannot answer this right now"),
         N_("Our database does not answer. Try again in a few seconds."),
     ),
+    "rate-limited": (
+        N_("Too many requests"),
+        N_("Too many requests came from your network. Try again in a few seconds."),
+    ),
     "internal": (
         N_("Something went wrong on our side"),
         N_("The error has been logged. Try again later."),

@@ -11,6 +11,8 @@ from app.board.board import Board
 from app.database.monitor import DatabaseMonitor
 from app.errors import CrossingNotFound
 from app.http.origin import Origins
+from app.limits.requests import RequestLimits
+from app.limits.stores import MemoryAllowances
 from app.pages.page_cache import CACHE_BYTES, CACHE_SECONDS, PageCache
 from app.pages.rendering import HtmlPage, PageReader
 
@@ -43,7 +45,11 @@ class PageSource:
             "headers": [],
             "scheme": "http",
             "server": ("crossings.test", 80),
-            "app": SimpleNamespace(state=SimpleNamespace(board=self.board, origins=Origins())),
+            "app": SimpleNamespace(
+                state=SimpleNamespace(
+                    board=self.board, origins=Origins(), limits=RequestLimits(MemoryAllowances())
+                )
+            ),
         }
         return PageReader(Request(scope))
 
