@@ -267,7 +267,7 @@ class Settings(BaseSettings):
     webhook_allow: str | None = Field(
         None,
         description="Networks, separated by commas, to which webhooks may be sent although they"
-        " are private, also by `http`. For tests and development.",
+        " are private, also by `http`, and without the handshake. For tests and development.",
     )
 
     @field_validator("database_url", "database_owner_url", "database_read_url")

@@ -214,6 +214,8 @@ class ChangeKind(Word):
 class SubscriptionStatus(Word):
     """Whether a subscription is delivered to; if not, what concerns it is kept for later."""
 
+    PENDING = "pending"
+    """The receiver has not yet agreed to be called."""
     ACTIVE = "active"
     PAUSED = "paused"
     DISABLED = "disabled"

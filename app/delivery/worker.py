@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import uvloop
@@ -44,12 +45,13 @@ from app.subscriptions.deliveries import (
     Outcome,
     Turn,
     advance,
+    record_handshake,
     renew,
     take_turns,
     tidy,
 )
 from app.subscriptions.fanout import BATCH, fan_out
-from app.subscriptions.sending import AT_ONCE, Message, Sender
+from app.subscriptions.sending import AT_ONCE, DEFAULT_ORIGIN, Message, Sender
 
 POLL_SECONDS = 1.0
 BREATH_SECONDS = 0.05
@@ -91,6 +93,7 @@ class DeliveryWorker:
         self._connect = Connector(settings.database_url)
         self._reach = AddressPolicy(settings.webhook_networks)
         self._cipher = settings.cipher
+        self._origin = urlsplit(settings.public_url or "").hostname or DEFAULT_ORIGIN
         self._besides = besides
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
@@ -131,7 +134,8 @@ class DeliveryWorker:
             stack.push_async_callback(engine.dispose)
             self._monitor = DatabaseMonitor(self._request_seconds)
             self._sessions = create_sessions(engine)
-            self._sender = await stack.enter_async_context(Sender(self._reach))
+            sender = Sender(self._reach, origin=self._origin)
+            self._sender = await stack.enter_async_context(sender)
             async with asyncio.TaskGroup() as tasks:
                 besides = [
                     tasks.create_task(one)
@@ -229,7 +233,12 @@ class DeliveryWorker:
             _log.exception("Subscription %s could not be delivered to", turn.subscription_id)
 
     async def _deliver(self, turn: Turn) -> None:
-        """Send what is due to a subscription until nothing is, or until the turn is too long."""
+        """Send what is due to a subscription until nothing is, or until the turn is too long.
+
+        A receiver that was never called is asked first whether it wants that.
+        """
+        if turn.handshake_url is not None and not await self._is_agreed(turn, turn.handshake_url):
+            return
         clock = asyncio.get_running_loop().time
         ends_at = clock() + TURN_SECONDS
         under_way: dict[asyncio.Task[Outcome], UUID] = {}
@@ -254,6 +263,14 @@ class DeliveryWorker:
         finally:
             for task in under_way:
                 task.cancel()
+
+    async def _is_agreed(self, turn: Turn, url: str) -> bool:
+        """Ask a receiver whether it wants to be called. If not, the turn has ended."""
+        outcome = await self._sender.ask(url)
+        disabled = await self._transact(partial(record_handshake, turn=turn, outcome=outcome))
+        if disabled:
+            _log.warning("Subscription %s is disabled: %s.", turn.subscription_id, disabled)
+        return outcome.error is None
 
     async def _step(
         self,

@@ -177,7 +177,7 @@ _LOG_FIGURES = text(
 _DELIVERY_FIGURES = text("SELECT state, count(*) FROM delivery GROUP BY state")
 _SUBSCRIPTION_FIGURES = text("SELECT status, count(*) FROM subscription GROUP BY status")
 _DELIVERY_STATES = ("pending", "delivered", "failed")
-_SUBSCRIPTION_STATES = ("active", "paused", "disabled")
+_SUBSCRIPTION_STATES = ("pending", "active", "paused", "disabled")
 
 
 @dataclass(frozen=True, slots=True)

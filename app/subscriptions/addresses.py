@@ -61,10 +61,11 @@ class AddressPolicy:
 
     allowed: tuple[IPv4Network | IPv6Network, ...] = ()
 
-    async def require(self, url: str) -> None:
-        """Raise ValueError, with what is wrong, for a URL that could not be delivered to.
+    async def require(self, url: str) -> bool:
+        """Return whether the operator allowed all addresses of a URL: then it need not agree.
 
-        A name that does not resolve now may do so later, and is checked again then.
+        Raises ValueError, with what is wrong, for a URL that could not be delivered to. A name that
+        does not resolve now may do so later, and is checked again then.
         """
         parsed = URL(url)
         if parsed.scheme not in {"http", "https"} or not parsed.host or not parsed.port:
@@ -84,17 +85,23 @@ class AddressPolicy:
                 self.check(address, parsed.port, secure=secure)
         except AddressRefused as refusal:
             raise ValueError(str(refusal)) from refusal
+        return bool(addresses) and all(map(self.exempts, addresses))
+
+    def exempts(self, address: str) -> bool:
+        """Return whether webhooks may be sent to an address without asking it first."""
+        return self._is_allowed(_parsed(address))
 
     def check(self, address: str, port: int, *, secure: bool) -> None:
         """Raise AddressRefused unless webhooks may be sent there."""
-        ip = ip_address(address)
-        if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
-            ip = ip.ipv4_mapped
-        if any(ip in network for network in self.allowed):
+        ip = _parsed(address)
+        if self._is_allowed(ip):
             return
         if secure and not _is_public(ip):
             raise AddressRefused("must lead to a public address")
         self._check_scheme_and_port(port, secure=secure)
+
+    def _is_allowed(self, address: Address) -> bool:
+        return any(address in network for network in self.allowed)
 
     @staticmethod
     def _check_scheme_and_port(port: int, *, secure: bool) -> None:
@@ -108,6 +115,11 @@ class AddressPolicy:
         family, kind, protocol, _, address = info
         self.check(str(address[0]), int(str(address[1])), secure=secure)
         return socket.socket(family, kind, protocol)
+
+
+def _parsed(address: str) -> Address:
+    ip = ip_address(address)
+    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
 def _is_public(address: Address) -> bool:

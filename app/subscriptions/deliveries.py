@@ -4,6 +4,9 @@ Changes of one crossing reach a receiver in order: a delivery waits for the earl
 share a crossing with it, and one that touches no crossing for the earlier ones without one. Other
 deliveries do not wait for it.
 
+A receiver has to agree to be called first, in the handshake of CloudEvents webhooks: until then its
+subscription is ``pending``, and what concerns it is kept.
+
 A *turn* of a subscription sends everything that is due to it; there is one at a time. A worker
 takes it with a lease, which it renews; when the worker dies, another worker takes over.
 """
@@ -36,6 +39,10 @@ PATIENCE = timedelta(days=5)
 """How long every attempt must fail for a subscription to be disabled."""
 KEPT = timedelta(days=30)
 """How long a delivery is kept after its end, to be read and repeated."""
+HANDSHAKE_PATIENCE = timedelta(days=1)
+"""How long a receiver may not agree before its subscription is disabled."""
+FIRST_HANDSHAKE_DELAY = timedelta(seconds=5)
+"""Then a handshake is tried again after as long as it has failed, at most `LONGEST_WAIT`."""
 AT_ONCE = 4
 """Concurrent attempts at one receiver; only one while they fail."""
 
@@ -90,10 +97,31 @@ _DISABLE = text("""
     UPDATE subscription SET status = 'disabled', disabled_reason = :reason
     WHERE id = :id AND status = 'active'
 """)
+_AGREED = text("""
+    UPDATE subscription
+    SET agreed_at = :at, failing_since = NULL, pending_reason = NULL,
+        status = CASE status WHEN 'pending' THEN 'active' ELSE status END
+    WHERE id = :id AND agreed_at IS NULL
+""")
+_NOT_AGREED = text("""
+    UPDATE subscription
+    SET pending_reason = :error, failing_since = coalesce(failing_since, :at)
+    WHERE id = :id AND status = 'pending' RETURNING :at - failing_since
+""")
+_NEVER_AGREED = text("""
+    UPDATE subscription SET status = 'disabled', pending_reason = NULL, disabled_reason = :reason
+    WHERE id = :id AND status = 'pending'
+""")
 _END_TURN = text("""
     UPDATE subscription SET turn_at = now() + CAST(:delay AS interval), lease_until = NULL
     WHERE id = :id AND turn = :turn
 """)
+_ASK = text(f"""
+    WITH woken AS (
+        UPDATE subscription SET turn_at = now() WHERE id = :id AND status = 'pending' RETURNING id
+    )
+    SELECT pg_notify('{CHANNEL}', '') WHERE EXISTS (SELECT FROM woken)
+""")  # noqa: S608  # the channel is a constant
 _WAKE = text(f"""
     WITH woken AS (
         UPDATE subscription SET turn_at = now()
@@ -111,7 +139,8 @@ _TAKE_TURNS = text("""
         ORDER BY failing_since IS NOT NULL, turn_at LIMIT :room FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE subscription SET turn = turn + 1, lease_until = now() + :lease
-    FROM due WHERE subscription.id = due.id RETURNING subscription.id, turn
+    FROM due WHERE subscription.id = due.id
+    RETURNING subscription.id, turn, CASE status WHEN 'pending' THEN url END
 """)
 _RENEW = text("""
     WITH held AS (
@@ -132,6 +161,8 @@ class Turn(NamedTuple):
 
     subscription_id: UUID
     number: int
+    handshake_url: str | None
+    """What has to agree to be called before anything else is sent; None if it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +202,36 @@ async def take_turns(
 
 async def renew(session: AsyncSession, turns: Sequence[Turn]) -> None:
     """Renew the lease of turns that are under way."""
-    ids, numbers = zip(*turns, strict=True)
-    parameters = {"ids": list(ids), "turns": list(numbers), "lease": LEASE}
+    ids, numbers = [turn.subscription_id for turn in turns], [turn.number for turn in turns]
+    parameters = {"ids": ids, "turns": numbers, "lease": LEASE}
     await session.execute(_RENEW, parameters)
+
+
+async def record_handshake(session: AsyncSession, turn: Turn, outcome: Outcome) -> str | None:
+    """Record what a receiver answered. If it did not agree, the turn ends.
+
+    Return why the subscription is disabled, if it just became so.
+    """
+    identity = {"id": turn.subscription_id}
+    row = (await session.execute(_LOCK, identity)).one_or_none()
+    if row is None or row.turn != turn.number:
+        return None
+    if outcome.error is None:
+        await session.execute(_AGREED, {**identity, "at": outcome.at})
+        return None
+    failing: timedelta | None = await session.scalar(
+        _NOT_AGREED, {**identity, "at": outcome.at, "error": outcome.error}
+    )
+    reason, delay = None, None
+    if failing is not None:
+        if failing > HANDSHAKE_PATIENCE or outcome.status == HTTPStatus.GONE:
+            reason = f"the receiver did not agree to be called: {outcome.error}"
+            await session.execute(_NEVER_AGREED, {**identity, "reason": reason})
+        else:
+            delay = min(max(failing, outcome.retry_after or failing), LONGEST_WAIT)
+            delay = max(delay, FIRST_HANDSHAKE_DELAY)
+    await session.execute(_END_TURN, {**identity, "turn": turn.number, "delay": delay})
+    return reason
 
 
 async def advance(
@@ -199,7 +257,8 @@ async def advance(
         is_active = row.status == "active" and disabled is None
         failing = row.failing and all(outcome.error for outcome in outcomes.values())
         room = (1 if failing else AT_ONCE) - len(under_way)
-        wait = None
+        # Who resumed it meanwhile wants it to be asked.
+        wait = timedelta() if row.status == "pending" else None
         if is_active and room > 0:
             parameters = {"id": subscription_id, "under_way": list(under_way), "room": room}
             first_in_line = (await session.execute(_FIRST_IN_LINE, parameters)).all()
@@ -216,6 +275,11 @@ async def advance(
 async def wake(session: AsyncSession, ids: Sequence[UUID]) -> None:
     """Have what is due to active subscriptions sent now; their rows must be locked."""
     await session.execute(_WAKE, {"ids": list(ids)})
+
+
+async def ask_receiver(session: AsyncSession, subscription_id: UUID) -> None:
+    """Have the receiver of a pending subscription asked now; its row must be locked, or new."""
+    await session.execute(_ASK, {"id": subscription_id})
 
 
 async def tidy(session: AsyncSession) -> None:

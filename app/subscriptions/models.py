@@ -33,7 +33,17 @@ class Subscription(Base):
 
     __tablename__ = "subscription"
     __table_args__ = (
-        CheckConstraint("status IN ('active', 'paused', 'disabled')", name="status_known"),
+        CheckConstraint(
+            "status IN ('pending', 'active', 'paused', 'disabled')", name="status_known"
+        ),
+        CheckConstraint(
+            "CASE status WHEN 'pending' THEN agreed_at IS NULL"
+            " WHEN 'active' THEN agreed_at IS NOT NULL ELSE true END",
+            name="pending_until_agreed",
+        ),
+        CheckConstraint(
+            "pending_reason IS NULL OR status = 'pending'", name="pending_for_a_reason"
+        ),
         CheckConstraint(
             "(status = 'disabled') = (disabled_reason IS NOT NULL)", name="disabled_for_a_reason"
         ),
@@ -59,10 +69,14 @@ class Subscription(Base):
     filter: Mapped[dict[str, object]]
     after: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    status: Mapped[str] = mapped_column(server_default=text("'active'"))
+    status: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    agreed_at: Mapped[datetime | None]
+    """When the receiver agreed to be called."""
+    pending_reason: Mapped[str | None]
+    """What the last handshake came to, while the receiver has not agreed."""
     disabled_reason: Mapped[str | None]
     failing_since: Mapped[datetime | None]
-    """When the first failed attempt since the last successful one began."""
+    """When the first failed attempt, or handshake, since the last successful one began."""
     secret: Mapped[str] = mapped_column(info=ENCRYPTED)
     old_secret: Mapped[str | None] = mapped_column(info=ENCRYPTED)
     old_secret_until: Mapped[datetime | None]

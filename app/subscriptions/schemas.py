@@ -74,6 +74,9 @@ class SubscriptionOut(Body, title="Subscription"):
     after: int = Field(description="The newest change when it was created. It receives later ones.")
     created_at: datetime
     status: SubscriptionStatus
+    pending_reason: str | None = Field(
+        description="What the last handshake came to, while the receiver has not agreed."
+    )
     disabled_reason: str | None
     failing_since: datetime | None = Field(
         description="The first failed attempt since the last success."

@@ -1,8 +1,12 @@
-"""One attempt to deliver a message: signed by Standard Webhooks, limited, never redirected."""
+"""One attempt to deliver a message: signed by Standard Webhooks, limited, never redirected.
+
+Before the first one the receiver is asked whether it wants to be called, as CloudEvents has it
+(HTTP 1.1 Web Hooks for Event Delivery, section 4).
+"""
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -23,6 +27,8 @@ SECONDS = 15.0
 """The limit for a whole attempt, from resolving the name to the last byte that is read."""
 AT_ONCE = 200
 ANSWER_BYTES = 4096
+DEFAULT_ORIGIN = "crossing-status"
+"""What calls, unless the operator has named the service."""
 MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 
 _FAULTS: dict[type[Exception], str] = {
@@ -67,10 +73,12 @@ class Sender:
         self,
         reach: AddressPolicy,
         *,
+        origin: str = DEFAULT_ORIGIN,
         seconds: float | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._reach = reach
+        self._origin = origin
         self._seconds = SECONDS if seconds is None else seconds
         self._resolver = resolver
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -110,29 +118,55 @@ class Sender:
 
     async def send(self, message: Message) -> Outcome:
         """Make one attempt. Any error is its outcome."""
+        at = datetime.now(UTC)
+        body = message.body.encode()
+        return await self._attempt("POST", message.url, at, sign(message, at), body)
+
+    async def ask(self, url: str) -> Outcome:
+        """Ask a receiver whether it wants to be called. Any error is the outcome, a no too."""
+        asking = {"WebHook-Request-Origin": self._origin}
+        return await self._attempt("OPTIONS", url, datetime.now(UTC), asking, allows=self._allows)
+
+    def _allows(self, headers: Mapping[str, str]) -> str | None:
+        """Return why an answer does not allow calls; None if it does."""
+        allowed = headers.get("WebHook-Allowed-Origin")
+        if allowed is None:
+            return "no WebHook-Allowed-Origin in the answer to OPTIONS"
+        origins = {origin.strip().lower() for origin in allowed.split(",")}
+        if origins.isdisjoint({"*", self._origin.lower()}):
+            return f"WebHook-Allowed-Origin does not allow {self._origin}"
+        return None
+
+    async def _attempt(
+        self,
+        method: str,
+        url: str,
+        at: datetime,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        allows: Callable[[Mapping[str, str]], str | None] = lambda _: None,
+    ) -> Outcome:
+        """Make a request; ``allows`` returns what is wrong with the headers of a success."""
         async with self._places:
-            at, began = datetime.now(UTC), time.monotonic()
+            began = time.monotonic()
             status, retry_after = None, None
             try:
-                status, retry_after = await self._post(message, at)
-                error = None if HTTPStatus(200) <= status < HTTPStatus(300) else f"status {status}"
+                session = self._by_scheme[url.partition(":")[0].lower()]
+                async with session.request(
+                    method, url, data=body, headers=headers, allow_redirects=False
+                ) as response:
+                    # Read so that the connection can be reused; a longer response ends it.
+                    await response.content.read(ANSWER_BYTES)
+                    status = response.status
+                    if status in _BUSY and "Retry-After" in response.headers:
+                        retry_after = retry_delay(response.headers["Retry-After"], at)
+                    is_success = HTTPStatus(200) <= status < HTTPStatus(300)
+                    error = allows(response.headers) if is_success else f"status {status}"
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as fault:
                 error = _message_of(fault)
             milliseconds = round((time.monotonic() - began) * 1000)
             return Outcome(at, milliseconds, status, error, retry_after)
-
-    async def _post(self, message: Message, at: datetime) -> tuple[int, timedelta | None]:
-        session = self._by_scheme[message.url.partition(":")[0].lower()]
-        async with session.post(
-            message.url,
-            data=message.body.encode(),
-            headers=sign(message, at),
-            allow_redirects=False,
-        ) as response:
-            # Read so that the connection can be reused; a longer response ends it.
-            await response.content.read(ANSWER_BYTES)
-            wait = response.headers.get("Retry-After") if response.status in _BUSY else None
-            return response.status, None if wait is None else retry_delay(wait, at)
 
 
 def retry_delay(header: str, now: datetime) -> timedelta | None:

@@ -19,7 +19,7 @@ from app.errors import DeliveryNotFound, SubscriptionNotFound, invalid
 from app.http.bodies import utc
 from app.http.parameters import Kind, require_existing
 from app.subscriptions.addresses import AddressPolicy
-from app.subscriptions.deliveries import wake
+from app.subscriptions.deliveries import ask_receiver, wake
 from app.subscriptions.models import Attempt, Delivery, FanOut, Subscription
 from app.subscriptions.schemas import (
     AttemptOut,
@@ -34,11 +34,13 @@ from app.vocabulary import DeliveryState, KeyScope, SubscriptionStatus
 ATTEMPTS_SHOWN = 50
 
 _RESUME = text("""
-    UPDATE subscription SET status = 'active', disabled_reason = NULL, failing_since = NULL
+    UPDATE subscription SET status = CASE WHEN agreed_at IS NULL THEN 'pending' ELSE 'active' END,
+                            disabled_reason = NULL, failing_since = NULL
     WHERE id = :id AND status <> 'active'
 """)
 _PAUSE = text("""
-    UPDATE subscription SET status = 'paused', disabled_reason = NULL WHERE id = :id
+    UPDATE subscription SET status = 'paused', pending_reason = NULL, disabled_reason = NULL
+    WHERE id = :id
 """)
 _ROTATE = text("""
     UPDATE subscription SET old_secret = secret, secret = :secret,
@@ -62,14 +64,14 @@ async def subscribe(
     reach: AddressPolicy,
     cipher: Cipher,
 ) -> WriteResult:
-    """Make a subscription to the changes from now on.
+    """Make a subscription to the changes from now on. It is pending until its receiver agrees.
 
     Raises Invalid for a URL that webhooks may not go to, and for a filter that names what does
     not exist.
     """
     await _require_existing(session, subscription.filter)
     try:
-        await reach.require(subscription.url)
+        is_exempt = await reach.require(subscription.url)
     except ValueError as error:
         raise invalid("url", str(error)) from error
     # Changes that commit from now on are fanned out after this transaction.
@@ -78,9 +80,12 @@ async def subscribe(
     subscription_id = await session.scalar(select(func.uuidv7(type_=Subscription.id.type)))
     assert subscription_id is not None
     secret = new_secret()
+    now = await session.scalar(select(func.now()))
     row = Subscription(
         id=subscription_id,
         key_id=reporter.key_id,
+        agreed_at=now if is_exempt else None,
+        status=SubscriptionStatus.ACTIVE if is_exempt else SubscriptionStatus.PENDING,
         url=subscription.url,
         description=subscription.description,
         filter=subscription.filter.model_dump(mode="json"),
@@ -88,6 +93,7 @@ async def subscribe(
         secret=cipher.encrypt(secret),
     )
     await append(session, row)
+    await ask_receiver(session, subscription_id)
     return await _with_secret(session, subscription_id, secret)
 
 
@@ -121,6 +127,7 @@ async def resume(
     """Go on from where it stopped, paused or disabled."""
     await _hold(session, reporter, subscription_id)
     await session.execute(_RESUME, {"id": subscription_id})
+    await ask_receiver(session, subscription_id)
     await wake(session, [subscription_id])
     return await _written(session, subscription_id)
 
@@ -262,6 +269,7 @@ def _out(row: Subscription) -> SubscriptionOut:
         after=row.after,
         created_at=row.created_at,
         status=SubscriptionStatus(row.status),
+        pending_reason=row.pending_reason,
         disabled_reason=row.disabled_reason,
         failing_since=utc(row.failing_since),
         old_secret_until=utc(row.old_secret_until),

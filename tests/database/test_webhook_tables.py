@@ -26,6 +26,13 @@ TOKEN = CIPHER.encrypt("whsec_x")
 REFUSED = [
     ("subscription", "status = 'resting'", "ck_subscription_status_known"),
     ("subscription", "status = 'disabled'", "ck_subscription_disabled_for_a_reason"),
+    ("subscription", "status = 'active'", "ck_subscription_pending_until_agreed"),
+    ("subscription", "agreed_at = now()", "ck_subscription_pending_until_agreed"),
+    (
+        "subscription",
+        "pending_reason = 'no', status = 'paused'",
+        "ck_subscription_pending_for_a_reason",
+    ),
     ("subscription", "disabled_reason = 'gone'", "ck_subscription_disabled_for_a_reason"),
     ("subscription", "old_secret = 'gAAAAA'", "ck_subscription_old_secret_ends"),
     ("subscription", "secret = 'whsec_x'", "ck_subscription_secrets_encrypted"),

@@ -20,6 +20,7 @@ class Arrival:
 
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
     @property
     def id(self) -> str:
@@ -61,6 +62,11 @@ async def accept(_: "Receiver", __: Arrival, write: Write) -> None:
     await write(status(200))
 
 
+async def agree(_: "Receiver", asked: Arrival, write: Write) -> None:
+    origin = asked.headers["webhook-request-origin"]
+    await write(status(200, f"WebHook-Allowed-Origin: {origin}", "WebHook-Allowed-Rate: 100"))
+
+
 def answering(*codes: int, headers: tuple[str, ...] = ()) -> Answer:
     """Return an answer that gives these statuses in turn, and the last one from then on."""
     left = list(codes)
@@ -90,9 +96,15 @@ async def drip(receiver: "Receiver", _: Arrival, write: Write) -> None:
 
 @dataclass
 class Receiver:
-    """A server on loopback. ``arrived`` is everything that came, in the order it came."""
+    """A server on loopback. ``arrived`` is every message that came, in the order they came.
+
+    ``handshake`` is how it answers who asks whether it wants to be called.
+    """
 
     answer: Answer = accept
+    handshake: Answer = agree
+    asked: list[Arrival] = field(default_factory=list)
+    """Every time that it was asked."""
     arrived: list[Arrival] = field(default_factory=list)
     accepted: list[Arrival] = field(default_factory=list)
     under_way: int = 0
@@ -114,20 +126,25 @@ class Receiver:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while not self.is_cutting:
                 head = await reader.readuntil(b"\r\n\r\n")
-                _, *lines = head.decode().rstrip().split("\r\n")
+                first, *lines = head.decode().rstrip().split("\r\n")
                 named = (line.partition(": ") for line in lines)
                 headers = {name.lower(): value for name, _, value in named}
-                body = await reader.readexactly(int(headers["content-length"]))
-                await self._take(Arrival(headers, body), writer)
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                await self._take(Arrival(headers, body, first.partition(" ")[0]), writer)
         writer.close()
 
     async def _take(self, arrival: Arrival, writer: asyncio.StreamWriter) -> None:
         async def write(data: bytes) -> None:
             writer.write(data)
             await writer.drain()
-            if data.startswith(b"HTTP/1.1 2") and data.endswith(b"\r\n\r\n"):
+            is_message = arrival.method == "POST"
+            if is_message and data.startswith(b"HTTP/1.1 2") and data.endswith(b"\r\n\r\n"):
                 self.accepted.append(arrival)
 
+        if arrival.method == "OPTIONS":
+            self.asked.append(arrival)
+            await self.handshake(self, arrival, write)
+            return
         self.arrived.append(arrival)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)

@@ -10,7 +10,7 @@ from tests.subscriptions.receivers import Receiver
 URL = "https://example.com/crossings"
 SHOWN = {
     "id", "owner", "url", "filter", "description", "after", "created_at", "status",
-    "disabled_reason", "failing_since", "old_secret_until",
+    "pending_reason", "disabled_reason", "failing_since", "old_secret_until",
 }  # fmt: skip
 
 
@@ -30,7 +30,7 @@ async def test_it_starts_after_the_newest_change(quiet: Hooks) -> None:
 
     made = await quiet.subscribe(URL)
 
-    assert (made["after"], made["status"]) == (declared["change"], "active")
+    assert (made["after"], made["status"]) == (declared["change"], "pending")
     assert made["filter"] == {
         "crossings": [], "borders": [], "countries": [], "kinds": [], "traffic": None, "to": None
     }  # fmt: skip

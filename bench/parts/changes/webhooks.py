@@ -17,8 +17,9 @@ PATIENCE = 600.0
 """Seconds for all of them to be delivered to."""
 
 _SUBSCRIBE = """
-    INSERT INTO subscription (key_id, url, filter, "after", secret)
-    SELECT (SELECT min(id) FROM api_key), %s, '{}', (SELECT max(number) FROM change), %s
+    INSERT INTO subscription (key_id, url, filter, "after", agreed_at, status, secret)
+    SELECT (SELECT min(id) FROM api_key), %s, '{}', (SELECT max(number) FROM change), now(),
+           'active', %s
     FROM generate_series(1, %s)
 """
 _DONE = "SELECT count(*) FROM delivery WHERE change = %s AND state = 'delivered'"
