@@ -264,10 +264,25 @@ class Settings(BaseSettings):
         description="Feeds of waits that the delivery worker imports, separated by commas:"
         " `us-cbp`, or `us-cbp=URL` to fetch it elsewhere. Unset: none.",
     )
+    subscriptions_per_key: int = Field(
+        100, ge=0, description="Webhook subscriptions that one API key may have. 0: no limit."
+    )
+    pings_per_minute: int = Field(
+        10,
+        ge=0,
+        description="Test messages a minute that one subscription may be sent. 0: no limit.",
+    )
+    deliveries_per_second: int = Field(
+        20,
+        ge=0,
+        description="Messages a second that each delivery worker sends to one host; others wait."
+        " 0: no limit.",
+    )
     webhook_allow: str | None = Field(
         None,
         description="Networks, separated by commas, to which webhooks may be sent although they"
-        " are private, also by `http`, and without the handshake. For tests and development.",
+        " are private, also by `http`, without the handshake and at any pace. For tests and"
+        " development.",
     )
 
     @field_validator("database_url", "database_owner_url", "database_read_url")

@@ -210,6 +210,12 @@ class CrossingRetired(Problem):
     status, slug, title = 409, "crossing-retired", "The crossing is retired"
 
 
+class QuotaExceeded(Problem):
+    """The key has as many of these as it may: delete one first."""
+
+    status, slug, title = 409, "quota-exceeded", "The key has as many as it may"
+
+
 class KeyReused(Problem):
     """The idempotency key was used for another request."""
 

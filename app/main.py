@@ -62,6 +62,7 @@ from app.pages.problems import problem_response
 from app.pages.router import router as pages
 from app.status.router import router as status
 from app.subscriptions.addresses import AddressPolicy
+from app.subscriptions.quotas import Quotas
 from app.subscriptions.router import router as subscriptions
 
 DRAIN_SECONDS = 1.0
@@ -156,8 +157,7 @@ def create_service(
     app.state.board = board
     app.state.board_max_age = board.max_age
     app.state.updater = updater
-    app.state.observation_limits = ObservationLimits.of(settings)
-    app.state.reach = AddressPolicy(settings.webhook_networks)
+    _set_policies(app, settings)
     if owns_process:
         app.state.documents()  # or the first who asks for it would make everybody wait
     service = BoardMiddleware(
@@ -183,6 +183,12 @@ def _open_sessions(app: FastAPI, pools: Pools, monitor: DatabaseMonitor) -> None
     app.state.standby = None
     if pools.standby is not None:
         app.state.standby = Standby(create_sessions(pools.standby), monitor)
+
+
+def _set_policies(app: FastAPI, settings: Settings) -> None:
+    app.state.observation_limits = ObservationLimits.of(settings)
+    app.state.quotas = Quotas.of(settings)
+    app.state.reach = AddressPolicy(settings.webhook_networks)
 
 
 def _committing_at_once(engine: AsyncEngine) -> Sessions:

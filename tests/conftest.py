@@ -183,8 +183,9 @@ async def started(
     # However slow the machine, nobody is refused where that is not what is tested.
     slow = {"request_deadline": PATIENCE, "write_deadline": PATIENCE}
     unlimited = {"rate_limit_board": 0, "rate_limit_database": 0, "rate_limit_wrong_keys": 0}
-    given = {"database_url": url, "secret_key": SECRET_KEY, **slow, **unlimited, **settings}
-    service = create_service(Settings.model_validate(given))
+    any_number = {"subscriptions_per_key": 0, "pings_per_minute": 0}
+    given = {"database_url": url, "secret_key": SECRET_KEY, **slow, **unlimited, **any_number}
+    service = create_service(Settings.model_validate({**given, **settings}))
     # Like a server: an exception that went unhandled is logged and answered, not raised.
     transport = httpx2.ASGITransport(app=logging_faults(service), raise_app_exceptions=False)
     async with (

@@ -23,6 +23,7 @@ import uvloop
 from psycopg import sql
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from yarl import URL
 
 from app.access.attempts import forget_attempts
 from app.access.writing import forget_secrets
@@ -33,6 +34,7 @@ from app.config import Settings
 from app.database.connections import Connector
 from app.database.monitor import OUTAGES, DatabaseMonitor, answer_within, reason
 from app.database.sessions import OPTIONS, Sessions, Transact, create_engine, create_sessions
+from app.delivery.pacing import Pacing
 from app.encryption import UnreadableSecret
 from app.limits.stores import forget_allowances
 from app.observations.partitions import drop_partitions, make_partitions
@@ -45,6 +47,7 @@ from app.subscriptions.deliveries import (
     Outcome,
     Turn,
     advance,
+    put_off,
     record_handshake,
     renew,
     take_turns,
@@ -94,6 +97,7 @@ class DeliveryWorker:
         self._reach = AddressPolicy(settings.webhook_networks)
         self._cipher = settings.cipher
         self._origin = urlsplit(settings.public_url or "").hostname or DEFAULT_ORIGIN
+        self._pacing = Pacing(settings.deliveries_per_second)
         self._besides = besides
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
@@ -220,7 +224,13 @@ class DeliveryWorker:
     async def _take_turn(self, turn: Turn) -> None:
         """Take a turn. If it fails, it is taken again once its lease has expired."""
         try:
-            await self._deliver(turn)
+            host = None if await self._reach.is_exempt(turn.url) else URL(turn.url).host
+            async with self._pacing.turn(host) as wait:
+                if wait is None:
+                    await self._deliver(turn, host)
+                else:
+                    delay = timedelta(seconds=wait)
+                    await self._transact(partial(put_off, turn=turn, delay=delay))
         except OUTAGES as error:
             if not self._monitor.is_lost:
                 _log.warning("A delivery was interrupted: %s", reason(error))
@@ -232,12 +242,12 @@ class DeliveryWorker:
         except Exception:  # noqa: BLE001  # logged, and no fault of the other subscriptions
             _log.exception("Subscription %s could not be delivered to", turn.subscription_id)
 
-    async def _deliver(self, turn: Turn) -> None:
+    async def _deliver(self, turn: Turn, host: str | None) -> None:
         """Send what is due to a subscription until nothing is, or until the turn is too long.
 
         A receiver that was never called is asked first whether it wants that.
         """
-        if turn.handshake_url is not None and not await self._is_agreed(turn, turn.handshake_url):
+        if turn.is_pending and not await self._is_agreed(turn, host):
             return
         clock = asyncio.get_running_loop().time
         ends_at = clock() + TURN_SECONDS
@@ -255,7 +265,7 @@ class DeliveryWorker:
                     )
                 )
                 for message in messages:
-                    under_way[asyncio.create_task(self._sender.send(message))] = message.id
+                    under_way[asyncio.create_task(self._send(message, host))] = message.id
                 if not under_way:
                     return
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -264,9 +274,14 @@ class DeliveryWorker:
             for task in under_way:
                 task.cancel()
 
-    async def _is_agreed(self, turn: Turn, url: str) -> bool:
+    async def _send(self, message: Message, host: str | None) -> Outcome:
+        await self._pacing.wait(host)
+        return await self._sender.send(message)
+
+    async def _is_agreed(self, turn: Turn, host: str | None) -> bool:
         """Ask a receiver whether it wants to be called. If not, the turn has ended."""
-        outcome = await self._sender.ask(url)
+        await self._pacing.wait(host)
+        outcome = await self._sender.ask(turn.url)
         disabled = await self._transact(partial(record_handshake, turn=turn, outcome=outcome))
         if disabled:
             _log.warning("Subscription %s is disabled: %s.", turn.subscription_id, disabled)

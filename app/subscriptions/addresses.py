@@ -87,6 +87,14 @@ class AddressPolicy:
             raise ValueError(str(refusal)) from refusal
         return bool(addresses) and all(map(self.exempts, addresses))
 
+    async def is_exempt(self, url: str) -> bool:
+        """Return whether the operator allowed all addresses of a URL, that was checked before."""
+        parsed = URL(url)
+        if not self.allowed or parsed.host is None or parsed.port is None:
+            return False
+        addresses = await _look_up(parsed.host, parsed.port)
+        return bool(addresses) and all(map(self.exempts, addresses))
+
     def exempts(self, address: str) -> bool:
         """Return whether webhooks may be sent to an address without asking it first."""
         return self._is_allowed(_parsed(address))

@@ -140,7 +140,7 @@ _TAKE_TURNS = text("""
     )
     UPDATE subscription SET turn = turn + 1, lease_until = now() + :lease
     FROM due WHERE subscription.id = due.id
-    RETURNING subscription.id, turn, CASE status WHEN 'pending' THEN url END
+    RETURNING subscription.id, turn, url, status = 'pending'
 """)
 _RENEW = text("""
     WITH held AS (
@@ -161,8 +161,9 @@ class Turn(NamedTuple):
 
     subscription_id: UUID
     number: int
-    handshake_url: str | None
-    """What has to agree to be called before anything else is sent; None if it did."""
+    url: str
+    is_pending: bool
+    """Whether the receiver has to agree to be called before anything is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,12 @@ async def renew(session: AsyncSession, turns: Sequence[Turn]) -> None:
     ids, numbers = [turn.subscription_id for turn in turns], [turn.number for turn in turns]
     parameters = {"ids": ids, "turns": numbers, "lease": LEASE}
     await session.execute(_RENEW, parameters)
+
+
+async def put_off(session: AsyncSession, turn: Turn, delay: timedelta) -> None:
+    """End a turn before anything was sent, and begin the next one later."""
+    ended = {"id": turn.subscription_id, "turn": turn.number, "delay": delay}
+    await session.execute(_END_TURN, ended)
 
 
 async def record_handshake(session: AsyncSession, turn: Turn, outcome: Outcome) -> str | None:

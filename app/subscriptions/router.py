@@ -18,6 +18,7 @@ from app.database.sessions import Session
 from app.encryption import Cipher
 from app.errors import (
     DeliveryNotFound,
+    QuotaExceeded,
     SecretsUnavailable,
     SubscriptionNotFound,
 )
@@ -27,6 +28,7 @@ from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.subscriptions import service
 from app.subscriptions.addresses import AddressPolicy
+from app.subscriptions.quotas import Quotas
 from app.subscriptions.schemas import (
     DeliveryOut,
     SubscriptionIn,
@@ -48,6 +50,14 @@ Command = Annotated[IdempotentWriter, writes_without_body(KeyScope.SUBSCRIPTIONS
 def _reach(request: Request) -> AddressPolicy:
     policy: AddressPolicy = request.app.state.reach
     return policy
+
+
+def _quotas(request: Request) -> Quotas:
+    quotas: Quotas = request.app.state.quotas
+    return quotas
+
+
+AllowedQuotas = Annotated[Quotas, Depends(_quotas)]
 
 
 async def _private(response: Response) -> None:
@@ -77,19 +87,22 @@ async def list_subscriptions(
     summary="Subscribe to changes by webhook",
     status_code=201,
     response_model=SubscriptionSecret,
-    responses=responses(SecretsUnavailable) | preview(SubscriptionPreview),
+    responses=responses(QuotaExceeded, SecretsUnavailable) | preview(SubscriptionPreview),
 )
 async def post_subscription(
     subscription: SubscriptionIn,
     reach: Annotated[AddressPolicy, Depends(_reach)],
     cipher: SecretCipher,
+    quotas: AllowedQuotas,
     writer: Annotated[IdempotentWriter, writes(KeyScope.SUBSCRIPTIONS)],
 ) -> Response:
     """Have every later change that matches sent to a URL, signed by Standard Webhooks.
 
     The secret is in this answer alone, and for a day in its replay.
     """
-    act = partial(service.subscribe, subscription=subscription, reach=reach, cipher=cipher)
+    act = partial(
+        service.subscribe, subscription=subscription, reach=reach, cipher=cipher, quotas=quotas
+    )
     return await writer.run(subscription, act)
 
 
@@ -167,9 +180,12 @@ async def rotate_secret(
     response_model=DeliveryOut,
     responses=responses(SubscriptionNotFound),
 )
-async def ping_subscription(writer: Command, subscription_id: SubscriptionId) -> Response:
+async def ping_subscription(
+    quotas: AllowedQuotas, writer: Command, subscription_id: SubscriptionId
+) -> Response:
     """Send a test message, signed like all others; look at its delivery for what came of it."""
-    return await writer.run(Body(), partial(service.ping, subscription_id=subscription_id))
+    act = partial(service.ping, subscription_id=subscription_id, quotas=quotas)
+    return await writer.run(Body(), act)
 
 
 @router.get(

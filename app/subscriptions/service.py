@@ -21,6 +21,7 @@ from app.http.parameters import Kind, require_existing
 from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.deliveries import ask_receiver, wake
 from app.subscriptions.models import Attempt, Delivery, FanOut, Subscription
+from app.subscriptions.quotas import Quotas
 from app.subscriptions.schemas import (
     AttemptOut,
     ChangeFilter,
@@ -63,12 +64,14 @@ async def subscribe(
     subscription: SubscriptionIn,
     reach: AddressPolicy,
     cipher: Cipher,
+    quotas: Quotas,
 ) -> WriteResult:
     """Make a subscription to the changes from now on. It is pending until its receiver agrees.
 
     Raises Invalid for a URL that webhooks may not go to, and for a filter that names what does
-    not exist.
+    not exist, and QuotaExceeded.
     """
+    await quotas.require_room(session, reporter)
     await _require_existing(session, subscription.filter)
     try:
         is_exempt = await reach.require(subscription.url)
@@ -148,9 +151,12 @@ async def unsubscribe(session: AsyncSession, reporter: Reporter, subscription_id
     await session.execute(_DELETE, {"id": subscription_id})
 
 
-async def ping(session: AsyncSession, reporter: Reporter, *, subscription_id: UUID) -> WriteResult:
-    """Send a test message, as soon as the subscription is active."""
+async def ping(
+    session: AsyncSession, reporter: Reporter, *, subscription_id: UUID, quotas: Quotas
+) -> WriteResult:
+    """Send a test message, as soon as the subscription is active. Raises RateLimited."""
     await _hold(session, reporter, subscription_id)
+    await quotas.require_calm(session, subscription_id)
     delivery_id: UUID = (await session.execute(_PING, {"id": subscription_id})).scalar_one()
     return await _sent(session, subscription_id, delivery_id)
 
