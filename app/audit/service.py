@@ -115,9 +115,7 @@ async def _is_well_compacted(session: AsyncSession, crossing_id: str) -> bool:
         return history.resolved.present(snapshot.now)
 
     compacted = await load_histories(session, [crossing_id], snapshot, present)
-    full_history = await whole_history(
-        session, crossing_id, known_change=snapshot.change, at=snapshot.now
-    )
+    full_history = await whole_history(session, crossing_id, snapshot, at=snapshot.now)
     return full_history is not None and compacted[crossing_id] == present(full_history)
 
 

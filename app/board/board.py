@@ -8,6 +8,7 @@ import asyncio
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from app.board.views import BoardEntry, Moment, View
@@ -15,6 +16,7 @@ from app.database.monitor import DatabaseMonitor, monotonic_seconds
 from app.http.bodies import sides_of
 from app.observations.reading import BEFORE_ALL
 from app.observations.waits import Waits
+from app.status.histories import CrossingHistory
 
 
 class Board:
@@ -30,6 +32,8 @@ class Board:
         """The hash of that change, which distinguishes one history from another."""
         self.observed_until = BEFORE_ALL
         """When the newest observation that the board reflects was recorded."""
+        self.confirmed_until = BEFORE_ALL
+        """When the newest observation that confirms an `open` on the board was recorded."""
         self.revision = 0
         """Counts the updates. As long as it stays the same, answers change by time alone."""
         self.as_of = -math.inf
@@ -65,6 +69,7 @@ class Board:
         as_of: float,
         whole: bool,
         observed_until: datetime | None = None,
+        confirmed_until: datetime | None = None,
     ) -> None:
         """Replace some entries, or with ``whole`` all of them.
 
@@ -81,6 +86,7 @@ class Board:
             self._entries.update(entries)
         self.change, self.hash, self.as_of = change, change_hash, as_of
         self.observed_until = observed_until or self.observed_until
+        self.confirmed_until = confirmed_until or self.confirmed_until
         self._notify_updated()
 
     def update_waits(self, waits: Mapping[str, Waits], *, observed_until: datetime) -> None:
@@ -90,6 +96,16 @@ class Board:
             if crossing_id in self._entries:
                 self._entries[crossing_id].update_waits(new_waits)
         self.observed_until = observed_until
+        self._notify_updated()
+
+    def update_confirmed(
+        self, histories: Mapping[str, CrossingHistory], *, confirmed_until: datetime
+    ) -> None:
+        """Update the histories of crossings that observations have confirmed."""
+        for crossing_id, history in histories.items():
+            present = self._entries[crossing_id].present
+            self._entries[crossing_id] = BoardEntry(replace(present, history=history))
+        self.confirmed_until = confirmed_until
         self._notify_updated()
 
     def _notify_updated(self) -> None:
@@ -103,7 +119,8 @@ class Board:
 
     def clear(self) -> None:
         """Become unloaded: the ordinary routes answer until the board is loaded again."""
-        self.change, self.hash, self.observed_until = -1, b"", BEFORE_ALL
+        self.change, self.hash = -1, b""
+        self.observed_until = self.confirmed_until = BEFORE_ALL
 
     # For readers
 

@@ -50,6 +50,7 @@ from app.observations.reading import (
 from app.observations.waits import NO_WAITS
 from app.places.details import crossing_details
 from app.places.models import Crossing
+from app.status.confirming import confirmed_since, newest_confirming
 from app.status.histories import CrossingHistory, load_histories
 from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import ChangeKind
@@ -64,7 +65,8 @@ _CROSSINGS_PER_READ = 500
 _NEWEST_CHANGE = """
     SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
            (SELECT version_num FROM alembic_version),
-           (SELECT max(recorded_at) FROM latest_observation)
+           (SELECT max(recorded_at) FROM latest_observation),
+           (SELECT max(recorded_at) FROM confirming_observation)
     FROM (SELECT) single_row LEFT JOIN LATERAL
          (SELECT number, hash FROM change ORDER BY number DESC LIMIT 1) newest ON true
 """
@@ -178,7 +180,7 @@ class BoardUpdater:
             sent_at = monotonic_seconds()
             cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST_CHANGE))
             row = await cursor.fetchone() or ()
-            change, change_hash, clock, self.schema_revision, newest_observation = row
+            change, change_hash, clock, self.schema_revision, observed, confirmed = row
             note_contact = partial(
                 self._monitor.heard, change, change_hash or b"", clock, asked_at=sent_at
             )
@@ -187,7 +189,10 @@ class BoardUpdater:
                 await self._in_reader_thread(partial(self._board.confirm, sent_at))
             else:
                 self._behind.set()
-            if (newest_observation or BEFORE_ALL) != self._board.observed_until:
+            if (observed or BEFORE_ALL, confirmed or BEFORE_ALL) != (
+                self._board.observed_until,
+                self._board.confirmed_until,
+            ):
                 self._on_observations()
             await self._in_reader_thread(partial(self._stream.compare, change, self._monitor.hash))
             async for notification in connection.notifies(timeout=COMPARE_SECONDS):
@@ -243,10 +248,16 @@ class BoardUpdater:
             snapshot = await take_snapshot(session, AsOf())
             change_hash = await _hash_of(session, snapshot.change)
             observed_until = await newest_recorded(session)
+            confirmed_until = await newest_confirming(session)
             presents = await self._load_crossings(session, snapshot)
         entries = {crossing_id: BoardEntry(present) for crossing_id, present in presents.items()}
         update = partial(
-            self._board.update, entries, as_of=started_at, whole=True, observed_until=observed_until
+            self._board.update,
+            entries,
+            as_of=started_at,
+            whole=True,
+            observed_until=observed_until,
+            confirmed_until=confirmed_until,
         )
         await self._in_reader_thread(
             partial(update, change=snapshot.change, change_hash=change_hash)
@@ -263,14 +274,36 @@ class BoardUpdater:
         async with self._sessions() as session:
             _ = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             # After a failover, the database may lack observations that the board has.
-            is_known = await newest_recorded(session) >= self._board.observed_until
+            is_known = (
+                await newest_recorded(session) >= self._board.observed_until
+                and await newest_confirming(session) >= self._board.confirmed_until
+            )
             waits, observed_until = await latest_since(session, self._board.observed_until)
+            crossing_ids, confirmed_until = await confirmed_since(
+                session, self._board.confirmed_until
+            )
+            histories = await self._confirmed(session, crossing_ids)
         if is_known:
             update = partial(self._board.update_waits, waits, observed_until=observed_until)
             await self._in_reader_thread(update)
+            if crossing_ids:
+                update = partial(
+                    self._board.update_confirmed, histories, confirmed_until=confirmed_until
+                )
+                await self._in_reader_thread(update)
         else:
             await self._load_all()
         self._observations_loaded = notified
+
+    async def _confirmed(
+        self, session: AsyncSession, crossing_ids: Sequence[str]
+    ) -> Mapping[str, CrossingHistory]:
+        """Load the histories of those crossings that are on the board, as known at its change."""
+        on_board = [name for name in crossing_ids if self._board.entry(name) is not None]
+        if not on_board:
+            return {}
+        now = (await take_snapshot(session, AsOf())).now
+        return await _load_histories_of(session, on_board, Snapshot(self._board.change, now))
 
     async def _load_committed(self) -> bool:
         """Load the changes committed since. Return False if the board has another history."""

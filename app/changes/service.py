@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import rfc8785
 from psycopg.rows import args_row
@@ -194,6 +194,12 @@ class _NewestRow(NamedTuple):
     now: datetime
 
 
+class _Freshness(TypedDict):
+    change: int
+    now: datetime
+    is_complete: bool
+
+
 class Snapshot(NamedTuple):
     """The newest change that an answer reflects, and the present instant.
 
@@ -205,6 +211,12 @@ class Snapshot(NamedTuple):
     now: datetime
     is_complete: bool = True
     """Whether later changes can no longer belong to the requested state of the log."""
+    known_at: datetime | None = None
+    """When what is known beside the log was recorded at the latest; None is by now."""
+
+    def freshness(self) -> _Freshness:
+        """Return the arguments that `CacheHeaders.tell` takes of it."""
+        return {"change": self.change, "now": self.now, "is_complete": self.is_complete}
 
 
 async def take_snapshot(session: AsyncSession, as_of: AsOf) -> Snapshot:
@@ -225,8 +237,10 @@ async def take_snapshot(session: AsyncSession, as_of: AsOf) -> Snapshot:
     if as_of.known_change is not None and as_of.known_change > number:
         raise invalid("known_change", f"the newest change is {number}", where="query")
     if as_of.known_change is None:
-        return Snapshot(number, now, as_of.known_at is not None)
-    return Snapshot(as_of.known_change, now, as_of.known_change < number)
+        return Snapshot(number, now, as_of.known_at is not None, as_of.known_at)
+    recorded = await recorded_at(session, [as_of.known_change])
+    known_at = recorded.get(as_of.known_change, now.min.replace(tzinfo=UTC))
+    return Snapshot(as_of.known_change, now, as_of.known_change < number, known_at)
 
 
 async def recorded_at(session: AsyncSession, numbers: Iterable[int]) -> dict[int, datetime]:

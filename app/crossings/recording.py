@@ -240,6 +240,7 @@ def _version(
         lon=location and location.lon,
         precision_km=location and location.precision_km,
         confirm_within_days=crossing.confirm_within_days,
+        confirm_within_hours=crossing.confirm_within_hours,
         retired_at=retirement.at,
         replaced_by=retirement.replaced_by,
         hours=[hours.model_dump(mode="json") for hours in crossing.hours],

@@ -170,7 +170,7 @@ async def list_crossings(
     cache_headers.tell(
         at=at,
         as_of=as_of,
-        **snapshot._asdict(),
+        **snapshot.freshness(),
         validity=validity,
         is_repeatable=crossing_filter.q is None,  # names are found as they are spelt now
     )
@@ -285,7 +285,7 @@ async def list_borders(
             after=after,
             limit=pagination.limit + 1,
         )
-    cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict(), validity=validity)
+    cache_headers.tell(at=at, as_of=as_of, **snapshot.freshness(), validity=validity)
     return pagination.page(
         rows, lambda border: (border.id,), **_parameters_of_next(at, as_of, snapshot)
     )
@@ -307,7 +307,7 @@ async def get_border(
         body, snapshot = await border_reading.get_border_status(
             session, border_id=border_id, at=at, as_of=as_of, retired=retired
         )
-    cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict())
+    cache_headers.tell(at=at, as_of=as_of, **snapshot.freshness())
     return body
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, JsonValue
 from pydantic_core import to_json
 from sqlalchemy import select, tuple_
 
+from app.changes.service import Snapshot
 from app.feeds.revisions import CHAINS_PER_READ, FIRST_STEP, PlaceFilter, SessionFactory, Step
 from app.http.bodies import Body, CrossingId
 from app.places.models import Crossing
@@ -49,7 +50,7 @@ class TimelineLine(TimelinePeriodOut):
 
 
 async def events(
-    open_session: SessionFactory, places: PlaceFilter, known_change: int
+    open_session: SessionFactory, places: PlaceFilter, snapshot: Snapshot
 ) -> AsyncIterator[list[EventOut]]:
     """Yield all status events of the places as known, in pages, the oldest first."""
     after: Step | None = FIRST_STEP
@@ -58,7 +59,7 @@ async def events(
             rows = (
                 select(StatusEvent)
                 .where(
-                    StatusEvent.change <= known_change,
+                    StatusEvent.change <= snapshot.change,
                     tuple_(StatusEvent.change, StatusEvent.id) > after,
                     *places.conditions(StatusEvent.crossing_id),
                 )
@@ -66,26 +67,26 @@ async def events(
                 .limit(CHAINS_PER_READ)
             )
             page = (await session.scalars(rows)).all()
-            bodies = await events_out(session, page, known_change=known_change)
+            bodies = await events_out(session, page, known_change=snapshot.change)
         if bodies:
             yield bodies
         after = (bodies[-1].change, bodies[-1].id) if len(bodies) == CHAINS_PER_READ else None
 
 
 async def timelines(
-    open_session: SessionFactory, places: PlaceFilter, known_change: int
+    open_session: SessionFactory, places: PlaceFilter, snapshot: Snapshot
 ) -> AsyncIterator[list[TimelineLine]]:
     """Yield the timelines of the places as known, one for each crossing."""
     crossing_id: str | None = ""
     while crossing_id is not None:
         async with open_session() as session:
             next_id = select(Crossing.id).where(
-                Crossing.id > crossing_id, *places.listed_conditions(Crossing.id, known_change)
+                Crossing.id > crossing_id, *places.listed_conditions(Crossing.id, snapshot.change)
             )
             crossing_id = await session.scalar(next_id.order_by(Crossing.id).limit(1))
             history = None
             if crossing_id is not None:
-                history = await whole_history(session, crossing_id, known_change=known_change)
+                history = await whole_history(session, crossing_id, snapshot)
         # Crossings that were added after the known change are left out.
         if history is not None and history.details.known:
             yield await to_thread(_timeline, history)

@@ -90,7 +90,9 @@ class FeedResponder:
             export_snapshot = await take_export_snapshot(session, places, as_of)
         snapshot = export_snapshot.snapshot
         if as_of.is_newest:
-            validity = Validity(export_snapshot.recorded_at, None)
+            validity = Validity(export_snapshot.recorded_at, None).also(
+                Validity(export_snapshot.confirmed_at, None)
+            )
             self.cache_headers.set_present(snapshot.change, snapshot.now, validity)
         else:
             self.cache_headers.set_immutable(snapshot.change)
@@ -101,7 +103,10 @@ class FeedResponder:
             self.request,
             self.response,
             self.read_sessions.export(write_pieces(open_session, snapshot)),
-            version=f"{export_snapshot.change} {export_snapshot.recorded_at} {variant}",
+            version=(
+                f"{export_snapshot.change} {export_snapshot.recorded_at}"
+                f" {export_snapshot.confirmed_at} {variant}"
+            ),
             media_type=media_type,
         )
 
@@ -109,14 +114,14 @@ class FeedResponder:
         self,
         places: PlaceFilter,
         as_of: AsOf,
-        read: Callable[[SessionFactory, PlaceFilter, int], AsyncIterator[Sequence[Body]]],
+        read: Callable[[SessionFactory, PlaceFilter, Snapshot], AsyncIterator[Sequence[Body]]],
         write: Callable[[AsyncIterator[Sequence[Body]]], AsyncIterator[bytes]],
         media_type: str,
     ) -> Response:
         """Answer with the items that ``read`` returns of some places, as ``write`` writes them."""
 
         def write_pieces(open_session: SessionFactory, snapshot: Snapshot) -> AsyncIterator[bytes]:
-            return write(read(open_session, places, snapshot.change))
+            return write(read(open_session, places, snapshot))
 
         return await self.stream(places, as_of, write_pieces, media_type)
 

@@ -32,6 +32,7 @@ from app.places.details import Details, details_of, retired_crossings
 from app.places.models import Border, Crossing, CrossingVersion
 from app.sources.schemas import CitationOut, SourceOut
 from app.sources.service import sources_of
+from app.status.confirming import newest_confirming
 from app.status.log import events_out
 from app.status.models import StatusEvent
 from app.status.schemas import EventOut
@@ -250,6 +251,8 @@ class ExportSnapshot:
     change: int
     """The last change of the events and details of the places; 0 before the first."""
     recorded_at: datetime | None
+    confirmed_at: datetime | None = None
+    """When the newest observation was recorded that confirms anything, as known now."""
 
 
 async def take_export_snapshot(
@@ -275,4 +278,10 @@ async def take_export_snapshot(
         for table in (StatusEvent, CrossingVersion)
     ]
     change = (await session.scalar(select(func.greatest(*newest)))) or 0
-    return ExportSnapshot(snapshot, change, (await recorded_at(session, [change])).get(change))
+    recorded = (await recorded_at(session, [change])).get(change)
+    if not as_of.is_newest:
+        return ExportSnapshot(snapshot, change, recorded)
+    # All parts of an export are read as of the same instant.
+    confirmed_at = await newest_confirming(session)
+    pinned = snapshot._replace(known_at=confirmed_at)
+    return ExportSnapshot(pinned, change, recorded, confirmed_at)

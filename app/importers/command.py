@@ -89,6 +89,8 @@ def _summary(outcome: Outcome) -> str:
     if outcome.is_unchanged:
         return "Not changed since it was last read; nothing was recorded."
     recorded = f"{outcome.recorded} observations recorded"
+    if outcome.policy.opened:
+        recorded += f", {outcome.policy.opened} lanes declared open"
     if outcome.duplicates:
         recorded += f", {outcome.duplicates} known already"
     return f"{recorded}; {len(outcome.refused)} values refused."

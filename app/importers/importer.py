@@ -9,26 +9,15 @@ from functools import cache, cached_property
 from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Literal
 
-from app.http.bodies import Body
 from app.importers import agencies
 from app.importers.findings import Finding
 from app.importers.places import Places, read_places
+from app.importers.policy import Policy
 from app.sources.schemas import SourceIn
 
 Parse = Callable[[bytes, Places], Iterable[Finding]]
 """Reads a payload. Pure. Raises BrokenPayload if nothing of it can be read."""
-
-
-class Policy(Body):
-    """What a feed may change about a status: a file beside each importer.
-
-    A list of waits and queues says nothing of it. That a lane is closed, or a queue paused, is
-    recorded as an observation, which changes no status.
-    """
-
-    status: Literal["nothing"] = "nothing"
 
 
 # Without slots: the contents of its files are cached.

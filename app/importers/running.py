@@ -30,6 +30,7 @@ from app.importers.findings import (
 from app.importers.importer import Importer
 from app.importers.quarantine import Quarantine
 from app.importers.state import ReadPayload, known_payload, note_attempt, note_payload
+from app.importers.statuses import PolicyOutcome, apply_policy
 from app.observations.recording import ObservationLimits, record_observations
 from app.observations.schemas import AT_MOST, ObservationIn, ObservationsOut
 from app.vocabulary import KeyScope
@@ -58,6 +59,9 @@ class Outcome:
     kept: Path | None = None
     """The file of the report, if the payload was kept."""
     retry_after: timedelta | None = None
+    source_id: UUID | None = None
+    """The source of what was recorded."""
+    policy: PolicyOutcome = field(default_factory=PolicyOutcome)
 
     @property
     def has_failed(self) -> bool:
@@ -127,7 +131,7 @@ class Runner:
             detail = None if self.importer.has_personal_data else error
             _log.exception("%s failed on a payload", self.importer.name, exc_info=detail)
             return self._broken(payload, address, f"The importer failed: {type(error).__name__}.")
-        return await self.transact(
+        outcome = await self.transact(
             partial(
                 self._record,
                 payload=payload,
@@ -137,6 +141,20 @@ class Runner:
                 observed_at=observed_at or payload.fetched_at,
             )
         )
+        return await self._say(outcome)
+
+    async def _say(self, outcome: Outcome) -> Outcome:
+        """Say of statuses what the policy allows, now that the observations are recorded."""
+        if outcome.source_id is None:
+            return outcome
+        apply = partial(apply_policy, importer=self.importer, source=outcome.source_id)
+        try:
+            return replace(outcome, policy=await self.transact(apply))
+        except Problem as problem:
+            if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            _log.warning("%s could not say of statuses: %s", self.importer.name, problem.detail)
+            return outcome
 
     async def note(
         self,
@@ -246,6 +264,7 @@ class Runner:
             sha256,
             recorded=done.recorded,
             duplicates=done.duplicates,
+            source_id=done.source_id,
             refused=refused,
             unknown_places=unknown,
             kept=self._keep(payload, [describe(finding) for finding in damage]) if damage else None,

@@ -1,12 +1,12 @@
 """Bodies of imported feeds."""
 
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from app.http.bodies import Body
+from app.importers.policy import StatusPolicy
 
 
 class RefusedValue(Body):
@@ -34,8 +34,8 @@ class FeedOut(Body, title="ImportedFeed"):
     publisher: str | None
     url: str | None
     source: UUID | None = Field(description="Null until something was recorded from it.")
-    status_policy: Literal["nothing"] = Field(
-        description="What it may change about a status. Its values are only observations."
+    status_policy: StatusPolicy = Field(
+        description="What it may say of a status: nothing, or that a lane of its side is open."
     )
     interval_seconds: int = Field(description="Between two imports.")
     last_attempt_at: datetime | None

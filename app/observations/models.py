@@ -90,3 +90,23 @@ class LatestObservation(_Figures, Base):
     series_id: Mapped[int] = mapped_column(
         ForeignKey("observation_series.id"), primary_key=True, autoincrement=False
     )
+
+
+class ConfirmingObservation(Base):
+    """An observation that confirms an `open`: kept for good, as answers depend on it.
+
+    In a series, what was observed later is recorded later.
+    """
+
+    __tablename__ = "confirming_observation"
+    __table_args__ = (
+        CheckConstraint("observed_at <= recorded_at", name="observed_before_recorded"),
+        Index(None, "series_id", "recorded_at"),
+        Index(None, "recorded_at"),
+    )
+
+    series_id: Mapped[int] = mapped_column(
+        ForeignKey("observation_series.id"), primary_key=True, autoincrement=False
+    )
+    observed_at: Mapped[datetime] = mapped_column(primary_key=True)
+    recorded_at: Mapped[datetime]

@@ -41,7 +41,7 @@ _FIGURES = """
     series.id, series.crossing_id, series.traffic, series."to", series.queue::text,
     series.source_id, one.observed_at, one.recorded_at, one.recorded_by, one.shown_until,
     one.closed, one.minutes, one.vehicles, one.lanes_open, one.moving, one.paused, one.estimate,
-    one.method
+    one.method, (SELECT coalesce(publisher, title) FROM source WHERE source.id = series.source_id)
 """
 LATEST = f"""
     SELECT {_FIGURES}
@@ -140,6 +140,7 @@ class _ObservationRow(NamedTuple):
     paused: bool | None
     estimate: bool
     method: str
+    source_name: str
 
     def observed(self) -> Observed:
         return Observed(
@@ -158,6 +159,7 @@ class _ObservationRow(NamedTuple):
             paused=self.paused,
             estimate=self.estimate,
             method=ObservationMethod(self.method),
+            source_name=_same(self.source_name),
         )
 
 

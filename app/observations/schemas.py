@@ -226,8 +226,8 @@ class ObservationsPreview(ObservationsOut, title="ObservationsPreview"):
     change: None
 
 
-class WaitOut(Body, title="LatestWait"):
-    """The latest observation of a lane, or of one of its queues: `closed` where the lane is."""
+class _Observed(Body):
+    """What is shown of an observation everywhere."""
 
     traffic: Traffic
     to: CountryCode
@@ -240,6 +240,7 @@ class WaitOut(Body, title="LatestWait"):
     estimate: bool
     method: ObservationMethod
     source: UUID
+    source_name: str = Field(description="Its publisher, or else its title.")
     observed_at: datetime = Field(description="Its age is what has passed since.")
     shown_until: datetime = Field(
         description="When it becomes too old to be shown, unless a later one comes."
@@ -249,7 +250,15 @@ class WaitOut(Body, title="LatestWait"):
     )
 
 
-class ObservationOut(WaitOut, title="Observation"):
+class WaitOut(_Observed, title="LatestWait"):
+    """The latest observation of a lane, or of one of its queues: `closed` where the lane is."""
+
+    disagrees: bool = Field(
+        description="Whether it disagrees with the status of the lane. It changes none."
+    )
+
+
+class ObservationOut(_Observed, title="Observation"):
     """An observation as it was recorded."""
 
     crossing: CrossingId

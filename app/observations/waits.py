@@ -18,8 +18,8 @@ from app.observations.schemas import (
     Wait,
     WaitOut,
 )
-from app.status.rule.history import Lane
-from app.status.rule.observations import LaneObservation, supported_status
+from app.status.rule.history import Lane, LaneAnswer
+from app.status.rule.observations import LaneObservation, disagrees, supported_status
 from app.vocabulary import ObservationMethod, Status, Traffic
 
 
@@ -43,6 +43,33 @@ class Observed:
     paused: bool | None
     estimate: bool
     method: ObservationMethod
+    source_name: str
+
+    @property
+    def is_of_lane(self) -> bool:
+        """Whether it is of the lane as a whole, not of one of its queues."""
+        return queue_of(self.queue) is None
+
+    @property
+    def supports(self) -> Status | None:
+        """The status that it is evidence of; None if it is of none."""
+        return supported_status(self._evidence)
+
+    def disagrees_with(self, lane: LaneAnswer) -> bool:
+        """Return whether it disagrees with the answer for its lane."""
+        return disagrees(self._evidence, lane, is_of_lane=self.is_of_lane)
+
+    @property
+    def _evidence(self) -> LaneObservation:
+        return LaneObservation(
+            method=self.method,
+            is_closed=self.closed,
+            is_moving=self.moving,
+            minutes=self.minutes,
+            vehicles=self.vehicles,
+            is_paused=self.paused,
+            is_estimate=self.estimate,
+        )
 
     @property
     def age_order(self) -> tuple[datetime, datetime, int]:
@@ -86,11 +113,14 @@ class Waits:
                 validity = validity.also(Validity(observed.shown_until, None))
         return validity
 
-    def out(self, instant: datetime, statuses: Mapping[Lane, Status]) -> list[WaitOut]:
-        """Return the waits shown at ``instant`` on lanes with these statuses, as bodies."""
+    def out(self, instant: datetime, lanes: Mapping[Lane, LaneAnswer]) -> list[WaitOut]:
+        """Return the waits shown at ``instant`` on lanes with these answers, as bodies."""
         return [
-            WaitOut(**_wait_fields(observed, is_closed=statuses[observed.lane] is Status.CLOSED))
-            for observed in self.shown(instant, statuses)
+            WaitOut(
+                **_wait_fields(observed, is_closed=lanes[observed.lane].status is Status.CLOSED),
+                disagrees=observed.disagrees_with(lanes[observed.lane]),
+            )
+            for observed in self.shown(instant, lanes)
         ]
 
 
@@ -121,19 +151,10 @@ def _wait_fields(observed: Observed, *, is_closed: bool) -> dict[str, object]:
         "estimate": observed.estimate,
         "method": observed.method,
         "source": observed.source,
+        "source_name": observed.source_name,
         "observed_at": observed.observed_at,
         "shown_until": observed.shown_until,
-        "supports": supported_status(
-            LaneObservation(
-                method=observed.method,
-                is_closed=observed.closed,
-                is_moving=observed.moving,
-                minutes=observed.minutes,
-                vehicles=observed.vehicles,
-                is_paused=observed.paused,
-                is_estimate=observed.estimate,
-            )
-        ),
+        "supports": observed.supports,
     }
 
 

@@ -98,7 +98,10 @@ class Details:
 
     @property
     def confirm_within(self) -> timedelta:
-        return timedelta(days=self.version.confirm_within_days)
+        version = self.version
+        if version.confirm_within_hours is not None:
+            return timedelta(hours=version.confirm_within_hours)
+        return timedelta(days=version.confirm_within_days)
 
     def is_retired(self, at: datetime | None = None) -> bool:
         """Return whether it is retired as known, or was by the instant ``at``."""
@@ -269,8 +272,8 @@ async def version_records(
 def details_record(details: Details, citations: Iterable[Citation]) -> JsonValue:
     """Return a crossing's details as the hash chain includes them."""
     record: dict[str, JsonValue] = details_out(details, citations).model_dump(mode="json")
-    for name in ("retired_at", "replaced_by"):
-        # Records from before crossings could be retired do not have these members.
+    for name in ("retired_at", "replaced_by", "confirm_within_hours"):
+        # Records from before there were these members do not have them.
         if record[name] is None:
             del record[name]
     # Nor do records from before crossings could have hours.
@@ -294,6 +297,7 @@ def details_out(details: Details, citations: Iterable[Citation]) -> CrossingReco
         aliases=version.aliases,
         location=location,
         confirm_within_days=version.confirm_within_days,
+        confirm_within_hours=version.confirm_within_hours,
         retired_at=utc(version.retired_at),
         replaced_by=version.replaced_by,
         hours=details.hours,

@@ -77,6 +77,7 @@ class CrossingVersion(Base):
         # Versions from before this constraint may violate it: the log is never rewritten.
         CheckConstraint(TRAFFIC_OF_MODE, name="traffic_of_mode", postgresql_not_valid=True),
         CheckConstraint("confirm_within_days > 0", name="confirm_within_positive"),
+        CheckConstraint("confirm_within_hours > 0", name="confirm_within_hours_positive"),
         CheckConstraint("num_nonnulls(lat, lon, precision_km) IN (0, 3)", name="location_whole"),
         CheckConstraint("lat BETWEEN -90 AND 90", name="lat_in_range"),
         CheckConstraint("lon BETWEEN -180 AND 180", name="lon_in_range"),
@@ -113,3 +114,5 @@ class CrossingVersion(Base):
     retired_at: Mapped[datetime | None]
     replaced_by: Mapped[str | None] = mapped_column(ForeignKey("crossing.id"))
     hours: Mapped[list[dict[str, object]]] = mapped_column(server_default=text("'[]'"))
+    confirm_within_hours: Mapped[int | None]
+    """Instead of the days."""

@@ -128,6 +128,9 @@ ConfirmWithinDays = Annotated[
         description="Days after which an unconfirmed open or restricted is answered as unknown.",
     ),
 ]
+ConfirmWithinHours = Annotated[
+    int, Field(strict=True, ge=1, le=240, description="Hours, instead of the days.")
+]
 
 
 class HoursOfSide(Body, title="RegularHours"):
@@ -200,6 +203,7 @@ class CrossingIn(Body, title="NewCrossing"):
     aliases: Aliases = Field([])
     location: Location | None = None
     confirm_within_days: ConfirmWithinDays = DEFAULT_CONFIRM_WITHIN_DAYS
+    confirm_within_hours: ConfirmWithinHours | None = None
     hours: HoursList = Field([])
     citations: Citations
 
@@ -254,6 +258,7 @@ class CrossingPatch(Body):
     aliases: Aliases | None = None
     location: Location | None = Field(None, description="Null removes the location.")
     confirm_within_days: ConfirmWithinDays | None = None
+    confirm_within_hours: ConfirmWithinHours | None = None
     hours: HoursList | None = None
     retired_at: Instant | None = Field(
         None, description="Not in the future. Null brings a retired crossing back."
@@ -306,6 +311,7 @@ class CrossingRecord(Body, title="CrossingRecord"):
     aliases: list[str]
     location: Location | None
     confirm_within_days: int
+    confirm_within_hours: int | None
     retired_at: datetime | None = Field(
         description="Since when it is retired: lists leave it out from then on."
     )

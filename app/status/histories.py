@@ -27,12 +27,14 @@ from app.database.driver import driver, fetch, pipelined
 from app.places.details import Details
 from app.places.models import CrossingVersion
 from app.sources.schemas import CitationOut
+from app.status.confirming import load_confirming
 from app.status.log import event_of, event_out
 from app.status.models import StatusEvent
 from app.status.rule.cut import selections
 from app.status.rule.history import (
     ALWAYS,
     NEVER,
+    Confirmation,
     Declaration,
     Event,
     Held,
@@ -57,7 +59,7 @@ _CROSSINGS = """
     SELECT crossing.id, border.id, first, second, version.change <= %(known)s,
            version.crossing_id, version.change, recorded_at, recorded_by, mode, traffic, names,
            aliases, lat, lon, precision_km, confirm_within_days, retired_at, replaced_by, hours,
-           compacted.change, known_from, events, held,
+           confirm_within_hours, compacted.change, known_from, events, held,
            (SELECT change FROM status_event
             WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1)
     FROM crossing JOIN border ON border.id = border_id
@@ -135,6 +137,7 @@ class _Version(NamedTuple):
     retired_at: datetime | None
     replaced_by: str | None
     hours: list[dict[str, object]]
+    confirm_within_hours: int | None
 
 
 class _EventRow(NamedTuple):
@@ -221,6 +224,7 @@ class _CrossingRow(NamedTuple):
     retired_at: datetime | None
     replaced_by: str | None
     hours: list[dict[str, object]]
+    confirm_within_hours: int | None
     compacted: int | None
     known_from: datetime | None
     events: list[UUID] | None
@@ -228,7 +232,7 @@ class _CrossingRow(NamedTuple):
     last_event: int | None
 
     def details(self) -> Details:
-        version = _Version(*self[5:20])
+        version = _Version(*self[5:21])
         # Thousands of crossings share these strings.
         version = version._replace(
             crossing_id=self.id,
@@ -333,13 +337,14 @@ async def load_histories(
 
 
 async def whole_history(
-    session: AsyncSession, crossing_id: str, *, known_change: int, at: datetime = BEFORE_ALL
+    session: AsyncSession, crossing_id: str, snapshot: Snapshot, *, at: datetime = BEFORE_ALL
 ) -> CrossingHistory | None:
     """Return the part of a crossing's log that matters to its timeline and to the answer ``at``."""
-    parameters = {"crossings": [crossing_id], "known": known_change, "at": at}
+    parameters = {"crossings": [crossing_id], "known": snapshot.change, "at": at}
     rows = await fetch(session, _CrossingRow, _CROSSINGS, parameters)
     cuts = await _cut(session, parameters | {"without": []}, before=None, after=None)
-    return (await _histories(session, rows, cuts)).get(crossing_id)
+    confirmed = await load_confirming(session, [crossing_id], snapshot, at=at)
+    return (await _histories(session, rows, cuts, confirmed)).get(crossing_id)
 
 
 async def _load(
@@ -359,8 +364,9 @@ async def _load(
     rows = {row.id: row for row in await fetch(session, _CrossingRow, _CROSSINGS, parameters)}
     crossings = {name: rows[name] for name in crossing_ids if name in rows}
     results: dict[str, Result] = {}
+    confirmed = await load_confirming(session, list(crossings), snapshot, at=at or snapshot.now)
     compacted = {} if without else _compacted(crossings.values())
-    for history in (await _histories(session, crossings.values(), compacted)).values():
+    for history in (await _histories(session, crossings.values(), compacted, confirmed)).values():
         with suppress(OutOfReach):
             results[history.details.id] = use(history)
     for reach in _REACHES:
@@ -373,7 +379,7 @@ async def _load(
         if without:
             complete = await _cut(session, parameters | {"without": []}, before=reach, after=after)
             cuts = _joined(cuts, complete, without)
-        for history in (await _histories(session, pending, cuts)).values():
+        for history in (await _histories(session, pending, cuts, confirmed)).values():
             with suppress(OutOfReach):
                 results[history.details.id] = use(history)
     return results
@@ -444,7 +450,10 @@ def _joined(
 
 
 async def _histories(
-    session: AsyncSession, crossings: Iterable[_CrossingRow], cuts: Mapping[str, _Cut]
+    session: AsyncSession,
+    crossings: Iterable[_CrossingRow],
+    cuts: Mapping[str, _Cut],
+    confirmed: Mapping[str, Sequence[Confirmation]],
 ) -> dict[str, CrossingHistory]:
     """Return the histories of the crossings that have a cut, or no events yet."""
     ids = [event_id for cut in cuts.values() for event_id in cut.events]
@@ -464,7 +473,7 @@ async def _histories(
             sides=details.sides,
             lanes=details.lanes,
             confirm_within=details.confirm_within,
-            events=tuple(event for event, _ in events),
+            events=(*(event for event, _ in events), *confirmed.get(crossing.id, ())),
             known_from=known_from,
             known_until=cut.known_until if cut else NEVER,
             held=_held_of(cut.held, details) if cut and cut.held else None,
@@ -503,7 +512,7 @@ async def compact(
             due_at,
             change,
             history.known_from,
-            [event.id for event in history.events],
+            [event.id for event in history.events if event not in history.observed],
             Jsonb(_held_out(history)),
         )
         for name, (due_at, history) in logs.items()

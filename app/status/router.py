@@ -79,7 +79,7 @@ async def get_status(
         body, snapshot, validity = await reading.get_status(
             session, crossing_id=crossing_id, at=at, as_of=as_of, traffic=traffic, to=to
         )
-    cache_headers.tell(at=at, as_of=as_of, **snapshot._asdict(), validity=validity)
+    cache_headers.tell(at=at, as_of=as_of, **snapshot.freshness(), validity=validity)
     return body
 
 

@@ -86,6 +86,12 @@ class Summary:
         return answers.resolved if isinstance(answers, AnswersWithHours) else answers
 
     @property
+    def confirmed_by_observation_at(self) -> datetime | None:
+        """When the newest observation that confirms a lane was recorded."""
+        observed = self.declared.history.observed
+        return max((confirmation.recorded_at for confirmation in observed), default=None)
+
+    @property
     def id(self) -> str:
         return self.details.id
 
@@ -178,8 +184,8 @@ def waits_out(
     summary: Summary, waits: Waits = NO_WAITS, instant: datetime | None = None
 ) -> list[WaitOut]:
     """Return the waits that are shown with the answer, at its instant or a later one."""
-    statuses = {lane.lane: lane.status for lane in summary.answer.lanes}
-    return waits.out(instant or summary.instant, statuses)
+    lanes = {lane.lane: lane for lane in summary.answer.lanes}
+    return waits.out(instant or summary.instant, lanes)
 
 
 def valid(summaries: Iterable[tuple[Summary, datetime | None]]) -> Validity:
@@ -187,6 +193,7 @@ def valid(summaries: Iterable[tuple[Summary, datetime | None]]) -> Validity:
     validity = ALWAYS_VALID
     for summary, recorded_at in summaries:
         validity = validity.also(Validity(recorded_at, None))
+        validity = validity.also(Validity(summary.confirmed_by_observation_at, None))
         validity = validity.also(Validity(summary.last_change_at, summary.due_at))
     return validity
 

@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql as pg
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 

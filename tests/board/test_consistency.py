@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
+from uuid import UUID
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -17,14 +19,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app.board.board import Board
 from app.board.views import Moment
+from app.changes.service import Snapshot, reserve_slot
 from app.embedded.server import Server
+from app.status.confirming import ObservedLane, newest_confirming, record_confirming
+from app.status.histories import CrossingHistory, load_histories
+from app.status.rule.cut import has_gap
+from app.status.rule.history import Lane
+from app.vocabulary import Traffic
 from tests.api import Json, citation, crossing, decision
 from tests.board.conftest import Sides, sides_of
-from tests.conftest import EMPTY, clone
+from tests.conftest import EMPTY, Database, clone
 from tests.observations.observing import OBSERVATIONS, ago, batch
 from tests.observations.observing import row as observed
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 _numbers = count(1)
 TRAFFIC = ["car", "truck"]
@@ -55,12 +64,14 @@ class Workers(RuleBasedStateMachine):
 
     portal: BlockingPortal
     workers: tuple[Sides, Sides]
+    database: Database
 
     def __init__(self) -> None:
         super().__init__()
         self.here: list[str] = []
         self.standing: dict[str, str] = {}
         self.change = 0
+        self.confirmed: dict[Lane, datetime] = {}
 
     @initialize(days=st.integers(1, 60))
     def add_crossings(self, days: int) -> None:
@@ -161,13 +172,47 @@ class Workers(RuleBasedStateMachine):
         ]
         self.portal.call(self._observe, worker, batch(*rows, source={"title": source}))
 
-    async def _observe(self, worker: int, body: dict[str, object]) -> None:
+    async def _observe(self, worker: int, body: dict[str, object]) -> UUID:
         answer = await self.workers[worker].front.post(OBSERVATIONS, body)
         assert answer.status_code == 201, answer.text
         self.change = answer.json()["change"] or self.change
-        until = datetime.fromisoformat(answer.headers["waits-as-of"])
+        observed_until = datetime.fromisoformat(answer.headers["waits-as-of"])
         for one in self.workers:
-            assert await one.board.observed(until, within=PATIENCE)
+            assert await one.board.observed(observed_until, within=PATIENCE)
+        return UUID(answer.json()["source"])
+
+    @rule(
+        minutes_ago=st.integers(0, 3 * 24 * 60),
+        traffic=st.sampled_from(TRAFFIC),
+        to=st.sampled_from(["LT", "BY"]),
+    )
+    def confirm_by_observation(self, *, minutes_ago: int, traffic: str, to: str) -> None:
+        lane = Lane(Traffic(traffic), to)
+        at = datetime.fromisoformat(ago(minutes=minutes_ago))
+        if at > self.confirmed.get(lane, at - timedelta(1)):
+            self.portal.call(self._confirm, ObservedLane(self.here[0], lane, at))
+
+    async def _confirm(self, seen: ObservedLane) -> None:
+        """Keep an observation, as an importer does: where it alters nothing up to now."""
+        lane = seen.lane
+        instant = seen.observed_at.isoformat()
+        row = observed(seen.crossing, traffic=lane.traffic, to=lane.to, observed_at=instant)
+        source = await self._observe(0, batch(row, source={"title": "A feed"}))
+        async with self.database.session() as session:
+            slot = await reserve_slot(session)
+
+            def is_free(history: CrossingHistory) -> bool:
+                return not has_gap(history.resolved, lane, lane.to, slot.recorded_at)
+
+            snapshot = Snapshot(slot.number - 1, slot.recorded_at)
+            free = await load_histories(session, [seen.crossing], snapshot, is_free)
+            if not free[seen.crossing]:
+                return
+            await record_confirming(session, slot, source=source, lanes=[seen])
+            newest = await newest_confirming(session)
+        self.confirmed[lane] = seen.observed_at
+        for one in self.workers:
+            await until(partial(_is_confirmed, one.board, newest))
 
     @rule(days=st.integers(1, 90))
     def be_patient(self, days: int) -> None:
@@ -219,8 +264,14 @@ class Workers(RuleBasedStateMachine):
         return written
 
 
+def _is_confirmed(board: Board, until: datetime) -> bool:
+    return board.confirmed_until >= until
+
+
 @contextmanager
-def two_workers(server: Server) -> Iterator[tuple[BlockingPortal, tuple[Sides, Sides]]]:
+def two_workers(
+    server: Server,
+) -> Iterator[tuple[Database, BlockingPortal, tuple[Sides, Sides]]]:
     with ExitStack() as stack:
         database = stack.enter_context(clone(server, EMPTY))
         portal = stack.enter_context(start_blocking_portal("asyncio"))
@@ -228,12 +279,12 @@ def two_workers(server: Server) -> Iterator[tuple[BlockingPortal, tuple[Sides, S
             stack.enter_context(portal.wrap_async_context_manager(sides_of(database)))
             for _ in range(2)
         )
-        yield portal, (one, other)
+        yield database, portal, (one, other)
 
 
 @pytest.mark.hypothesis
 def test_every_board_is_what_the_log_says(postgres: Server) -> None:
-    with two_workers(postgres) as (Workers.portal, Workers.workers):
+    with two_workers(postgres) as (Workers.database, Workers.portal, Workers.workers):
         run_state_machine_as_test(
             Workers,
             settings=settings(

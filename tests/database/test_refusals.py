@@ -707,6 +707,7 @@ def test_a_crossings_id_is_a_slug(log: Log, crossing: str) -> None:
         ({"traffic": ["car", "train"]}, "ck_crossing_version_traffic_of_mode"),
         ({"mode": "air", "traffic": ["train"]}, "ck_crossing_version_traffic_of_mode"),
         ({"confirm_within_days": 0}, "ck_crossing_version_confirm_within_positive"),
+        ({"confirm_within_hours": 0}, "ck_crossing_version_confirm_within_hours_positive"),
         ({"retired_at": "2999-01-01Z"}, "ck_crossing_version_retired_in_the_past"),
         ({"retired_at": "-infinity"}, "ck_crossing_version_retired_in_the_past"),
         ({"replaced_by": THERE}, "ck_crossing_version_only_retired_replaced"),

@@ -27,7 +27,7 @@ async def test_every_feed_is_listed_whether_or_not_it_is_imported(imports: Impor
         "publisher": "US Customs and Border Protection",
         "url": "https://bwt.cbp.gov/api/bwtnew",
         "source": None,
-        "status_policy": "nothing",
+        "status_policy": "open",
         "interval_seconds": 600,
         "last_attempt_at": None,
         "last_success_at": None,

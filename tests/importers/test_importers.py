@@ -37,8 +37,15 @@ def test_its_places_are_crossings_of_the_seeds(name: str) -> None:
 
 
 @each
-def test_it_may_say_nothing_of_a_status(name: str) -> None:
-    assert importers()[name].policy.status == "nothing"
+def test_it_may_open_lanes_of_the_side_whose_authority_runs_it_or_say_nothing(name: str) -> None:
+    policy = importers()[name].policy
+
+    assert (policy.status, policy.side) == {
+        "us-cbp": ("open", "US"),
+        "ca-cbsa": ("open", "CA"),
+    }.get(name, ("nothing", None))
+    if policy.side is not None:
+        assert {place.to for place in importers()[name].places.place} == {policy.side}
 
 
 @each

@@ -46,10 +46,8 @@ async def test_a_payload_becomes_a_batch_of_one_source(imports: Imports) -> None
     async with imports.database.api() as api:
         (row,) = await listed(api, "peace-bridge")
         source = (await api.get(f"/v1/sources/{row['source']}")).json()
-        status = await api.status("peace-bridge")
     assert (row["wait"], row["recorded_by"]) == ({"state": "known", "minutes": 25}, "us-cbp")
     assert (source["kind"], source["publisher"]) == ("dataset", "US Customs and Border Protection")
-    assert status["status"] == "unknown"
 
 
 async def test_the_source_is_recorded_once(imports: Imports) -> None:

@@ -101,6 +101,7 @@ def test_a_lane_is_closed_when_all_kinds_of_it_are() -> None:
         "traffic": "car",
         "to": "US",
         "wait": {"state": "closed"},
+        "lanes_open": 0,
         "observed_at": "2022-06-29T17:25:16Z",
         "method": "official",
     }

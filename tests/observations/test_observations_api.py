@@ -71,6 +71,7 @@ async def test_an_observation_is_listed_as_it_was_recorded(api: Api) -> None:
         "estimate": True,
         "method": "queue_system",
         "source": told["source"],
+        "source_name": "Border Guard",
         "observed_at": "2026-11-20T08:00:00Z",
         "shown_until": "2026-11-20T11:00:00Z",
         "supports": None,

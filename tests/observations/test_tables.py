@@ -177,6 +177,35 @@ async def test_the_check_finds_a_latest_observation_that_is_another(
         ]
 
 
+# Those that confirm
+
+
+@pytest.mark.parametrize("role", [OWNER, SERVICE])
+async def test_what_confirms_is_kept_for_good_and_in_the_order_of_recording(
+    api: Api, seeded: Database, role: str
+) -> None:
+    await record(api, row())
+    insert = """
+        INSERT INTO confirming_observation
+        SELECT id, now() + %s * interval '1 hour', now() + %s * interval '1 hour'
+        FROM observation_series LIMIT 1
+    """
+    with seeded.connect(role) as connection:
+        connection.execute(insert, [-3, -2])
+        for observed, recorded in ((-4, 0), (-3.1, 0), (-1, -2), (-2.5, -2.1)):
+            with pytest.raises(CheckViolation):
+                connection.execute(insert, [observed, recorded])
+        with pytest.raises(CheckViolation, match="observed_before_recorded"):
+            connection.execute(insert, [1, 0])
+        for statement in (
+            "UPDATE confirming_observation SET observed_at = now()",
+            "DELETE FROM confirming_observation",
+            "TRUNCATE confirming_observation",
+        ):
+            with pytest.raises((RestrictViolation, psycopg.errors.InsufficientPrivilege)):
+                connection.execute(statement.encode())
+
+
 async def faults(database: Database) -> list[str]:
     async with database.session() as session:
         return [one async for one in find_faults(session)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.observations.waits import Observed, Waits
-from app.status.rule.history import Lane
+from app.status.rule.history import Lane, LaneAnswer
 from app.vocabulary import ObservationMethod, Status, Traffic
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -41,6 +41,7 @@ def observations(draw: st.DrawFn) -> Observed:
         paused=draw(st.none() | st.booleans()),
         estimate=draw(st.booleans()),
         method=draw(st.sampled_from(ObservationMethod)),
+        source_name=f"Source {source.int}",
     )
 
 
@@ -110,14 +111,27 @@ def test_the_same_is_told_for_as_long_as_it_is_said_to_be(
     assert validity.due is None or validity.due > instant
 
 
+def lane_answer(lane: Lane, status: Status) -> LaneAnswer:
+    return LaneAnswer(
+        lane=lane,
+        status=status,
+        last_known=None,
+        stale=False,
+        overdue=False,
+        decided_by=None,
+        last_confirmed_at=None,
+    )
+
+
 @given(OBSERVATIONS, INSTANTS)
 def test_a_lane_has_a_number_is_closed_or_is_unknown(
     observed: list[Observed], instant: datetime
 ) -> None:
     statuses = dict(zip(LANES, Status, strict=True))
+    answers = {lane: lane_answer(lane, status) for lane, status in statuses.items()}
     waits = Waits().updated(observed)
 
-    for one, out in zip(waits.shown(instant, LANES), waits.out(instant, statuses), strict=True):
+    for one, out in zip(waits.shown(instant, LANES), waits.out(instant, answers), strict=True):
         is_closed = one.closed or statuses[one.lane] is Status.CLOSED
         state = "closed" if is_closed else "unknown" if one.minutes is None else "known"
         wait = out.wait.model_dump()

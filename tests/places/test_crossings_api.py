@@ -68,6 +68,7 @@ FIELDS = [
     "aliases",
     "location",
     "confirm_within_days",
+    "confirm_within_hours",
     "retired_at",
     "replaced_by",
     "hours",
@@ -246,6 +247,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             "aliases": ["Kuznica", "Bruzgi"],
             "location": {"lat": 53.5, "lon": 23.75, "precision_km": 2.0},
             "confirm_within_days": 7,
+            "confirm_within_hours": 12,
             "citations": [{"source": source, "locator": "sheet 3", "basis": "inferred"}],
         }
         response = await api.post(CROSSINGS, said)
@@ -366,6 +368,9 @@ async def test_a_border_comes_into_being_with_its_first_crossing(api: Api) -> No
         ({"location": {"lat": 54.6063, "lon": -25.7557, "precision_km": 1}}, "location"),
         ({"confirm_within_days": 0}, "confirm_within_days"),
         ({"confirm_within_days": 3651}, "confirm_within_days"),
+        ({"confirm_within_hours": 0}, "confirm_within_hours"),
+        ({"confirm_within_hours": 1.5}, "confirm_within_hours"),
+        ({"confirm_within_hours": 241}, "confirm_within_hours"),
         ({"citations": []}, "citations"),
         ({"border": "BY-LT"}, "border"),
         ({"status": "open"}, "status"),
@@ -430,14 +435,21 @@ async def test_validate_only_tells_the_crossing_as_it_would_be_and_adds_nothing(
 
 
 @pytest.mark.parametrize(
-    ("confirm_within_days", "status", "last_known"), [(1, "unknown", "open"), (4, "open", None)]
+    ("confirm_within", "status", "last_known"),
+    [
+        ({"confirm_within_days": 1}, "unknown", "open"),
+        ({"confirm_within_days": 4}, "open", None),
+        ({"confirm_within_days": 4, "confirm_within_hours": 24}, "unknown", "open"),
+        ({"confirm_within_days": 1, "confirm_within_hours": 96}, "open", None),
+    ],
 )
-async def test_an_open_runs_out_when_nobody_confirmed_it_within_the_crossings_own_days(
-    database: Database, confirm_within_days: int, status: str, last_known: str | None
+async def test_an_open_runs_out_when_nobody_confirmed_it_within_the_crossings_own_time(
+    database: Database, confirm_within: dict[str, object], status: str, last_known: str | None
 ) -> None:
+    """In days, or instead of them in hours."""
     start = days(-3)
     async with database.api() as api:
-        await api.post(CROSSINGS, crossing(confirm_within_days=confirm_within_days))
+        await api.post(CROSSINGS, crossing("new-crossing", **confirm_within))
         opening = decision(
             crossings=["new-crossing"],
             status="open",

@@ -31,6 +31,7 @@ NEW: dict[str, object] = {
     "aliases": [],
     "location": {"lat": 54.6, "lon": 25.75, "precision_km": 0.1},
     "confirm_within_days": 7,
+    "confirm_within_hours": 6,
     "hours": [
         {
             "side": "LT",
@@ -58,18 +59,27 @@ async def test_what_is_given_is_new_and_what_is_left_out_stays(api: Api, field: 
     assert after["version"] == await newest_change(api) > before["version"]
     assert after[field] == TOLD.get(field, NEW[field])
     kept = before.keys() - {field, "version", "citations", "now", "since"}
-    if field in {"traffic", "confirm_within_days"}:  # on which the status depends
+    if field in {
+        "traffic",
+        "confirm_within_days",
+        "confirm_within_hours",
+    }:  # on which the status depends
         kept -= {"status", "last_known", "stale", "last_confirmed_at"}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     assert [one["locator"] for one in after["citations"]] == ["line 1"]
     assert await body_of(api) == after
 
 
-async def test_null_takes_the_location_away_and_nothing_else(api: Api) -> None:
-    gone = await api.patch(HERE, {"location": None, "citations": [citation()]})
-    assert (gone.status_code, gone.json()["location"]) == (200, None)
+async def test_null_takes_the_location_and_the_hours_to_confirm_within_away_and_nothing_else(
+    api: Api,
+) -> None:
+    nullable = {"location", "confirm_within_hours"}
+    for field in nullable:
+        await api.patch(HERE, {field: NEW[field], "citations": [citation()]})
+        gone = await api.patch(HERE, {field: None, "citations": [citation()]})
+        assert (gone.status_code, gone.json()[field]) == (200, None)
 
-    for field in NEW.keys() - {"location"}:
+    for field in NEW.keys() - nullable:
         response = await api.patch(HERE, {field: None, "citations": [citation()]})
         assert fields_of(problem(response, 422, "invalid")) == [field]
 
@@ -185,6 +195,7 @@ async def test_only_an_admin_for_both_sides_revises(api: Api, seeded: Database) 
         ({"location": {"lat": 0, "lon": 0}}, "location.precision_km"),
         ({"location": {"lat": 25.7557, "lon": 54.6063, "precision_km": 1}}, "location"),
         ({"confirm_within_days": 0}, "confirm_within_days"),
+        ({"confirm_within_hours": 0}, "confirm_within_hours"),
         ({"confirm_within_days": True}, "confirm_within_days"),
         ({"confirm_within_days": "31"}, "confirm_within_days"),
         ({"location": {"lat": "54", "lon": 0, "precision_km": 1}}, "location.lat"),

@@ -1,4 +1,4 @@
-"""What an observation is evidence of: a rule of its own, which no status asks."""
+"""What an observation is evidence of, and which answers it disagrees with: no status asks it."""
 
 from dataclasses import replace
 
@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.status.rule.observations import LaneObservation, supported_status
-from app.vocabulary import ObservationMethod, Status
+from app.status.rule.history import Lane, LaneAnswer
+from app.status.rule.observations import LaneObservation, disagrees, supported_status
+from app.vocabulary import ObservationMethod, Status, Traffic
 
 FIGURES = st.none() | st.integers(0, 43_200)
 OBSERVATIONS = st.builds(
@@ -87,3 +88,44 @@ def test_an_estimate_and_a_lane_seen_closed_support_nothing(observation: LaneObs
 )
 def test_examples(observation: LaneObservation, status: Status | None) -> None:
     assert supported_status(observation) is status
+
+
+# Disagreement
+
+
+def answer(status: Status, *, outside_hours: bool = False) -> LaneAnswer:
+    return LaneAnswer(
+        lane=Lane(Traffic.CAR, "LT"),
+        status=status,
+        last_known=None,
+        stale=False,
+        overdue=False,
+        decided_by=None,
+        last_confirmed_at=None,
+        outside_hours=outside_hours,
+    )
+
+
+@given(OBSERVATIONS, st.booleans())
+def test_evidence_of_an_open_disagrees_with_a_declared_closure_alone(
+    observation: LaneObservation, is_of_lane: bool
+) -> None:
+    """Outside its regular hours nobody has declared a lane closed."""
+    passes = supported_status(observation) is Status.OPEN
+
+    closed, outside = answer(Status.CLOSED), answer(Status.CLOSED, outside_hours=True)
+
+    assert disagrees(observation, closed, is_of_lane=is_of_lane) == passes
+    assert not disagrees(observation, outside, is_of_lane=is_of_lane)
+
+
+@given(OBSERVATIONS, st.booleans())
+def test_a_lane_that_was_seen_closed_disagrees_with_an_open_alone(
+    observation: LaneObservation, is_of_lane: bool
+) -> None:
+    """A closed queue of a lane says nothing of the others."""
+    seen_closed = observation.is_closed and is_of_lane
+
+    assert disagrees(observation, answer(Status.OPEN), is_of_lane=is_of_lane) == seen_closed
+    for other in (Status.RESTRICTED, Status.UNKNOWN):
+        assert not disagrees(observation, answer(other), is_of_lane=is_of_lane)

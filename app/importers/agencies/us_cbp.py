@@ -208,6 +208,7 @@ def _lane(group: _Group, kind: str) -> Finding:
                 traffic=group.traffic,
                 queue=queue,
                 wait={"state": "closed"},
+                lanes_open=0,
                 observed_at=group.polled_at,
                 method=group.method,
             )

@@ -228,7 +228,7 @@ async def crossing_from_database(
     """Return a crossing at an instant as the database has it. Raises CrossingNotFound."""
     snapshot = await take_snapshot(session, as_of)
     instant = at or snapshot.now
-    history = await whole_history(session, crossing_id, known_change=snapshot.change, at=instant)
+    history = await whole_history(session, crossing_id, snapshot, at=instant)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     noticed = (await last_noticed(session, [crossing_id], snapshot.change)).get(crossing_id)
@@ -281,7 +281,7 @@ async def load_page_data(
 ) -> PageData:
     """Load what only the database has, for an answer from the board. Raises CrossingNotFound."""
     snapshot = await take_snapshot(session, AsOf())
-    history = await whole_history(session, crossing_id, known_change=snapshot.change)
+    history = await whole_history(session, crossing_id, snapshot)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     return await _load_page_data(

@@ -1,6 +1,6 @@
 """HTTP of the page on which reporters report a change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -14,6 +14,7 @@ from app.errors import Unavailable, invalid
 from app.http.bodies import sides_of
 from app.http.problems import RETRY_AFTER
 from app.languages.words import N_, Words
+from app.observations.schemas import WaitOut
 from app.pages.rendering import CurrentReader, page
 from app.places.geography import Point
 from app.places.schemas import CrossingRecord
@@ -157,6 +158,7 @@ async def report(
             (record for record in records if record.id in chosen), next(iter(records), None)
         ),
         chosen=chosen,
+        disagreeing=_disagreeing(views.values()) if action is Action.DECLARE else [],
         texts=_script_texts(reader.words, countries, clocks),
         Certainty=Certainty,
         DeclaredStatus=DeclaredStatus,
@@ -171,6 +173,16 @@ async def report(
 def _in_use(views: Sequence[View]) -> list[View]:
     """Return the crossings about which something can still be reported."""
     return [view for view in views if not view.is_retired]
+
+
+def _disagreeing(views: Iterable[Sequence[View]]) -> list[tuple[View, list[WaitOut]]]:
+    """Return the crossings with whose status observations disagree, each with these."""
+    disagreeing = [
+        (view, [wait for wait in view.waits if wait.disagrees])
+        for listed in views
+        for view in listed
+    ]
+    return [(view, waits) for view, waits in disagreeing if waits]
 
 
 def _zones(details: CrossingRecord) -> list[ZoneInfo]:

@@ -100,6 +100,12 @@ def reaches_back(resolved: ResolvedHistory, event: Event) -> bool:
     )
 
 
+def has_gap(resolved: ResolvedHistory, lane: Lane, side: str, at: datetime) -> bool:
+    """Return whether new evidence of ``side`` may alter a status of ``lane`` by ``at``."""
+    group = next(group for group in resolved.groups if lane in group.lanes)
+    return _has_gap(group, frozenset({side}), at)
+
+
 def _has_gap(group: LaneGroup, sides: frozenset[str], begin: datetime) -> bool:
     evidence = group.evidence(sides)
     newest = evidence.past[-1] if evidence.past else None

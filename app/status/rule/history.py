@@ -70,6 +70,8 @@ class Confirmation:
     sides: frozenset[str]
     confirmed_at: datetime
     scope: Scope = Scope()
+    is_observed: bool = False
+    """It follows from an observation, and is no event of the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,11 @@ class History:
     known_from: datetime = ALWAYS
     known_until: datetime = NEVER
     held: Held | None = None
+
+    @property
+    def observed(self) -> list[Confirmation]:
+        """The confirmations that are no events of the log."""
+        return [one for one in self.events if isinstance(one, Confirmation) and one.is_observed]
 
     def since(self, lanes: Iterable[Lane]) -> datetime | None:
         """Return since when the summary status of ``lanes`` at ``known_from`` had held.

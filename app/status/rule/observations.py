@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.status.rule.history import LaneAnswer
 from app.vocabulary import ObservationMethod, Status
 
 _MEASURED_BY = frozenset({ObservationMethod.OFFICIAL, ObservationMethod.SENSOR})
@@ -23,6 +24,17 @@ class LaneObservation:
     is_paused: bool | None = None
     """Whether the queue was paused; None where queues do not pause."""
     is_estimate: bool = False
+
+
+def disagrees(observation: LaneObservation, lane: LaneAnswer, *, is_of_lane: bool) -> bool:
+    """Return whether an observation disagrees with the answer for its lane.
+
+    It does if somebody passes a lane that is declared closed, or if a lane was seen closed that is
+    answered as open; ``is_of_lane`` tells that it is of the whole lane, not of one of its queues.
+    """
+    if lane.status is Status.CLOSED:
+        return not lane.outside_hours and supported_status(observation) is Status.OPEN
+    return lane.status is Status.OPEN and observation.is_closed and is_of_lane
 
 
 def supported_status(observation: LaneObservation) -> Status | None:
