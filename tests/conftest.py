@@ -102,13 +102,13 @@ class Database:
             return str(key)
 
     @asynccontextmanager
-    async def api(self, **settings: object) -> AsyncIterator[Api]:
+    async def api(self, *, reporter: str = "reporter", **settings: object) -> AsyncIterator[Api]:
         """Give the real application on this database, with a key of every scope."""
         async with started(self.url, **settings) as (service, client):
             assert await service.board.reached(0, within=PATIENCE)
             # By its own connections: others would take as long as half a start.
             async with service.application.state.sessions.begin() as session:
-                name = await free_name(session, "reporter")
+                name = await free_name(session, reporter)
                 key = await create_key(session, name=name, scopes=KeyScope)
             yield Api(client, str(key))
 

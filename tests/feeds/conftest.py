@@ -25,7 +25,7 @@ SOURCE = {"title": "A decree", "publisher": "Ministry", "url": "https://example.
 async def template(postgres: Server) -> AsyncIterator[str]:
     """A database with two crossings."""
     with clone(postgres, EMPTY) as found:
-        async with found.api() as api:
+        async with found.api(reporter="builder") as api:
             names = [
                 {"lang": "be", "side": "BY", "name": "Тут"},
                 {"lang": "lt", "side": "LT", "name": "Čia"},

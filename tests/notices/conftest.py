@@ -24,7 +24,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 async def template(postgres: Server) -> AsyncIterator[str]:
     """A database with three crossings."""
     with clone(postgres, EMPTY) as found:
-        async with found.api() as api:
+        async with found.api(reporter="builder") as api:
             polish = [{"lang": "pl", "side": "PL", "name": "Daleka"}]
             for body in (
                 crossing(HERE),

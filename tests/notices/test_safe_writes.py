@@ -65,8 +65,8 @@ async def test_notices_and_incidents_need_a_key_with_their_scope(
 ) -> None:
     path, body = await write_of(here, kind)
     for scope in set(KeyScope) - {KeyScope.NOTICES}:
-        key = await database.new_key(scope, name="stranger")
-        detail = "The key 'stranger' lacks the scope notices:write."
+        key = await database.new_key(scope, name=f"stranger with {scope}")
+        detail = f"The key 'stranger with {scope}' lacks the scope notices:write."
         await assert_barred(here, key, path, body, detail)
     problem(await here.post(path, body, key="cxs_nobody"), 401, "unauthorized")
     key = await database.new_key(KeyScope.NOTICES, name="reporter of notices")
