@@ -244,8 +244,7 @@ async def get_events_csv(
     """Return all status events as CSV (RFC 4180) in UTF-8, in the order of the NDJSON export.
 
     `local_from` and `local_until` are the bounds of `effective` in the event's `time_zone`, as
-    exact as its `precision`: a date where that is `day`, a month where it is `month`, empty where
-    it is `unknown`.
+    exact as its `precision`: a date, a month, or empty.
     """
     write = partial(exports.csv_rows, columns=exports.EVENT_COLUMNS)
     return await responder.export(places, as_of, exports.events, write, exports.CSV)

@@ -90,6 +90,7 @@ _DEFAULT = """Any other problem:
 * where a body is sent: `malformed` (400), `too-large` (413), `unsupported-media-type` (415)
 * with an `Idempotency-Key`: `idempotency-key-reused`, `idempotency-key-in-flight` (409)
 * of writes: `overloaded` (503)
+* where a secret is made: `secrets-unavailable` (503)
 """
 """Problems that any operation may have: documented once, as the default response."""
 

@@ -233,10 +233,7 @@ async def post_confirmation(
     responses=responses(CrossingRetired) | preview(DecisionPreview),
 )
 async def post_confirmations(confirmations: ConfirmationsIn, writer: BatchWriter) -> Response:
-    """Confirm up to 1,000 crossings, whose sources were checked again: all of them or none.
-
-    It is one change, with one decision id.
-    """
+    """Confirm up to 1,000 crossings as one change: their sources were checked again."""
     return await writer.run(
         confirmations, partial(recording.confirm_crossings, confirmations=confirmations)
     )

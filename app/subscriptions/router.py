@@ -19,7 +19,6 @@ from app.encryption import Cipher
 from app.errors import (
     DeliveryNotFound,
     QuotaExceeded,
-    SecretsUnavailable,
     SubscriptionNotFound,
 )
 from app.http.bodies import Body
@@ -87,7 +86,7 @@ async def list_subscriptions(
     summary="Subscribe to changes by webhook",
     status_code=201,
     response_model=SubscriptionSecret,
-    responses=responses(QuotaExceeded, SecretsUnavailable) | preview(SubscriptionPreview),
+    responses=responses(QuotaExceeded) | preview(SubscriptionPreview),
 )
 async def post_subscription(
     subscription: SubscriptionIn,
@@ -160,15 +159,12 @@ async def resume_subscription(writer: Command, subscription_id: SubscriptionId) 
     "/{subscription_id}/secret",
     summary="Rotate a subscription's secret",
     response_model=SubscriptionSecret,
-    responses=responses(SubscriptionNotFound, SecretsUnavailable),
+    responses=responses(SubscriptionNotFound),
 )
 async def rotate_secret(
     cipher: SecretCipher, writer: Command, subscription_id: SubscriptionId
 ) -> Response:
-    """Make a new secret, shown this once; for 24 hours the one before signs messages, too.
-
-    With an `Idempotency-Key` a request that is repeated within a day gets the same secret again.
-    """
+    """Make a new secret, shown this once; for 24 hours the one before signs messages, too."""
     act = partial(service.rotate, subscription_id=subscription_id, cipher=cipher)
     return await writer.run(Body(), act, status=200)
 

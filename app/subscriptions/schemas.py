@@ -91,7 +91,7 @@ class SubscriptionSecret(SubscriptionOut, title="SubscriptionWithSecret"):
 
     secret: str | None = Field(
         description="Signs the messages, as Standard Webhooks specifies. Null if the request is"
-        " repeated after more than a day: the secret is no longer in the stored answer.",
+        " repeated after more than a day.",
         examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
     )
 

@@ -49,9 +49,8 @@ TAGS = [
         "name": "feeds",
         "description": "Atom, iCalendar, GeoJSON, and exports as CSV and NDJSON.\n\n"
         "An export is as known at the change that `Change-Number` names; without its end it broke"
-        " off. The first row of CSV names the API's fields, those within another under both names;"
-        " lists have spaces between, lists of objects are JSON, null is empty. A cell that a"
-        " spreadsheet would take for a formula begins with `'`.",
+        " off. In CSV, nested fields have both names, lists have spaces between, lists of objects"
+        " are JSON, null is empty, and what looks like a formula begins with `'`.",
     },
     {"name": "subscriptions", "description": "Webhooks: have changes sent to you, signed."},
     {"name": "collections", "description": "All lists of the API."},
