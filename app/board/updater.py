@@ -299,7 +299,7 @@ class BoardUpdater:
         self, session: AsyncSession, crossing_ids: Sequence[str]
     ) -> Mapping[str, CrossingHistory]:
         """Load the histories of those crossings that are on the board, as known at its change."""
-        on_board = [name for name in crossing_ids if self._board.entry(name) is not None]
+        on_board = [id_ for id_ in crossing_ids if self._board.entry(id_) is not None]
         if not on_board:
             return {}
         now = (await take_snapshot(session, AsOf())).now

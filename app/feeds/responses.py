@@ -82,9 +82,9 @@ class FeedResponder:
         *,
         variant: str = "",
     ) -> Response:
-        """Answer with ``pieces``, all of them as known at one change.
+        """Answer with the pieces that are written, all of them as known at one change.
 
-        ``form`` tells apart what else may differ under the same address.
+        ``variant`` distinguishes responses that differ at the same address.
         """
         async with self.read_sessions.for_question(None, as_of) as session:
             export_snapshot = await take_export_snapshot(session, places, as_of)

@@ -76,10 +76,10 @@ def step_of(
     ``own`` is the feed's own declaration if that is what is in force on the side. Raises
     OutOfReach where the history does not reach back to the observation.
     """
-    patience = resolved.history.confirm_within
-    if lane not in resolved.history.lanes or patience > LONGEST_CONFIRM_WITHIN:
+    confirm_within = resolved.history.confirm_within
+    if lane not in resolved.history.lanes or confirm_within > LONGEST_CONFIRM_WITHIN:
         return None
-    if not now - patience < observed_at <= now:
+    if not now - confirm_within < observed_at <= now:
         return None
     if own is None:
         if observed_at < resolved.history.known_from:
@@ -91,7 +91,7 @@ def step_of(
         return None
     if has_gap(resolved, lane, lane.to, now):
         return Step.CONFIRM
-    is_due = newest is None or observed_at - newest >= patience / CONFIRMED_PER_PERIOD
+    is_due = newest is None or observed_at - newest >= confirm_within / CONFIRMED_PER_PERIOD
     return Step.KEEP if is_due else None
 
 

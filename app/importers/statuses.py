@@ -87,8 +87,9 @@ async def _plan(
         return list(_steps(importer, source, history, of_crossing, snapshot.now))
 
     plan: defaultdict[Step, list[ObservedLane]] = defaultdict(list)
-    for found in (await load_histories(session, list(waits), snapshot, steps)).values():
-        for step, observed in found:
+    steps_by_crossing = await load_histories(session, list(waits), snapshot, steps)
+    for steps_of_crossing in steps_by_crossing.values():
+        for step, observed in steps_of_crossing:
             plan[step].append(observed)
     return plan
 
