@@ -96,11 +96,19 @@ def _with_explanation(data_dir: Path) -> Iterator[None]:
 
 
 def _create_missing(server: Server) -> None:
-    """Create the roles and the database, except those left by an interrupted first start."""
+    """Create the roles and the database, except those left by an interrupted first start.
+
+    Errors of the roles are logged without details, which have the values of the row that was
+    refused. Those of a start keep theirs: they say what is wrong with the data directory.
+    """
     with server.connect(SUPERUSER, "postgres") as connection:
         names = "SELECT rolname FROM pg_roles UNION ALL SELECT datname FROM pg_database"
         existing = {name for (name,) in connection.execute(names)}
         for role in {OWNER, SERVICE} - existing:
             connection.execute(f"CREATE ROLE {role} LOGIN")
+        # Only where it is missing: a start must not have to write, since the disk may be full.
+        terse = "SELECT rolname FROM pg_roles WHERE 'log_error_verbosity=terse' = ANY (rolconfig)"
+        for role in {OWNER, SERVICE} - {name for (name,) in connection.execute(terse)}:
+            connection.execute(f"ALTER ROLE {role} SET log_error_verbosity = terse")
         if DATABASE not in existing:
             connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")

@@ -46,9 +46,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
     "logging_collector": "off",
-    # Otherwise an error is logged with the values of the row that was refused.
-    "log_error_verbosity": "terse",
-    "log_parameter_max_length_on_error": "0",
+    "log_parameter_max_length_on_error": "0",  # values may be secret
 }
 
 
