@@ -208,12 +208,11 @@ class RequestLimits:
             if message["type"] == "http.response.start":
                 unmodified = message["status"] == _NOT_MODIFIED
                 headers: dict[str, str] = state.get(_HEADERS, {})
-                names = {name.lower() for name, _ in message["headers"]}
-                added = [
-                    (name.lower().encode(), value.encode())
-                    for name, value in headers.items()
-                    if name.lower().encode() not in names
+                present = {name.lower() for name, _ in message["headers"]}
+                encoded = [
+                    (name.lower().encode(), value.encode()) for name, value in headers.items()
                 ]
+                added = [header for header in encoded if header[0] not in present]
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
             if unmodified and message["type"] == "http.response.body":

@@ -16,12 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.changes.service import LogSlot, Snapshot
 from app.database.driver import driver, fetch
-from app.status.rule.history import Confirmation, Lane, Scope
+from app.observations.reading import BEFORE_ALL
+from app.status.rule.history import NEVER, Confirmation, Lane, Scope
 from app.vocabulary import Traffic
-
-BEFORE_ALL = datetime(1900, 1, 1, tzinfo=UTC)
-"""An instant before anything was recorded."""
-_LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
 
 # As of confirmations in `cut.sql`: the last one by the instant, the next one, and the newest. Each
 # takes one look at an index, since in a series what was observed later was recorded later.
@@ -113,7 +110,7 @@ async def load_confirming(
     """Return the confirmations by observation that can matter to an instant, as known."""
     parameters = {
         "crossings": list(crossings),
-        "known_at": snapshot.known_at or _LAST_INSTANT,
+        "known_at": snapshot.known_at or NEVER,
         "at": at,
     }
     by_crossing: defaultdict[str, list[Confirmation]] = defaultdict(list)

@@ -512,7 +512,7 @@ async def compact(
             due_at,
             change,
             history.known_from,
-            [event.id for event in history.events if event not in history.observed],
+            [event.id for event in history.recorded],
             Jsonb(_held_out(history)),
         )
         for name, (due_at, history) in logs.items()

@@ -116,7 +116,14 @@ class History:
     @property
     def observed(self) -> list[Confirmation]:
         """The confirmations that are no events of the log."""
-        return [one for one in self.events if isinstance(one, Confirmation) and one.is_observed]
+        confirmations = (event for event in self.events if isinstance(event, Confirmation))
+        return [confirmation for confirmation in confirmations if confirmation.is_observed]
+
+    @property
+    def recorded(self) -> list[Event]:
+        """The events of the log."""
+        observed = {confirmation.id for confirmation in self.observed}
+        return [event for event in self.events if event.id not in observed]
 
     def since(self, lanes: Iterable[Lane]) -> datetime | None:
         """Return since when the summary status of ``lanes`` at ``known_from`` had held.
