@@ -95,11 +95,9 @@ class Database:
     async def new_key(
         self, *scopes: KeyScope, sides: list[str] | None = None, name: str = "reporter"
     ) -> str:
-        """Make a key of every scope, or of some; its name has a number if another has it."""
+        """Make a key as `make_key` does."""
         async with self.session() as session:
-            name = await free_name(session, name)
-            key = await create_key(session, name=name, scopes=scopes or KeyScope, sides=sides)
-            return str(key)
+            return await make_key(session, name, *scopes, sides=sides)
 
     @asynccontextmanager
     async def api(self, *, reporter: str = "reporter", **settings: object) -> AsyncIterator[Api]:
@@ -108,9 +106,16 @@ class Database:
             assert await service.board.reached(0, within=PATIENCE)
             # By its own connections: others would take as long as half a start.
             async with service.application.state.sessions.begin() as session:
-                name = await free_name(session, reporter)
-                key = await create_key(session, name=name, scopes=KeyScope)
-            yield Api(client, str(key))
+                key = await make_key(session, reporter)
+            yield Api(client, key)
+
+
+async def make_key(
+    session: AsyncSession, name: str, *scopes: KeyScope, sides: list[str] | None = None
+) -> str:
+    """Make a key of every scope, or of some; its name has a number if another has it."""
+    name = await free_name(session, name)
+    return str(await create_key(session, name=name, scopes=scopes or KeyScope, sides=sides))
 
 
 @dataclass(frozen=True)
