@@ -152,6 +152,15 @@ async def test_what_is_not_found_or_refused_is_not_remembered(seeded_api: Api) -
     assert {name: usages()[name].entries for name in before} == before
 
 
+async def test_a_list_with_a_link_is_remembered_once_for_each_host(seeded_api: Api) -> None:
+    """The link begins with the host that was asked; without its page, each would be made anew."""
+    before = usages()["board"].entries
+    for host in ("one.example", "two.example") * 3:
+        page = await seeded_api.client.get("/v1/crossings?limit=7", headers={"Host": host})
+        assert page.json()["next"].startswith(f"http://{host}/")
+    assert usages()["board"].entries == before + 2
+
+
 async def test_many_different_questions_stay_within_the_bounds(seeded_api: Api) -> None:
     for number in range(300):
         padding = f"{number:03}" + "x" * 600

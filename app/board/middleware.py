@@ -89,7 +89,6 @@ class CachedResponse:
     def __init__(
         self,
         body: bytes,
-        origin: str | None,
         link: str | None,
         media_type: str,
         route: str,
@@ -97,8 +96,6 @@ class CachedResponse:
         self.body = body
         self.route = route
         """The path of the operation in the documentation."""
-        self.origin = origin
-        """The origin that the body contains; None if it contains none."""
         self.revision = -1
         """The revision of the board at which this was last known to be valid."""
         self.withheld_since: datetime | None = None
@@ -333,13 +330,12 @@ class BoardMiddleware:
         if telling is None or now >= telling.until or telling.change != board.change:
             telling = self._telling = BoardHeaders(board, self._policy)
         key: bytes = scope["raw_path"] + b"?" + scope["query_string"]
-        page = self._pages.get(key)
+        page = self._pages.get(key) or self._pages.get(self._key_with_origin(key, scope))
         if (
             page is not None
             and page.revision == board.revision
             and now < page.due
             and page.withheld_since == telling.withheld_since
-            and (page.origin is None or page.origin == self._origins.of(scope))
         ):
             return page
         question = question_of(scope["path"], scope["query_string"])
@@ -347,17 +343,20 @@ class BoardMiddleware:
         answer = question and question.answer(board, moment)
         if not question or not answer:
             return None
-        link = origin = None
+        link = None
         if answer.cursor is not None:
-            origin = self._origins.of(scope)
-            link = origin + path_of(scope, cursor=answer.cursor)
+            link = self._origins.of(scope) + path_of(scope, cursor=answer.cursor)
         body = answer.complete_body(link)
         if page is None or page.body != body:
-            page = CachedResponse(body, origin, link, answer.media_type, question.route)
-            if origin is None or self._origins.is_bounded:
-                self._pages.put(key, page)
+            page = CachedResponse(body, link, answer.media_type, question.route)
+            self._pages.drop(key)
+            self._pages.put(key if link is None else self._key_with_origin(key, scope), page)
         page.renew(answer, moment, board.revision)
         return page
+
+    def _key_with_origin(self, key: bytes, scope: Scope) -> bytes:
+        """Return the key of a response that contains the origin which the client named."""
+        return b"%b %b" % (key, self._origins.of(scope).encode())
 
     async def _demand(self, value: bytes) -> Problem | None:
         """Wait until the board reflects the change that is demanded. Return a problem if not."""

@@ -1,7 +1,7 @@
 """The origin of the service as clients see it, with which every absolute link begins.
 
-Without a configured one it comes from the `Host` of the request and is used in the response to
-that request alone: cached responses contain no origin, or one that the operator configured.
+Without a configured one it comes from the `Host` of the request, and is used in responses to
+requests with that `Host` alone: it is part of the key of each cached response that contains it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -31,11 +31,6 @@ class Origins:
         """The path under which a proxy serves it, without a slash at the end."""
         if self._allowed and public_url:
             self._allowed |= {urlsplit(public_url).netloc.lower().encode()}
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether the operator limits the origins, so that responses may be cached by origin."""
-        return self._public_url is not None or bool(self._allowed)
 
     def refusal(self, scope: Scope, host: bytes) -> Problem | None:
         """Return the problem of the ``Host`` of a request; several are joined by commas."""
