@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -37,7 +38,8 @@ class Database:
 
     def headers(self, scope: str = "events:write") -> dict[str, str]:
         """Return the headers of a write, with a new key that has ``scope``."""
-        command = [str(BIN / "crossings"), "keys", "create", "bench", "--scope", scope]
+        name = f"bench-{secrets.token_hex(4)}"
+        command = [str(BIN / "crossings"), "keys", "create", name, "--scope", scope]
         done = subprocess.run(
             command,
             capture_output=True,

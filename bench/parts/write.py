@@ -114,8 +114,10 @@ def _logged(stage: Stage) -> list[str]:
     found: list[str] = []
     for process, statement in _LOGGED.findall(text):
         match statement.strip():
-            case "BEGIN":
+            case begin if begin.startswith("BEGIN"):
                 sent[process] = []
+            case ";":
+                pass  # the end of a pipeline
             case "COMMIT":
                 if any('INSERT INTO "change"' in one for one in sent.get(process, ())):
                     found = sent[process]
@@ -125,5 +127,6 @@ def _logged(stage: Stage) -> list[str]:
 
 
 def _statements_of_script() -> int:
-    ends = re.findall(r"(;|\\gset)$", _SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
-    return len(ends) - len(("BEGIN", "COMMIT"))
+    _, _, transaction = _SCRIPT.read_text(encoding="utf-8").partition("BEGIN;")
+    ends = re.findall(r"(;|\\gset)$", transaction, re.MULTILINE)
+    return len(ends) - len(["COMMIT"])
