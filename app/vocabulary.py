@@ -102,6 +102,19 @@ class ExceptionCode(Word):
     OTHER = "other"
 
 
+class LaneReason(Word):
+    """Why a lane has its status, where the deciding event alone does not say so."""
+
+    HOURS = "hours"
+    """Nothing but its regular hours closes it."""
+    EXCEPTION = "exception"
+    """It is closed, except for the traveller who asks."""
+    MAX_WEIGHT = "max_weight"
+    """The traveller's vehicle is too heavy for it."""
+    MAX_HEIGHT = "max_height"
+    """The traveller's vehicle is too high for it."""
+
+
 class Precision(Word):
     """How exactly an instant is known."""
 

@@ -30,6 +30,7 @@ from app.places.details import crossing_details, get_border
 from app.places.models import Border, Country, Crossing, CrossingVersion
 from app.status.histories import CrossingHistory, load_histories
 from app.status.reading import validity_of
+from app.status.rule.travellers import ANYONE, Traveller
 from app.status.summaries import Summary, waits_out
 from app.vocabulary import GapCode, Status, Traffic
 
@@ -45,6 +46,7 @@ async def get_border_status(
     as_of: AsOf,
     traffic: Traffic | None = None,
     to: str | None = None,
+    traveller: Traveller = ANYONE,
     retired: bool = False,
 ) -> tuple[BorderOut, Snapshot]:
     """Return a border at present or at ``at``, as known. Raises BorderNotFound.
@@ -55,9 +57,9 @@ async def get_border_status(
     border = await get_border(session, border_id)
     snapshot = await take_snapshot(session, as_of)
     instant = at or snapshot.now
-    all_summaries = (await _summaries(session, [border], snapshot, at, traffic, to))[border.id]
+    by_border = await _summaries(session, [border], snapshot, at, traffic, to, traveller)
     summaries = [
-        summary for summary in all_summaries if retired or not summary.details.is_retired(at)
+        summary for summary in by_border[border.id] if retired or not summary.details.is_retired(at)
     ]
     details = await crossing_details(session, [summary.details for summary in summaries])
     ids = [summary.id for summary in summaries]
@@ -180,6 +182,7 @@ async def _summaries(
     at: datetime | None,
     traffic: Traffic | None = None,
     to: str | None = None,
+    traveller: Traveller = ANYONE,
 ) -> dict[str, list[Summary]]:
     """Return the summaries of each border's crossings, without those added later."""
     by_border: dict[str, list[Summary]] = {border.id: [] for border in borders}
@@ -190,7 +193,9 @@ async def _summaries(
     def summarize(history: CrossingHistory) -> Summary:
         lanes = history.details.lanes_for(traffic, to)
         notice_change = noticed.get(history.details.id)
-        summary = Summary.of(history, at or snapshot.now, lanes, noticed=notice_change)
+        summary = Summary.of(
+            history, at or snapshot.now, lanes, noticed=notice_change, traveller=traveller
+        )
         if at is None:
             _ = summary.last_change_at
         return summary.settled()

@@ -22,6 +22,7 @@ from app.places.details import (
 )
 from app.status.histories import CrossingHistory, Events, load_histories
 from app.status.reading import validity_of
+from app.status.rule.travellers import ANYONE, Traveller
 from app.status.summaries import Summary, waits_out
 from app.vocabulary import CrossingOrder, Status, Traffic
 
@@ -29,12 +30,12 @@ _CROSSINGS_PER_READ = 100
 
 
 async def get_crossing(
-    session: AsyncSession, crossing_id: str
+    session: AsyncSession, crossing_id: str, traveller: Traveller = ANYONE
 ) -> tuple[CrossingDetail, Snapshot, Validity]:
     """Return a crossing with its whole present status. Raises CrossingNotFound."""
     snapshot = await take_snapshot(session, AsOf())
     waits = await latest_waits(session, [crossing_id])
-    body, summary = await load_detail(session, crossing_id, snapshot, waits)
+    body, summary = await load_detail(session, crossing_id, snapshot, waits, traveller)
     return body, snapshot, await validity_of(session, [summary], waits)
 
 
@@ -46,6 +47,7 @@ async def list_crossings(
     as_of: AsOf = AsOf(),  # noqa: B008  # frozen
     status: Status | None = None,
     order: CrossingOrder | None = None,
+    traveller: Traveller = ANYONE,
     after: Rank | None,
     limit: int,
 ) -> tuple[list[tuple[Rank, CrossingSummary]], Snapshot, Validity | None]:
@@ -73,7 +75,9 @@ async def list_crossings(
     left_out: list[tuple[Rank, Summary]] = []
     while ranks and (order is not None or len(matching) < limit):
         batch, ranks = ranks[:_CROSSINGS_PER_READ], ranks[_CROSSINGS_PER_READ:]
-        for rank, summary in await _summaries(session, batch, crossing_filter, snapshot, at):
+        for rank, summary in await _summaries(
+            session, batch, crossing_filter, snapshot, at, traveller
+        ):
             if crossing_filter.excludes(summary.details, at):
                 left_out.append((rank, summary))
             elif status in {None, summary.answer.status}:
@@ -103,6 +107,7 @@ async def list_alternatives(
     crossing_id: str,
     traffic: Traffic | None,
     to: str | None,
+    traveller: Traveller = ANYONE,
     retired: bool = False,
     after: Rank | None,
     limit: int,
@@ -126,7 +131,12 @@ async def list_alternatives(
         (distance_rank(origin, summary.details, summary.answer.status), summary)
         for start in range(0, len(ranks), _CROSSINGS_PER_READ)
         for _, summary in await _summaries(
-            session, ranks[start : start + _CROSSINGS_PER_READ], crossing_filter, snapshot, None
+            session,
+            ranks[start : start + _CROSSINGS_PER_READ],
+            crossing_filter,
+            snapshot,
+            None,
+            traveller,
         )
         if summary.answer.status is not Status.CLOSED
         and summary.id != crossing_id
@@ -156,6 +166,7 @@ async def _summaries(
     crossing_filter: CrossingFilter,
     snapshot: Snapshot,
     at: datetime | None,
+    traveller: Traveller,
 ) -> list[tuple[Rank, Summary]]:
     """Return the summaries of the matching lanes, without crossings that were recorded later."""
     ids = [rank.id for rank in ranks]
@@ -166,7 +177,11 @@ async def _summaries(
     def summarize(history: CrossingHistory) -> Summary:
         lanes = crossing_filter.lanes_of(history.details) if crossing_filter.filters_lanes else None
         summary = Summary.of(
-            history, at or snapshot.now, lanes, noticed=noticed.get(history.details.id)
+            history,
+            at or snapshot.now,
+            lanes,
+            noticed=noticed.get(history.details.id),
+            traveller=traveller,
         )
         _ = summary.period
         if is_timed:
@@ -204,12 +219,18 @@ def _evidence_seconds(summary: Summary) -> float:
 
 
 async def load_detail(
-    session: AsyncSession, crossing_id: str, snapshot: Snapshot, waits: Mapping[str, Waits]
+    session: AsyncSession,
+    crossing_id: str,
+    snapshot: Snapshot,
+    waits: Mapping[str, Waits],
+    traveller: Traveller = ANYONE,
 ) -> tuple[CrossingDetail, Summary]:
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
 
     def summarize(history: CrossingHistory) -> tuple[Summary, Events]:
-        summary = Summary.of(history, snapshot.now, noticed=noticed.get(crossing_id)).settled()
+        summary = Summary.of(
+            history, snapshot.now, noticed=noticed.get(crossing_id), traveller=traveller
+        ).settled()
         _ = summary.last_change_at
         return summary, history.events
 

@@ -217,7 +217,7 @@ async def _insert_crossing(session: AsyncSession, crossing_id: str, border: Bord
     await session.execute(
         insert(Border).values(first=border.first, second=border.second).on_conflict_do_nothing()
     )
-    taken = f"There is already a crossing {crossing_id!r} already."
+    taken = f"There is already a crossing {crossing_id!r}."
     border_id = "-".join(border.sides)
     with raising({"pk_crossing": (CrossingExists, taken)}):
         await append(session, Crossing(id=crossing_id, border_id=border_id))
@@ -244,4 +244,6 @@ def _version(
         retired_at=retirement.at,
         replaced_by=retirement.replaced_by,
         hours=[hours.model_dump(mode="json") for hours in crossing.hours],
+        max_weight_kg=crossing.max_weight_kg,
+        max_height_m=crossing.max_height_m,
     )

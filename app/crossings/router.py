@@ -39,6 +39,7 @@ from app.http.problems import preview, responses
 from app.http.routing import feature_router
 from app.places.geography import Box, Point
 from app.places.schemas import Bbox, CrossingIn, CrossingPatch, Near, SearchText
+from app.status.parameters import TravellerQuery
 from app.vocabulary import CrossingOrder, KeyScope, Mode, Status, Traffic
 
 router = feature_router(prefix="/v1", tag="crossings")
@@ -136,6 +137,7 @@ async def list_crossings(
     pagination: PageQuery,
     crossing_filter: Annotated[CrossingFilter, Depends(_crossing_filter)],
     as_of: AsOfQuery,
+    traveller: TravellerQuery,
     at: At = None,
     status: Annotated[
         Status | None, Query(description="Only crossings with this status at that instant.")
@@ -164,6 +166,7 @@ async def list_crossings(
             as_of=as_of,
             status=status,
             order=order,
+            traveller=traveller,
             after=after,
             limit=pagination.limit + 1,
         )
@@ -184,9 +187,10 @@ async def get_crossing(
     session: Session,
     cache_headers: ResponseCacheHeaders,
     crossing_id: Annotated[CrossingId, Path()],
+    traveller: TravellerQuery,
 ) -> CrossingDetail:
     """Return a crossing: where it is, what it is authorised for, its whole status now."""
-    body, snapshot, validity = await reading.get_crossing(session, crossing_id)
+    body, snapshot, validity = await reading.get_crossing(session, crossing_id, traveller)
     cache_headers.set_present(snapshot.change, snapshot.now, validity)
     return body
 
@@ -201,6 +205,7 @@ async def list_alternatives(
     cache_headers: ResponseCacheHeaders,
     pagination: PageQuery,
     crossing_id: Annotated[CrossingId, Path()],
+    traveller: TravellerQuery,
     traffic: AuthorisedTraffic = None,
     to: AuthorisedTo = None,
     retired: Retired = False,
@@ -216,6 +221,7 @@ async def list_alternatives(
         crossing_id=crossing_id,
         traffic=traffic,
         to=to,
+        traveller=traveller,
         retired=retired,
         after=pagination.start(rank_cursor),
         limit=pagination.limit + 1,
@@ -299,13 +305,19 @@ async def get_border(
     cache_headers: ResponseCacheHeaders,
     border_id: Annotated[BorderId, Path()],
     as_of: AsOfQuery,
+    traveller: TravellerQuery,
     at: At = None,
     retired: Retired = False,
 ) -> BorderOut:
     """Return a border now: counts by status, crossings, notices, and what is not covered."""
     async with read_sessions.for_question(at, as_of) as session:
         body, snapshot = await border_reading.get_border_status(
-            session, border_id=border_id, at=at, as_of=as_of, retired=retired
+            session,
+            border_id=border_id,
+            at=at,
+            as_of=as_of,
+            traveller=traveller,
+            retired=retired,
         )
     cache_headers.tell(at=at, as_of=as_of, **snapshot.freshness())
     return body

@@ -21,7 +21,7 @@ from app.places.models import Border, Crossing, CrossingVersion
 from app.places.schemas import CrossingRecord, HoursOfSide, Location, Name
 from app.sources.models import Citation
 from app.sources.service import citation_out
-from app.status.rule.history import Lane
+from app.status.rule.history import NO_LIMITS, Lane, Limits
 from app.status.rule.hours import NO_HOURS, Hours
 from app.vocabulary import Mode, Traffic
 
@@ -76,6 +76,13 @@ class Details:
     def hours(self) -> list[HoursOfSide]:
         """Its regular hours; none before they were known."""
         return [HoursOfSide.model_validate(hours, context=STORED) for hours in self.version.hours]
+
+    @property
+    def limits(self) -> Limits:
+        """The limits for vehicles; none before they were known."""
+        if not self.known:
+            return NO_LIMITS
+        return Limits(self.version.max_weight_kg, self.version.max_height_m)
 
     def schedules(self, lanes: Iterable[Lane]) -> Hours:
         """Return the regular hours of these lanes, of both sides; none before it is known."""
@@ -272,7 +279,10 @@ async def version_records(
 def details_record(details: Details, citations: Iterable[Citation]) -> JsonValue:
     """Return a crossing's details as the hash chain includes them."""
     record: dict[str, JsonValue] = details_out(details, citations).model_dump(mode="json")
-    for name in ("retired_at", "replaced_by", "confirm_within_hours"):
+    for name in (
+        *("retired_at", "replaced_by", "confirm_within_hours"),
+        *("max_weight_kg", "max_height_m"),
+    ):
         # Records from before there were these members do not have them.
         if record[name] is None:
             del record[name]
@@ -301,6 +311,8 @@ def details_out(details: Details, citations: Iterable[Citation]) -> CrossingReco
         retired_at=utc(version.retired_at),
         replaced_by=version.replaced_by,
         hours=details.hours,
+        max_weight_kg=version.max_weight_kg,
+        max_height_m=version.max_height_m,
         citations=[citation_out(citation) for citation in citations],
         version=version.change,
     )

@@ -91,6 +91,7 @@ class CrossingVersion(Base):
         ),
         CheckConstraint("replaced_by <> crossing_id", name="replaced_by_another"),
         CheckConstraint("jsonb_typeof(hours) = 'array'", name="hours_listed"),
+        CheckConstraint("max_weight_kg > 0 AND max_height_m > 0", name="limits_positive"),
         Index(None, "change"),
         Index(
             "ix_crossing_version_retired",
@@ -116,3 +117,5 @@ class CrossingVersion(Base):
     hours: Mapped[list[dict[str, object]]] = mapped_column(server_default=text("'[]'"))
     confirm_within_hours: Mapped[int | None]
     """Instead of the days."""
+    max_weight_kg: Mapped[int | None]
+    max_height_m: Mapped[float | None] = mapped_column(Double)

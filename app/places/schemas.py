@@ -173,6 +173,15 @@ HoursList = Annotated[
 ]
 
 
+MaxWeight = Annotated[
+    int | None, Field(gt=0, le=1_000_000, description="Heavier vehicles cannot cross.")
+]
+MaxHeight = Annotated[
+    float | None,
+    Field(gt=0, le=50, allow_inf_nan=False, description="Higher vehicles cannot cross."),
+]
+
+
 class CrossingIn(Body, title="NewCrossing"):
     """A border crossing point: two checkpoints facing each other."""
 
@@ -205,6 +214,8 @@ class CrossingIn(Body, title="NewCrossing"):
     confirm_within_days: ConfirmWithinDays = DEFAULT_CONFIRM_WITHIN_DAYS
     confirm_within_hours: ConfirmWithinHours | None = None
     hours: HoursList = Field([])
+    max_weight_kg: MaxWeight = None
+    max_height_m: MaxHeight = None
     citations: Citations
 
     @field_validator("traffic")
@@ -260,6 +271,8 @@ class CrossingPatch(Body):
     confirm_within_days: ConfirmWithinDays | None = None
     confirm_within_hours: ConfirmWithinHours | None = None
     hours: HoursList | None = None
+    max_weight_kg: MaxWeight = None
+    max_height_m: MaxHeight = None
     retired_at: Instant | None = Field(
         None, description="Not in the future. Null brings a retired crossing back."
     )
@@ -320,6 +333,8 @@ class CrossingRecord(Body, title="CrossingRecord"):
         description="When no hours cover a lane on a side, they are unknown: that side may be"
         " closed at night or on some days."
     )
+    max_weight_kg: int | None
+    max_height_m: float | None
     citations: list[CitationOut]
     version: int = Field(description="The number of the change that recorded these details.")
 

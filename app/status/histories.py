@@ -59,7 +59,8 @@ _CROSSINGS = """
     SELECT crossing.id, border.id, first, second, version.change <= %(known)s,
            version.crossing_id, version.change, recorded_at, recorded_by, mode, traffic, names,
            aliases, lat, lon, precision_km, confirm_within_days, retired_at, replaced_by, hours,
-           confirm_within_hours, compacted.change, known_from, events, held,
+           confirm_within_hours, max_weight_kg, max_height_m, compacted.change, known_from, events,
+           held,
            (SELECT change FROM status_event
             WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1)
     FROM crossing JOIN border ON border.id = border_id
@@ -100,10 +101,11 @@ _EVENTS = """
            lower(event.effective), upper(event.effective), event.expected_until, event.traffic,
            event."to", event.certainty, event.announced_at, event.confirmed_at, event.supersedes,
            event.retracts, event.said_at, event.said_as, root.recorded_at,
+           NULLIF(event.exceptions, '[]'), event.max_weight_kg, event.max_height_m,
            json_build_array(
                event.change, event.recorded_by, event.decision, event.sides, event.traffic,
-               event.reason_code, event.reason_text, event.exceptions, event.precision,
-               event.incident_id,
+               event.reason_code, event.reason_text, event.exceptions, event.max_weight_kg,
+               event.max_height_m, event.precision, event.incident_id,
                (SELECT json_agg(json_build_array(source_id, locator, basis) ORDER BY citation.id)
                 FROM citation WHERE event_id = event.id)
            )::text
@@ -138,6 +140,8 @@ class _Version(NamedTuple):
     replaced_by: str | None
     hours: list[dict[str, object]]
     confirm_within_hours: int | None
+    max_weight_kg: int | None
+    max_height_m: float | None
 
 
 class _EventRow(NamedTuple):
@@ -162,6 +166,9 @@ class _EventRow(NamedTuple):
     said_at: datetime | None
     said_as: UUID | None
     said_as_recorded_at: datetime | None
+    exceptions: list[dict[str, object]] | None
+    max_weight_kg: int | None
+    max_height_m: float | None
     rest: str
 
     @property
@@ -194,6 +201,8 @@ class _Rest(NamedTuple):
     reason_code: str | None
     reason_text: str | None
     exceptions: list[dict[str, object]]
+    max_weight_kg: int | None
+    max_height_m: float | None
     precision: str | None
     incident_id: UUID | None
     citations: list[tuple[UUID, str | None, Basis]] | None
@@ -225,6 +234,8 @@ class _CrossingRow(NamedTuple):
     replaced_by: str | None
     hours: list[dict[str, object]]
     confirm_within_hours: int | None
+    max_weight_kg: int | None
+    max_height_m: float | None
     compacted: int | None
     known_from: datetime | None
     events: list[UUID] | None
@@ -232,7 +243,7 @@ class _CrossingRow(NamedTuple):
     last_event: int | None
 
     def details(self) -> Details:
-        version = _Version(*self[5:21])
+        version = _Version(*self[5:23])
         # Thousands of crossings share these strings.
         version = version._replace(
             crossing_id=self.id,

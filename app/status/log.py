@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -22,15 +23,19 @@ from app.sources.schemas import CitationOut
 from app.sources.service import citations_of
 from app.status.models import StatusEvent
 from app.status.rule.history import (
+    NO_TERMS,
     Confirmation,
     Declaration,
     Event,
     EventRetraction,
+    ExceptedGroup,
+    Limits,
     SaidOrder,
     Scope,
+    Terms,
 )
 from app.status.schemas import EventOut
-from app.vocabulary import Certainty, EventKind, Status, Traffic
+from app.vocabulary import Certainty, EventKind, ExceptionCode, Status, Traffic
 
 # Looking a member up is several times as fast as calling its class, which matters at start-up.
 _KINDS = {one.value: one for one in EventKind}
@@ -166,6 +171,8 @@ def event_out(
             "to": row.to,
             "reason": reason,
             "exceptions": row.exceptions,
+            "max_weight_kg": row.max_weight_kg,
+            "max_height_m": row.max_height_m,
             "certainty": row.certainty,
             "precision": row.precision,
             "time_zone": _time_zone(row, near),
@@ -186,9 +193,13 @@ def event_out(
 
 def event_record(event: EventOut) -> JsonValue:
     """Return an event as the hash chain includes it, without what is derived later."""
-    record: JsonValue = event.model_dump(
+    record: dict[str, JsonValue] = event.model_dump(
         mode="json", by_alias=True, exclude={"time_zone", "superseded_by", "retracted_by"}
     )
+    for name in ("max_weight_kg", "max_height_m"):
+        # Records from before there were these members do not have them.
+        if record[name] is None:
+            del record[name]
     return record
 
 
@@ -230,7 +241,18 @@ def _declaration(row: StatusEvent, said: SaidOrder | None) -> Declaration:
         announced_at=row.announced_at,
         supersedes=row.supersedes,
         said=said,
+        terms=_terms(row),
     )
+
+
+def _terms(row: StatusEvent) -> Terms:
+    if not row.exceptions and row.max_weight_kg is None and row.max_height_m is None:
+        return NO_TERMS
+    exceptions = tuple(
+        ExceptedGroup(ExceptionCode(str(exception["code"])), cast("str | None", exception["text"]))
+        for exception in row.exceptions or ()
+    )
+    return Terms(exceptions, Limits(row.max_weight_kg, row.max_height_m))
 
 
 def _scope(row: StatusEvent) -> Scope:

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Double,
     FetchedValue,
     ForeignKey,
     ForeignKeyConstraint,
@@ -123,6 +124,11 @@ class StatusEvent(Base):
             name="said",
         ),
         CheckConstraint("(kind = 'retraction') = (series_id IS NULL)", name="in_series"),
+        CheckConstraint(
+            "num_nonnulls(max_weight_kg, max_height_m) = 0 OR status IN ('open', 'restricted')",
+            name="limits_of_passable",
+        ),
+        CheckConstraint("max_weight_kg > 0 AND max_height_m > 0", name="limits_positive"),
         Index(None, "crossing_id", desc("change")),
         Index(None, "change", "id"),
         Index(None, "decision"),
@@ -164,6 +170,8 @@ class StatusEvent(Base):
     reason_code: Mapped[str | None]
     reason_text: Mapped[str | None]
     exceptions: Mapped[list[dict[str, object]]]
+    max_weight_kg: Mapped[int | None]
+    max_height_m: Mapped[float | None] = mapped_column(Double)
     certainty: Mapped[str | None]
     precision: Mapped[str | None]
     announced_at: Mapped[datetime | None]

@@ -18,6 +18,7 @@ from app.status.histories import BEFORE_ALL, CrossingHistory, load_histories
 from app.status.rule.history import ALWAYS, NEVER, OutOfReach, TimelinePeriod
 from app.status.rule.hours import AnswersWithHours
 from app.status.rule.resolution import ResolvedHistory
+from app.status.rule.travellers import ANYONE, Traveller
 from app.status.schemas import StatusOut, TimelinePeriodOut
 from app.status.summaries import Summary, lane_out, status_out, valid, waits_out
 from app.vocabulary import Traffic
@@ -34,8 +35,12 @@ async def get_status(
     as_of: AsOf,
     traffic: Traffic | None,
     to: str | None,
+    traveller: Traveller = ANYONE,
 ) -> tuple[StatusOut, Snapshot, Validity]:
-    """Return the status of a crossing, or of the lanes that ``traffic`` and ``to`` select."""
+    """Return the status of a crossing, or of the lanes that ``traffic`` and ``to`` select.
+
+    It is that for ``traveller``.
+    """
     snapshot = await take_snapshot(session, as_of)
     noticed = await last_noticed(session, [crossing_id], snapshot.change)
     all_waits = await waits_of(session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot)
@@ -44,7 +49,13 @@ async def get_status(
 
     def answer(history: CrossingHistory) -> tuple[Summary, StatusOut]:
         lanes = require_lanes(history.details, traffic, to)
-        summary = Summary.of(history, at or snapshot.now, lanes, noticed=noticed.get(crossing_id))
+        summary = Summary.of(
+            history,
+            at or snapshot.now,
+            lanes,
+            noticed=noticed.get(crossing_id),
+            traveller=traveller,
+        )
         if is_present:
             _ = summary.due_at, summary.last_change_at
         wait_bodies = waits_out(summary, waits)

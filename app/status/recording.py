@@ -251,6 +251,8 @@ def _declaration_columns(decision: DecisionIn) -> dict[str, object]:
         "reason_code": decision.reason.code.value,
         "reason_text": decision.reason.text,
         "exceptions": [exception.model_dump(mode="json") for exception in decision.exceptions],
+        "max_weight_kg": decision.max_weight_kg,
+        "max_height_m": decision.max_height_m,
         "certainty": decision.certainty.value,
         "precision": decision.precision.value,
         "announced_at": decision.announced_at,

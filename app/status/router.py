@@ -28,6 +28,7 @@ from app.http.problems import preview, responses
 from app.http.routing import LONG_BODY, WHOLE_BODY, feature_router
 from app.sources.statements import RetractionIn
 from app.status import log, reading, recording
+from app.status.parameters import TravellerQuery
 from app.status.schemas import (
     ConfirmationIn,
     ConfirmationsIn,
@@ -66,6 +67,7 @@ async def get_status(
     cache_headers: ResponseCacheHeaders,
     crossing_id: CrossingPath,
     as_of: AsOfQuery,
+    traveller: TravellerQuery,
     at: At = None,
     traffic: LaneTraffic = None,
     to: LaneTo = None,
@@ -73,11 +75,18 @@ async def get_status(
     """Return a crossing's status now: for whom it is open, since when, until when, and who says so.
 
     `traffic` and `to` narrow it to a vehicle and a direction. `at` asks about another instant, and
-    `known_at` or `known_change` about what was known then.
+    `known_at` or `known_change` about what was known then. With `as`, `citizen_of`, `empty`,
+    `weight_kg` or `height_m` it is the status for that traveller.
     """
     async with read_sessions.for_question(at, as_of) as session:
         body, snapshot, validity = await reading.get_status(
-            session, crossing_id=crossing_id, at=at, as_of=as_of, traffic=traffic, to=to
+            session,
+            crossing_id=crossing_id,
+            at=at,
+            as_of=as_of,
+            traffic=traffic,
+            to=to,
+            traveller=traveller,
         )
     cache_headers.tell(at=at, as_of=as_of, **snapshot.freshness(), validity=validity)
     return body

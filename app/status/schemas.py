@@ -1,7 +1,7 @@
 """Bodies of status events, decisions and answers."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from app.http.bodies import Body, CountryCode, CrossingId, Instant, Text, example
 from app.observations.schemas import WaitOut
-from app.places.schemas import Distinct, TrafficList
+from app.places.schemas import Distinct, MaxHeight, MaxWeight, TrafficList
 from app.sources.schemas import (
     CITATION_EXAMPLE,
     CitationIn,
@@ -23,6 +23,7 @@ from app.vocabulary import (
     DeclaredStatus,
     EventKind,
     ExceptionCode,
+    LaneReason,
     Precision,
     Status,
     Traffic,
@@ -87,6 +88,8 @@ class DecisionIn(Body, title="NewDecision"):
     to: ScopeTo = None
     reason: Reason
     exceptions: list[Exemption] = Field([], max_length=20)
+    max_weight_kg: MaxWeight = None
+    max_height_m: MaxHeight = None
     certainty: Certainty = Certainty.CONFIRMED
     precision: Precision = Field(Precision.MINUTE, description="Of `effective.from`.")
     announced_at: Instant | None = Field(
@@ -102,6 +105,13 @@ class DecisionIn(Body, title="NewDecision"):
         description="To correct a decision: one event of each of the crossings.",
         json_schema_extra={"uniqueItems": True},
     )
+
+    @field_validator("max_weight_kg", "max_height_m")
+    @classmethod
+    def _lets_others_through(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("status") is DeclaredStatus.CLOSED:
+            raise PydanticCustomError("limit", "cannot be combined with the status closed")
+        return value
 
     @field_validator("expected_until")
     @classmethod
@@ -176,6 +186,8 @@ class EventOut(Body, title="StatusEvent"):
     to: CountryCode | None
     reason: Reason | None
     exceptions: list[Exemption]
+    max_weight_kg: int | None
+    max_height_m: float | None
     certainty: Certainty | None
     precision: Precision | None
     time_zone: str = Field(
@@ -257,9 +269,14 @@ class LaneOut(LaneId, title="Lane"):
     stale: bool
     overdue: bool
     decided_by: UUID | None
-    reason: Literal["hours"] | None = Field(
-        description="`hours` if nothing but its regular hours closes it;"
-        " otherwise the deciding event has the reason."
+    reason: LaneReason | None = Field(
+        description="`hours` if nothing but its regular hours closes it; what makes the status"
+        " another one for the traveller who asks; otherwise the deciding event has the reason."
+    )
+    exceptions: list[Exemption] = Field(
+        [],
+        exclude_if=lambda exceptions: not exceptions,
+        description="Of a closure, those that apply to the traveller who asks.",
     )
 
 

@@ -15,7 +15,8 @@ from app.status.histories import CrossingHistory
 from app.status.rule.history import Answer, Lane, LaneAnswer, LaneState
 from app.status.rule.hours import AnswersWithHours
 from app.status.rule.resolution import Period, ResolvedHistory, withheld
-from app.status.schemas import EventOut, LaneOut, StatusOut
+from app.status.rule.travellers import ANYONE, Traveller, for_traveller
+from app.status.schemas import EventOut, Exemption, LaneOut, StatusOut
 from app.vocabulary import Mode
 
 
@@ -43,19 +44,28 @@ class Summary:
         lanes: Sequence[Lane] | None = None,
         *,
         noticed: int | None = None,
+        traveller: Traveller = ANYONE,
     ) -> "Summary":
         """Answer for ``lanes`` or all; ``noticed`` is the last change of a notice about it."""
         resolved = history.resolved
-        if lanes is not None and tuple(lanes) != history.history.lanes:
-            resolved = ResolvedHistory(replace(history.history, lanes=tuple(lanes)))
-        return cls.resolve(history.details, resolved, instant, history.last_change(noticed))
+        is_narrowed = lanes is not None and tuple(lanes) != history.history.lanes
+        if is_narrowed or not traveller.is_anyone:
+            narrowed = replace(history.history, lanes=tuple(lanes or history.history.lanes))
+            resolved = ResolvedHistory(for_traveller(narrowed, traveller))
+        change = history.last_change(noticed)
+        return cls.resolve(history.details, resolved, instant, change, traveller)
 
     @classmethod
     def resolve(
-        cls, details: Details, resolved: ResolvedHistory, instant: datetime, change: int | None
+        cls,
+        details: Details,
+        resolved: ResolvedHistory,
+        instant: datetime,
+        change: int | None,
+        traveller: Traveller = ANYONE,
     ) -> "Summary":
-        """Answer from what is declared and the regular hours. Raises OutOfReach."""
-        answers = with_hours(details, resolved)
+        """Answer from what is declared, the regular hours and the limits. Raises OutOfReach."""
+        answers = with_hours(details, resolved, traveller)
         return cls(details, answers, instant, answers.answer(instant), change)
 
     @property
@@ -137,9 +147,14 @@ class Summary:
         return self.withheld_since or self.resolved.last_change(self.instant)
 
 
-def with_hours(details: Details, resolved: ResolvedHistory) -> ResolvedHistory | AnswersWithHours:
-    """Return what answers about a history's lanes, their regular hours included."""
+def with_hours(
+    details: Details, resolved: ResolvedHistory, traveller: Traveller = ANYONE
+) -> ResolvedHistory | AnswersWithHours:
+    """Return what answers about a history's lanes, their regular hours and limits included."""
     hours = details.schedules(resolved.history.lanes)
+    limit = traveller.exceeded(details.limits)
+    if limit is not None:
+        hours = replace(hours, limit=limit)
     return AnswersWithHours(resolved, hours) if hours else resolved
 
 
@@ -207,5 +222,8 @@ def lane_out(lane: LaneAnswer | LaneState) -> LaneOut:
         stale=lane.stale,
         overdue=lane.overdue,
         decided_by=lane.decided_by.id if lane.decided_by else None,
-        reason="hours" if lane.outside_hours else None,
+        reason=lane.reason,
+        exceptions=[
+            Exemption(code=exception.code, text=exception.text) for exception in lane.exceptions
+        ],
     )

@@ -4,16 +4,20 @@
 -- ids, which the service makes itself, come with the place in the log.
 \set n random(1, :crossings)
 \set idempotency_key random(1, 9000000000000000)
+
+-- Who writes.
+SELECT id, name, secret_hash, scopes, sides
+FROM api_key LEFT JOIN key_revocation ON key_id = id
+WHERE id = :key_id AND key_id IS NULL AND (expires_at IS NULL OR expires_at > now());
 BEGIN;
 
--- Who writes, whether it is done already, what is cited.
-SELECT api_key.id, api_key.name, api_key.secret_hash, api_key.scopes, api_key.sides
-FROM api_key LEFT OUTER JOIN key_revocation ON key_revocation.key_id = api_key.id
-WHERE api_key.id = :key_id AND key_revocation.key_id IS NULL
-  AND (api_key.expires_at IS NULL OR api_key.expires_at > now());
+-- Whether it is done already, what is cited.
 SELECT pg_advisory_xact_lock(hashtextextended(:key_id || ' ' || :idempotency_key::text, 0));
-SELECT key_id, idempotency_key, request_hash, status, headers, body, kept_at
-FROM kept_answer WHERE key_id = :key_id AND idempotency_key = :idempotency_key::text;
+SELECT request_hash, status, headers, answer.body, secret.body
+FROM kept_answer answer LEFT JOIN secret_answer secret
+    ON secret.key_id = answer.key_id AND secret.idempotency_key = answer.idempotency_key
+        AND secret.kept_at > now() - interval '1 day'
+WHERE answer.key_id = :key_id AND answer.idempotency_key = :idempotency_key::text;
 SELECT id FROM source WHERE id = ANY (ARRAY[:source]::uuid[]);
 
 -- What is known, and of the crossing what still matters.
@@ -21,7 +25,8 @@ SELECT coalesce((SELECT max(number) FROM change), 0) AS known,
        greatest(clock_timestamp(), (SELECT max(recorded_at) FROM change)) AS asked_at \gset
 SELECT crossing.id AS crossing, border.id AS border, first AS side, second, version.change AS version,
        version.recorded_at AS version_recorded_at, recorded_by, mode, traffic, names, aliases, lat,
-       lon, precision_km, confirm_within_days, compacted.change AS compacted, known_from, events,
+       lon, precision_km, confirm_within_days, retired_at, replaced_by, hours,
+       confirm_within_hours, max_weight_kg, max_height_m, compacted.change AS compacted, known_from, events,
        held,
        (SELECT change FROM status_event
         WHERE crossing_id = crossing.id AND change <= :known ORDER BY change DESC LIMIT 1) AS last
@@ -41,10 +46,26 @@ LEFT JOIN compacted_log compacted ON compacted.crossing_id = crossing.id
                     WHERE event.crossing_id = crossing.id
                       AND event.change > compacted.change AND event.change <= :known)
 WHERE crossing.id = ANY (ARRAY['crossing-' || :n::text]) \gset
-SELECT event.*, lower(event.effective), upper(event.effective), root.recorded_at AS said_recorded_at,
-       (SELECT json_agg(json_build_object('source', source_id, 'locator', locator,
-                                          'basis', basis) ORDER BY citation.id)::text
-        FROM citation WHERE event_id = event.id)
+SELECT series.crossing_id, series.id, series.traffic, series."to", newest.*
+FROM observation_series series
+CROSS JOIN LATERAL (
+    SELECT observed_at, recorded_at FROM confirming_observation
+    WHERE series_id = series.id AND recorded_at <= :asked_at::timestamptz
+    ORDER BY recorded_at DESC LIMIT 1
+) newest
+WHERE series.crossing_id = ANY (ARRAY[:crossing]::text[]);
+SELECT event.id, event.recorded_at, event.kind, event.crossing_id, event.sides, event.status,
+       lower(event.effective), upper(event.effective), event.expected_until, event.traffic,
+       event."to", event.certainty, event.announced_at, event.confirmed_at, event.supersedes,
+       event.retracts, event.said_at, event.said_as, root.recorded_at,
+       NULLIF(event.exceptions, '[]'), event.max_weight_kg, event.max_height_m,
+       json_build_array(
+           event.change, event.recorded_by, event.decision, event.sides, event.traffic,
+           event.reason_code, event.reason_text, event.exceptions, event.max_weight_kg,
+           event.max_height_m, event.precision, event.incident_id,
+           (SELECT json_agg(json_build_array(source_id, locator, basis) ORDER BY citation.id)
+            FROM citation WHERE event_id = event.id)
+       )::text
 FROM status_event event LEFT JOIN status_event root ON root.id = event.said_as
 WHERE event.id = ANY (coalesce(:events::text, '{}')::uuid[]);
 

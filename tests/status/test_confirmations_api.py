@@ -123,6 +123,8 @@ async def test_many_confirmations_are_one_change_with_one_decision(here: Api) ->
         "expected_until": None,
         "reason": None,
         "exceptions": [],
+        "max_weight_kg": None,
+        "max_height_m": None,
         "certainty": None,
         "precision": None,
         "announced_at": None,

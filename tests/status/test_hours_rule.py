@@ -164,8 +164,8 @@ def test_a_timeline_with_hours_agrees_with_the_answers(
         assert period.end is not None
         for instant in (period.start, period.end - TICK):
             lanes = answers.answer(instant).lanes
-            assert [(one.status, one.outside_hours) for one in period.lanes] == [
-                (one.status, one.outside_hours) for one in lanes
+            assert [(one.status, one.closed_by) for one in period.lanes] == [
+                (one.status, one.closed_by) for one in lanes
             ]
             assert period.status is answers.answer(instant).status
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.status.rule.history import Lane, LaneAnswer
 from app.status.rule.observations import LaneObservation, disagrees, supported_status
-from app.vocabulary import ObservationMethod, Status, Traffic
+from app.vocabulary import LaneReason, ObservationMethod, Status, Traffic
 
 FIGURES = st.none() | st.integers(0, 43_200)
 OBSERVATIONS = st.builds(
@@ -102,7 +102,7 @@ def answer(status: Status, *, outside_hours: bool = False) -> LaneAnswer:
         overdue=False,
         decided_by=None,
         last_confirmed_at=None,
-        outside_hours=outside_hours,
+        closed_by=LaneReason.HOURS if outside_hours else None,
     )
 
 

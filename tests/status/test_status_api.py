@@ -36,8 +36,8 @@ STATUS_FIELDS = """
 """
 EVENT_FIELDS = """
     id kind crossing decision change sides status effective expected_until traffic to reason
-    exceptions certainty precision time_zone announced_at confirmed_at recorded_at recorded_by
-    supersedes retracts superseded_by retracted_by incident citations
+    exceptions max_weight_kg max_height_m certainty precision time_zone announced_at confirmed_at
+    recorded_at recorded_by supersedes retracts superseded_by retracted_by incident citations
 """
 
 
@@ -146,6 +146,8 @@ async def test_an_answer_has_exactly_these_fields_in_this_order(here: Api) -> No
                 "to": None,
                 "reason": {"code": "security", "text": "Preventive measure"},
                 "exceptions": [{"code": "diplomats", "text": None}],
+                "max_weight_kg": None,
+                "max_height_m": None,
                 "certainty": "confirmed",
                 "precision": "day",
                 "time_zone": "Europe/Vilnius",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from app.vocabulary import Certainty, Status, Traffic
+from app.vocabulary import Certainty, ExceptionCode, LaneReason, Status, Traffic
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -42,6 +42,36 @@ class Scope:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The heaviest and the highest vehicle that may cross; None is no limit known."""
+
+    max_weight_kg: int | None = None
+    max_height_m: float | None = None
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptedGroup:
+    """Who may still cross although restricted or closed."""
+
+    code: ExceptionCode
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """To whom a declaration does not apply in full, and whom it lets through."""
+
+    exceptions: tuple[ExceptedGroup, ...] = ()
+    limits: Limits = NO_LIMITS
+
+
+NO_TERMS = Terms()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """A status for some lanes over ``[start, end)``; ``end`` None is until further notice."""
@@ -59,6 +89,9 @@ class Declaration:
     supersedes: UUID | None = None
     said: SaidOrder | None = field(default=None, compare=False)
     """Its place among what was said; None where that follows from the events at hand."""
+    terms: Terms = NO_TERMS
+    reason: LaneReason | None = None
+    """Which of its terms makes its status another one for the traveller who asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +184,22 @@ class LaneAnswer:
     overdue: bool
     decided_by: Declaration | None
     last_confirmed_at: datetime | None
-    outside_hours: bool = False
-    """Whether nothing but its regular hours closes it."""
+    closed_by: LaneReason | None = None
+    """What closes it although nobody declares it closed: its regular hours, or a limit."""
+
+    @property
+    def outside_hours(self) -> bool:
+        return self.closed_by is LaneReason.HOURS
+
+    @property
+    def reason(self) -> LaneReason | None:
+        """Why it has its status, where its deciding event alone does not say so."""
+        return self.closed_by or _reason_of(self.decided_by)
+
+    @property
+    def exceptions(self) -> tuple[ExceptedGroup, ...]:
+        """The exceptions of a closure that let the traveller through."""
+        return _exceptions_of(self.decided_by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +228,27 @@ class LaneState:
     stale: bool
     overdue: bool
     decided_by: Declaration | None
-    outside_hours: bool = False
+    closed_by: LaneReason | None = None
+
+    @property
+    def reason(self) -> LaneReason | None:
+        """Why it has its status, where its deciding event alone does not say so."""
+        return self.closed_by or _reason_of(self.decided_by)
+
+    @property
+    def exceptions(self) -> tuple[ExceptedGroup, ...]:
+        """The exceptions of a closure that let the traveller through."""
+        return _exceptions_of(self.decided_by)
+
+
+def _reason_of(decider: Declaration | None) -> LaneReason | None:
+    return None if decider is None else decider.reason
+
+
+def _exceptions_of(decider: Declaration | None) -> tuple[ExceptedGroup, ...]:
+    if decider is None or decider.reason is not LaneReason.EXCEPTION:
+        return ()
+    return decider.terms.exceptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

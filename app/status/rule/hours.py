@@ -23,7 +23,7 @@ from app.status.rule.history import (
 )
 from app.status.rule.lanes import TICK
 from app.status.rule.resolution import Period, ResolvedHistory, body_of, summaries
-from app.vocabulary import Status
+from app.vocabulary import LaneReason, Status
 
 LaneT = TypeVar("LaneT", LaneAnswer, LaneState)
 
@@ -48,15 +48,21 @@ class Hours:
     """The schedules of each lane. A lane is closed if any of its schedules is."""
 
     lanes: Mapping[Lane, Sequence[Schedule]] = field(default_factory=dict)
+    limit: LaneReason | None = None
+    """The limit of the crossing that the traveller exceeds, which closes every lane for them."""
 
     def __bool__(self) -> bool:
-        return bool(self.lanes)
+        return bool(self.lanes) or self.limit is not None
 
     def is_closed(self, lane: Lane, at: datetime) -> bool:
+        if self.limit is not None:
+            return True
         return any(schedule.is_closed(at) for schedule in self.lanes.get(lane, ()))
 
     def next_switch(self, lane: Lane, at: datetime) -> datetime | None:
         """Return when ``lane`` next opens or closes; None is never."""
+        if self.limit is not None:
+            return None
         schedules = self.lanes.get(lane, ())
         if not self.is_closed(lane, at):
             return min(
@@ -76,6 +82,8 @@ class Hours:
 
     def last_switch(self, lane: Lane, at: datetime) -> datetime | None:
         """Return when ``lane`` last opened or closed by ``at``; None if not lately."""
+        if self.limit is not None:
+            return None
         schedules = self.lanes.get(lane, ())
         if not self.is_closed(lane, at):
             return max(
@@ -113,7 +121,11 @@ class AnswersWithHours:
     def answer(self, at: datetime) -> Answer:
         """Return the answer at ``at``. Raises OutOfReach."""
         declared = self.resolved.answer(at)
-        return with_lanes_closed(declared, self._outside(declared.lanes, at))
+        return with_lanes_closed(declared, self._outside(declared.lanes, at), self._reason)
+
+    @property
+    def _reason(self) -> LaneReason:
+        return self.hours.limit or LaneReason.HOURS
 
     def period(self, at: datetime) -> Period:
         """Return the period of the summary status at ``at``.
@@ -122,6 +134,8 @@ class AnswersWithHours:
         the declared one. If they do, the period began when the hours closed a lane, or with the
         declared status if that is later, and ends when the summary status next changes.
         """
+        if self.hours.limit is not None:
+            return Period(since=None, until=None, expires_at=None)
         declared, answer = self.resolved.answer(at), self.answer(at)
         if declared.status is answer.status:
             return self.resolved.period(at)
@@ -170,7 +184,8 @@ class AnswersWithHours:
                 lanes = [lane.lane for lane in period.lanes if lane.status is not Status.CLOSED]
                 switch = min(self._switches(lanes, begin), default=NEVER)
                 stop = min(switch, until)
-                yield _part_of_period(period, self._outside(period.lanes, begin), begin, stop)
+                outside = self._outside(period.lanes, begin)
+                yield _part_of_period(period, outside, self._reason, begin, stop)
                 begin = stop
             if until == end:
                 return
@@ -211,14 +226,16 @@ class AnswersWithHours:
         }
 
 
-def with_lanes_closed(declared: Answer, outside: Collection[Lane]) -> Answer:
-    """Return an answer with some lanes closed by their hours.
+def with_lanes_closed(
+    declared: Answer, outside: Collection[Lane], reason: LaneReason = LaneReason.HOURS
+) -> Answer:
+    """Return an answer with some lanes closed by their hours, or by another ``reason``.
 
     Declarations that no longer decide any lane move to what is also said.
     """
     if not outside:
         return declared
-    lanes = _closed(declared.lanes, outside)
+    lanes = _closed(declared.lanes, outside, reason)
     status, last_known = summaries(lanes)
     deciding = {lane.decided_by.id for lane in lanes if lane.decided_by}
     decided_by = tuple(event for event in declared.decided_by if event.id in deciding)
@@ -240,7 +257,9 @@ def with_lanes_closed(declared: Answer, outside: Collection[Lane]) -> Answer:
     )
 
 
-def _closed(lanes: Iterable[LaneT], outside: Collection[Lane]) -> tuple[LaneT, ...]:
+def _closed(
+    lanes: Iterable[LaneT], outside: Collection[Lane], reason: LaneReason
+) -> tuple[LaneT, ...]:
     """Return all lanes, with those in ``outside`` closed."""
     return tuple(
         replace(
@@ -250,7 +269,7 @@ def _closed(lanes: Iterable[LaneT], outside: Collection[Lane]) -> tuple[LaneT, .
             stale=False,
             overdue=False,
             decided_by=None,
-            outside_hours=True,
+            closed_by=reason,
         )
         if lane.lane in outside
         else lane
@@ -259,10 +278,14 @@ def _closed(lanes: Iterable[LaneT], outside: Collection[Lane]) -> tuple[LaneT, .
 
 
 def _part_of_period(
-    period: TimelinePeriod, outside: Collection[Lane], start: datetime, end: datetime
+    period: TimelinePeriod,
+    outside: Collection[Lane],
+    reason: LaneReason,
+    start: datetime,
+    end: datetime,
 ) -> TimelinePeriod:
     """Return a part of a period with some lanes closed by their hours."""
-    lanes = _closed(period.lanes, outside)
+    lanes = _closed(period.lanes, outside, reason)
     status, last_known = summaries(lanes)
     deciding = {lane.decided_by.id for lane in lanes if lane.decided_by}
     return TimelinePeriod(

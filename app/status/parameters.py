@@ -1,0 +1,58 @@
+"""Query parameters of questions about statuses: who asks."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from app.http.bodies import CountryCode
+from app.status.rule.travellers import Traveller
+from app.vocabulary import ExceptionCode
+
+
+def _says_who(value: ExceptionCode) -> ExceptionCode:
+    if value is ExceptionCode.OTHER:
+        raise PydanticCustomError("group", "does not say who you are")
+    return value
+
+
+Groups = Annotated[
+    list[Annotated[ExceptionCode, AfterValidator(_says_who)]],
+    Query(
+        alias="as",
+        max_length=20,
+        default_factory=list,
+        description="Groups with exceptions that the traveller belongs to; repeatable.",
+    ),
+]
+CitizenOf = Annotated[
+    list[CountryCode],
+    Query(
+        max_length=20,
+        default_factory=list,
+        description="The traveller's citizenships; repeatable.",
+    ),
+]
+Empty = Annotated[bool, Query(description="The vehicle is empty.")]
+Weight = Annotated[
+    int | None, Query(gt=0, le=1_000_000, description="The vehicle's weight.", examples=[40_000])
+]
+Height = Annotated[
+    float | None,
+    Query(gt=0, le=50, allow_inf_nan=False, description="The vehicle's height.", examples=[4.0]),
+]
+
+
+def traveller_of(
+    groups: Groups,
+    citizen_of: CitizenOf,
+    empty: Empty = False,
+    weight_kg: Weight = None,
+    height_m: Height = None,
+) -> Traveller:
+    """Return who asks, as the query parameters say."""
+    return Traveller(frozenset(groups), frozenset(citizen_of), empty, weight_kg, height_m)
+
+
+TravellerQuery = Annotated[Traveller, Depends(traveller_of)]
