@@ -78,6 +78,7 @@ def test_services_know_nothing_of_http(path: Path) -> None:
             "app.pages.page_cache",
             "app.pages.problems",
             "app.pages.rendering",
+            "app.status.parameters",
         )
     )
 

@@ -72,6 +72,8 @@ FIELDS = [
     "retired_at",
     "replaced_by",
     "hours",
+    "max_weight_kg",
+    "max_height_m",
     "citations",
     "version",
     "status",
@@ -276,6 +278,8 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             **since,
             **in_use,
             "hours": [],
+            "max_weight_kg": None,
+            "max_height_m": None,
             "links": {
                 "self": here,
                 "status": f"{here}/status",
