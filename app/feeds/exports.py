@@ -34,9 +34,9 @@ _FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
 EVENT_COLUMNS = (
     "id", "kind", "crossing", "decision", "change", "sides", "status", "effective_from",
     "effective_until", "expected_until", "traffic", "to", "reason_code", "reason_text",
-    "exceptions", "certainty", "precision", "time_zone", "local_from", "local_until",
-    "announced_at", "confirmed_at", "recorded_at", "recorded_by", "supersedes", "retracts",
-    "superseded_by", "retracted_by", "incident", "citations",
+    "exceptions", "max_weight_kg", "max_height_m", "certainty", "precision", "time_zone",
+    "local_from", "local_until", "announced_at", "confirmed_at", "recorded_at", "recorded_by",
+    "supersedes", "retracts", "superseded_by", "retracted_by", "incident", "citations",
 )  # fmt: skip
 TIMELINE_COLUMNS = (
     "crossing", "from", "until", "status", "last_known", "stale", "overdue", "decided_by", "lanes",

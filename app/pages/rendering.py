@@ -54,6 +54,8 @@ MAX_REPEATED_ADDRESS = 1_000
 OLD_SECONDS = 30
 """A page says how old its data is once it is older than this."""
 
+_PAST = {"at", "known_at", "known_change"}
+
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -150,6 +152,19 @@ class PageReader:
         """Return this page's full URL with some parameters changed; None removes a parameter."""
         return self.origin + path_of(self._address, **query)
 
+    def canonical_url(self, lang: str | None = None) -> str:
+        """Return the address by which search engines know this page, in a language.
+
+        What only changes how it is shown, or for which vehicle or instant, is left out.
+        """
+        path = path_of({**self._address, "query_string": b""})
+        return self.origin + path + query_of(more={"lang": lang})
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether search engines may list this page: not if it is about the past."""
+        return not _PAST.intersection(self.request.query_params)
+
     def static(self, name: str) -> str:
         """Return the path of an asset. Raises KeyError if there is no such asset."""
         return self.root + static(name)
@@ -242,6 +257,7 @@ def _environment(language: Language) -> Environment:
         "LANGUAGES": LANGUAGES,
         "Status": Status,
         "language": language,
+        "static": static,
         "words": words,
         "zone_of": zone_of,
     }

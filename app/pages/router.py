@@ -10,6 +10,8 @@ from app.languages.languages import ENGLISH, LANGUAGES
 from app.pages.assets import ASSETS, VERSION
 from app.pages.borders.router import router as borders
 from app.pages.crossings.router import router as crossings
+from app.pages.discovery.router import router as discovery
+from app.pages.embeds.router import router as embeds
 from app.pages.map.router import router as map_router
 from app.pages.rendering import CurrentReader, page, render
 from app.pages.report.router import router as report
@@ -18,7 +20,10 @@ from app.pages.stories.router import router as stories
 from app.vocabulary import Status
 
 router = APIRouter(include_in_schema=False)
-for subrouter in (map_router, crossings, borders, stories, service_status, report):
+for subrouter in (
+    *(map_router, crossings, borders, stories, service_status, report),
+    *(discovery, embeds),
+):
     router.include_router(subrouter)
 
 _IMMUTABLE = "public, max-age=31536000, immutable"

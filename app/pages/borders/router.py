@@ -8,12 +8,14 @@ from app.changes.read_sessions import AnyReadSessions
 from app.http.bodies import BorderId
 from app.http.problems import unless_out
 from app.pages.borders.answers import border_from_board, border_from_database
+from app.pages.discovery.linked_data import breadcrumbs
 from app.pages.page_cache import cached
 from app.pages.rendering import (
     CurrentReader,
     OptionalQuery,
     PageInstant,
     PageKnowledge,
+    PageReader,
     VehicleQuery,
     page,
 )
@@ -65,4 +67,11 @@ async def border(
         is_present=is_present,
         at=at,
         knowledge=as_of,
+        linked_data=[breadcrumbs(reader, _way_to(reader, answer.border.id))],
     )
+
+
+def _way_to(reader: PageReader, border_id: str) -> list[tuple[str, str]]:
+    words = reader.words
+    home = (words.translate("Border crossings"), "/")
+    return [home, (words.border(border_id), f"/borders/{border_id}")]

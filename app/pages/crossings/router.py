@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
+from pydantic import JsonValue
 
 from app.changes.read_sessions import AnyReadSessions, ReadSessions
 from app.http.bodies import CrossingId
@@ -20,9 +21,17 @@ from app.pages.crossings.answers import (
 )
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
+from app.pages.discovery.linked_data import breadcrumbs, place
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import cached
-from app.pages.rendering import CurrentReader, PageInstant, PageKnowledge, VehicleQuery, page
+from app.pages.rendering import (
+    CurrentReader,
+    PageInstant,
+    PageKnowledge,
+    PageReader,
+    VehicleQuery,
+    page,
+)
 from app.vocabulary import Status
 
 router = APIRouter()
@@ -67,6 +76,7 @@ async def crossing(
         at=at,
         knowledge=as_of,
         alternatives=nearest_alternatives(reader.board, crossing_id) if is_present else [],
+        linked_data=_linked_data(reader, answer),
     )
 
 
@@ -110,6 +120,16 @@ async def _load_page_data(
 ) -> PageData:
     async with read_sessions.history(AsOf()) as session:
         return await load_page_data(session, crossing_id=crossing_id, answer=answer)
+
+
+def _linked_data(reader: PageReader, answer: CrossingAnswer) -> list[JsonValue]:
+    details, words = answer.details, reader.words
+    pages = [
+        (words.translate("Border crossings"), "/"),
+        (words.border(details.border), f"/borders/{details.border}"),
+        (words.crossing(details.names), f"/crossings/{details.id}"),
+    ]
+    return [breadcrumbs(reader, pages), place(reader, details)]
 
 
 def _band(page_data: PageData, answer: CrossingAnswer, zoom: Zoom) -> Band:

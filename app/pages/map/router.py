@@ -20,6 +20,7 @@ from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
 from app.http.problems import RETRY_AFTER
 from app.pages.assets import OUTLINED
+from app.pages.discovery.linked_data import DESCRIPTION, dataset
 from app.pages.map import rows as map_rows
 from app.pages.map.rows import MapRow
 from app.pages.page_cache import cached
@@ -124,6 +125,7 @@ async def show_map(
         tiles=tiles,
         now=now,
         first=now - SLIDER_RANGE,
+        linked_data=[dataset(reader, "Crossing Status", reader.words.translate(DESCRIPTION))],
     )
     if tiles[0]:
         host = "{0.scheme}://{0.netloc}".format(urlsplit(tiles[0]))
