@@ -251,6 +251,7 @@ class Log:
         self._touching: defaultdict[str, list[int]] = defaultdict(list)
         self._events: defaultdict[str, list[tuple[int, Event]]] = defaultdict(list)
         self._resolved = lru_cache(maxsize=512)(self._resolve)
+        self._presents = lru_cache(maxsize=512)(self._first_present)
         for change in self.changes:
             self._add(change.change, change.payload)
 
@@ -275,7 +276,7 @@ class Log:
     def statuses(
         self, query: StatusQuery, number: int, start: datetime, end: datetime
     ) -> Iterator[StatusAnswer | None]:
-        """Yield each answer, as of a change, at an instant between two; None is that it has none.
+        """Yield each answer as of a change between two instants; None is that there is none.
 
         Where the question names an instant of its own, there is only one answer.
         """
@@ -286,11 +287,15 @@ class Log:
             return
         last = touching[index - 1]
         resolved = self._resolved(query.crossing, query.to, last)
-        at: datetime | None = query.at or start
-        while at is not None and at <= (query.at or end):
-            present = resolved.present(at)
-            yield _status_answer(query, present, last)
-            at = present.next_change
+        if query.at is not None:
+            yield _status_answer(query, resolved.present(query.at), last)
+            return
+        presents = self._presents(query, last)
+        while (following := presents[-1].next_change) is not None and following <= end:
+            presents.append(resolved.present(following))
+        for present in presents:
+            if present.at <= end and (present.next_change is None or present.next_change >= start):
+                yield _status_answer(query, present, last)
 
     def summaries(
         self, crossing: str, number: int, start: datetime, end: datetime
@@ -300,6 +305,11 @@ class Log:
             yield answer and CrossingAnswer(
                 id=crossing, **answer.model_dump(include=set(Summary.model_fields))
             )
+
+    def _first_present(self, query: StatusQuery, number: int) -> list[Present]:
+        """Return a list to be continued, which begins when a change was recorded."""
+        resolved = self._resolved(query.crossing, query.to, number)
+        return [resolved.present(self.changes[number - 1].recorded_at)]
 
     def _resolve(self, crossing_id: str, to: str | None, number: int) -> ResolvedHistory:
         crossing = self.crossings[crossing_id]
@@ -391,7 +401,7 @@ class Checker:
             for operation in self.operations
             if operation.status in {200, 304, 404} and not isinstance(operation.request, Write)
         ]
-        return sorted(reads, key=lambda read: read.change or 0)
+        return sorted(reads, key=lambda read: (read.change or 0, read.invoked))
 
     def _committed_before(self, instant: float) -> int:
         """Return the newest change that anybody had been told of."""
