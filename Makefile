@@ -57,6 +57,10 @@ licences: setup ## Write docs/licences.md: the licences of what the service runs
 bench: setup-dev ## Measure how fast the service is; QUICK=1 takes under two minutes
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: soak
+soak: setup-dev ## Use the service for half an hour at 70 % of the limit; MINUTES=2 is shorter
+	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
+
 .PHONY: format
 format: setup-dev ## Mend formatting and what the linter can mend
 	@$(BIN)/ruff format .

@@ -302,8 +302,12 @@ class Log:
     ) -> Iterator[CrossingAnswer | None]:
         """Yield each answer about a crossing in a list, as of a change, between two instants."""
         for answer in self.statuses(StatusQuery(crossing), number, start, end):
-            yield answer and CrossingAnswer(
-                id=crossing, **answer.model_dump(include=set(Summary.model_fields))
+            yield (
+                None
+                if answer is None
+                else CrossingAnswer(
+                    id=crossing, **answer.model_dump(include=set(Summary.model_fields))
+                )
             )
 
     def _first_present(self, query: StatusQuery, number: int) -> list[Present]:

@@ -178,10 +178,13 @@ class Client:
         self, crossings: list[str], sides: list[str], citations: object, **more: object
     ) -> dict[str, object]:
         now = datetime.now(UTC)
-        # Some of the bounded ones begin or end while others read.
-        bounded = {"from": now + timedelta(seconds=3), "until": now + timedelta(seconds=5)}
-        past_or_planned = {"from": self.instant(days=3), "until": None}
-        effective = self.random.choice([{"from": None, "until": None}, bounded, past_or_planned])
+        periods: list[dict[str, datetime | None]] = [
+            {"from": None, "until": None},
+            {"from": self.instant(days=3), "until": None},
+            # Some of these begin or end while others read.
+            {"from": now + timedelta(seconds=3), "until": now + timedelta(seconds=5)},
+        ]
+        effective = self.random.choice(periods)
         return decision(
             crossings=crossings,
             sides=sides,
