@@ -60,6 +60,12 @@ bench: setup-dev ## Measure how fast the service is; QUICK=1 takes under two min
 .PHONY: soak
 soak: setup-dev ## Use the service for half an hour at 70 % of the limit; MINUTES=2 is shorter
 	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
+	@$(BIN)/python -m tools.list_promises
+
+.PHONY: promises
+promises: setup-dev ## Run the tests of docs/promises.md and write their figures there
+	@$(BIN)/python -m pytest -m "full or not full" --figures $$($(BIN)/python -m tools.list_promises --tests)
+	@$(BIN)/python -m tools.list_promises
 
 .PHONY: format
 format: setup-dev ## Mend formatting and what the linter can mend

@@ -7,9 +7,11 @@ import logging
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import httpx2
@@ -34,6 +36,7 @@ from app.encryption import new_secret_key
 from app.main import create_service
 from app.seeding.service import load_seeds
 from app.vocabulary import KeyScope
+from bench.figures import record_figures
 from tests.api import Api
 from tests.seeds import SETS
 from tests.waiting import PATIENCE
@@ -60,6 +63,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is left alone with it at the end."""
     for folder in reversed(LONGEST):
         items.sort(key=lambda item: not item.nodeid.startswith(folder))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--figures", action="store_true", help="write the figures that docs/promises.md shows"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say the figures that tests recorded as properties, added up for each file."""
+    figures: dict[str, Counter[str]] = {}
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            of_file = figures.setdefault(report.nodeid.partition("::")[0], Counter())
+            of_file["passed"] += report.when == "call" and report.passed
+            of_file["failed"] += report.failed
+            if report.when == "teardown":
+                of_file.update(dict(report.user_properties))
+    for file, of_file in figures.items():
+        if of_file.keys() - {"passed", "failed"}:
+            terminalreporter.write_line(f"{file}: {dict(of_file)}")
+    if terminalreporter.config.getoption("--figures"):
+        record_figures({file: dict(of_file) for file, of_file in figures.items()})
 
 
 @dataclass(frozen=True)

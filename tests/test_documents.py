@@ -17,6 +17,7 @@ from tests.api import MEDININKAI, decision
 from tests.servers import Service, service
 from tests.test_architecture import STAIR
 from tests.waiting import eventually
+from tools import list_promises
 
 # One terminal, many blocks: what one sets, the next ones use.
 REMEMBERED = "if [ -f state ]; then . ./state; fi"
@@ -82,6 +83,26 @@ def test_the_configuration_table_is_the_settings() -> None:
         )
         for name, field in Settings.model_fields.items()
     ]
+
+
+def test_the_table_of_promises_has_a_test_for_each_and_what_it_measured() -> None:
+    assert (DOCS / "promises.md").read_text(encoding="utf-8") == list_promises.document()
+    for promise in list_promises.PROMISES:
+        if promise.file.startswith("tests/"):
+            assert "def test_" in (PROJECT / promise.file).read_text(encoding="utf-8")
+
+
+def test_each_point_of_the_top_ten_has_a_defence_and_a_test() -> None:
+    security = (DOCS / "security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (API\d+:2023) [^|]+ \| ([^|]+) \| ([^|]+) \|$", security, re.MULTILINE)
+
+    assert [point for point, _, _ in rows] == [f"API{number}:2023" for number in range(1, 11)]
+    for _, _, tests in rows:
+        for test in re.findall(r"\[`(tests/[\w/]+\.py)`\]\(\.\./\1\)", tests):
+            assert "def test_" in (PROJECT / test).read_text(encoding="utf-8")
+        assert tests.count("](../tests/") == tests.count("`") / 2
+    settings = set(re.findall(r"`(CROSSINGS_\w+)`", security))
+    assert settings <= {f"CROSSINGS_{name.upper()}" for name in Settings.model_fields}
 
 
 def test_the_container_files_set_only_settings() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ METHODS = {"get", "post", "patch", "delete"}
     ],
 )
 def test_no_input_breaks_the_service_or_its_document(
-    seeded_dir: Path, tmp_path: Path, phases: str, examples: int
+    seeded_dir: Path,
+    tmp_path: Path,
+    phases: str,
+    examples: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """No 5xx, no answer that the document does not promise, every error a problem.
 
@@ -64,6 +69,8 @@ def test_no_input_breaks_the_service_or_its_document(
         ("Selected", f"{operations}/{operations}"),
         ("Tested", str(operations)),
     ]
+    if "coverage" in phases:
+        record_property("operations", operations)
     for methods in document["paths"].values():
         for method in METHODS & methods.keys():
             responses: Any = whole(document, methods[method]["responses"])

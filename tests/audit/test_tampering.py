@@ -282,7 +282,9 @@ ACTS: dict[str, Act] = {
     ids=lambda seeds: f"{seeds.start}-{seeds.stop}",
 )
 @pytest.mark.parametrize("acts", ACTS)
-async def test_every_act_is_told(stripped: Stripped, acts: str, seeds: range) -> None:
+async def test_every_act_is_told(
+    stripped: Stripped, acts: str, seeds: range, record_property: Callable[[str, object], None]
+) -> None:
     untold = []
     for seed in seeds:
         async with create_sessions(stripped.engine)() as session:
@@ -294,6 +296,7 @@ async def test_every_act_is_told(stripped: Stripped, acts: str, seeds: range) ->
             untold.append(f"{seed}: {act}")
 
     assert untold == []
+    record_property("alterations", len(seeds))
 
 
 async def test_instants_that_are_taken_away_are_told(stripped: Stripped) -> None:

@@ -3,7 +3,7 @@
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -102,9 +102,11 @@ class Scene:
 
 
 @pytest.fixture
-def scene(seeded_dir: Path) -> Iterator[Scene]:
+def scene(seeded_dir: Path, record_property: Callable[[str, object], None]) -> Iterator[Scene]:
     authors = [Author(f"writer-{number}") for number in range(WRITERS)]
-    yield Scene(seeded_dir.parent, free_port(), Ledger(), authors)
+    ledger = Ledger()
+    yield Scene(seeded_dir.parent, free_port(), ledger, authors)
+    record_property("acknowledged", len(ledger.answers))
     shutil.rmtree(seeded_dir)
 
 

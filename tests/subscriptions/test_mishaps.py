@@ -5,7 +5,7 @@ import random
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +58,9 @@ async def unreliable(receiver: Receiver, arrival: Arrival, write: Write) -> None
 
 @full
 @pytest.mark.parametrize("rounds", [5])
-async def test_killed_workers_lose_nothing_and_confuse_nothing(quiet: Hooks, rounds: int) -> None:
+async def test_killed_workers_lose_nothing_and_confuse_nothing(
+    quiet: Hooks, rounds: int, record_property: Callable[[str, object], None]
+) -> None:
     """Two at a time, one of them killed every three seconds while changes come."""
     async with receiving(unreliable) as every, receiving() as one_crossing:
         all_of = await quiet.subscribe(every)
@@ -96,6 +98,7 @@ async def test_killed_workers_lose_nothing_and_confuse_nothing(quiet: Hooks, rou
                 ids[one.change].add(one.id)
             assert all(len(same) == 1 for same in ids.values())
             assert_in_order(receiver.accepted)
+        record_property("changes", len(declared))
 
 
 def pending(database: Database) -> int:
