@@ -76,7 +76,6 @@ class Operation:
     A connection leads to one worker. A 304 has the body that the client kept under its ETag.
     """
 
-    client: int
     connection: int
     request: Request
     at_least: int = 0
