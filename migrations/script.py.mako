@@ -8,6 +8,9 @@ down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 
+# If the code of the release before goes on working (docs/deploying.md, "Upgrading"): its revision.
+# oldest_code = ${repr(down_revision)}
+
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}

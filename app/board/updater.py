@@ -65,6 +65,7 @@ _CROSSINGS_PER_READ = 500
 _NEWEST_CHANGE = """
     SELECT coalesce(newest.number, 0), newest.hash, extract(epoch FROM clock_timestamp())::float8,
            (SELECT version_num FROM alembic_version),
+           obj_description('alembic_version'::regclass, 'pg_class'),
            (SELECT max(recorded_at) FROM latest_observation),
            (SELECT max(recorded_at) FROM confirming_observation)
     FROM (SELECT) single_row LEFT JOIN LATERAL
@@ -108,6 +109,8 @@ class BoardUpdater:
     ) -> None:
         self.schema_revision: str | None = None
         """The revision of the schema when the database last answered."""
+        self.served_code: str | None = None
+        """Which code can use that schema, as `schema.is_usable` reads it."""
         self._owns_process = owns_process
         self._board = board
         self._stream = stream
@@ -180,7 +183,8 @@ class BoardUpdater:
             sent_at = monotonic_seconds()
             cursor = await answer_within(ANSWER_SECONDS, connection.execute(_NEWEST_CHANGE))
             row = await cursor.fetchone() or ()
-            change, change_hash, clock, self.schema_revision, observed, confirmed = row
+            change, change_hash, clock, revision, served_code, observed, confirmed = row
+            self.schema_revision, self.served_code = revision, served_code
             note_contact = partial(
                 self._monitor.heard, change, change_hash or b"", clock, asked_at=sent_at
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import schema
@@ -32,25 +33,36 @@ class Database:
     server: Server | None = None
     """The embedded PostgreSQL; None for any other."""
 
-    def migrate(self, cipher: Cipher | None) -> None:
-        """Bring the schema to head. Raises MissingSecretKey if that needs a ``cipher``."""
+    def migrate(self, cipher: Cipher | None, *, lock_wait: float = schema.LOCK_WAIT) -> None:
+        """Bring the schema to head, as `schema.migrate` does and raises."""
         schema.migrate(
             self.owner_url,
             service_role=schema.service_role(self.url, self.owner_url),
             cipher=cipher,
+            lock_wait=lock_wait,
         )
 
     def revision(self) -> str | None:
+        with self._connection() as connection:
+            return schema.current(connection)
+
+    def has_usable_schema(self) -> bool:
+        with self._connection() as connection:
+            return schema.is_usable(schema.current(connection), schema.served_code(connection))
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
         engine = create_sync_engine(self.url)
         try:
             with engine.connect() as connection:
-                return schema.current(connection)
+                yield connection
         finally:
             engine.dispose()
 
     def require_schema(self) -> None:
-        """End the process with a message unless the schema is the one that this code needs."""
-        if (revision := self.revision()) != schema.head():
+        """End the process with a message unless this code can use the schema."""
+        if not self.has_usable_schema():
+            revision = self.revision()
             fail(
                 f"The schema is at {revision or 'nothing'}, this code needs {schema.head()}:"
                 " run `crossings migrate` first."

@@ -11,6 +11,7 @@ from app.backup.directories import BackupError
 from app.embedded.server import EmbeddedError
 from app.encryption import MissingSecretKey
 from app.errors import DAMAGED, Problem, sqlstate_of
+from app.schema import UnknownSchema
 from app.seeding.files import SeedError
 from app.validation import message_of
 
@@ -24,7 +25,14 @@ def fail(message: str) -> NoReturn:
 def sentence_of(error: Exception) -> str | None:
     """Return what an operator can do something about; None for a bug."""
     match error:
-        case BackupError() | EmbeddedError() | MissingSecretKey() | SeedError() | Problem():
+        case (
+            BackupError()
+            | EmbeddedError()
+            | MissingSecretKey()
+            | SeedError()
+            | Problem()
+            | UnknownSchema()
+        ):
             return str(error)
         case ValidationError():
             return "\n".join(f"{fault['loc'][0]}: {message_of(fault)}" for fault in error.errors())

@@ -15,7 +15,6 @@ import typer
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from app import schema
 from app.commands.database import Database, open_database
 from app.commands.errors import fail
 from app.commands.key_files import admin_key_file, checkpoint_key_file, with_secret_key
@@ -173,7 +172,7 @@ def _prepare(database: Database, settings: Settings, *, is_first: bool) -> None:
     """Bring an embedded database to what this version needs, and say so where it takes long."""
     if is_first:
         typer.echo("Creating the tables")
-    elif database.revision() != schema.head():
+    elif not database.has_usable_schema():
         typer.echo("Migrating the tables to this version")
     database.migrate(settings.cipher)
     if is_first:

@@ -31,7 +31,7 @@ def readiness(board: Board, updater: BoardUpdater, writability: Writability) -> 
     """Return how well the service answers. Raises Unavailable while it cannot."""
     revision = updater.schema_revision
     later = {"Retry-After": RETRY_AFTER}
-    if revision is not None and revision != schema.head():
+    if revision is not None and not schema.is_usable(revision, updater.served_code):
         raise Unavailable(
             f"The schema is at {revision}, this code needs {schema.head()}.", headers=later
         )

@@ -114,8 +114,8 @@ def required_cipher(condition: str) -> Cipher | None:
     if cipher is None and op.get_bind().scalar(sa.text(condition)):
         raise MissingSecretKey(
             "The database has secrets of webhooks, which this migration encrypts or decrypts: set"
-            " CROSSINGS_SECRET_KEY. `crossings secrets new-key` prints a new key. Nothing was"
-            " altered."
+            " CROSSINGS_SECRET_KEY. `crossings secrets new-key` prints a new key. It altered"
+            " nothing."
         )
     return cipher
 

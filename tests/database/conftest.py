@@ -1,6 +1,7 @@
 """What the tests of notices in the database stand on: a writer that knows no more than SQL."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from app.embedded.server import OWNER, SERVICE, Server
 from tests.conftest import EMPTY, Database, clone
+from tests.database.next_release import NextRelease
 from tests.database.test_refusals import Log, build
 
 Fields = dict[str, Any]
@@ -47,6 +49,11 @@ class Teller(Log):
         self.insert(table, **(columns if "change" in fields else self.place() | columns))
         found: UUID = columns["id"]
         return found
+
+
+@pytest.fixture
+def next_release(tmp_path: Path) -> NextRelease:
+    return NextRelease(tmp_path / "migrations")
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def rows_of(database: Database) -> Rows:
 def go_down(database: Database, revision: str = BELOW) -> None:
     engine = create_engine(database.owner_url)
     try:
-        with engine.begin() as connection:
+        with engine.connect() as connection:
             command.downgrade(schema._config(connection), revision)
     finally:
         engine.dispose()

@@ -66,8 +66,10 @@ def nothing(postgres: Server) -> Iterator[Database]:
 def downgrade(database: Database, revision: str) -> None:
     engine = create_engine(database.owner_url)
     try:
-        with engine.begin() as connection:
-            command.downgrade(schema._config(connection), revision)
+        with engine.connect() as connection:
+            config = schema._config(connection)
+            config.attributes["lock_wait"] = 1
+            command.downgrade(config, revision)
     finally:
         engine.dispose()
 
@@ -178,11 +180,12 @@ def test_two_migrators_at_once_both_succeed(nothing: Database) -> None:
 def test_a_migration_that_cannot_have_its_locks_gives_up(
     nothing: Database, database: Database
 ) -> None:
-    """Whether another migrator or a reader is in the way: it says so and changes nothing."""
+    """Whether another migrator or readers are in the way: it says so and changes nothing."""
     before = found_in(database)
     with migration_held(nothing), database.connect() as reader, reader.transaction():
-        reader.execute("SELECT FROM change")
-        waiting = start("crossings", "migrate", env=environment(nothing))
+        for table in schema.metadata.tables:
+            reader.execute(f"LOCK TABLE {table} IN ACCESS SHARE MODE".encode())
+        waiting = start("crossings", "migrate", "--lock-wait", "1", env=environment(nothing))
         with pytest.raises(OperationalError) as raised:
             downgrade(database, "base")
         gave_up = finish(waiting)

@@ -13,7 +13,7 @@ from app.embedded.server import SERVICE, SUPERUSER
 from app.encryption import Cipher, MissingSecretKey, UnreadableSecret, new_secret_key
 from tests.conftest import SECRET_KEY, Database
 
-BELOW = "0015"
+REVISION, BELOW = "0016", "0015"
 CIPHER = Cipher([SECRET_KEY])
 SECRET, OLD_SECRET = "whsec_bmV3", "whsec_b2xk"
 
@@ -57,14 +57,14 @@ def below(database: Database) -> Database:
 def go_down(database: Database, cipher: Cipher | None = None) -> None:
     engine = create_engine(database.owner_url)
     try:
-        with engine.begin() as connection:
+        with engine.connect() as connection:
             command.downgrade(schema._config(connection, cipher), BELOW)
     finally:
         engine.dispose()
 
 
-def go_up(database: Database, cipher: Cipher | None = CIPHER) -> None:
-    schema.migrate(database.owner_url, service_role=SERVICE, cipher=cipher)
+def go_up(database: Database, cipher: Cipher | None = CIPHER, revision: str = "head") -> None:
+    schema.migrate(database.owner_url, revision=revision, service_role=SERVICE, cipher=cipher)
 
 
 def rows(connection: Connection, query: str) -> list[tuple[object, ...]]:
@@ -149,7 +149,7 @@ def test_without_a_key_nothing_is_altered(below: Database) -> None:
         go_up(below, None)
     assert everything(below) == before
 
-    go_up(below)
+    go_up(below, revision=REVISION)
     before = everything(below)
     with pytest.raises(MissingSecretKey):
         go_down(below)

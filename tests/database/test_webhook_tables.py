@@ -99,7 +99,7 @@ def test_down_and_up_again_with_rows_in_place(database: Database) -> None:
     """Subscriptions are gone then: they are no part of the log. Changes so far are not told."""
     with database.connect() as owner:
         engine = create_engine(database.owner_url)
-        with engine.begin() as connection:
+        with engine.connect() as connection:
             command.downgrade(schema._config(connection, CIPHER), "0004")
         engine.dispose()
         assert owner.execute("SELECT to_regclass('subscription')").fetchone() == (None,)
@@ -123,7 +123,7 @@ def test_what_is_due_stays_due_when_the_queue_of_pgqueuer_comes_and_goes(
     due = service.execute("SELECT id, turn, turn_at FROM subscription").fetchall()
     with database.connect() as owner:
         engine = create_engine(database.owner_url)
-        with engine.begin() as connection:
+        with engine.connect() as connection:
             command.downgrade(schema._config(connection, CIPHER), "0007")
         engine.dispose()
         assert owner.execute("SELECT id, turn, turn_at FROM subscription").fetchall() == due

@@ -17,7 +17,7 @@ async def test_they_come_back_empty_and_feeds_are_imported_again(imports: Import
     config = schema._config()
     before = ScriptDirectory.from_config(config).get_revision(REVISION).down_revision
     engine = create_sync_engine(imports.database.owner_url)
-    with engine.begin() as connection:
+    with engine.connect() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, str(before))
     engine.dispose()
