@@ -26,9 +26,10 @@ test-full: setup-dev ## Run what `test` leaves out, being long by nature
 	@$(BIN)/python -m pytest -m "full or hypothesis" --hypothesis-profile full
 
 .PHONY: check
-check: setup-dev ## Lint, formatting and types
+check: setup-dev ## Lint, formatting, dangerous migrations and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/python -m tools.check_migrations
 	@$(BIN)/mypy
 
 # The tools that look at our dependencies have many of their own: they get a place of their own.

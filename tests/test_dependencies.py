@@ -24,6 +24,7 @@ NOT_IMPORTED = {
     "redis": "throttled-py takes it, where limits are counted in Redis",
     "ruff": "a command",
     "schemathesis": "a command",
+    "squawk-cli": "a command",
     "types-jsonschema": "mypy reads it",
     "types-psutil": "mypy reads it",
     "types-pyyaml": "mypy reads it",
