@@ -23,7 +23,7 @@ from app.access.models import IdempotencyRecord, SecretAnswer
 from app.access.service import Reporter, authenticate
 from app.database.driver import driver
 from app.database.monitor import DatabaseMonitor
-from app.database.sessions import Session, Sessions, WriteSession, append
+from app.database.sessions import Sessions, WriteSession, append
 from app.encryption import Cipher, UnreadableSecret
 from app.errors import (
     KeyInFlight,
@@ -297,7 +297,7 @@ def writes_without_body(scope: KeyScope) -> object:
 
     async def writer(
         request: Request,
-        session: Session,
+        session: WriteSession,
         reporter: Annotated[Reporter, requires_key(scope)],
         idempotency_key: IdempotencyKey = None,
     ) -> IdempotentWriter:

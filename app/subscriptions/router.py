@@ -14,7 +14,7 @@ from app.access.writing import (
     writes,
     writes_without_body,
 )
-from app.database.sessions import Session
+from app.database.sessions import Session, WriteSession
 from app.encryption import Cipher
 from app.errors import (
     DeliveryNotFound,
@@ -125,7 +125,7 @@ async def get_subscription(
     responses=responses(SubscriptionNotFound),
 )
 async def delete_subscription(
-    session: Session, reporter: Holder, subscription_id: SubscriptionId
+    session: WriteSession, reporter: Holder, subscription_id: SubscriptionId
 ) -> None:
     """End a subscription at once; what was still to be sent to it is forgotten."""
     await service.unsubscribe(session, reporter, subscription_id)

@@ -10,11 +10,15 @@ from types import SimpleNamespace
 import anyio
 import httpx2
 import pytest
+from fastapi.routing import APIRoute
 
 from app.changes.service import LOG_LOCK
 from app.database import turns
+from app.database.sessions import _request_session, _write_session
 from app.database.write_queue import WRITERS_AT_ONCE, WriteQueue
 from app.errors import Overloaded
+from app.http.routing import _calls
+from app.main import FEATURES
 from tests.api import SUMSKAS, TVERECIUS, Api, Json, decision, problem
 from tests.conftest import Database
 from tests.faults.servers import WAITING, all_changes, assert_chained
@@ -413,6 +417,20 @@ async def test_writers_that_wait_take_no_connections_from_readers(seeded: Databa
         await while_the_log_is_held(seeded, tasks, left=50, then=read)
         assert acknowledged(await answered(tasks)) == list(range(50))
         await assert_written(api, before, range(50))
+
+
+def test_every_operation_that_writes_waits_in_the_queue_of_writers() -> None:
+    """With a body or without: those who read have their connections for themselves."""
+    sessions = {
+        (method, route.path): {_request_session, _write_session} & set(_calls(route.dependant))
+        for feature in FEATURES
+        for route in feature.routes
+        if isinstance(route, APIRoute)
+        for method in (route.methods or set()) - {"GET", "HEAD"}
+    }
+
+    assert {"DELETE", "PATCH", "POST"} <= {method for method, _ in sessions}
+    assert [found for found in sessions.items() if found[1] != {_write_session}] == []
 
 
 async def while_the_log_is_held(
