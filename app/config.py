@@ -275,8 +275,8 @@ class Settings(BaseSettings):
     deliveries_per_second: int = Field(
         20,
         ge=0,
-        description="Messages a second that each delivery worker sends to one host; others wait."
-        " 0: no limit.",
+        description="Messages a second that all delivery workers together send to one host; others"
+        " wait. 0: no limit.",
     )
     webhook_allow: str | None = Field(
         None,

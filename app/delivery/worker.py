@@ -259,13 +259,14 @@ class DeliveryWorker:
                     partial(
                         self._step,
                         turn=turn,
+                        host=host,
                         outcomes=outcomes,
                         under_way=set(under_way.values()),
                         open_ended=clock() < ends_at and not self._stopping.is_set(),
                     )
                 )
-                for message in messages:
-                    under_way[asyncio.create_task(self._send(message, host))] = message.id
+                for message, wait in messages:
+                    under_way[asyncio.create_task(self._send(message, wait))] = message.id
                 if not under_way:
                     return
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -274,13 +275,18 @@ class DeliveryWorker:
             for task in under_way:
                 task.cancel()
 
-    async def _send(self, message: Message, host: str | None) -> Outcome:
-        await self._pacing.wait(host)
+    async def _send(self, message: Message, wait: float) -> Outcome:
+        await asyncio.sleep(wait)
+        return await self.attempt(message)
+
+    async def attempt(self, message: Message) -> Outcome:
+        """Send a message once."""
         return await self._sender.send(message)
 
     async def _is_agreed(self, turn: Turn, host: str | None) -> bool:
         """Ask a receiver whether it wants to be called. If not, the turn has ended."""
-        await self._pacing.wait(host)
+        (wait,) = await self._transact(partial(self._pacing.waits, host=host))
+        await asyncio.sleep(wait)
         outcome = await self._sender.ask(turn.url)
         disabled = await self._transact(partial(record_handshake, turn=turn, outcome=outcome))
         if disabled:
@@ -292,10 +298,12 @@ class DeliveryWorker:
         session: AsyncSession,
         *,
         turn: Turn,
+        host: str | None,
         outcomes: Mapping[UUID, Outcome],
         under_way: AbstractSet[UUID],
         open_ended: bool,
-    ) -> list[Message]:
+    ) -> list[tuple[Message, float]]:
+        """Record outcomes; return the next messages, and the seconds after which to send each."""
         step = await advance(
             session, turn, outcomes=outcomes, under_way=under_way, open_ended=open_ended
         )
@@ -304,10 +312,12 @@ class DeliveryWorker:
         if step.disabled:
             _log.warning("Subscription %s is disabled: %s.", turn.subscription_id, step.disabled)
         secrets = self._decrypted(step.secrets) if step.due else []
-        return [
+        messages = [
             Message(message_id, step.url, secrets, await self._body(session, message_id, change))
             for message_id, change in step.due.items()
         ]
+        waits = await self._pacing.waits(session, host, len(messages))
+        return list(zip(messages, waits, strict=True))
 
     def _decrypted(self, tokens: Sequence[str]) -> Sequence[str]:
         if self._cipher is None:

@@ -37,6 +37,11 @@ _TAKE = """
         ELSE kept.full_at END
     RETURNING old.full_at, new.full_at, now()
 """
+_RESERVE = text("""
+    INSERT INTO allowance AS kept (name, full_at) VALUES (:name, clock_timestamp() + :reserved)
+    ON CONFLICT (name) DO UPDATE SET full_at = greatest(kept.full_at, clock_timestamp()) + :reserved
+    RETURNING greatest(extract(epoch FROM new.full_at - :reserved - clock_timestamp()), 0)::float8
+""")
 _FORGET = text("DELETE FROM allowance WHERE full_at < now()")
 
 _log = logging.getLogger(__name__)
@@ -199,6 +204,16 @@ class PatientStore:
                 "Requests are not limited, since the store of limits does not answer: %s",
                 reason(cause if isinstance(cause, Exception) else error),
             )
+
+
+async def reserve(session: AsyncSession, name: str, *, interval: timedelta, count: int) -> float:
+    """Reserve the next ``count`` instants that nobody has, each an ``interval`` after another.
+
+    Return the seconds until the first. Whoever reserves by the same name waits for the commit.
+    """
+    parameters = {"name": name, "reserved": count * interval}
+    seconds: float | None = await session.scalar(_RESERVE, parameters)
+    return seconds or 0.0
 
 
 async def forget_allowances(session: AsyncSession) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.api import Json, problem
 from tests.conftest import Database
 from tests.subscriptions.conftest import LOOPBACK, Hooks, with_worker
 from tests.subscriptions.receivers import Receiver, receiving
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 SUBSCRIPTIONS = "/v1/subscriptions"
 BODY = {"url": "https://example.com/crossings"}
@@ -73,19 +74,33 @@ async def test_so_many_test_messages_a_minute_and_not_one_more(seeded: Database)
 # The pace
 
 
-async def test_messages_to_one_host_are_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
+async def test_workers_space_their_messages_to_one_host_together(database: Database) -> None:
+    """What one has reserved the other leaves free; another host has instants of its own."""
+    first, second = Pacing(1), Pacing(1)
+    async with database.session() as session:
+        many = await first.waits(session, "one", messages=2 * PATIENCE)
+    reserved = reserved_until(database, "one")
+    async with database.session() as session:
+        more = await second.waits(session, "one", messages=2)
+        others = await second.waits(session, "two", messages=2)
+        nothing = await second.waits(session, "one", messages=0)
+        unlimited = [
+            await second.waits(session, None, messages=2),
+            await Pacing(0).waits(session, "one", messages=2),
+        ]
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
+    assert many == [float(number) for number in range(2 * PATIENCE)]
+    assert reserved_until(database, "one") == reserved + timedelta(seconds=2)
+    assert more == [more[0], pytest.approx(more[0] + 1)]
+    assert (others, nothing, unlimited) == ([0, 1], [], [[0, 0]] * 2)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    pacing = Pacing(4, clock=lambda: 100.0)
-    for host in ("one", "one", "one", "two"):
-        await pacing.wait(host)
-    await pacing.wait(None)
 
-    assert waits == [0, 0.25, 0.5, 0]
+def reserved_until(database: Database, host: str) -> datetime:
+    with database.connect() as connection:
+        query = "SELECT full_at FROM allowance WHERE name = %s"
+        ((instant,),) = connection.execute(query, [f"webhooks {host}"]).fetchall()
+    assert isinstance(instant, datetime)
+    return instant
 
 
 async def test_turns_of_one_host_are_put_off_each_to_its_own_instant() -> None:
