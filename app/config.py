@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.encryption import Cipher, split_keys
 
 LogFormat = Literal["text", "json"]
+ForwardedHeader = Literal["x-forwarded-for", "forwarded"]
 LoggedRequests = Literal["none", "writes", "all"]
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -91,8 +92,13 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     trusted_proxies: str = Field(
         "127.0.0.1",
-        description="Addresses or networks of proxies whose `X-Forwarded-For` and"
-        " `X-Forwarded-Proto` are trusted. `*` believes everybody, also what clients forge.",
+        description="Addresses or networks of proxies that are trusted to say which client sent a"
+        " request, and by which scheme. `*` believes everybody, also what clients forge.",
+    )
+    forwarded_header: ForwardedHeader = Field(
+        "x-forwarded-for",
+        description="How those proxies say it: `x-forwarded-for` (with `X-Forwarded-Proto`), or"
+        " `forwarded` (RFC 7239). Only what is named is read, since clients can send the other.",
     )
     public_url: str | None = Field(
         None,

@@ -14,7 +14,7 @@ from types import FrameType
 from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.routing import BaseRoute
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 from uvicorn import Server
 
 from app.access.attempts import AuditTrail
@@ -44,6 +44,7 @@ from app.health.router import router as health
 from app.http import problems
 from app.http.documentation.docs import router as docs
 from app.http.documentation.openapi import Documents, describe
+from app.http.forwarded import ForwardedMiddleware
 from app.http.origin import Origins
 from app.http.parameters import refuse_unknown
 from app.http.requests import RequestTally
@@ -196,12 +197,15 @@ def _committing_at_once(engine: AsyncEngine) -> Sessions:
     return create_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
-def worker() -> BoardMiddleware:
+def worker() -> ASGIApp:
     """Build the service in a process that a server runs: it ends with its parent, if it has one."""
     follow_parent()
     settings = Settings()
     configure_logs(settings.log_format, settings.log_level)
-    return create_service(settings, owns_process=True)
+    service = create_service(settings, owns_process=True)
+    if settings.forwarded_header == "forwarded":
+        return ForwardedMiddleware(service, settings.trusted_proxies)
+    return service
 
 
 def _on_stop(drain: Callable[[], None]) -> Event:

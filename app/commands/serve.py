@@ -117,6 +117,8 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, figu
         ws="none",
         host=settings.host,
         port=settings.port,
+        # `Forwarded` is read by the application.
+        proxy_headers=settings.forwarded_header == "x-forwarded-for",
         forwarded_allow_ips=settings.trusted_proxies,
         workers=settings.workers,
         access_log=False,
