@@ -234,6 +234,18 @@ class Settings(BaseSettings):
     drain_seconds: int = Field(
         5, ge=1, description="Seconds that a stopping server waits for requests in flight."
     )
+    otlp_endpoint: str | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Where traces are sent by OTLP over HTTP, if `crossing-status[otel]` is"
+        " installed. This and the other variables of OpenTelemetry are its own. Unset: nowhere.",
+    )
+    traces_exporter: str | None = Field(
+        None,
+        validation_alias="OTEL_TRACES_EXPORTER",
+        description="`otlp` sends traces also without an endpoint here, to the one that"
+        " OpenTelemetry takes by itself; anything else sends none.",
+    )
     log_format: LogFormat = Field(
         "text", description="Format of log lines: `text`, or `json`, one object a line."
     )
@@ -383,6 +395,13 @@ class Settings(BaseSettings):
     def rate_limits_in(self) -> str:
         """Where rate limits are counted: `memory`, `postgresql`, or a URL of Redis."""
         return self.rate_limit_store or ("memory" if self.workers == 1 else "postgresql")
+
+    @property
+    def sends_traces(self) -> bool:
+        """Whether traces are wanted."""
+        if self.traces_exporter is None:
+            return self.otlp_endpoint is not None
+        return self.traces_exporter == "otlp"
 
     @property
     def owner_url(self) -> str | None:

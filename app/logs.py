@@ -13,15 +13,18 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(
 )
 
 
-def configure_logs(log_format: LogFormat, level: str) -> None:
+def configure_logs(
+    log_format: LogFormat, level: str, *processors: structlog.typing.Processor
+) -> None:
     """Write everything that is logged in this process to standard error.
 
     Each line has `timestamp` (UTC), `level`, `logger` and `event`; within a request also
     `request_id`, and the line of a request itself `method`, `route`, `status`, `duration_ms`, and
-    `key` (the id of its API key).
+    `key` (the id of its API key). ``processors`` add further fields.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        *processors,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),

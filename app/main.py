@@ -65,6 +65,7 @@ from app.status.router import router as status
 from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.quotas import Quotas
 from app.subscriptions.router import router as subscriptions
+from app.tracing import start_tracing
 
 DRAIN_SECONDS = 1.0
 """For so long a worker that is to stop lets its readers leave: answers ask them to."""
@@ -91,11 +92,15 @@ FEATURES = (
 
 
 def create_service(
-    settings: Settings | None = None, *, owns_process: bool = False
+    settings: Settings | None = None,
+    *,
+    owns_process: bool = False,
+    tally: RequestTally | None = None,
 ) -> BoardMiddleware:
     """Build the service; without settings, from the environment.
 
-    ``owns_process`` lets it set the garbage collector for all of the process.
+    ``owns_process`` lets it set the garbage collector for all of the process; ``tally`` is what
+    counts its requests.
     """
     settings = settings or Settings()
     if settings.database_url is None:
@@ -105,7 +110,7 @@ def create_service(
     standby = Connector(settings.database_read_url) if settings.database_read_url else None
     stream = Stream(primary, board.monitor)
     pools = Pools(primary, standby, settings.pool_size)
-    tally = RequestTally()
+    tally = tally or RequestTally()
     write_queue = WriteQueue(
         limit=settings.write_queue,
         deadline=settings.write_deadline,
@@ -202,7 +207,14 @@ def worker() -> ASGIApp:
     follow_parent()
     settings = Settings()
     configure_logs(settings.log_format, settings.log_level)
-    service = create_service(settings, owns_process=True)
+    service: ASGIApp
+    tracing = start_tracing(settings)
+    if tracing is None:
+        service = create_service(settings, owns_process=True)
+    else:
+        service = tracing.requests(
+            create_service(settings, owns_process=True, tally=tracing.tally())
+        )
     if settings.forwarded_header == "forwarded":
         return ForwardedMiddleware(service, settings.trusted_proxies)
     return service

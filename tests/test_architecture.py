@@ -12,10 +12,10 @@ from app.config import PROJECT
 APP = PROJECT / "app"
 MODULES = sorted(APP.rglob("*.py"))
 STAIR = (
-    "main", "cli", "commands", "backup", "audit", "pages", "feeds", "health", "schema", "seeding",
-    "importers", "board", "delivery", "facts", "incidents", "crossings", "status", "notices",
-    "languages", "observations", "places", "sources", "subscriptions", "changes", "access",
-    "limits", "status.rule", "http", "database", "embedded", "logs", "caches", "config",
+    "main", "cli", "commands", "tracing", "backup", "audit", "pages", "feeds", "health", "schema",
+    "seeding", "importers", "board", "delivery", "facts", "incidents", "crossings", "status",
+    "notices", "languages", "observations", "places", "sources", "subscriptions", "changes",
+    "access", "limits", "status.rule", "http", "database", "embedded", "logs", "caches", "config",
     "encryption", "errors", "validation", "vocabulary",
 )  # fmt: skip
 """Packages and modules of `app`, from the top down: each imports only what stands after it."""
@@ -79,6 +79,7 @@ def test_services_know_nothing_of_http(path: Path) -> None:
             "app.pages.problems",
             "app.pages.rendering",
             "app.status.parameters",
+            "app.tracing.spans",
         )
     )
 

@@ -37,12 +37,16 @@ def names(requirements: list[str]) -> list[str]:
 
 RUN = names(DECLARED["dependencies"])
 DEVELOP = names(DECLARED["optional-dependencies"]["dev"])
+TRACE = names(DECLARED["optional-dependencies"]["otel"])
+"""What only `app/tracing` imports, where it is installed; tests use it, too."""
 
 
 @cache
 def distributions() -> dict[str, set[str]]:
     """Return the packages that have a module, by the module's name."""
-    return {module: set(names(those)) for module, those in packages_distributions().items()}
+    found = {module: set(names(those)) for module, those in packages_distributions().items()}
+    # Many packages share this name.
+    return found | {"opentelemetry": set(TRACE)}
 
 
 def used_in(*folders: str) -> set[str]:
@@ -78,7 +82,15 @@ def third_party(file: Path) -> set[str]:
 
 
 def test_what_the_service_imports_is_declared() -> None:
-    assert used_in("app", "migrations") - {"crossing-status"} <= set(RUN)
+    assert used_in("app", "migrations") - {"crossing-status"} - set(TRACE) <= set(RUN)
+
+
+def test_what_is_optional_is_used_by_its_own_package_alone() -> None:
+    files = [file for file in (PROJECT / "app").rglob("*.py") if file.parent.name != "tracing"]
+    used = {name for file in files for name in modules_of(file)}
+
+    assert "opentelemetry" not in used
+    assert set(TRACE) <= used_in("app/tracing") & set(DEVELOP)
 
 
 def test_what_tests_and_benchmarks_import_is_declared() -> None:

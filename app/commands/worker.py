@@ -1,5 +1,7 @@
 """`crossings worker`: the delivery worker, which imports the waits of feeds too."""
 
+from functools import partial
+
 import typer
 
 from app.commands.database import migrated_database
@@ -10,6 +12,7 @@ from app.commands.secrets import require_readable_secrets
 from app.config import Settings
 from app.delivery.processes import follow_parent
 from app.logs import configure_logs
+from app.tracing import start_tracing
 
 app = typer.Typer()
 
@@ -50,4 +53,14 @@ def _be_worker(settings: Settings) -> None:
     from app.importers.schedule import ImportSchedule  # noqa: PLC0415
 
     configure_logs(settings.log_format, settings.log_level)
-    main(settings, besides=[ImportSchedule(settings).run])
+    tracing = start_tracing(settings)
+    if tracing is None:
+        main(settings, besides=[ImportSchedule(settings).run])
+        return
+    from app.tracing.workers import (  # noqa: PLC0415 -- its libraries may not be installed
+        TracedDeliveryWorker,
+        TracedRunner,
+    )
+
+    schedule = ImportSchedule(settings, make_runner=partial(TracedRunner, tracing=tracing))
+    main(settings, [schedule.run], make_worker=partial(TracedDeliveryWorker, tracing=tracing))

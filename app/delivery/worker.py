@@ -207,7 +207,7 @@ class DeliveryWorker:
             if room := min(AT_ONCE - len(self._turns), _BATCH):
                 turns, wait = await self._transact(partial(take_turns, room=room))
                 for turn in turns:
-                    task = tasks.create_task(self._take_turn(turn))
+                    task = tasks.create_task(self.take_turn(turn))
                     self._turns[task] = turn
                     task.add_done_callback(self._turn_ended)
                 if len(turns) == room:
@@ -221,7 +221,7 @@ class DeliveryWorker:
         del self._turns[task]
         self._due.set()
 
-    async def _take_turn(self, turn: Turn) -> None:
+    async def take_turn(self, turn: Turn) -> None:
         """Take a turn. If it fails, it is taken again once its lease has expired."""
         try:
             host = None if await self._reach.is_exempt(turn.url) else URL(turn.url).host
@@ -364,11 +364,16 @@ def _soonest(wait: timedelta | None) -> float:
     return POLL_SECONDS if wait is None else min(wait.total_seconds(), POLL_SECONDS)
 
 
-def main(settings: Settings, besides: Sequence[Beside] = ()) -> None:
+def main(
+    settings: Settings,
+    besides: Sequence[Beside] = (),
+    *,
+    make_worker: Callable[[Settings, Sequence[Beside]], DeliveryWorker] = DeliveryWorker,
+) -> None:
     """Run a delivery worker until SIGTERM or SIGINT, with ``besides`` as further tasks."""
 
     async def work() -> None:
-        worker, loop = DeliveryWorker(settings, besides), asyncio.get_running_loop()
+        worker, loop = make_worker(settings, besides), asyncio.get_running_loop()
 
         def stop() -> None:
             worker.stop()

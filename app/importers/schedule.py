@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -64,7 +64,13 @@ def quarantine(settings: Settings) -> Quarantine:
 class ImportSchedule:
     """The imports of one process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        make_runner: Callable[[Importer, Transact, Quarantine, ObservationLimits], Runner] = Runner,
+    ) -> None:
+        self._make_runner = make_runner
         self._enabled = enabled_importers(settings)
         self._quarantine = quarantine(settings)
         self._limits = ObservationLimits.of(settings)
@@ -82,7 +88,8 @@ class ImportSchedule:
                 await asyncio.sleep(LOCK_SECONDS)
             async with Fetcher() as fetcher, asyncio.TaskGroup() as tasks:
                 for name, addresses in self._enabled.items():
-                    runner = Runner(importers()[name], transact, self._quarantine, self._limits)
+                    importer = importers()[name]
+                    runner = self._make_runner(importer, transact, self._quarantine, self._limits)
                     _ = tasks.create_task(self._repeat(runner, fetcher, addresses))
                 # The lock is held by the connection: a process that lost it must stop importing.
                 while True:
