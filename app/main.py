@@ -61,6 +61,7 @@ from app.observations.router import router as observations
 from app.pages.page_cache import PageCache
 from app.pages.problems import problem_response
 from app.pages.router import router as pages
+from app.statistics.router import router as statistics
 from app.status.router import router as status
 from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.quotas import Quotas
@@ -79,6 +80,7 @@ FEATURES = (
     borders,
     countries,
     observations,
+    statistics,
     imported_feeds,
     notices,
     incidents,

@@ -13,7 +13,8 @@ APP = PROJECT / "app"
 MODULES = sorted(APP.rglob("*.py"))
 STAIR = (
     "main", "cli", "commands", "tracing", "backup", "audit", "pages", "feeds", "health", "schema",
-    "seeding", "importers", "board", "delivery", "facts", "incidents", "crossings", "status",
+    "seeding", "importers", "board", "delivery", "facts", "incidents", "statistics", "crossings",
+    "status",
     "notices", "languages", "observations", "places", "sources", "subscriptions", "changes",
     "access", "limits", "status.rule", "http", "database", "embedded", "logs", "caches", "config",
     "encryption", "errors", "validation", "vocabulary",

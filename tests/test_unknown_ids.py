@@ -24,7 +24,7 @@ UNKNOWN = {
 """Of each kind of filter, an id that is well formed."""
 OF_A_LANE = tuple(
     f"/v1/crossings/{{crossing_id}}/{name}"
-    for name in ("status", "timeline", "observations", "observations/summary")
+    for name in ("status", "timeline", "statistics", "observations", "observations/summary")
 )
 """Here it is the lane that does not exist: a 404."""
 
@@ -51,9 +51,10 @@ async def test_every_list_and_feed_refuses_an_unknown_id_and_names_it(seeded_api
         "/v1/crossings", "/v1/borders", "/v1/events", "/v1/changes", "/v1/notices",
         "/v1/incidents", "/feeds/closures.ics", "/feeds/events.csv", "/feeds/events.ndjson",
         "/feeds/timelines.csv", "/feeds/timelines.ndjson", "/feeds/crossings.geojson",
+        "/feeds/statistics.csv", "/v1/borders/{border_id}/statistics",
     }  # fmt: skip
     for path, name in filters:
-        address = path.replace("{crossing_id}", SUMSKAS)
+        address = path.replace("{crossing_id}", SUMSKAS).replace("{border_id}", "BY-LT")
         refused(await seeded_api.get(address, **{name: UNKNOWN[name]}), name)
 
 

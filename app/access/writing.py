@@ -69,8 +69,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         max_length=255,
         description="Any string that is unique to this write, bare or quoted. A retry with the"
-        " same key, path and body gets the first answer again. Never deleted, save for a secret:"
-        " after a day it is null.",
+        " same key, path and body gets the first answer again, with `Idempotent-Replayed: true`."
+        " Never deleted, save for a secret: after a day it is null.",
     ),
 ]
 _bearer = HTTPBearer(

@@ -154,8 +154,8 @@ async def list_crossings(
     """List crossings with their status now, by id.
 
     With `near` the nearest come first, with `q` the best match; `order` goes before `near`, `near`
-    before `q`. `at` asks about another instant; names are found as they are spelt now. Crossings
-    that were retired by then are left out, unless `id` names them or `retired` is true.
+    before `q`. Names are found as they are spelt now. Crossings that were retired by then are left
+    out, unless `id` names them or `retired` is true.
     """
     after = pagination.start(rank_cursor)
     async with read_sessions.for_question(at, as_of) as session:
@@ -212,9 +212,8 @@ async def list_alternatives(
 ) -> Page[Alternative]:
     """List other crossings of either country that are not closed for these lanes.
 
-    Without `traffic` it is about the traffic that both crossings are authorised for; `usable_for`
-    says which of it can cross. Open and restricted crossings come first, then unknown ones, each
-    with the nearest first.
+    Without `traffic` it is about the traffic that both are authorised for; `usable_for` says which
+    can cross. Open and restricted ones come first, then unknown ones, each with the nearest first.
     """
     rows, snapshot = await reading.list_alternatives(
         session,
@@ -259,8 +258,7 @@ async def patch_crossing(
     """Change a crossing's details, with citations. The log keeps the old ones for past answers.
 
     What is left out stays as it is. With `retired_at` the crossing is retired: nothing more can
-    be recorded about it, and lists leave it out. With `validate_only`, `version` and `change` are
-    null.
+    be recorded about it, and lists leave it out.
     """
     return await writer.run(
         patch,
@@ -334,7 +332,7 @@ async def list_countries(session: Session, pagination: PageQuery) -> Page[Countr
 
 @countries.get("/{code}", summary="Get a country", responses=responses(CountryNotFound))
 async def get_country(session: Session, code: Annotated[CountryCode, Path()]) -> CountryOut:
-    """Return a country: its names by language, and which of its borders are covered."""
+    """Return a country."""
     return await border_reading.get_country(session, code)
 
 

@@ -19,7 +19,10 @@ from sqlalchemy import select, tuple_
 from app.changes.service import Snapshot
 from app.feeds.revisions import CHAINS_PER_READ, FIRST_STEP, PlaceFilter, SessionFactory, Step
 from app.http.bodies import Body, CrossingId
+from app.http.parameters import AsOf
 from app.places.models import Crossing
+from app.statistics.reading import Range, StatisticsQuery, statistics_of
+from app.statistics.schemas import CrossingStatistics
 from app.status.histories import CrossingHistory, whole_history
 from app.status.log import events_out
 from app.status.models import StatusEvent
@@ -28,6 +31,8 @@ from app.status.schemas import EventOut, TimelinePeriodOut
 from app.vocabulary import Precision
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
+CROSSINGS_PER_READ = 100
+"""Crossings whose statistics are read in one transaction."""
 _FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
 """Spreadsheets treat a cell that begins with one of these as a formula."""
 
@@ -40,6 +45,12 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 TIMELINE_COLUMNS = (
     "crossing", "from", "until", "status", "last_known", "stale", "overdue", "decided_by", "lanes",
+)  # fmt: skip
+STATISTICS_COLUMNS = (
+    "crossing", "from", "until", "seconds_open", "seconds_restricted", "seconds_closed",
+    "seconds_unknown", "shares_open", "shares_restricted", "shares_closed", "shares_unknown",
+    "closures_count", "closures_total", "closures_median", "closures_longest",
+    "closures_began_before", "closures_go_on", "waits",
 )  # fmt: skip
 
 
@@ -97,6 +108,37 @@ def _timeline(history: CrossingHistory) -> list[TimelineLine]:
     return [
         TimelineLine(crossing=crossing_id, **dict(period)) for period in whole_timeline(history)
     ]
+
+
+async def statistics(
+    open_session: SessionFactory,
+    places: PlaceFilter,
+    snapshot: Snapshot,
+    *,
+    query: StatisticsQuery,
+    period: Range,
+    as_of: AsOf,
+) -> AsyncIterator[list[CrossingStatistics]]:
+    """Yield the statistics of the places as known, in pages, by crossing."""
+    after: str | None = ""
+    while after is not None:
+        async with open_session() as session:
+            ids = (
+                await session.scalars(
+                    select(Crossing.id)
+                    .where(
+                        Crossing.id > after,
+                        *places.listed_conditions(Crossing.id, snapshot.change),
+                    )
+                    .order_by(Crossing.id)
+                    .limit(CROSSINGS_PER_READ)
+                )
+            ).all()
+            page = await statistics_of(
+                session, ids, query=query, period=period, snapshot=snapshot, as_of=as_of
+            )
+        yield page
+        after = ids[-1] if len(ids) == CROSSINGS_PER_READ else None
 
 
 async def ndjson(pages: AsyncIterator[Sequence[Body]]) -> AsyncIterator[bytes]:

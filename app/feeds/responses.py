@@ -18,10 +18,11 @@ from app.http.bodies import Body
 from app.http.caching import ResponseCacheHeaders, Validity, streamed
 from app.http.origin import address_of, origin_of
 from app.http.paging import Pagination, change_and_id, encode_cursor
-from app.http.parameters import AsOf
+from app.http.parameters import AsOf, Kind, require_existing
 from app.languages.languages import Language
 from app.languages.words import Words
 from app.notices.reading import NoticeFilter
+from app.statistics.reading import StatisticsQuery
 
 
 class Atom(Response):
@@ -124,6 +125,27 @@ class FeedResponder:
             return write(read(open_session, places, snapshot))
 
         return await self.stream(places, as_of, write_pieces, media_type)
+
+    async def statistics(self, places: PlaceFilter, query: StatisticsQuery, as_of: AsOf) -> Csv:
+        """Answer with the statistics of some places. Raises Invalid.
+
+        The whole table is made before it is sent, since only its content tells whether it changed.
+        """
+        async with self.read_sessions.for_question(None, as_of) as session:
+            snapshot = (await take_export_snapshot(session, places, as_of)).snapshot
+            await require_existing(session, {"to": (Kind.COUNTRY, [query.to])})
+        pages = exports.statistics(
+            partial(self.read_sessions.part_of_history, AsOf(known_change=snapshot.change)),
+            places,
+            snapshot,
+            query=query,
+            period=query.range_at(snapshot.now),
+            as_of=as_of if as_of.known_at else AsOf(known_change=snapshot.change),
+        )
+        pieces = self.read_sessions.export(exports.csv_rows(pages, exports.STATISTICS_COLUMNS))
+        table = b"".join([piece async for piece in pieces])
+        self.cache_headers.tell(at=query.until, as_of=as_of, **snapshot.freshness())
+        return Csv(table, headers=dict(self.response.headers))
 
     async def atom(
         self,

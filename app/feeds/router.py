@@ -30,6 +30,7 @@ from app.http.routing import feature_router
 from app.incidents.router import IncidentId
 from app.languages.languages import LANGUAGES, Language, negotiated
 from app.notices.reading import NoticeFilter
+from app.statistics.router import StatisticsQueryParameters
 from app.status.router import CrossingPath
 from app.vocabulary import Status
 
@@ -278,6 +279,22 @@ async def get_timelines_csv(
     """Return every period of every timeline as CSV (RFC 4180), in the same order."""
     write = partial(exports.csv_rows, columns=exports.TIMELINE_COLUMNS)
     return await responder.export(places, as_of, exports.timelines, write, exports.CSV)
+
+
+@router.get(
+    "/statistics.csv",
+    summary="Export statistics (CSV)",
+    response_class=Csv,
+    responses=responses(HistoryOverloaded),
+)
+async def get_statistics_csv(
+    responder: CurrentResponder,
+    places: ListedPlacesQuery,
+    query: StatisticsQueryParameters,
+    as_of: AsOfQuery,
+) -> Response:
+    """Return statistics as `/v1/crossings/{id}/statistics` has them, a row for each crossing."""
+    return await responder.statistics(places, query, as_of)
 
 
 @router.get(

@@ -34,10 +34,7 @@ async def live(response: Response) -> Live:
 
 @router.get("/ready", summary="Check that the service is ready", responses=responses())
 async def ready(request: Request, response: Response) -> Ready:
-    """Return whether the service can answer; 503 while it cannot.
-
-    Without its database it is ready, degraded, for as long as its board may be relied on.
-    """
+    """Return whether the service can answer; 503 while it cannot."""
     response.headers["Cache-Control"] = "no-store"
     state = request.app.state
     return readiness(state.board, state.updater, state.writability)

@@ -47,6 +47,7 @@ _FEEDS = {
     "events.csv": "The same as a table.",
     "timelines.ndjson": "Every period of every crossing.",
     "timelines.csv": "The same as a table.",
+    "statistics.csv": "Time by status, closures and waits of every crossing.",
 }
 
 

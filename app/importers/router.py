@@ -12,10 +12,7 @@ router = feature_router(prefix="/v1/feeds", tag="observations")
 
 @router.get("", summary="List imported feeds", responses=responses())
 async def list_feeds(session: Session, pagination: PageQuery) -> Page[FeedOut]:
-    """List the feeds of waits that can be imported, and how the last import of each went.
-
-    The refused values are those of the payloads read last.
-    """
+    """List the feeds of waits that can be imported, and how the last import of each went."""
     rows = await reading.list_feeds(
         session, after=pagination.start(slug), limit=pagination.limit + 1
     )

@@ -14,7 +14,7 @@ from app.status.schemas import EventOut
 
 
 class IncidentIn(Body, title="NewIncident"):
-    """A story. Decisions and notices join it by naming it as their `incident`."""
+    """A story, which decisions and notices may join."""
 
     model_config = example(
         {

@@ -145,7 +145,7 @@ class _ObservationRow(NamedTuple):
     def observed(self) -> Observed:
         return Observed(
             series_id=self.series_id,
-            lane=_lane(self.traffic, self.to),
+            lane=lane_of(self.traffic, self.to),
             queue=_same(self.queue),
             source=_same_id(self.source_id),
             observed_at=self.observed_at.astimezone(UTC),
@@ -185,7 +185,7 @@ class _Instant(NamedTuple):
 
 
 @shared("observed lanes", most=1_000, entry_bytes=500)
-def _lane(traffic: str, to: str) -> Lane:
+def lane_of(traffic: str, to: str) -> Lane:
     return Lane(Traffic(traffic), to)
 
 
@@ -220,7 +220,7 @@ async def waits_of(
         "at": instant,
         "earliest": instant - _LONGEST_SHOWN,
         "latest": instant + CLOCK_SKEW,
-        "recorded_before": await _recorded_before(session, as_of),
+        "recorded_before": await recorded_before(session, as_of),
     }
     return _by_crossing(await fetch(session, _ObservationRow, _AT, parameters))
 
@@ -261,7 +261,7 @@ def _by_crossing(rows: Iterable[_ObservationRow]) -> dict[str, Waits]:
     return {name: Waits(tuple(observed)) for name, observed in by_crossing.items()}
 
 
-async def _recorded_before(session: AsyncSession, as_of: AsOf) -> datetime:
+async def recorded_before(session: AsyncSession, as_of: AsOf) -> datetime:
     """Return the instant before which an observation must have been recorded to be known.
 
     As known at a change is as known until the next one.

@@ -30,10 +30,10 @@ router = feature_router(prefix="/v1", tag="observations")
 def _observation_filter(
     crossing_id: Annotated[CrossingId, Path()],
     traffic: Annotated[
-        Traffic | None, Query(description="Only of this traffic.", examples=["car"])
+        Traffic | None, Query(description="Only lanes of this traffic.", examples=["car"])
     ] = None,
     to: Annotated[
-        CountryCode | None, Query(description="Only entering this country.", examples=["LT"])
+        CountryCode | None, Query(description="Only lanes entering this country.", examples=["LT"])
     ] = None,
     from_: Annotated[
         QueryInstant | None, Query(alias="from", description="Leave out what was observed before.")
@@ -106,7 +106,6 @@ async def get_observation_summary(
 ) -> ObservationSummary:
     """Return the waits of each hour of the week, by the clocks of the side where traffic waits.
 
-    Of the four weeks before `until`, which is now by default; of up to 92 days with `from`. Each
-    source's observations of each lane and queue are summarised on their own.
+    Of the four weeks before `until`, which is now by default; of up to 92 days with `from`.
     """
     return await reading.summarise_observations(session, observation_filter=observation_filter)

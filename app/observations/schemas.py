@@ -164,7 +164,7 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 class ObservationsIn(Body, title="NewObservations"):
-    """Observations of one source about many lanes: all are recorded, or none."""
+    """Observations of one source about many lanes."""
 
     model_config = example(
         {

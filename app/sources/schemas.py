@@ -25,8 +25,7 @@ SOURCE_EXAMPLE: dict[str, JsonValue] = {
     "url": "https://example.org/notice/17",
 }
 CITATION_EXAMPLE: dict[str, JsonValue] = {
-    "source": {"title": "Two crossings close on Friday", "url": "https://example.org/notice/17"},
-    "locator": "paragraph 1",
+    "source": {"title": "Two crossings close on Friday"},
 }
 
 

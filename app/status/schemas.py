@@ -191,8 +191,8 @@ class EventOut(Body, title="StatusEvent"):
     certainty: Certainty | None
     precision: Precision | None
     time_zone: str = Field(
-        description="The IANA time zone of the side that declares it. Read the instants of an"
-        " event whose `precision` is `day` or `month` as dates in this zone.",
+        description="The IANA time zone of the side that declares it: what is known to the day or"
+        " month is a date in it.",
         examples=["Europe/Vilnius"],
     )
     announced_at: datetime | None
@@ -235,8 +235,7 @@ class EffectOut(Body, title="Effect"):
     after: Status
     from_: datetime = Field(alias="from")
     until: datetime | None = Field(
-        description="When a declared status ends; null means until further notice."
-        " An expiry is not an end."
+        description="When a declared status ends; an expiry is not an end."
     )
     lanes: list[LaneId]
 

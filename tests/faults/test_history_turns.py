@@ -16,11 +16,18 @@ from tests.waiting import PATIENCE
 PAST = "at=2023-09-01T00:00:00Z"
 HISTORY = (
     f"/v1/crossings/{SUMSKAS}/timeline",
+    f"/v1/crossings/{SUMSKAS}/statistics",
+    "/v1/borders/BY-LT/statistics",
     f"/v1/crossings/{SUMSKAS}/status?{PAST}",
     f"/v1/crossings?{PAST}",
     f"/feeds/crossings/{SUMSKAS}.atom",
 )
-EXPORTS = ("/feeds/events.csv", "/feeds/timelines.ndjson", "/feeds/closures.ics")
+EXPORTS = (
+    "/feeds/events.csv",
+    "/feeds/timelines.ndjson",
+    "/feeds/statistics.csv",
+    "/feeds/closures.ics",
+)
 PRESENT = (
     f"/v1/crossings/{SUMSKAS}/status",
     "/v1/crossings?status=closed",

@@ -22,7 +22,10 @@ an instant (`known_at`) or at a change (`known_change`).
 * A `null` bound is open: without `until`, something applies until further notice.
 * `unknown` is an honest answer: nothing reliable says otherwise.
 * Enumerations may get new members: clients should expect them.
-* Public reads carry an `ETag`, and `Cache-Control` says how long a cache may keep them.
+* Public reads carry an `ETag`: sent back in `If-None-Match`, it is answered with an empty 304 if
+  nothing has changed. `Cache-Control` says how long a cache may keep them.
+* With `At-Least-Change`, any read reflects at least the change of that number; it waits up to 2
+  seconds for it, else it is a 503.
 * Errors are RFC 9457 problems; each `type` is the address of its description.
 * Unknown parameters and body fields are refused, never ignored.
 """
@@ -38,6 +41,7 @@ TAGS = [
         "description": "Countries by name, and their borders that are covered.",
     },
     {"name": "observations", "description": "Waits at crossings, as they were observed."},
+    {"name": "statistics", "description": "Time by status, closures and waits over a range."},
     {"name": "notices", "description": "Cited facts that are not a status."},
     {"name": "incidents", "description": "Stories: decisions and notices grouped together."},
     {
@@ -59,12 +63,6 @@ TAGS = [
 
 
 _CHANGE_NUMBER = "The newest change that the answer reflects; after a write, the change it made."
-_READ_HEADERS = {
-    "ETag": "Send it back in `If-None-Match`: the answer is an empty 304 if nothing has changed.",
-}
-"""Headers of every public read. The 304 is not documented: only clients that use ETags get it, and
-beside a response without a body some client generators lose the type of the 200.
-"""
 _PRESENT_HEADERS = {
     "Change-Number": _CHANGE_NUMBER,
     "Knowledge-Age": "How many seconds ago the answering worker last heard from the database.",
@@ -82,8 +80,7 @@ _DEMAND: Json = {
     "name": "At-Least-Change",
     "in": "header",
     "required": False,
-    "description": "Answer from at least this change, as given by `Change-Number`; wait up to"
-    " 2 seconds for it, else 503.",
+    "description": "Answer from at least this change, as given by `Change-Number`.",
     "schema": {"type": "integer", "minimum": 0, "maximum": 2**62},
 }
 _RETRY = {"Retry-After": "After how many seconds to try again."}
@@ -91,7 +88,6 @@ _HEADERS = {
     "201": {
         "Location": "The address of what was written.",
         "Change-Number": _CHANGE_NUMBER,
-        "Idempotent-Replayed": "`true` if this is the stored answer to an earlier request.",
     },
     "503": _RETRY,
     "default": _RETRY,
@@ -119,16 +115,17 @@ def _described(headers: Mapping[str, str]) -> Json:
 
 
 def _document_read(operation: Operation) -> None:
-    """Document the headers and parameters that every public read has."""
-    headers = dict(_READ_HEADERS)
+    """Document the headers and parameters of public reads.
+
+    The 304 is not documented: only clients that use ETags get it, and beside a response without a
+    body some client generators lose the type of the 200.
+    """
     if operation.spec["operationId"] in _OF_THE_BOARD:
-        headers |= _PRESENT_HEADERS
+        operation.responses["200"]["headers"] = _described(_PRESENT_HEADERS)
+        if operation.tag != "feeds":  # readers of feeds do not wait for a change of their own
+            operation.spec["parameters"] = [*operation.parameters, dict(_DEMAND)]
     elif operation.tag == "feeds":
-        headers["Change-Number"] = _CHANGE_NUMBER
-    operation.responses["200"]["headers"] = _described(headers)
-    # Readers of feeds do not wait for a change of their own; the collections never change.
-    if operation.tag not in {"feeds", "collections"}:
-        operation.spec["parameters"] = [*operation.parameters, dict(_DEMAND)]
+        operation.responses["200"]["headers"] = _described({"Change-Number": _CHANGE_NUMBER})
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,15 @@ _GROUPS = {
     "CrossingIdentity": {"border", "sides", "mode", "traffic", "names", "replaced_by"},
     "CrossingState": {
         "status", "since", "last_known", "stale", "overdue", "last_confirmed_at", "links",
+        "opens_at", "waits",
+    },
+    "ObservedFigures": {
+        "traffic", "to", "queue", "wait", "vehicles", "lanes_open", "moving", "paused", "estimate",
+        "method", "source", "source_name", "observed_at", "shown_until", "supports",
     },
     "RecordedEntry": {"id", "change", "recorded_at", "citations"},
+    "StatementRecord": {"announced_at", "incident", "recorded_by", "superseded_by", "supersedes"},
+    "StatusFigures": {"seconds", "shares", "closures"},
     "StatementPreview": {"id", "change", "recorded_at", "citations", "retraction", "undo"},
 }  # fmt: skip
 """Groups of fields that several answers have, by their name in the document."""
@@ -259,8 +266,8 @@ def _share_groups(document: Json) -> None:
         text, uses = Counter(texts.values()).most_common(1)[0] if texts else ("", 0)
         if uses > 1:
             for name, own in holders.items():
-                if texts[name] == text:
-                    schemas[group] = {"type": "object", **_part(own, names)}
+                if texts[name] == text and name != group:
+                    schemas.setdefault(group, {"type": "object", **_part(own, names)})
                     fields = objects(own["properties"]).keys()
                     _extend_by(objects(schemas[name]), group, fields - names)
 

@@ -1,0 +1,1 @@
+"""Statistics over a range: time by status, closures, and median waits."""
