@@ -2,15 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_skeleton, format_time, format_timedelta
+from babel.dates import (
+    format_date,
+    format_skeleton,
+    format_time,
+    format_timedelta,
+    get_day_names,
+)
 from babel.dates import get_timezone_location as location_of
 from babel.lists import format_list
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 from markupsafe import Markup
 
@@ -301,6 +307,28 @@ class Words:
     def number(self, value: float) -> str:
         """Return a number with the separators of the language."""
         return format_decimal(value, locale=self.language.locale)
+
+    def percent(self, share: float) -> str:
+        """Return a share of 1 in percent, to a tenth of one."""
+        return format_percent(
+            round(share, 3), locale=self.language.locale, decimal_quantization=False
+        )
+
+    def length(self, length: timedelta) -> str:
+        """Return a duration; one of two days or more in whole days."""
+        if length < timedelta(days=2):
+            return self.duration(round(length / timedelta(minutes=1)))
+        days = round(length / timedelta(days=1))
+        return format_unit(days, "duration-day", length="short", locale=self.language.locale)
+
+    def weekday(self, number: int) -> str:
+        """Return the short name of a weekday; 1 is Monday."""
+        names = get_day_names("abbreviated", context="stand-alone", locale=self.language.locale)
+        return str(names[number - 1])
+
+    def hour(self, number: int) -> str:
+        """Return the time of day at which an hour begins."""
+        return format_time(time(number), "short", locale=self.language.locale)
 
     def instant(
         self,

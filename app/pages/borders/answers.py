@@ -13,11 +13,14 @@ from app.crossings.summaries import crossing_summary
 from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
+from app.languages.words import N_, Words
 from app.pages.lanes.plans import Plan, plans_of_view
 from app.pages.lanes.vehicle import Vehicle
 from app.places.zones import Clocks
 from app.sources.schemas import SourceOut
 from app.sources.service import sources_of
+from app.statistics.figures import Figures, joined
+from app.statistics.reading import StatisticsQuery, crossing_figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,27 @@ async def border_from_database(
         )
         cited = [citation.source for notice in border.notices for citation in notice.citations]
         return BorderAnswer(border, ALWAYS_VALID, {}, await sources_of(session, cited))
+
+
+async def border_figures(
+    read_sessions: ReadSessions, answer: BorderAnswer, vehicle: Vehicle
+) -> dict[str, Figures]:
+    """Return the figures of the last months of a border's crossings, for a vehicle."""
+    ids = [crossing.id for crossing in answer.border.crossings]
+    query = StatisticsQuery(traffic=vehicle.traffic, to=vehicle.to)
+    async with read_sessions.history(AsOf()) as session:
+        return await crossing_figures(session, ids, query=query)
+
+
+def by_name(
+    answer: BorderAnswer, figures: Mapping[str, Figures], words: Words
+) -> list[tuple[str, Figures]]:
+    """Return the figures with the names of the crossings; of several, those of all come last."""
+    rows = [
+        (words.crossing_of(crossing.names, crossing.mode), figures[crossing.id])
+        for crossing in answer.border.crossings
+        if crossing.id in figures
+    ]
+    if len(rows) > 1:
+        rows.append((words.translate(N_("All crossings")), joined(figures.values())))
+    return rows

@@ -7,7 +7,12 @@ from fastapi import APIRouter, Path, Response
 from app.changes.read_sessions import AnyReadSessions
 from app.http.bodies import BorderId
 from app.http.problems import unless_out
-from app.pages.borders.answers import border_from_board, border_from_database
+from app.pages.borders.answers import (
+    border_figures,
+    border_from_board,
+    border_from_database,
+    by_name,
+)
 from app.pages.discovery.linked_data import breadcrumbs
 from app.pages.page_cache import cached
 from app.pages.rendering import (
@@ -19,6 +24,7 @@ from app.pages.rendering import (
     VehicleQuery,
     page,
 )
+from app.pages.statistics.shares import parts_of
 from app.vocabulary import Traffic
 
 router = APIRouter()
@@ -53,6 +59,9 @@ async def border(
         answer = await loading
     else:
         answer = answer.with_notices_of(await unless_out(loading))
+    figures = None
+    if is_present:
+        figures = await unless_out(border_figures(read_sessions, answer, vehicle))
     return page(
         reader,
         "border.html",
@@ -62,6 +71,8 @@ async def border(
         vehicle=vehicle,
         traffic=list(Traffic),
         plans=answer.plans,
+        figures=figures and by_name(answer, figures, reader.words),
+        parts_of=parts_of,
         now=reader.moment.now if is_present else None,
         sources=answer.sources,
         is_present=is_present,

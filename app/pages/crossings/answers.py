@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from heapq import nsmallest
 from uuid import UUID
@@ -20,10 +20,15 @@ from app.http.caching import Validity
 from app.http.parameters import AsOf
 from app.notices.reading import NoticeFilter, last_noticed, notices_in_force
 from app.notices.schemas import NoticeOut
-from app.observations.reading import waits_of
+from app.observations.reading import (
+    ObservationFilter,
+    summarise_observations,
+    waits_of,
+)
 from app.observations.waits import NO_WAITS
 from app.pages.lanes.plans import Plan, Scopes, plans_of, plans_of_view, scopes_of
 from app.pages.lanes.vehicle import Vehicle
+from app.pages.statistics.charts import LaneChart, charts_of, day_start
 from app.places.details import Details, crossing_details, successor_of, successors_of
 from app.places.schemas import CrossingRecord
 from app.places.zones import Clocks
@@ -135,6 +140,8 @@ class PageData:
     """Whether the log has older events, none of which decides."""
     notices: Sequence[NoticeOut]
     sources: Mapping[UUID, SourceOut]
+    charts: Sequence[LaneChart] = ()
+    """Waits of the last day and of the usual week; empty unless the page is about the present."""
 
     def expires_at(self, group: LaneGroup, at: datetime) -> datetime | None:
         """Return when a group that is open or restricted at ``at`` expires.
@@ -249,9 +256,12 @@ async def crossing_from_database(
         for summary in summaries
     )
     details = (await crossing_details(session, [history.details]))[crossing_id]
-    page_data = await _load_page_data(session, history, whole_status, details, snapshot, instant)
-    validity = await validity_of(session, summaries, waits_by_crossing)
     is_present = as_of.is_present(at)
+    charts = await _load_charts(session, crossing_id, vehicle, snapshot.now) if is_present else []
+    page_data = await _load_page_data(
+        session, history, whole_status, details, snapshot, instant, charts
+    )
+    validity = await validity_of(session, summaries, waits_by_crossing)
     plans, all_plans = (
         plans_of(upcoming(summary.declared, instant), summary.details, history.events)
         if is_present
@@ -284,8 +294,9 @@ async def load_page_data(
     history = await whole_history(session, crossing_id, snapshot)
     if history is None:
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
+    charts = await _load_charts(session, crossing_id, answer.vehicle, snapshot.now)
     return await _load_page_data(
-        session, history, answer.whole_status, answer.details, snapshot, answer.instant
+        session, history, answer.whole_status, answer.details, snapshot, answer.instant, charts
     )
 
 
@@ -296,6 +307,7 @@ async def _load_page_data(
     details: CrossingRecord,
     snapshot: Snapshot,
     instant: datetime,
+    charts: Sequence[LaneChart],
 ) -> PageData:
     newest = await newest_events(
         session, crossing_id=details.id, known_change=snapshot.change, limit=_MAX_EVENTS + 1
@@ -313,13 +325,30 @@ async def _load_page_data(
     )
     citing: list[EventOut | NoticeOut | CrossingRecord] = [*events.values(), *notices, details]
     cited = [citation.source for fact in citing for citation in fact.citations]
+    cited += [chart.source for chart in charts]
     return PageData(
         timeline=list(history.resolved.timeline()),
         events=sorted(events.values(), key=_start_of, reverse=True),
         is_cut=len(newest) > _MAX_EVENTS,
         notices=notices,
         sources=await sources_of(session, cited),
+        charts=charts,
     )
+
+
+async def _load_charts(
+    session: AsyncSession, crossing_id: str, vehicle: Vehicle, now: datetime
+) -> list[LaneChart]:
+    """Return the waits of the lanes of a vehicle, in the last day and in the usual week."""
+    of_lanes = ObservationFilter(
+        crossing=crossing_id, traffic=vehicle.traffic, to=vehicle.to, until=now.astimezone(UTC)
+    )
+    weeks = await summarise_observations(session, observation_filter=of_lanes)
+    if not weeks.series:
+        return []
+    of_day = replace(of_lanes, from_=day_start(now))
+    day = await summarise_observations(session, observation_filter=of_day)
+    return charts_of(day, weeks, now)
 
 
 def nearest_alternatives(board: Board, crossing_id: str) -> list[Alternatives]:

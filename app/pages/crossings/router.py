@@ -1,5 +1,7 @@
 """HTTP of the pages about one crossing."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -32,6 +34,11 @@ from app.pages.rendering import (
     VehicleQuery,
     page,
 )
+from app.pages.statistics.shares import parts_of
+from app.statistics.figures import Figures, figures_of
+from app.statistics.reading import DEFAULT_RANGE
+from app.status.rule import resolution
+from app.status.rule.history import TimelinePeriod
 from app.vocabulary import Status
 
 router = APIRouter()
@@ -70,6 +77,8 @@ async def crossing(
         now=answer.instant if is_present else None,
         page_data=page_data,
         band=None if page_data is None else _band(page_data, answer, zoom),
+        figures=_figures(page_data.timeline, answer) if page_data and is_present else None,
+        parts_of=parts_of,
         zoom=zoom,
         is_brief=printed is None,
         is_present=is_present,
@@ -137,3 +146,21 @@ def _band(page_data: PageData, answer: CrossingAnswer, zoom: Zoom) -> Band:
     return band(
         page_data.timeline, start=start, end=end, at=answer.instant, zone=answer.clocks.zones[0]
     )
+
+
+def _figures(timeline: Sequence[TimelinePeriod], answer: CrossingAnswer) -> Figures:
+    """Return the figures of the last months, for the lanes of the vehicle."""
+    vehicle, now = answer.vehicle, answer.instant
+    periods = [
+        replace(
+            period,
+            status=resolution.summary(
+                state.status
+                for state in period.lanes
+                if vehicle.traffic in {None, state.lane.traffic}
+                and vehicle.to in {None, state.lane.to}
+            ),
+        )
+        for period in timeline
+    ]
+    return figures_of(periods, now - DEFAULT_RANGE, now)

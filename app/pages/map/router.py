@@ -124,6 +124,7 @@ async def show_map(
         times={name: instant and wire_instant(instant) for name, instant in query.times.items()},
         tiles=tiles,
         now=now,
+        newest=None if query.is_past else map_rows.newest_information(rows),
         first=now - SLIDER_RANGE,
         linked_data=[dataset(reader, "Crossing Status", reader.words.translate(DESCRIPTION))],
     )

@@ -225,6 +225,20 @@ def next_plans(rows: Iterable[MapRow]) -> list[tuple[Plan, MapRow]]:
     return nsmallest(_MAX_PLANS, plans, key=lambda pair: pair[0].start)
 
 
+def newest_information(rows: Iterable[MapRow]) -> datetime | None:
+    """Return the instant of the newest evidence or observation of the crossings; None if none."""
+    instants = (
+        instant
+        for row in rows
+        for instant in (
+            *(lane.last_confirmed_at for lane in row.data.summary.answer.lanes),
+            *(wait.observed_at for wait in row.data.waits),
+        )
+        if instant is not None
+    )
+    return max(instants, default=None)
+
+
 def _row_of(view: View, language: Language) -> MapRow:
     rows = _rows.setdefault(view, {})
     if language.code not in rows:

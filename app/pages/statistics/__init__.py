@@ -1,0 +1,1 @@
+"""Drawings of statistics and of waits, for pages that show them."""
