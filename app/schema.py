@@ -202,7 +202,6 @@ def record_served_code(
     connection.exec_driver_sql(statement.as_string())
 
 
-@cache
 def _revisions() -> frozenset[str]:
     scripts = ScriptDirectory.from_config(_config())
     return frozenset(script.revision for script in scripts.walk_revisions())
