@@ -33,7 +33,7 @@ SHARE_OF_LIMIT = 0.7
 CLIENTS, FOLLOWERS, WORKERS = 12, 10, 2
 WEIGHTS = {"status": 55, "304": 20, "list": 12, "at an instant": 8, "write": 5}
 SECONDS_PER_SAMPLE = 2.0
-MAX_SLOPE = 512.0
+MAX_SLOPE = 256.0
 """KiB a minute; docs/benchmarks.md states it, too."""
 MINUTES_OF_SLOPE = 10
 """In less time the caches fill, which says nothing about what leaks."""
@@ -261,15 +261,17 @@ def _memories(service: Web, seconds: float) -> list[Memory]:
             samples.append(process.memory_full_info().uss / 1024)
         time.sleep(SECONDS_PER_SAMPLE)
     return [
-        Memory(f"{number}: {_role(process, service.port)}", minutes, samples)
+        Memory(f"{number}: {_role(process, service)}", minutes, samples)
         for number, (process, samples) in enumerate(zip(processes, kib, strict=True), 1)
     ]
 
 
-def _role(process: psutil.Process, port: int) -> str:
+def _role(process: psutil.Process, service: Web) -> str:
+    if process == service.process:
+        return "main"
     if "resource_tracker" in " ".join(process.cmdline()):
         return "resource tracker"
-    answers = any(one.laddr.port == port for one in process.net_connections("tcp"))
+    answers = any(one.laddr.port == service.port for one in process.net_connections("tcp"))
     return "answering" if answers else "delivery worker"
 
 
