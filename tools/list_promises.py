@@ -39,7 +39,8 @@ class Promise:
             return "not measured yet"
         result = self.figures.format_map(defaultdict(int, measured))
         if "passed" in measured:
-            tests = f"{measured['passed']:,} tests passed"
+            count = measured["passed"]
+            tests = f"{count:,} test{'' if count == 1 else 's'} passed"
             if measured["failed"]:
                 tests += f", **{measured['failed']:,} failed**"
             result = f"{result}; {tests}" if result else tests
