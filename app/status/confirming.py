@@ -4,26 +4,27 @@ A feed has one every few minutes. None of them alters a status: it only puts off
 expires. Where one would alter a status, of now or of the past, a confirmation is recorded instead.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.changes.service import LogSlot, Snapshot
+from app.changes.service import LogSlot
 from app.database.driver import driver, fetch
 from app.observations.reading import BEFORE_ALL
-from app.status.rule.history import NEVER, Confirmation, Lane, Scope
+from app.status.rule.history import Confirmation, Lane, Scope
 from app.vocabulary import Traffic
 
 # As of confirmations in `cut.sql`: the last one by the instant, the next one, and the newest. Each
 # takes one look at an index, since in a series what was observed later was recorded later.
-_LOAD = """
-    SELECT series.crossing_id, series.id, series.traffic, series."to", one.*
+CONFIRMING = """(
+    SELECT json_agg(json_build_array(series.id, series.traffic, series."to", one.observed_at,
+                                     one.recorded_at))::text
     FROM observation_series series
     CROSS JOIN LATERAL (
         SELECT observed_at, recorded_at FROM confirming_observation
@@ -42,8 +43,9 @@ _LOAD = """
            AND observed_at <= newest.observed_at
          ORDER BY observed_at LIMIT 1)
     ) one
-    WHERE series.crossing_id = ANY (%(crossings)s)
-"""
+    WHERE series.crossing_id = crossing.id
+)"""
+"""Those of a row of ``crossing`` that can matter to the parameter ``at``, as known ``known_at``."""
 _ADD = """
     INSERT INTO confirming_observation (series_id, observed_at, recorded_at)
     SELECT series.id, given.observed_at,
@@ -65,7 +67,6 @@ _NEWEST = "SELECT coalesce(max(recorded_at), %(before_all)s) FROM confirming_obs
 
 
 class _Row(NamedTuple):
-    crossing_id: str
     series_id: int
     traffic: str
     to: str
@@ -86,6 +87,9 @@ class _Row(NamedTuple):
         )
 
 
+_ROWS = TypeAdapter(list[_Row])
+
+
 class _Recorded(NamedTuple):
     crossing: str
     recorded_at: datetime
@@ -104,19 +108,9 @@ class ObservedLane:
     observed_at: datetime
 
 
-async def load_confirming(
-    session: AsyncSession, crossings: Sequence[str], snapshot: Snapshot, *, at: datetime
-) -> dict[str, list[Confirmation]]:
-    """Return the confirmations by observation that can matter to an instant, as known."""
-    parameters = {
-        "crossings": list(crossings),
-        "known_at": snapshot.known_at or NEVER,
-        "at": at,
-    }
-    by_crossing: defaultdict[str, list[Confirmation]] = defaultdict(list)
-    for row in await fetch(session, _Row, _LOAD, parameters):
-        by_crossing[row.crossing_id].append(row.confirmation())
-    return by_crossing
+def confirmations(stored: str | None) -> list[Confirmation]:
+    """Return the confirmations of a crossing, as `CONFIRMING` selects them."""
+    return [] if stored is None else [row.confirmation() for row in _ROWS.validate_json(stored)]
 
 
 async def record_confirming(

@@ -27,14 +27,13 @@ from app.database.driver import driver, fetch, pipelined
 from app.places.details import Details
 from app.places.models import CrossingVersion
 from app.sources.schemas import CitationOut
-from app.status.confirming import load_confirming
+from app.status.confirming import CONFIRMING, confirmations
 from app.status.log import event_of, event_out
 from app.status.models import StatusEvent
 from app.status.rule.cut import selections
 from app.status.rule.history import (
     ALWAYS,
     NEVER,
-    Confirmation,
     Declaration,
     Event,
     Held,
@@ -55,14 +54,15 @@ _REACHES = (4, 32, 256, None)
 BEFORE_ALL = datetime(1899, 12, 31, tzinfo=UTC)
 """All instants of the log lie in 1900 or later."""
 
-_CROSSINGS = """
+_CROSSINGS = f"""
     SELECT crossing.id, border.id, first, second, version.change <= %(known)s,
            version.crossing_id, version.change, recorded_at, recorded_by, mode, traffic, names,
            aliases, lat, lon, precision_km, confirm_within_days, retired_at, replaced_by, hours,
            confirm_within_hours, max_weight_kg, max_height_m, compacted.change, known_from, events,
            held,
            (SELECT change FROM status_event
-            WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1)
+            WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1),
+           {CONFIRMING}
     FROM crossing JOIN border ON border.id = border_id
     CROSS JOIN LATERAL (
         (SELECT * FROM crossing_version
@@ -79,7 +79,7 @@ _CROSSINGS = """
                         WHERE event.crossing_id = crossing.id
                           AND event.change > compacted.change AND event.change <= %(known)s)
     WHERE crossing.id = ANY (%(crossings)s)
-"""
+"""  # noqa: S608  # of this package
 _UNDONE = """(
     event.id = ANY (%(without)s)
     OR ((SELECT later.change FROM status_event later WHERE later.supersedes = event.id)
@@ -241,6 +241,7 @@ class _CrossingRow(NamedTuple):
     events: list[UUID] | None
     held: dict[str, object] | None
     last_event: int | None
+    confirming: str | None
 
     def details(self) -> Details:
         version = _Version(*self[5:23])
@@ -351,11 +352,15 @@ async def whole_history(
     session: AsyncSession, crossing_id: str, snapshot: Snapshot, *, at: datetime = BEFORE_ALL
 ) -> CrossingHistory | None:
     """Return the part of a crossing's log that matters to its timeline and to the answer ``at``."""
-    parameters = {"crossings": [crossing_id], "known": snapshot.change, "at": at}
+    parameters = {
+        "crossings": [crossing_id],
+        "known": snapshot.change,
+        "known_at": snapshot.known_at or NEVER,
+        "at": at,
+    }
     rows = await fetch(session, _CrossingRow, _CROSSINGS, parameters)
     cuts = await _cut(session, parameters | {"without": []}, before=None, after=None)
-    confirmed = await load_confirming(session, [crossing_id], snapshot, at=at)
-    return (await _histories(session, rows, cuts, confirmed)).get(crossing_id)
+    return (await _histories(session, rows, cuts)).get(crossing_id)
 
 
 async def _load(
@@ -369,15 +374,15 @@ async def _load(
     parameters: dict[str, object] = {
         "crossings": list(crossing_ids),
         "known": snapshot.change,
+        "known_at": snapshot.known_at or NEVER,
         "at": at or snapshot.now,
         "without": list(without),
     }
     rows = {row.id: row for row in await fetch(session, _CrossingRow, _CROSSINGS, parameters)}
     crossings = {name: rows[name] for name in crossing_ids if name in rows}
     results: dict[str, Result] = {}
-    confirmed = await load_confirming(session, list(crossings), snapshot, at=at or snapshot.now)
     compacted = {} if without else _compacted(crossings.values())
-    for history in (await _histories(session, crossings.values(), compacted, confirmed)).values():
+    for history in (await _histories(session, crossings.values(), compacted)).values():
         with suppress(OutOfReach):
             results[history.details.id] = use(history)
     for reach in _REACHES:
@@ -390,7 +395,7 @@ async def _load(
         if without:
             complete = await _cut(session, parameters | {"without": []}, before=reach, after=after)
             cuts = _joined(cuts, complete, without)
-        for history in (await _histories(session, pending, cuts, confirmed)).values():
+        for history in (await _histories(session, pending, cuts)).values():
             with suppress(OutOfReach):
                 results[history.details.id] = use(history)
     return results
@@ -464,7 +469,6 @@ async def _histories(
     session: AsyncSession,
     crossings: Iterable[_CrossingRow],
     cuts: Mapping[str, _Cut],
-    confirmed: Mapping[str, Sequence[Confirmation]],
 ) -> dict[str, CrossingHistory]:
     """Return the histories of the crossings that have a cut, or no events yet."""
     ids = [event_id for cut in cuts.values() for event_id in cut.events]
@@ -484,7 +488,7 @@ async def _histories(
             sides=details.sides,
             lanes=details.lanes,
             confirm_within=details.confirm_within,
-            events=(*(event for event, _ in events), *confirmed.get(crossing.id, ())),
+            events=(*(event for event, _ in events), *confirmations(crossing.confirming)),
             known_from=known_from,
             known_until=cut.known_until if cut else NEVER,
             held=_held_of(cut.held, details) if cut and cut.held else None,
