@@ -29,7 +29,16 @@ SELECT crossing.id AS crossing, border.id AS border, first AS side, second, vers
        confirm_within_hours, max_weight_kg, max_height_m, compacted.change AS compacted, known_from, events,
        held,
        (SELECT change FROM status_event
-        WHERE crossing_id = crossing.id AND change <= :known ORDER BY change DESC LIMIT 1) AS last
+        WHERE crossing_id = crossing.id AND change <= :known ORDER BY change DESC LIMIT 1) AS last,
+       (SELECT json_agg(json_build_array(series.id, series.traffic, series."to", one.observed_at,
+                                         one.recorded_at))::text
+        FROM observation_series series
+        CROSS JOIN LATERAL (
+            SELECT observed_at, recorded_at FROM confirming_observation
+            WHERE series_id = series.id AND recorded_at <= :asked_at::timestamptz
+            ORDER BY recorded_at DESC LIMIT 1
+        ) one
+        WHERE series.crossing_id = crossing.id) AS confirming
 FROM crossing JOIN border ON border.id = border_id
 CROSS JOIN LATERAL (
     (SELECT * FROM crossing_version
@@ -46,14 +55,6 @@ LEFT JOIN compacted_log compacted ON compacted.crossing_id = crossing.id
                     WHERE event.crossing_id = crossing.id
                       AND event.change > compacted.change AND event.change <= :known)
 WHERE crossing.id = ANY (ARRAY['crossing-' || :n::text]) \gset
-SELECT series.crossing_id, series.id, series.traffic, series."to", newest.*
-FROM observation_series series
-CROSS JOIN LATERAL (
-    SELECT observed_at, recorded_at FROM confirming_observation
-    WHERE series_id = series.id AND recorded_at <= :asked_at::timestamptz
-    ORDER BY recorded_at DESC LIMIT 1
-) newest
-WHERE series.crossing_id = ANY (ARRAY[:crossing]::text[]);
 SELECT event.id, event.recorded_at, event.kind, event.crossing_id, event.sides, event.status,
        lower(event.effective), upper(event.effective), event.expected_until, event.traffic,
        event."to", event.certainty, event.announced_at, event.confirmed_at, event.supersedes,
