@@ -50,7 +50,7 @@ STATISTICS_COLUMNS = (
     "crossing", "from", "until", "seconds_open", "seconds_restricted", "seconds_closed",
     "seconds_unknown", "shares_open", "shares_restricted", "shares_closed", "shares_unknown",
     "closures_count", "closures_total", "closures_median", "closures_longest",
-    "closures_began_before", "closures_go_on", "waits",
+    "closures_began_before", "closures_continued_after", "waits",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ class Closure:
     length: timedelta
     began_before: bool
     """Whether it was closed just before the range, too."""
-    goes_on: bool
+    continued_after: bool
     """Whether it is closed at the end of the range, too, which does not belong to the range."""
 
 
@@ -65,7 +65,7 @@ def figures_of(periods: Iterable[TimelinePeriod], start: datetime, end: datetime
             continue
         lengths[status] += length
         if status is Status.CLOSED:
-            closures.append(Closure(length, began_before=first < start, goes_on=last > end))
+            closures.append(Closure(length, began_before=first < start, continued_after=last > end))
     return Figures(lengths, tuple(closures))
 
 

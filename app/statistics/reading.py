@@ -260,7 +260,7 @@ def _figures_out(figures: Figures) -> StatusFigures:
             median=_seconds(figures.median_closure),
             longest=_seconds(figures.longest_closure),
             began_before=sum(closure.began_before for closure in closures),
-            go_on=sum(closure.goes_on for closure in closures),
+            continued_after=sum(closure.continued_after for closure in closures),
         ),
     )
 

@@ -17,7 +17,7 @@ class ClosuresOut(Body, title="Closures"):
     median: float | None
     longest: float | None
     began_before: int = Field(description="How many began before the range.")
-    go_on: int = Field(description="How many go on after it.")
+    continued_after: int = Field(description="How many continued after it.")
 
 
 class StatusFigures(Body):

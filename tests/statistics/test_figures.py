@@ -60,7 +60,7 @@ def closures_seen(history: History, first: int, end: int) -> list[Closure]:
                 Closure(
                     len(within) * MINUTE,
                     began_before=of_run[0] < first,
-                    goes_on=of_run[-1] >= end,
+                    continued_after=of_run[-1] >= end,
                 )
             )
     return seen
@@ -89,7 +89,7 @@ def test_the_times_of_two_ranges_add_up(history: History, minutes: list[int]) ->
     whole = figures_over(history, min(minutes), max(minutes))
 
     both = joined([first, second])
-    cut = any(closure.goes_on for closure in first.closures)
+    cut = any(closure.continued_after for closure in first.closures)
     assert both.lengths == whole.lengths
     assert len(both.closures) == len(whole.closures) + cut
 
@@ -100,7 +100,7 @@ def test_a_closure_that_began_before_is_counted_with_the_part_within() -> None:
 
     figures = figures_of(timeline(day(4)), day(5), day(10))
 
-    assert figures.closures == (Closure(DAY, began_before=True, goes_on=False),)
+    assert figures.closures == (Closure(DAY, began_before=True, continued_after=False),)
     assert figures.lengths[Status.CLOSED] == DAY
     assert figures.share(Status.OPEN) == 0.8
 

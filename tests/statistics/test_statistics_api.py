@@ -79,7 +79,7 @@ async def test_time_by_status_and_closures_of_a_crossing(here: Api) -> None:
             "median": 3 * DAY,
             "longest": 4 * DAY,
             "began_before": 1,
-            "go_on": 0,
+            "continued_after": 0,
         },
         "waits": [],
     }  # fmt: skip
@@ -89,7 +89,7 @@ async def test_statistics_of_some_lanes(here: Api) -> None:
     trucks = await statistics(here, traffic="truck", to="LT")
 
     assert trucks["seconds"]["closed"] == 8 * DAY
-    assert (trucks["closures"]["count"], trucks["closures"]["go_on"]) == (3, 1)
+    assert (trucks["closures"]["count"], trucks["closures"]["continued_after"]) == (3, 1)
 
 
 async def test_statistics_as_known_then(here: Api) -> None:
