@@ -235,6 +235,13 @@ class Words:
         """Join names in the style of the language."""
         return format_list(list(names), locale=self.language.locale)
 
+    def says(self, sides: Sequence[str]) -> str:
+        """Say that these countries say so, as a clause."""
+        clause = self.language.translations.ngettext(
+            "says %(countries)s", "say %(countries)s", len(sides)
+        )
+        return clause % {"countries": self.listed(self.country(side) for side in sides)}
+
     def country(self, code: str) -> str:
         return str(self.language.locale.territories.get(code, code))
 

@@ -23,6 +23,7 @@ from app.pages.crossings.answers import (
 )
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
+from app.pages.crossings.sentence import sentence
 from app.pages.discovery.linked_data import breadcrumbs, place
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import cached
@@ -86,6 +87,7 @@ async def crossing(
         knowledge=as_of,
         alternatives=nearest_alternatives(reader.board, crossing_id) if is_present else [],
         linked_data=_linked_data(reader, answer),
+        in_words=_in_words(reader, answer),
     )
 
 
@@ -139,6 +141,14 @@ def _linked_data(reader: PageReader, answer: CrossingAnswer) -> list[JsonValue]:
         (words.crossing(details.names), f"/crossings/{details.id}"),
     ]
     return [breadcrumbs(reader, pages), place(reader, details)]
+
+
+def _in_words(reader: PageReader, answer: CrossingAnswer) -> str:
+    words, vehicle = reader.words, answer.vehicle
+    whom = words.for_whom(
+        [vehicle.traffic] if vehicle.traffic else [], [vehicle.to] if vehicle.to else []
+    )
+    return sentence(words, answer.status, whom, answer.clocks.zones, answer.instant)
 
 
 def _band(page_data: PageData, answer: CrossingAnswer, zoom: Zoom) -> Band:
