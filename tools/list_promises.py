@@ -106,6 +106,11 @@ PROMISES = (
         "tests/faults/test_overload.py",
     ),
     Promise(
+        "**A full disk, a wrong clock.** While the disk is full writes are refused, and nothing"
+        " acknowledged is lost; a clock that jumps leaves the log in order and answers current.",
+        "tests/faults/test_disk_and_clock.py",
+    ),
+    Promise(
         "**Failover.** With synchronous replication, a promoted standby has every acknowledged"
         " change.",
         "tests/scale/test_replication.py",

@@ -16,7 +16,7 @@ from app.observations.waits import NO_WAITS, Waits
 from app.places.details import Details
 from app.places.schemas import CrossingRecord
 from app.status.histories import CrossingHistory
-from app.status.rule.history import Lane, OutOfReach
+from app.status.rule.history import ALWAYS, Lane, OutOfReach
 from app.status.rule.resolution import ResolvedHistory
 from app.status.rule.upcoming import Upcoming, upcoming
 from app.status.schemas import EventOut
@@ -74,8 +74,8 @@ class View:
         cls, present: PresentData, moment: Moment, lanes: Sequence[Lane] | None = None
     ) -> "View":
         """Compute the answer at ``moment``. Raises OutOfReach if that needs events not loaded."""
-        # Not before the newest recorded event, even if a clock was set back.
-        now = max(moment.now, present.history.history.known_from)
+        # Not before the newest change, even if a clock was set back.
+        now = max(moment.now, present.history.history.known_from, present.recorded_at or ALWAYS)
         history = present.history.history
         if lanes is not None:
             history = replace(history, lanes=tuple(lanes))

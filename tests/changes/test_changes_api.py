@@ -51,9 +51,14 @@ async def whole(api: Api) -> list[Body]:
 
 
 def stripped(event: Body) -> Body:
-    """Return an event without what is derived."""
+    """Return an event without what is derived, and without limits that it does not have."""
     derived = {"time_zone", "superseded_by", "retracted_by"}
-    return {name: value for name, value in event.items() if name not in derived}
+    limits = {"max_weight_kg", "max_height_m"}
+    return {
+        name: value
+        for name, value in event.items()
+        if name not in derived and not (name in limits and value is None)
+    }
 
 
 async def write_every_kind(api: Api) -> list[Body]:
