@@ -417,14 +417,14 @@ async def test_a_problem_has_these_fields_and_each_fault_of_the_input_its_own(
         "type": "/problems/invalid",
         "title": "The input is not valid",
         "status": 422,
-        "detail": "surplus: is not a parameter of this operation; it has:"
-        " at, known_at, known_change, to, traffic",
+        "detail": "surplus: is not a parameter of this operation; it has: as, at, citizen_of,"
+        " empty, height_m, known_at, known_change, to, traffic, weight_kg",
         "errors": [
             {
                 "in": "query",
                 "field": "surplus",
-                "message": "is not a parameter of this operation; it has:"
-                " at, known_at, known_change, to, traffic",
+                "message": "is not a parameter of this operation; it has: as, at, citizen_of,"
+                " empty, height_m, known_at, known_change, to, traffic, weight_kg",
             }
         ],
     }
