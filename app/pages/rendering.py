@@ -161,9 +161,14 @@ class PageReader:
         return self.origin + path + query_of(more={"lang": lang})
 
     @property
+    def is_wall(self) -> bool:
+        """Whether it is for a screen across the room, which nobody can touch."""
+        return self.request.query_params.get("display") == "wall"
+
+    @property
     def is_listed(self) -> bool:
-        """Whether search engines may list this page: not if it is about the past."""
-        return not _PAST.intersection(self.request.query_params)
+        """Whether search engines may list this page: not if it is about the past, or for a wall."""
+        return not self.is_wall and not _PAST.intersection(self.request.query_params)
 
     def static(self, name: str) -> str:
         """Return the path of an asset. Raises KeyError if there is no such asset."""

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from tests.api import SUMSKAS, Api, decision, problem
+from tests.pages.conftest import LookAt
 
 FRAMES = (f"/embed/{SUMSKAS}", "/embed/borders/BY-LT")
 
@@ -63,3 +65,28 @@ async def test_what_is_not_there_is_not_framed(seeded_api: Api) -> None:
     ):
         response = await seeded_api.client.get(path, headers={"Accept": "application/json"})
         problem(response, 404, slug)
+
+
+@pytest.mark.parametrize("path", ["/?border=BY-LT&display=wall", "/borders/BY-LT?display=wall"])
+def test_a_wall_shows_all_of_it_in_turn_and_nothing_to_touch(look: LookAt, path: str) -> None:
+    """On a screen that is too low for it, too."""
+    window = look("narrow")
+    window.page.clock.install()
+    page = window.open(path)
+
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text("Šumskas – Losha").first).to_be_visible()
+    for untouchable in ("header nav", "footer.site", "form", ".map-frame", "details"):
+        for element in page.locator(untouchable).all():
+            expect(element).to_be_hidden()
+    tops = [scroll_top(page)]
+    while len(tops) == 1 or tops[-1] > tops[-2]:
+        page.clock.fast_forward(12_000)
+        tops.append(scroll_top(page))
+    assert (tops[0], tops[-1]) == (0, 0)
+    assert len(tops) >= 3
+    assert window.violations() == []
+
+
+def scroll_top(page: Page) -> float:
+    return float(page.evaluate("document.scrollingElement.scrollTop"))
