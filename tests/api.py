@@ -126,6 +126,19 @@ def problem(response: httpx2.Response, status: int, slug: str, *, root: str = ""
     return body
 
 
+LIMITS = ("max_weight_kg", "max_height_m")
+
+
+def event_in_log(event: Json) -> Json:
+    """Return an event as the log has it: without what is derived, and limits that it has not."""
+    derived = {"time_zone", "superseded_by", "retracted_by"}
+    return {
+        name: value
+        for name, value in event.items()
+        if name not in derived and not (name in LIMITS and value is None)
+    }
+
+
 def fields_of(body: Json) -> Sequence[str]:
     """Return the fields that an `invalid` problem names."""
     return _of_errors(body, "field")

@@ -11,7 +11,7 @@ import rfc8785
 from app.seeding.service import SEEDER
 from app.sources.schemas import SourceIn
 from app.sources.service import record_source
-from tests.api import SUMSKAS, Api, citation, crossing, decision, fields_of, problem
+from tests.api import SUMSKAS, Api, citation, crossing, decision, event_in_log, fields_of, problem
 from tests.conftest import Database
 
 Body = dict[str, Any]
@@ -48,17 +48,6 @@ async def whole(api: Api) -> list[Body]:
     while items := await page(api, after=len(found), limit=200):
         found += items
     return found
-
-
-def stripped(event: Body) -> Body:
-    """Return an event without what is derived, and without limits that it does not have."""
-    derived = {"time_zone", "superseded_by", "retracted_by"}
-    limits = {"max_weight_kg", "max_height_m"}
-    return {
-        name: value
-        for name, value in event.items()
-        if name not in derived and not (name in limits and value is None)
-    }
 
 
 async def write_every_kind(api: Api) -> list[Body]:
@@ -275,9 +264,9 @@ async def test_the_payload_of_a_decision_is_its_events_as_the_log_has_them(here:
         assert sorted(payload) == ["answers", "decision", "events", "recorded_by", "sources"]
         assert payload["decision"] == told["decision"]
         assert payload["recorded_by"] == "reporter"
-        assert payload["events"] == [stripped(one) for one in told["events"]]
+        assert payload["events"] == [event_in_log(one) for one in told["events"]]
         for one in payload["events"]:
-            assert one == stripped((await here.get(f"/v1/events/{one['id']}")).json())
+            assert one == event_in_log((await here.get(f"/v1/events/{one['id']}")).json())
             assert one["recorded_at"] == items[told["change"]]["recorded_at"]
 
 

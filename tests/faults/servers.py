@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from app.embedded.server import Server
 from app.places.schemas import CrossingRecord
 from tests.api import (
+    LIMITS,
     MEDININKAI,
     SUMSKAS,
     TVERECIUS,
@@ -23,6 +24,7 @@ from tests.api import (
     citation,
     crossing,
     decision,
+    event_in_log,
     problem,
 )
 
@@ -236,15 +238,12 @@ def _check_told(payloads: Mapping[int, JsonValue], body: Json) -> int:
     if "events" in body:
         events = body["events"]
         assert isinstance(events, list)
-        derived = {"time_zone", "superseded_by", "retracted_by"}
         assert payload["events"] == [
-            {name: value for name, value in event.items() if name not in derived}
-            for event in events
-            if isinstance(event, dict)
+            event_in_log(event) for event in events if isinstance(event, dict)
         ]
     elif "crossings" in payload:
         # The log leaves out what came later than its first crossings, where there is none of it.
-        later = ("retired_at", "replaced_by", "confirm_within_hours", "hours")
+        later = ("retired_at", "replaced_by", "confirm_within_hours", "hours", *LIMITS)
         absent = {name for name in later if not body[name]}
         of_version = [name for name in body if name in CrossingRecord.model_fields.keys() - absent]
         assert payload["crossings"] == [{name: body[name] for name in of_version}]

@@ -68,7 +68,7 @@ def test_what_was_last_known_is_not_taken_for_what_is(look: LookAt) -> None:
     page = look().open(f"/crossings/{MEDININKAI}")
 
     assert page.locator(".verdict").inner_text().strip() == "Unknown"
-    assert "Last known: restricted." in page.locator(".answer").inner_text()
+    assert "Last known: restricted, say " in page.locator(".answer").inner_text()
 
 
 @full
