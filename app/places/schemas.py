@@ -173,13 +173,11 @@ HoursList = Annotated[
 ]
 
 
-MaxWeight = Annotated[
-    int | None, Field(gt=0, le=1_000_000, description="Heavier vehicles cannot cross.")
-]
-MaxHeight = Annotated[
-    float | None,
-    Field(gt=0, le=50, allow_inf_nan=False, description="Higher vehicles cannot cross."),
-]
+Kilograms = Annotated[int, Field(gt=0, le=1_000_000)]
+Metres = Annotated[float, Field(gt=0, le=50, allow_inf_nan=False)]
+"""The weight and the height of any vehicle."""
+MaxWeight = Annotated[Kilograms | None, Field(description="Heavier vehicles cannot cross.")]
+MaxHeight = Annotated[Metres | None, Field(description="Higher vehicles cannot cross.")]
 
 
 class CrossingIn(Body, title="NewCrossing"):

@@ -7,6 +7,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import CountryCode
+from app.places.schemas import Kilograms, Metres
 from app.status.rule.travellers import Traveller
 from app.vocabulary import ExceptionCode
 
@@ -35,13 +36,8 @@ CitizenOf = Annotated[
     ),
 ]
 Empty = Annotated[bool, Query(description="The vehicle is empty.")]
-Weight = Annotated[
-    int | None, Query(gt=0, le=1_000_000, description="The vehicle's weight.", examples=[40_000])
-]
-Height = Annotated[
-    float | None,
-    Query(gt=0, le=50, allow_inf_nan=False, description="The vehicle's height.", examples=[4.0]),
-]
+Weight = Annotated[Kilograms | None, Query(description="The vehicle's weight.", examples=[40_000])]
+Height = Annotated[Metres | None, Query(description="The vehicle's height.", examples=[4.0])]
 
 
 def traveller_of(

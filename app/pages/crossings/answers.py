@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.board.board import Board
 from app.board.views import View
+from app.changes.read_sessions import ReadSessions
 from app.changes.service import Snapshot, take_snapshot
 from app.crossings.answers import Alternative
 from app.crossings.candidates import Rank, distance_rank
@@ -42,7 +43,7 @@ from app.status.rule.history import TimelinePeriod
 from app.status.rule.upcoming import upcoming
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out, waits_out
-from app.vocabulary import Status, Traffic
+from app.vocabulary import LaneReason, Status, Traffic
 
 ANY = Vehicle()
 
@@ -122,7 +123,7 @@ class LaneGroup:
 
     @property
     def is_outside_hours(self) -> bool:
-        return self.lanes[0].reason is not None
+        return self.lanes[0].reason is LaneReason.HOURS
 
     @property
     def scopes(self) -> Scopes:
@@ -284,6 +285,19 @@ async def crossing_from_database(
         all_plans,
         successor,
     ), page_data
+
+
+async def present_crossing(
+    board: Board, read_sessions: ReadSessions, crossing_id: str, requested: Vehicle = ANY
+) -> CrossingAnswer:
+    """Return a crossing at present, without what only the database has. Raises CrossingNotFound."""
+    answer = crossing_from_board(board, crossing_id, requested)
+    if answer is None:
+        async with read_sessions.for_question(None, AsOf()) as session:
+            answer, _ = await crossing_from_database(
+                session, crossing_id=crossing_id, at=None, as_of=AsOf(), requested=requested
+            )
+    return answer
 
 
 async def load_page_data(

@@ -20,6 +20,7 @@ from app.pages.crossings.answers import (
     crossing_from_database,
     load_page_data,
     nearest_alternatives,
+    present_crossing,
 )
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
@@ -99,9 +100,7 @@ async def badge(
     crossing_id: Annotated[CrossingId, Path()],
 ) -> Response:
     """Return the present status as an image for other sites."""
-    answer = crossing_from_board(reader.board, crossing_id)
-    if answer is None:
-        answer, _ = await _load_crossing(read_sessions, crossing_id, None, AsOf(), Vehicle())
+    answer = await present_crossing(reader.board, read_sessions, crossing_id)
     status, word = answer.status.status, reader.words.word(answer.status.status)
     if answer.details.retired_at is not None:
         # A badge has no room to say that the last status is one of the past.
@@ -144,11 +143,8 @@ def _linked_data(reader: PageReader, answer: CrossingAnswer) -> list[JsonValue]:
 
 
 def _in_words(reader: PageReader, answer: CrossingAnswer) -> str:
-    words, vehicle = reader.words, answer.vehicle
-    whom = words.for_whom(
-        [vehicle.traffic] if vehicle.traffic else [], [vehicle.to] if vehicle.to else []
-    )
-    return sentence(words, answer.status, whom, answer.clocks.zones, answer.instant)
+    whom = reader.words.for_whom(*answer.vehicle.scope)
+    return sentence(reader.words, answer.status, whom, answer.clocks.zones, answer.instant)
 
 
 def _band(page_data: PageData, answer: CrossingAnswer, zoom: Zoom) -> Band:

@@ -9,7 +9,7 @@ from app.http.bodies import BorderId, CrossingId
 from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
 from app.pages.borders.answers import border_from_board, border_from_database
-from app.pages.crossings.answers import crossing_from_board, crossing_from_database
+from app.pages.crossings.answers import present_crossing
 from app.pages.page_cache import cached
 from app.pages.rendering import CurrentReader, VehicleQuery, page
 
@@ -65,12 +65,7 @@ async def embed_crossing(
     vehicle: VehicleQuery,
 ) -> Response:
     """Show the present status of a crossing, for the site that frames it."""
-    answer = crossing_from_board(reader.board, crossing_id, vehicle)
-    if answer is None:
-        async with read_sessions.for_question(None, AsOf()) as session:
-            answer, _ = await crossing_from_database(
-                session, crossing_id=crossing_id, at=None, as_of=AsOf(), requested=vehicle
-            )
+    answer = await present_crossing(reader.board, read_sessions, crossing_id, vehicle)
     response = page(
         reader,
         "embed_crossing.html",

@@ -12,5 +12,13 @@ class Vehicle:
     traffic: Traffic | None = None
     to: str | None = None
 
+    @property
+    def scope(self) -> tuple[list[Traffic], list[str]]:
+        """Its traffic and the country it enters, as `Words.for_whom` takes them."""
+        return (
+            [] if self.traffic is None else [self.traffic],
+            [] if self.to is None else [self.to],
+        )
+
     def __bool__(self) -> bool:
         return self != Vehicle()

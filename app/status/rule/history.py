@@ -174,8 +174,8 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaneAnswer:
-    """The answer for one lane at one instant."""
+class LaneState:
+    """The status of one lane, at an instant or over a stretch of the timeline."""
 
     lane: Lane
     status: Status
@@ -183,7 +183,6 @@ class LaneAnswer:
     stale: bool
     overdue: bool
     decided_by: Declaration | None
-    last_confirmed_at: datetime | None
     closed_by: LaneReason | None = None
     """What closes it although nobody declares it closed: its regular hours, or a limit."""
 
@@ -194,12 +193,21 @@ class LaneAnswer:
     @property
     def reason(self) -> LaneReason | None:
         """Why it has its status, where its deciding event alone does not say so."""
-        return self.closed_by or _reason_of(self.decided_by)
+        return self.closed_by or (None if self.decided_by is None else self.decided_by.reason)
 
     @property
     def exceptions(self) -> tuple[ExceptedGroup, ...]:
         """The exceptions of a closure that let the traveller through."""
-        return _exceptions_of(self.decided_by)
+        if self.decided_by is None or self.decided_by.reason is not LaneReason.EXCEPTION:
+            return ()
+        return self.decided_by.terms.exceptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneAnswer(LaneState):
+    """The answer for one lane at one instant."""
+
+    last_confirmed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,39 +224,6 @@ class Answer:
     lanes: tuple[LaneAnswer, ...]
     decided_by: tuple[Declaration, ...]
     also_said: tuple[Declaration, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneState:
-    """A lane's part of a stretch of the timeline."""
-
-    lane: Lane
-    status: Status
-    last_known: Status | None
-    stale: bool
-    overdue: bool
-    decided_by: Declaration | None
-    closed_by: LaneReason | None = None
-
-    @property
-    def reason(self) -> LaneReason | None:
-        """Why it has its status, where its deciding event alone does not say so."""
-        return self.closed_by or _reason_of(self.decided_by)
-
-    @property
-    def exceptions(self) -> tuple[ExceptedGroup, ...]:
-        """The exceptions of a closure that let the traveller through."""
-        return _exceptions_of(self.decided_by)
-
-
-def _reason_of(decider: Declaration | None) -> LaneReason | None:
-    return None if decider is None else decider.reason
-
-
-def _exceptions_of(decider: Declaration | None) -> tuple[ExceptedGroup, ...]:
-    if decider is None or decider.reason is not LaneReason.EXCEPTION:
-        return ()
-    return decider.terms.exceptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
