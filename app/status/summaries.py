@@ -48,9 +48,9 @@ class Summary:
     ) -> "Summary":
         """Answer for ``lanes`` or all; ``noticed`` is the last change of a notice about it."""
         resolved = history.resolved
-        is_narrowed = lanes is not None and tuple(lanes) != history.history.lanes
-        if is_narrowed or not traveller.is_anyone:
-            narrowed = replace(history.history, lanes=tuple(lanes or history.history.lanes))
+        chosen = history.history.lanes if lanes is None else tuple(lanes)
+        if chosen != history.history.lanes or not traveller.is_anyone:
+            narrowed = replace(history.history, lanes=chosen)
             resolved = ResolvedHistory(for_traveller(narrowed, traveller))
         change = history.last_change(noticed)
         return cls.resolve(history.details, resolved, instant, change, traveller)

@@ -53,6 +53,15 @@ def test_either_order_of_the_countries_leads_there(get: Get) -> None:
     assert get("/borders/LT-BY").status_code == 200
 
 
+def test_the_border_as_it_was_answers_for_the_vehicle_as_well(get: Get) -> None:
+    past = "at=2023-09-01T00:00:00Z"
+    answers = get(f"/v1/crossings?border=BY-LT&traffic=train&{past}").json()["items"]
+    page = get(f"/borders/BY-LT?traffic=train&{past}").text
+
+    assert len(answers) == 1
+    assert page.count('data-said="') == 1
+
+
 @full
 def test_a_link_from_its_past_leads_to_the_same_past(look: LookAt) -> None:
     page = look().open("/borders/BY-LT?at=2023-08-17T00:00:00Z&lang=en&path=x")

@@ -118,15 +118,6 @@ def test_the_border_answers_for_the_vehicle(get: Get) -> None:
         assert f'data-said="Kuźnica – Bruzgi: {status}"' in page
 
 
-def test_the_border_as_it_was_answers_for_the_vehicle_as_well(get: Get) -> None:
-    past = "at=2023-09-01T00:00:00Z"
-    answers = get(f"/v1/crossings?border=BY-LT&traffic=train&{past}").json()["items"]
-    page = get(f"/borders/BY-LT?traffic=train&{past}").text
-
-    assert len(answers) == 1
-    assert page.count('data-said="') == 1
-
-
 @pytest.mark.parametrize("past", ["", "&at=2023-09-01T00:00:00Z"])
 def test_a_vehicle_that_cannot_cross_there_is_told_so(get: Get, past: str) -> None:
     page = get(f"/crossings/{RAIL}?traffic=truck{past}")
