@@ -20,6 +20,7 @@ from app.http.problems import catalogue
 from app.main import create_service
 from tests.api import Api, Json, referred, whole
 from tests.conftest import Database
+from tests.marks import full
 
 WRITES = {"post", "patch"}
 
@@ -246,6 +247,7 @@ async def test_every_problem_is_documented_once(seeded_api: Api) -> None:
                 assert text.count(f'"type": "/problems/{slug}"') == 1
 
 
+@full
 async def test_every_example_works_against_the_seeds(seeded: Database) -> None:
     async with seeded.api() as api:
         document, found = await operations(api)

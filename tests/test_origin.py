@@ -14,6 +14,7 @@ from app.config import Settings
 from app.embedded.server import Server
 from tests.api import SUMSKAS, Api, decision, problem
 from tests.conftest import SEEDED, clone
+from tests.marks import full
 
 EVIL = "evil.example"
 PUBLIC = "https://status.example/borders"
@@ -108,6 +109,7 @@ async def test_links_begin_with_the_host_that_was_asked(
     assert response.headers["link"] == f'<{response.json()["next"]}>; rel="next"'
 
 
+@full
 async def test_nobody_is_told_the_host_of_another(seeded_api: Api) -> None:
     """Whatever is remembered: by GET and HEAD, in both codings, by whoever comes first or next."""
     for path in LINKING:

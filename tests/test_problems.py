@@ -20,6 +20,7 @@ from app.validation import PATTERNS
 from app.vocabulary import KeyScope
 from tests.api import SUMSKAS, Api, citation, crossing, decision, fields_of, problem, whole
 from tests.conftest import Database, started
+from tests.marks import full
 
 Body = dict[str, Any]
 
@@ -323,12 +324,14 @@ async def test_strange_characters_in_an_address_are_invalid(seeded_api: Api, add
 # Parameters
 
 
+@full
 async def test_no_operation_takes_a_parameter_that_it_does_not_have(seeded_api: Api) -> None:
     async for address, _ in operations(seeded_api):
         response = await seeded_api.get(address, surplus="1")
         assert fields_of(problem(response, 422, "invalid")) == ["surplus"], address
 
 
+@full
 async def test_no_operation_takes_a_parameter_twice_unless_it_is_a_list(seeded_api: Api) -> None:
     examples = {
         "at": "2023-09-01T00:00:00Z",

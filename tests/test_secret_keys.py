@@ -8,6 +8,7 @@ import pytest
 from app.encryption import Cipher, new_secret_key
 from tests.commands import Done, call, environment
 from tests.conftest import SECRET_KEY, Database
+from tests.marks import full
 from tests.servers import free_port, service
 
 NEW_KEY = new_secret_key()
@@ -59,6 +60,7 @@ def test_who_delivers_does_not_start_without_the_key(
     assert "Traceback" not in done.complained
 
 
+@full
 def test_who_does_not_deliver_starts_without_a_key_but_not_with_another(
     subscribed: Database, tmp_path: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_name_that_another_key_had_is_refused(database: Database) -> None:
     assert f"'VSAT' is the name of the key {key_id}: choose another" in done.complained
 
 
+@full
 def test_a_lost_admin_key_is_made_anew_by_another_name(seeded_dir: Path, tmp_path: Path) -> None:
     with service(tmp_path / "first", data_dir=seeded_dir, worker=False) as running:
         lost = running.key

@@ -299,6 +299,7 @@ async def test_every_act_is_told(
     record_property("alterations", len(seeds))
 
 
+@full
 async def test_instants_that_are_taken_away_are_told(stripped: Stripped) -> None:
     """Of references that have two columns, one with a missing value refers to nothing."""
     tables = [table for table in LOG if "recorded_at" in table.c]

@@ -134,6 +134,7 @@ def test_the_restored_service_takes_writes_by_the_same_key(past: Past, tmp_path:
     assert names_in(archive).isdisjoint(names_in(past.archive))
 
 
+@full
 def test_a_backup_is_for_nobody_else_to_read(past: Past) -> None:
     """It has the keys."""
     assert stat.S_IMODE(past.backup.stat().st_mode) == 0o700

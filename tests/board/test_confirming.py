@@ -12,6 +12,7 @@ from tests.api import MEDININKAI
 from tests.board.conftest import Sides, sides_of
 from tests.board.test_board_api import ADDRESSES, told
 from tests.conftest import Database
+from tests.marks import full
 from tests.observations.observing import ago, known, record, row
 from tests.waiting import until
 
@@ -48,6 +49,7 @@ async def is_confirmed(sides: Sides, instant: str) -> bool:
     return answer["last_confirmed_at"] == instant
 
 
+@full
 async def test_the_board_and_the_routes_tell_the_same(sides: Sides, seeded: Database) -> None:
     source = await opened(sides)
     lane = f"{PATH}?traffic=car&to=LT"

@@ -31,6 +31,7 @@ from app.vocabulary import Traffic
 from tests.api import Json, citation, crossing, decision
 from tests.board.conftest import Sides, sides_of
 from tests.conftest import EMPTY, Database, clone
+from tests.marks import full
 from tests.observations.observing import OBSERVATIONS, ago, batch
 from tests.observations.observing import row as observed
 from tests.waiting import PATIENCE, until
@@ -282,6 +283,7 @@ def two_workers(
         yield database, portal, (one, other)
 
 
+@full
 @pytest.mark.hypothesis
 def test_every_board_is_what_the_log_says(postgres: Server) -> None:
     with two_workers(postgres) as (Workers.database, Workers.portal, Workers.workers):

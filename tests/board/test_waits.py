@@ -10,6 +10,7 @@ from tests.api import MEDININKAI, SUMSKAS, TVERECIUS
 from tests.board.conftest import Sides, sides_of
 from tests.board.test_board_api import ADDRESSES, told
 from tests.conftest import Database
+from tests.marks import full
 from tests.observations.observing import ago, known, minutes_of, record, row, waits
 from tests.waiting import PATIENCE, until
 
@@ -91,6 +92,7 @@ async def test_the_validators_change_with_the_waits_and_only_with_them(sides: Si
     assert late.headers["last-modified"] == here.headers["last-modified"]
 
 
+@full
 async def test_no_cache_is_told_to_keep_a_wait_beyond_its_end(seeded: Database) -> None:
     """And the board lets it go to the instant, though nobody writes anything."""
     async with sides_of(seeded, wait_max_age=60) as sides:
@@ -153,6 +155,7 @@ async def test_a_board_that_is_loaded_has_them_at_once(sides: Sides, seeded: Dat
         assert minutes_of(await waits(other.front)) == [35]
 
 
+@full
 async def test_a_database_that_is_away_is_no_reason_to_tell_old_waits(seeded: Database) -> None:
     """What a wait is told until does not depend on whether anybody is heard of."""
     async with sides_of(seeded, wait_max_age=60) as sides:

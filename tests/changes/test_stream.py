@@ -13,6 +13,7 @@ from app.embedded.server import SUPERUSER
 from tests.api import MEDININKAI, SUMSKAS, Api, Json, fields_of, problem
 from tests.conftest import Database, started
 from tests.faults.servers import all_changes
+from tests.marks import full
 from tests.streams import EVENT_STREAM, Event, Reader, parse, reading
 from tests.waiting import PATIENCE, until
 
@@ -96,6 +97,7 @@ async def test_the_last_id_wins_over_after(world: World) -> None:
     assert by_header.numbers == [newest]
 
 
+@full
 async def test_what_is_no_longer_kept_in_memory_comes_from_the_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

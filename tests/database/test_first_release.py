@@ -224,6 +224,7 @@ async def answers(api: Api, crossings: list[str]) -> dict[tuple[str, str | None]
     return found
 
 
+@full
 async def test_what_the_first_release_knew_is_answered_in_the_same_bytes(
     migrated: Database, loaded: Database
 ) -> None:

@@ -186,6 +186,7 @@ async def test_down_and_up_again_restores_every_row(seeded: Database) -> None:
     assert await load(seeded) == 0
 
 
+@full
 async def test_a_crossing_that_was_retired_is_so_again_after_going_down_and_up(
     seeded: Database,
 ) -> None:
@@ -216,6 +217,7 @@ async def test_a_crossing_that_was_retired_is_so_again_after_going_down_and_up(
         assert refused.status_code == 409
 
 
+@full
 async def test_hours_are_there_again_after_going_down_and_up(seeded: Database) -> None:
     """Those of each version; one without any has none."""
     hours = {"side": "LT", "time_zone": "Europe/Vilnius", "opening_hours": "06:00-22:00"}

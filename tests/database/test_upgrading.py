@@ -63,6 +63,7 @@ def waits_for_lock(database: Database) -> bool:
 # Locks
 
 
+@full
 async def test_a_migration_in_the_way_of_a_long_read_lets_writers_through(
     api: Api, seeded: Database, later: Later
 ) -> None:
@@ -114,6 +115,7 @@ def test_what_a_migration_made_is_granted_with_it(database: Database, later: Lat
 # Newer schemas
 
 
+@full
 async def test_code_goes_on_with_a_newer_schema_that_serves_it(
     seeded: Database, later: Later
 ) -> None:
@@ -141,6 +143,7 @@ async def has_revision(api: Api, revision: str) -> bool:
     return revision in response.text
 
 
+@full
 async def test_code_refuses_a_newer_schema_that_does_not_serve_it(
     seeded: Database, later: Later
 ) -> None:

@@ -165,6 +165,7 @@ async def test_an_open_that_runs_out_is_announced(database: Database) -> None:
         assert answer["after"]["last_known"] == "open"
 
 
+@full
 async def test_after_a_pause_all_is_announced_in_the_order_in_which_it_came_due(
     here: Api, database: Database
 ) -> None:

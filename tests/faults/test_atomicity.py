@@ -357,6 +357,7 @@ def refused_at_commit(database: Database, code: str) -> Iterator[None]:
             owner.execute("DROP FUNCTION refuse()")
 
 
+@full
 async def test_a_commit_that_was_done_but_not_heard_of_is_replayed(
     seeded: Database, tmp_path: Path
 ) -> None:

@@ -354,6 +354,7 @@ async def test_a_hundred_writers_at_once_are_all_served_if_they_may_wait(
         await assert_written(api, before, range(WRITERS))
 
 
+@full
 async def test_of_a_hundred_writers_at_a_short_queue_each_is_served_or_refused(
     seeded: Database,
 ) -> None:

@@ -28,6 +28,7 @@ from tests.feeds.conftest import (
     withdraw,
     write,
 )
+from tests.marks import full
 
 ALL = "/feeds/events.atom"
 
@@ -317,6 +318,7 @@ async def _pages(api: Api, path: str) -> list[str]:
     return found
 
 
+@full
 @pytest.mark.parametrize("path", ["events", "borders/BY-LT", "crossings/sumskas-losa"])
 async def test_older_pages_are_linked_and_miss_nothing(seeded_api: Api, path: str) -> None:
     """RFC 5005: `next` leads to the older ones, until there are none."""

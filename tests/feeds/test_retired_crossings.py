@@ -11,6 +11,7 @@ from app.status.due import announce_due
 from tests.api import Api, citation
 from tests.conftest import Database
 from tests.feeds.conftest import HERE, THERE, declare, declare_there, say, tell
+from tests.marks import full
 
 ATOM, ICS = "/feeds/events.atom", "/feeds/closures.ics"
 TIMELINES, EVENTS = "/feeds/timelines.ndjson", "/feeds/events.ndjson"
@@ -127,6 +128,7 @@ async def test_a_notice_that_names_it_is_still_told(here: Api) -> None:
     assert notice["id"] in entry.links[0].href
 
 
+@full
 async def test_no_page_ends_the_feed_before_its_time(here: Api, database: Database) -> None:
     """What comes due of a retired crossing alone is a change of the log, and no entry."""
     for name in (THERE, HERE, HERE):

@@ -13,6 +13,7 @@ from app.embedded.running import reaching
 from app.embedded.server import DATABASE, OWNER, PORT, SUPERUSER, Server
 from tests import clients
 from tests.commands import call, environment
+from tests.marks import in_full
 from tests.servers import Service, service
 from tests.waiting import eventually
 
@@ -54,7 +55,7 @@ class Canaries:
         self.texts.append(f"{answer.headers}{answer.text}")
 
 
-@pytest.fixture(params=["text", "json"])
+@pytest.fixture(params=["json", *in_full("text")])
 def canaries(
     seeded_dir: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Canaries]:

@@ -10,6 +10,7 @@ import pytest
 from tests import clients
 from tests.api import SUMSKAS, Api, decision
 from tests.conftest import Database
+from tests.marks import full
 from tests.servers import service
 from tests.waiting import eventually
 
@@ -37,6 +38,7 @@ async def test_the_board_gives_no_id_of_its_own(seeded_api: Api) -> None:
     assert "x-request-id" not in (await seeded_api.get(f"/v1/crossings/{SUMSKAS}/status")).headers
 
 
+@full
 async def test_a_line_tells_who_wrote_what_and_how_it_went(
     seeded: Database, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests import clients
 from tests.conftest import Database
+from tests.marks import full
 from tests.servers import Service, service
 
 ONE_WRONG_KEY = {"CROSSINGS_RATE_LIMIT_WRONG_KEYS": "1"}
@@ -20,6 +21,7 @@ def try_key(running: Service, **headers: str) -> httpx2.Response:
     )
 
 
+@full
 def test_workers_count_together(tmp_path: Path, seeded: Database) -> None:
     """By their connections they come to one worker or the other: once a minute in all."""
     log = tmp_path / "log"
@@ -48,6 +50,7 @@ def test_clients_are_told_apart_by_a_proxy_that_is_trusted(
     assert again.json()["detail"].startswith("The address 192.0.2.1 may ")
 
 
+@full
 def test_forwarded_alone_is_read_where_proxies_send_that(tmp_path: Path, seeded: Database) -> None:
     """Whatever stands in the other header, it is what the client made up."""
     more = {**ONE_WRONG_KEY, "CROSSINGS_FORWARDED_HEADER": "forwarded"}
@@ -67,6 +70,7 @@ def test_forwarded_alone_is_read_where_proxies_send_that(tmp_path: Path, seeded:
     assert again.json()["detail"].startswith("The address 192.0.2.1 may ")
 
 
+@full
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded"])
 def test_nobody_else_is_believed(tmp_path: Path, seeded: Database, header: str) -> None:
     more = {

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.api import SUMSKAS, Api, decision, problem
+from tests.marks import full
 from tests.pages.conftest import LookAt
 
 FRAMES = (f"/embed/{SUMSKAS}", "/embed/borders/BY-LT")
@@ -67,6 +68,7 @@ async def test_what_is_not_there_is_not_framed(seeded_api: Api) -> None:
         problem(response, 404, slug)
 
 
+@full
 @pytest.mark.parametrize("path", ["/?border=BY-LT&display=wall", "/borders/BY-LT?display=wall"])
 def test_a_wall_shows_all_of_it_in_turn_and_nothing_to_touch(look: LookAt, path: str) -> None:
     """On a screen that is too low for it, too."""

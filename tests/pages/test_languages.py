@@ -15,6 +15,7 @@ from app.languages.words import DIRECTIONS, MESSAGES
 from app.places.schemas import CrossingIn
 from app.seeding.files import SEEDS, Seeds
 from app.vocabulary import GapCode
+from tests.marks import full
 
 LOCALE = PROJECT / "app" / "languages" / "locale"
 TELLING = [PROJECT / "app" / package for package in ("languages", "pages", "feeds")]
@@ -79,6 +80,7 @@ def test_every_message_is_translated(code: str) -> None:
     assert {forms(one) for one in messages()} - told == set()
 
 
+@full
 @pytest.mark.parametrize("code", CODES)
 def test_nothing_is_translated_that_neither_page_nor_feed_says(code: str) -> None:
     assert {wanted for wanted, _ in entries(code)} - {forms(one) for one in messages()} == set()

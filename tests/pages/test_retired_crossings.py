@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.api import MEDININKAI, SUMSKAS, TVERECIUS, Api, citation
-from tests.marks import in_full
+from tests.marks import full, in_full
 
 HERE = f"/crossings/{SUMSKAS}"
 RETIRED_AT = "2024-03-01T00:00:00Z"
@@ -58,6 +58,7 @@ async def banner(api: Api, **parameters: str) -> Marked:
 # Its own page
 
 
+@full
 @pytest.mark.parametrize(
     ("lang", "said", "successor", "title"),
     [

@@ -7,6 +7,7 @@ import pytest
 
 from app.changes.ids import seed_id
 from tests.api import MEDININKAI, SUMSKAS, Api, citation, crossing, fields_of, problem
+from tests.marks import full
 from tests.observations.observing import record, row
 
 Body = dict[str, Any]
@@ -319,6 +320,7 @@ async def test_a_country_that_is_not_known_here_is_not_found(seeded_api: Api) ->
         problem(await seeded_api.get(f"/v1/countries/{code}"), 422, "invalid")
 
 
+@full
 async def test_the_root_leads_to_every_collection(seeded_api: Api) -> None:
     body = (await seeded_api.get("/v1")).json()
     document = (await seeded_api.get("/openapi.json")).json()

@@ -19,6 +19,7 @@ from tests.api import (
     problem,
 )
 from tests.conftest import Database
+from tests.marks import full
 
 Body = dict[str, Any]
 
@@ -204,6 +205,7 @@ async def test_one_crossing_is_as_listed_with_the_whole_answer_for_now(seeded_ap
         assert response.headers["change-number"] == str(await newest_change(seeded_api))
 
 
+@full
 async def test_every_link_of_a_crossing_leads_somewhere(seeded_api: Api) -> None:
     for one in await listed(seeded_api):
         here = f"{CROSSINGS}/{one['id']}"

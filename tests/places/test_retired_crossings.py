@@ -13,7 +13,7 @@ from app.audit.service import find_faults
 from app.embedded.server import Server
 from tests.api import Api, Json, citation, crossing, decision, fields_of, problem
 from tests.conftest import EMPTY, Database, clone
-from tests.marks import in_full
+from tests.marks import full, in_full
 
 Body = dict[str, Any]
 
@@ -415,6 +415,7 @@ LISTS: dict[str, tuple[str, dict[str, str | int]]] = {
 }
 
 
+@full
 @pytest.mark.parametrize(("path", "parameters"), LISTS.values(), ids=LISTS.keys())
 async def test_lists_leave_it_out_unless_they_are_asked_for_it(
     here: Api, path: str, parameters: dict[str, str | int]
@@ -529,6 +530,7 @@ async def test_a_status_as_it_was_known_says_nothing_of_a_later_retirement(here:
     assert (now["retired_at"], now["replaced_by"]) == (RETIRED_AT, NEW)
 
 
+@full
 @pytest.mark.parametrize("seed", [0, *in_full(1, 2, 3)])
 async def test_whatever_is_retired_and_brought_back_each_past_state_stays_as_it_was(
     here: Api, seed: int

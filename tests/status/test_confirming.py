@@ -16,6 +16,7 @@ from app.status.rule.resolution import ResolvedHistory
 from app.vocabulary import Traffic
 from tests.api import MEDININKAI, Api
 from tests.conftest import Database
+from tests.marks import full
 from tests.observations.observing import ago, record, row
 
 CAR = Lane(Traffic.CAR, "LT")
@@ -68,6 +69,7 @@ def with_all(history: CrossingHistory, kept: list[Confirmation]) -> ResolvedHist
     return ResolvedHistory(replace(history.history, events=(*events, *kept)))
 
 
+@full
 async def test_at_any_instant_as_known_at_any(seeded: Database, kept: list[Confirmation]) -> None:
     async with seeded.session() as session:
         newest = await take_snapshot(session, AsOf())

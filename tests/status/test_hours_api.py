@@ -6,6 +6,7 @@ from typing import Any
 from app.audit.service import find_faults
 from tests.api import MEDININKAI, Api, citation, decision, fields_of, problem
 from tests.conftest import Database
+from tests.marks import full
 
 Body = dict[str, Any]
 
@@ -199,6 +200,7 @@ SAYABLE = [
 """What is asked of a crossing with these hours, and when it opens."""
 
 
+@full
 async def test_what_hours_can_say(api: Api) -> None:
     for hours, at, status, opens_at in SAYABLE:
         await opened(api, datetime.fromisoformat(at) - timedelta(days=5))

@@ -7,6 +7,7 @@ import pytest
 from app.subscriptions import deliveries
 from app.subscriptions.addresses import AddressPolicy
 from tests.api import Json
+from tests.marks import full
 from tests.subscriptions.conftest import Hooks, with_worker
 from tests.subscriptions.receivers import (
     Answer,
@@ -182,6 +183,7 @@ async def test_paused_before_it_agreed_it_is_asked_when_it_is_resumed(
         await in_state(quiet, subscription, "active")
 
 
+@full
 async def test_paused_while_it_is_asked_it_stays_paused(quiet: Hooks) -> None:
     async with receiving() as receiver, with_worker(quiet.database):
         receiver.handshake = hang

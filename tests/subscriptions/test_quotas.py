@@ -11,6 +11,7 @@ from app.subscriptions.addresses import AddressPolicy
 from app.vocabulary import KeyScope
 from tests.api import Json, problem
 from tests.conftest import Database
+from tests.marks import full
 from tests.subscriptions.conftest import LOOPBACK, Hooks, with_worker
 from tests.subscriptions.receivers import Receiver, receiving
 from tests.waiting import PATIENCE, until
@@ -115,6 +116,7 @@ async def test_turns_of_one_host_are_put_off_each_to_its_own_instant() -> None:
     assert (other, then) == (None, None)
 
 
+@full
 async def test_what_is_put_off_arrives(seeded: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two a second to all receivers on one host, and to those exempt as fast as they take it."""
 

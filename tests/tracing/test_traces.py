@@ -16,6 +16,7 @@ from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, citation, decision
 from tests.commands import run
 from tests.conftest import Database
+from tests.marks import full
 from tests.servers import Service, service
 from tests.subscriptions.conftest import LOOPBACK, Hooks
 from tests.subscriptions.receivers import receiving
@@ -32,6 +33,7 @@ FAILING = """
 """
 
 
+@full
 async def test_reads_writes_deliveries_and_imports_are_traced(
     seeded: Database, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_it_shows_what_would_change_and_records_nothing(form: Open, post: Post) 
     assert newest(page) == before
 
 
+@full
 def test_it_is_recorded_with_its_number_and_taken_back(form: Open, post: Post) -> None:
     post("/v1/events", decision(crossings=[TVERECIUS], status="open", sides=["BY", "LT"]))
     page = form(TVERECIUS)
