@@ -125,6 +125,8 @@ async def test_gzip_is_for_who_likes_it_no_less_than_the_bare_answer(
         ("pl;q=0.5, be-BY;q=0.8", "be"),
         ("lt;q=nan, ru", "ru"),
         ("lt ; q=0.9 , ru ; q=0.95", "ru"),
+        ("lv-LV, en;q=0.5", "lv"),
+        ("uk-UA, ru;q=0.9", "uk"),
         ("de", "en"),
     ],
 )

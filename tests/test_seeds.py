@@ -17,6 +17,7 @@ from app.seeding.files import (
     SeedConfirmation,
     SeedDeclaration,
     SeedError,
+    SeedIncident,
     SeedNotice,
     Seeds,
 )
@@ -178,6 +179,13 @@ def test_a_crossing_is_named_in_the_readers_language(crossing: str, lang: str, n
     (body,) = (body for body in seeded_crossings() if body.id == crossing)
 
     assert Words(LANGUAGES[lang]).crossing(body.names) == name
+
+
+def test_every_story_is_told_in_every_language() -> None:
+    """Titles and summaries are our own words, so they can be."""
+    for body in (seed.body for seed in Seeds(SEEDS).load()):
+        if isinstance(body, SeedIncident):
+            assert set(body.title) == set(body.summary) == set(LANGUAGES), body.id
 
 
 def test_every_source_is_cited() -> None:

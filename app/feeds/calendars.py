@@ -84,11 +84,15 @@ def _calendar(name: str, words: Words) -> bytes:
     calendar.add("prodid", "-//Crossing Status//Closures//" + words.language.code.upper())
     calendar.add("calscale", "GREGORIAN")
     calendar.add("method", "PUBLISH")
-    for property_name in ("name", "x-wr-calname"):
-        calendar.add(property_name, writable(name))
+    calendar.add("name", writable(name), parameters=_language(words))
+    calendar.add("x-wr-calname", writable(name))
     calendar.add("refresh-interval", _REFRESH, parameters={"VALUE": "DURATION"})
     calendar.add("x-published-ttl", vDuration(_REFRESH))
     return bytes(calendar.to_ical())
+
+
+def _language(words: Words) -> dict[str, str]:
+    return {"LANGUAGE": words.language.code}
 
 
 def _event(chain: RevisionChain, labels: Labels, origin: str, words: Words) -> bytes:
@@ -104,8 +108,10 @@ def _event(chain: RevisionChain, labels: Labels, origin: str, words: Words) -> b
     event.add("last-modified", chain.last.recorded_at)
     event.add("dtstamp", chain.last.recorded_at)
     name = words.crossing(details.names)
-    event.add("summary", writable(_summary(chain, name, words)))
-    event.add("description", writable(_description(chain, labels.sources, page, words)))
+    summary = _summary(chain, name, words)
+    description = _description(chain, labels.sources, page, words)
+    event.add("summary", writable(summary), parameters=_language(words))
+    event.add("description", writable(description), parameters=_language(words))
     event.add("location", writable(name))
     if details.point is not None:
         event.add("geo", (details.point.lat, details.point.lon))
@@ -226,6 +232,7 @@ def _scope(event: EventOut, words: Words) -> str:
 
 
 def _with_text(code: ReasonCode | ExceptionCode, text: str | None, words: Words) -> str:
-    if text and code.value == "other":
-        return text
-    return f"{words.word(code)}: {text}" if text else words.word(code)
+    if not text:
+        return words.word(code)
+    stored = words.marked(text)
+    return stored if code.value == "other" else f"{words.word(code)}: {stored}"

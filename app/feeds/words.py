@@ -49,8 +49,8 @@ def in_words(code: str) -> str:
 
 
 def in_english(texts: Mapping[str, str]) -> str:
-    """Return the English text, or the first one if there is none."""
-    return texts.get("en") or next(iter(texts.values()))
+    """Return the English text, or if there is none another with its language in brackets."""
+    return _ENGLISH.marked(_ENGLISH.text(texts), _ENGLISH.lang(texts))
 
 
 def instant(at: datetime, zone: ZoneInfo, precision: Precision | None = None) -> str:

@@ -184,6 +184,18 @@ DIRECTIONS: Mapping[str, str] = {
 """Whole phrases, because CLDR lacks the grammatical cases of country names. Others get an arrow."""
 
 
+IN_LANGUAGES: Mapping[str, str] = {
+    "be": N_("in Belarusian"),
+    "de": N_("in German"),
+    "en": N_("in English"),
+    "lt": N_("in Lithuanian"),
+    "lv": N_("in Latvian"),
+    "pl": N_("in Polish"),
+    "ru": N_("in Russian"),
+    "uk": N_("in Ukrainian"),
+}
+"""Whole phrases, as in `DIRECTIONS`. Of others the name of the language is given."""
+
 _SHORT_MODES: Mapping[Mode, str] = {
     Mode.RAIL: N_("rail"),
     Mode.WATER: N_("water"),
@@ -204,7 +216,7 @@ _FOR_WHOM: Mapping[Traffic, str] = {
 _EVENING = 18
 """The local hour from which the rest of a day is called tonight."""
 
-_FALLBACKS: Mapping[str, tuple[str, ...]] = {"be": ("ru",), "ru": ("be",), "uk": ("ru",)}
+_FALLBACKS: Mapping[str, tuple[str, ...]] = {"be": ("ru",), "ru": ("be",), "uk": ("be", "ru")}
 """The languages that readers of a language prefer to English."""
 
 
@@ -286,6 +298,23 @@ class Words:
             if candidate in by_language:
                 return candidate
         return next(iter(by_language))
+
+    def is_foreign(self, lang: str) -> bool:
+        """Tell whether a BCP 47 language tag is of another language."""
+        return _primary(lang) != self.language.code
+
+    def in_language(self, lang: str) -> str:
+        """Say in which language something is, by its BCP 47 tag."""
+        phrase = IN_LANGUAGES.get(_primary(lang))
+        return self.translate(phrase) if phrase else self.language_name(lang)
+
+    def language_name(self, lang: str) -> str:
+        """Return the name of a language by its BCP 47 tag; the tag if it has no name."""
+        return str(self.language.locale.languages.get(_primary(lang), lang))
+
+    def marked(self, text: str, lang: str = ENGLISH) -> str:
+        """Return a stored text, with its language in brackets unless the reader reads it."""
+        return f"{text} ({self.in_language(lang)})" if self.is_foreign(lang) else text
 
     def gap(self, code: GapCode, side: str | None) -> str:
         """Describe a gap in the coverage of a border."""
@@ -488,6 +517,11 @@ class Words:
             add_direction=True,
             locale=self.language.locale,
         )
+
+
+def _primary(lang: str) -> str:
+    """Return the language of a tag, without script and region."""
+    return lang.partition("-")[0].lower()
 
 
 def _offset(local: datetime) -> str:

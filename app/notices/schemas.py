@@ -18,7 +18,7 @@ STALE_AFTER_DAYS = DEFAULT_CONFIRM_WITHIN_DAYS
 
 
 class Issuer(Body):
-    """Who says it: a country's authorities, a named body, or a named body of a country."""
+    """Who says it: a country's authorities, a named body, or one of a country; in English."""
 
     country: CountryCode | None = None
     name: Line | None = Field(None, examples=["State Border Guard Service"])
@@ -53,7 +53,7 @@ class Subjects(Body):
 
 
 class Figure(Body):
-    """A number in a notice, as exact and as certain as in its source."""
+    """A number in a notice, as exact and as certain as in its source, with texts in English."""
 
     value: float = Field(strict=True, ge=-1e15, le=1e15, allow_inf_nan=False, examples=[4500])
     unit: Line = Field(examples=["persons"])

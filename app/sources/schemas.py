@@ -45,9 +45,15 @@ class SourceIn(Body, title="NewSource"):
         None, pattern="^[0-9a-f]{64}$", description="SHA-256 of our copy, in lower-case hex."
     )
     language: str | None = Field(
-        None, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["lt"]
+        None,
+        pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+        max_length=35,
+        description="Of the source itself; the title may be in English instead.",
+        examples=["lt"],
     )
-    note: Text | None = Field(None, description="What a reader should know about the source.")
+    note: Text | None = Field(
+        None, description="What a reader should know about the source, in English."
+    )
 
 
 class SourceOut(SourceIn, title="Source", json_schema_extra=None):
@@ -83,7 +89,9 @@ class CitationIn(Body, title="NewCitation"):
     """The link to a source: one that is recorded, by id, or a new one, inline."""
 
     source: SourceOrId
-    locator: Line | None = Field(None, examples=["paragraph 1"])
+    locator: Line | None = Field(
+        None, description="Where in the source, in English.", examples=["paragraph 1"]
+    )
     basis: Basis = Basis.STATED
 
 

@@ -27,7 +27,7 @@ class PeriodOut(Body, title="Period"):
 
 
 class Reason(Body):
-    """Why, as a code and in words."""
+    """Why, as a code and in English words."""
 
     code: ReasonCode
     text: Text | None = Field(None, examples=["Preventive measure"])

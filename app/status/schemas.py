@@ -52,7 +52,7 @@ ScopeTo = Annotated[
 
 
 class Exemption(Body):
-    """Who may still cross although restricted or closed."""
+    """Who may still cross although restricted or closed, as a code and in English words."""
 
     code: ExceptionCode
     text: Text | None = None

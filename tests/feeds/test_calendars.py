@@ -79,6 +79,8 @@ async def test_a_calendar_says_what_it_is_and_when_to_come_again(here: Api) -> N
         ("country=PL&lang=lt", "Uždarymai: Lenkija"),
         ("country=PL&lang=ru", "Закрытия: Польша"),
         ("country=PL&lang=be", "Закрыцці: Польшча"),
+        ("country=PL&lang=lv", "Slēgšana: Polija"),
+        ("country=PL&lang=uk", "Закриття: Польща"),
     ],
 )
 async def test_a_calendar_is_called_by_what_it_was_narrowed_to(

@@ -17,6 +17,8 @@ from tests.pages.conftest import Get, LookAt, freshness
         ("pl", "Szumsk – Łosza: zamknięte"),
         ("ru", "Шумскас – Лоша: закрыто"),
         ("be", "Шумск – Лоша: закрыта"),
+        ("lv", "Šumskas – Losha: slēgta"),
+        ("uk", "Шумск – Лоша: закрито"),
     ],
 )
 def test_it_says_the_status_in_words(get: Get, lang: str, told: str) -> None:

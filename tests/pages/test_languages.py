@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 
 from app.config import PROJECT
 from app.languages.languages import LANGUAGES
-from app.languages.words import DIRECTIONS, MESSAGES
+from app.languages.words import DIRECTIONS, IN_LANGUAGES, MESSAGES
 from app.places.schemas import CrossingIn
 from app.seeding.files import SEEDS, Seeds
 from app.vocabulary import GapCode
@@ -63,7 +63,7 @@ def entries(code: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
 
 def test_there_are_the_languages_of_these_borders() -> None:
     assert next(iter(LANGUAGES)) == "en"
-    assert {"lt", "pl", "ru", "be"} <= set(CODES)
+    assert {"be", "lt", "lv", "pl", "ru", "uk"} <= set(CODES)
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -91,6 +91,38 @@ def test_translations_fill_in_what_the_messages_do(code: str) -> None:
     for wanted, found in entries(code):
         for one in found:
             assert placeholders(one) == placeholders(wanted[-1]), wanted
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_nothing_is_left_to_be_reviewed(code: str) -> None:
+    """No fuzzy translation, which would not be used, and none that is obsolete."""
+    assert [entry.id for entry in catalogue(code) if entry.id and entry.fuzzy] == []
+    assert not catalogue(code).obsolete
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "told"),
+    [
+        ("en", 1, "1 crossing"),
+        ("en", 2, "2 crossings"),
+        ("lt", 21, "21 punktas"),
+        ("lt", 11, "11 punktų"),
+        ("lv", 0, "0 robežšķērsošanas vietu"),
+        ("lv", 21, "21 robežšķērsošanas vieta"),
+        ("lv", 11, "11 robežšķērsošanas vietas"),
+        ("uk", 1, "1 пункт пропуску"),
+        ("uk", 23, "23 пункти пропуску"),
+        ("uk", 12, "12 пунктів пропуску"),
+    ],
+)
+def test_a_number_takes_the_form_of_its_language(code: str, number: int, told: str) -> None:
+    plural = LANGUAGES[code].translations.ngettext("%(num)d crossing", "%(num)d crossings", number)
+
+    assert plural % {"num": number} == told
+
+
+def test_each_of_the_languages_is_named_as_the_language_of_a_text() -> None:
+    assert set(LANGUAGES) <= set(IN_LANGUAGES)
 
 
 def test_every_word_of_the_vocabulary_has_a_name() -> None:

@@ -1,4 +1,4 @@
-"""Windows of 320 pixels, in the language with the longest words."""
+"""Windows of 320 pixels, in the languages with the longest words."""
 
 import pytest
 
@@ -9,7 +9,8 @@ from tests.pages.test_every_page import STORY
 
 pytestmark = full
 
-BESIDE = """() => [...document.querySelectorAll(".status, .basis, .verdict, select, button")]
+SHORT = ".status, .basis, .language, .verdict, .site li a, select, button"
+BESIDE = """(short) => [...document.querySelectorAll(short)]
     .filter(one => one.checkVisibility() && !one.closest(".scroll"))
     .filter(one => {
         const {left, right} = one.getBoundingClientRect();
@@ -19,19 +20,20 @@ BESIDE = """() => [...document.querySelectorAll(".status, .basis, .verdict, sele
     .map(one => one.outerHTML.slice(0, 100))"""
 
 
+@pytest.mark.parametrize("lang", ["lv", "ru", "uk"])
 @pytest.mark.parametrize(
     "path",
     [
         f"/crossings/{SUMSKAS}?at=2023-08-17T00:00:00Z",
-        *in_full("/", f"/crossings/{MEDININKAI}", "/borders/BY-PL", STORY),
+        *in_full("/", f"/crossings/{MEDININKAI}", "/borders/BY-PL", STORY, "/sources"),
     ],
 )
-def test_no_word_leaves_its_card(look: LookAt, path: str) -> None:
+def test_no_word_leaves_its_card(look: LookAt, path: str, lang: str) -> None:
     window = look("narrow")
-    page = window.open(f"{path}{'&' if '?' in path else '?'}lang=ru")
+    page = window.open(f"{path}{'&' if '?' in path else '?'}lang={lang}")
 
     assert window.overflow() == 0
-    assert page.evaluate(BESIDE) == []
+    assert page.evaluate(BESIDE, SHORT) == []
 
 
 def test_the_map_reaches_the_foot_of_the_window_however_far_one_scrolls(look: LookAt) -> None:

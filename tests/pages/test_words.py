@@ -81,6 +81,8 @@ def test_an_evening_is_tonight() -> None:
         ("pl", "dla samochodów osobowych, autobusów i ciężarówek do Białorusi"),
         ("ru", "для легковых автомобилей, автобусов и грузовых автомобилей в Беларусь"),
         ("be", "для легкавых аўтамабіляў, аўтобусаў і грузавых аўтамабіляў у Беларусь"),
+        ("lv", "vieglajiem automobiļiem, autobusiem un kravas automobiļiem uz Baltkrieviju"),
+        ("uk", "для легкових автомобілів, автобусів і вантажівок до Білорусі"),
     ],
 )
 def test_for_whom_is_said_in_the_case_that_a_status_takes(code: str, told: str) -> None:
@@ -178,6 +180,8 @@ def test_what_was_said_just_now_is_not_an_hour_old(before: timedelta, told: str)
         ("ru", "Шумскас – Лоша"),
         ("be", "Шумскас – Лоша"),
         ("pl", "Shumskas – Losha"),
+        ("lv", "Shumskas – Losha"),
+        ("uk", "Шумскас – Лоша"),
     ],
 )
 def test_a_crossing_is_called_as_its_readers_call_it(code: str, told: str) -> None:
@@ -188,7 +192,25 @@ def test_a_crossing_is_called_as_its_readers_call_it(code: str, told: str) -> No
 def test_directions_are_grammatical_and_there_is_one_for_every_country() -> None:
     assert words("pl").direction("LT") == "do Litwy"
     assert words("lt").direction("BY") == "į Baltarusiją"
+    assert words("lv").direction("BY") == "uz Baltkrieviju"
+    assert words("uk").direction("PL") == "до Польщі"
     assert words("en").direction("GE") == "→ Georgia"
+
+
+@pytest.mark.parametrize(
+    ("code", "lang", "told"),
+    [
+        ("en", "en-GB", "Closed"),
+        ("en", "pl", "Closed (in Polish)"),
+        ("lv", "en", "Closed (angļu valodā)"),
+        ("uk", "en", "Closed (англійською)"),
+        ("pl", "cs-CZ", "Closed (czeski)"),
+        ("en", "xx", "Closed (xx)"),
+    ],
+)
+def test_a_text_in_another_language_is_marked(code: str, lang: str, told: str) -> None:
+    """By its name alone where we have no phrase for it."""
+    assert words(code).marked("Closed", lang) == told
 
 
 def test_kinds_that_share_a_word_do_not_share_its_name() -> None:

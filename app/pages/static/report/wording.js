@@ -76,6 +76,14 @@ export function linksTo(crossings) {
   return list;
 }
 
+// A text as it is stored, which is in English.
+function inEnglish(text) {
+  const element = document.createElement("span");
+  element.lang = "en";
+  element.append(text);
+  return element;
+}
+
 const sidesOf = (texts, event) => event.sides.map((code) => texts.countries[code] ?? code).join(", ");
 
 // Describe an entry: who declares what, since when, for which lanes.
@@ -92,7 +100,7 @@ export function describeEntry(texts, { event, isCorrected }) {
   }
   const traffic = event.traffic?.map((category) => texts.traffic[category] ?? category).join(", ") ?? messages.all;
   parts.push(event.to ? `${traffic} ${texts.directions[event.to] ?? event.to}` : traffic);
-  if (event.reason?.text) parts.push(event.reason.text);
+  if (event.reason?.text) parts.push(inEnglish(event.reason.text));
   const paragraphs = [paragraph(parts.flatMap((part, number) => (number ? [" · ", part] : [part])))];
   if (isCorrected) paragraphs.unshift(paragraph(messages.corrected, "warning"));
   if (event.retracted_by) paragraphs.unshift(paragraph(messages.withdrawn, "warning"));
