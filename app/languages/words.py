@@ -216,6 +216,9 @@ _FOR_WHOM: Mapping[Traffic, str] = {
 _EVENING = 18
 """The local hour from which the rest of a day is called tonight."""
 
+_DATE_FORMS: Mapping[str, str] = {"lv": "dd.MM.y"}
+"""In numbers, because CLDR has the months of short dates in no other case than the nominative."""
+
 _FALLBACKS: Mapping[str, tuple[str, ...]] = {"be": ("ru",), "ru": ("be",), "uk": ("be", "ru")}
 """The languages that readers of a language prefer to English."""
 
@@ -331,7 +334,7 @@ class Words:
     def day(self, at: datetime, zones: Sequence[ZoneInfo]) -> str:
         """Return the short local date in the zone in which a day begins then, else in the first."""
         local = at.astimezone(day_zone(at, zones))
-        return format_date(local, "medium", locale=self.language.locale)
+        return self._day_of(local)
 
     def year(self, at: datetime) -> str:
         return format_skeleton("y", at, locale=self.language.locale)
@@ -420,9 +423,14 @@ class Words:
         if precision is Precision.MONTH:
             text, machine = format_skeleton("yMMMM", local, locale=locale), f"{local:%Y-%m}"
         else:
-            text = self._near_day(local, now) or format_date(local, "medium", locale=locale)
+            text = self._near_day(local, now) or self._day_of(local)
             machine = f"{local:%Y-%m-%d}"
         return Markup('<time datetime="{}">{}</time>').format(machine, text)
+
+    def _day_of(self, local: date) -> str:
+        """Return a local day as a short date."""
+        form = _DATE_FORMS.get(self.language.code, "medium")
+        return format_date(local, form, locale=self.language.locale)
 
     def _near_day(self, local: datetime, now: datetime | None, clock: str = "") -> str | None:
         """Return today or tomorrow with the time, if a local day is one of them, else None."""
@@ -455,7 +463,7 @@ class Words:
             if number == 0 and near_day:
                 clock = near_day
             elif number == 0 or len(days) > 1:
-                clock = f"{format_date(local, 'medium', locale=locale)}, {clock}"
+                clock = f"{self._day_of(local)}, {clock}"
             texts.append(
                 Markup('{} <span class="zone">({})</span>').format(clock, ", ".join(cities))
             )

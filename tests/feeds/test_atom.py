@@ -230,7 +230,7 @@ async def test_notices_are_entries_where_they_concern_and_follow_their_correctio
     other = await say(here, subjects={"borders": ["BY-PL"]}, text={"pl": "Wzmożone kontrole"})
 
     assert await titles(here) == [
-        "Security measure, Lithuania: Wzmożone kontrole",
+        "Security measure, Lithuania: Wzmożone kontrole (in Polish)",
         "Security measure, Lithuania: Tripled <b>",
     ]
     entry = (await read(here, f"/feeds/crossings/{HERE}.atom")).entries[0]

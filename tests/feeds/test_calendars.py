@@ -118,8 +118,16 @@ async def test_a_closure_is_told_in_the_language_asked_for_and_its_time_by_the_c
     event = await only(here, f"{ALL}?lang=lt")
     assert event["SUMMARY"] == "Here – Čia: uždaryta (krovininiai automobiliai, į Baltarusiją)"
     assert "iki: 2026-12-26, 18:00 (Vilnius)" in event["DESCRIPTION"]
+    assert event["SUMMARY"].params["LANGUAGE"] == event["DESCRIPTION"].params["LANGUAGE"] == "lt"
     await withdraw(here, declared)
     assert (await only(here))["SUMMARY"] == "Withdrawn: Here – Čia: closed (trucks, to Belarus)"
+
+
+async def test_a_reason_is_marked_where_it_is_not_in_the_language_asked_for(here: Api) -> None:
+    await declare(here, reason={"code": "security", "text": "Drones"})
+
+    assert "drošība: Drones (angļu valodā)" in (await only(here, f"{ALL}?lang=lv"))["DESCRIPTION"]
+    assert "security: Drones\n" in (await only(here, f"{ALL}?lang=en"))["DESCRIPTION"]
 
 
 async def test_a_language_that_there_is_none_of_is_refused(here: Api) -> None:

@@ -63,6 +63,13 @@ def test_a_day_that_is_near_is_called_so_by_the_clock_there(now: datetime, told:
     assert words().instant(WINTER, BORDER.zones[:1], now=now).striptags() == told
 
 
+def test_a_latvian_date_is_in_numbers() -> None:
+    """Else its month would take one case after "since" and another after "until"."""
+    told = words("lv").instant(SUMMER, BORDER.zones).striptags()
+
+    assert told == "18.08.2023, 00:00 (Viļņa, Minska)"
+
+
 def test_an_evening_is_tonight() -> None:
     evening = datetime(2025, 10, 28, 20, tzinfo=UTC)
 
