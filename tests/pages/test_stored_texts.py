@@ -6,6 +6,8 @@ import pytest
 
 from app.changes.ids import seed_id
 from tests.api import SUMSKAS, Api
+from tests.marks import full
+from tests.pages.conftest import VIEWS, LookAt
 
 STORY = f"/incidents/{seed_id('incident/two-of-six-2023', 'incident')}"
 CLOSING = "Temporary, preventive step: "
@@ -80,3 +82,13 @@ async def test_a_text_that_is_not_in_english_either_is_marked_by_its_own(api: Ap
     text = await page(api, "/incidents", "lt")
 
     assert f'lang="pl">Wzmożone kontrole</a>{mark("lenkų kalba")}' in text
+
+
+@full
+@pytest.mark.parametrize("path", [f"/crossings/{SUMSKAS}", STORY, "/sources"])
+@pytest.mark.parametrize(("size", "scheme"), VIEWS)
+def test_the_marks_can_be_read(look: LookAt, size: str, scheme: str, path: str) -> None:
+    window = look(size, scheme)
+    window.open(f"{path}?lang=uk")
+
+    assert window.violations() == []

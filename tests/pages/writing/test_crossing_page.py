@@ -286,21 +286,21 @@ def test_what_is_only_said_stands_beside_what_is_decided(look: LookAt, post: Pos
     window = look()
     hostile = "<script>document.title = 'gone'</script><img src=x onerror=alert(1)>"
     rumour = decision(
-        crossings=[RAIGARDAS],
+        crossings=[LAVORISKES],
         status="open",
         certainty="unconfirmed",
         reason={"code": "other", "text": hostile},
         citations=[citation(source={"title": hostile}, locator=hostile)],
     )
     post("/v1/events", rumour)
-    page = window.open(f"/crossings/{RAIGARDAS}")
+    page = window.open(f"/crossings/{LAVORISKES}")
 
     assert page.locator(".verdict").inner_text().strip() == "Closed"
     also = page.locator("section:has(#also)").inner_text()
     assert "Open" in also
     assert "unconfirmed" in also
     assert hostile in (page.locator("ol.events").text_content() or "")
-    assert page.title().startswith("Raigardas")
+    assert page.title().startswith("Lavoriškės")
     assert window.complaints == []
     assert window.violations() == []
 
