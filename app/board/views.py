@@ -18,6 +18,7 @@ from app.places.schemas import CrossingRecord
 from app.status.histories import CrossingHistory
 from app.status.rule.history import ALWAYS, Lane, OutOfReach
 from app.status.rule.resolution import ResolvedHistory
+from app.status.rule.travellers import ANYONE, Traveller, for_traveller
 from app.status.rule.upcoming import Upcoming, upcoming
 from app.status.schemas import EventOut
 from app.status.summaries import Summary, status_out, valid, waits_out
@@ -71,7 +72,11 @@ class View:
 
     @classmethod
     def of(
-        cls, present: PresentData, moment: Moment, lanes: Sequence[Lane] | None = None
+        cls,
+        present: PresentData,
+        moment: Moment,
+        lanes: Sequence[Lane] | None = None,
+        traveller: Traveller = ANYONE,
     ) -> "View":
         """Compute the answer at ``moment``. Raises OutOfReach if that needs events not loaded."""
         # Not before the newest change, even if a clock was set back.
@@ -80,8 +85,8 @@ class View:
         if lanes is not None:
             history = replace(history, lanes=tuple(lanes))
         # A new one, because that of the history would be kept as long as the crossing.
-        resolved = ResolvedHistory(history)
-        summary = Summary.resolve(present.details, resolved, now, present.change)
+        resolved = ResolvedHistory(for_traveller(history, traveller))
+        summary = Summary.resolve(present.details, resolved, now, present.change, traveller)
         if moment.withheld_since is not None:
             summary = summary.withhold(moment.withheld_since)
         validity = valid([(summary.settled(), present.recorded_at)])
@@ -149,22 +154,28 @@ class BoardEntry:
         self._views: dict[tuple[Traffic | None, str | None], View] = {}
 
     def view(
-        self, moment: Moment, traffic: Traffic | None = None, to: str | None = None
+        self,
+        moment: Moment,
+        traffic: Traffic | None = None,
+        to: str | None = None,
+        traveller: Traveller = ANYONE,
     ) -> View | None:
         """Return the answer at ``moment`` about all lanes or some.
 
         None if there is no such lane, and in the rare case that it depends on events not loaded.
+        An answer for one traveller is computed each time.
         """
-        view = self._views.get((traffic, to))
+        view = self._views.get((traffic, to)) if traveller.is_anyone else None
         if view is None or not view.is_status_valid(moment):
             lanes = self.present.details.lanes_for(traffic, to)
             if not lanes:
                 return None
             try:
-                view = View.of(self.present, moment, lanes)
+                view = View.of(self.present, moment, lanes, traveller)
             except OutOfReach:
                 return None
-            self._views[traffic, to] = view
+            if traveller.is_anyone:
+                self._views[traffic, to] = view
         elif view.present is not self.present or not view.is_valid(moment):
             view = self._views[traffic, to] = view.with_waits(self.present, moment)
         return view

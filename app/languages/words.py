@@ -25,6 +25,7 @@ from app.languages.languages import ENGLISH, Language
 from app.observations.schemas import Queue, WeightClass
 from app.places.schemas import Name
 from app.places.zones import day_zone, is_midnight
+from app.status.rule.travellers import Traveller
 from app.vocabulary import (
     Basis,
     Certainty,
@@ -246,6 +247,10 @@ class Words:
         """Return the words for several members, as a list."""
         return self.listed(self.word(member) for member in members)
 
+    def _measure(self, number: float, unit: str) -> str:
+        """Return a number with its unit, which the standard of the locales (CLDR) names."""
+        return format_unit(number, unit, "short", locale=self.language.locale)
+
     def listed(self, names: Iterable[str]) -> str:
         """Join names in the style of the language."""
         return format_list(list(names), locale=self.language.locale)
@@ -289,6 +294,21 @@ class Words:
             phrases[1:] = [phrase.removeprefix(f"{first} ") for phrase in phrases[1:]]
         directions = [self.direction(code) for code in to] if len(to) == 1 else []
         return " ".join(filter(None, [self.listed(phrases), *directions]))
+
+    def traveller(self, traveller: Traveller) -> str:
+        """Say what a traveller has said of themselves; empty for anyone."""
+        parts = []
+        if traveller.citizen_of:
+            countries = self.listed(self.country(code) for code in sorted(traveller.citizen_of))
+            parts.append(self.translate(N_("citizenship: %(countries)s"), countries=countries))
+        parts += [self.word(group) for group in sorted(traveller.groups)]
+        if traveller.is_empty:
+            parts.append(self.translate(N_("empty vehicle")))
+        if traveller.weight_kg is not None:
+            parts.append(self._measure(traveller.weight_kg, "mass-kilogram"))
+        if traveller.height_m is not None:
+            parts.append(self._measure(traveller.height_m, "length-meter"))
+        return ", ".join(parts)
 
     def text(self, by_language: Mapping[str, str]) -> str:
         """Return the text in the language, or else in the next best for its readers."""
@@ -335,6 +355,18 @@ class Words:
         """Return the short local date in the zone in which a day begins then, else in the first."""
         local = at.astimezone(day_zone(at, zones))
         return self._day_of(local)
+
+    def travel_day(self, day: date, today: date) -> str:
+        """Return a day with its weekday; today and tomorrow are called so as well."""
+        text = format_skeleton("yMMMEd", day, locale=self.language.locale)
+        near = {0: N_("today"), 1: N_("tomorrow")}.get((day - today).days)
+        return text if near is None else f"{self.translate(near)}, {text}"
+
+    def times(self, start: datetime, end: datetime, zone: ZoneInfo) -> str:
+        """Return the local times of a part of a day; midnight at its end is 24:00."""
+        begins, ends = start.astimezone(zone), end.astimezone(zone)
+        last = "24:00" if ends.time() == time() else f"{ends:%H:%M}"
+        return f"{begins:%H:%M}–{last}"
 
     def year(self, at: datetime) -> str:
         return format_skeleton("y", at, locale=self.language.locale)

@@ -79,6 +79,8 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
 """The title and the text of each problem's page, by its slug."""
 
 _INSTANT = N_("give a date, or a date and a time in UTC, such as 2023-09-01 or 2023-09-01T08:00")
+_WEIGHT = N_("give the weight in whole kilograms, up to 1,000,000, such as 40000")
+_HEIGHT = N_("give the height in metres, up to 50, such as 4.0")
 _COUNTRY = N_("give the two-letter code of a country, such as LT")
 _HINTS: Mapping[str, str] = {
     "at": _INSTANT,
@@ -91,7 +93,12 @@ _HINTS: Mapping[str, str] = {
     "border_id": N_("give the codes of two countries, such as BY-LT"),
     "country": _COUNTRY,
     "to": _COUNTRY,
+    "citizen_of": _COUNTRY,
+    "weight_kg": _WEIGHT,
+    "height_m": _HEIGHT,
+    "empty": N_("give true or false"),
     "crossing_id": N_("give the address of a crossing as the list has it"),
+    "on": N_("give a day from today to a year from now, such as 2027-03-01"),
     "cursor": N_("follow the links from page to page"),
 }
 """How to correct each part of an address."""
@@ -128,5 +135,7 @@ def _hints(reader: PageReader, problem: Problem) -> dict[str, str]:
     faults = problem.errors if isinstance(problem, Invalid) else ()
     unknown = N_("leave it out, or choose it from the lists on the pages")
     return {
-        fault.field: reader.words.translate(_HINTS.get(fault.field, unknown)) for fault in faults
+        # An item of a list has its place in it behind the name.
+        fault.field: reader.words.translate(_HINTS.get(fault.field.partition(".")[0], unknown))
+        for fault in faults
     }

@@ -1,18 +1,18 @@
 """Rendering of templates into responses, in the reader's language and with a page's headers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from secrets import token_hex
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-import iso3166
 from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.board.board import Board
 from app.board.views import Moment
@@ -22,11 +22,14 @@ from app.http.documentation.docs import POLICY
 from app.http.origin import Origins, origin_of, path_of, query_of, query_parameters
 from app.http.parameters import AsOf, KnownChange
 from app.languages.languages import LANGUAGES, Language, negotiated
-from app.languages.words import Words
+from app.languages.words import DIRECTIONS, Words
 from app.pages.assets import static
-from app.pages.lanes.vehicle import Vehicle
+from app.pages.lanes.vehicle import GROUPS, Vehicle
+from app.places.schemas import Kilograms, Metres
 from app.places.zones import zone_of
-from app.vocabulary import ChangeKind, Status, Traffic
+from app.status.parameters import CitizenOf, Group, Groups, traveller_of
+from app.status.rule.travellers import EU_MEMBERS, Traveller
+from app.vocabulary import ChangeKind, ExceptionCode, Status, Traffic
 
 Value = TypeVar("Value")
 
@@ -36,16 +39,51 @@ def _empty_as_none(value: object) -> object:
     return value or None
 
 
+def _without_empty(values: object) -> object:
+    """Leave out the fields of a form that were left empty."""
+    return [value for value in values if value] if isinstance(values, list) else values
+
+
 OptionalQuery = Annotated[Value | None, BeforeValidator(_empty_as_none), Query()]
+Filled = BeforeValidator(_without_empty)
 
 
 def _vehicle(
-    traffic: OptionalQuery[Traffic] = None, to: OptionalQuery[CountryCode] = None
+    groups: Annotated[Groups, Filled],
+    citizen_of: Annotated[CitizenOf, Filled],
+    traffic: OptionalQuery[Traffic] = None,
+    to: OptionalQuery[CountryCode] = None,
+    empty: OptionalQuery[bool] = None,
+    weight_kg: OptionalQuery[Kilograms] = None,
+    height_m: OptionalQuery[Metres] = None,
 ) -> Vehicle:
-    return Vehicle(traffic, to)
+    traveller = traveller_of(groups, citizen_of, bool(empty), weight_kg, height_m)
+    return Vehicle(traffic, to, traveller)
 
 
 VehicleQuery = Annotated[Vehicle, Depends(_vehicle)]
+
+_TRAFFIC = TypeAdapter[Traffic](Traffic)
+_COUNTRY = TypeAdapter[str](CountryCode)
+_GROUP = TypeAdapter[ExceptionCode](Group)
+_YES_OR_NO = TypeAdapter[bool](bool)
+_KILOGRAMS = TypeAdapter[int](Kilograms)
+_METRES = TypeAdapter[float](Metres)
+
+
+def _valid(part: TypeAdapter[Value], texts: Sequence[str]) -> list[Value]:
+    """Return the values of a parameter, without the invalid ones."""
+    values = []
+    for text in texts:
+        with suppress(ValidationError):
+            values.append(part.validate_python(text))
+    return values
+
+
+def _last_valid(part: TypeAdapter[Value], texts: Sequence[str]) -> Value | None:
+    values = _valid(part, texts)
+    return values[-1] if values else None
+
 
 ORIGIN = token_hex(16)
 """Placeholder for the origin in a shared page. It is random, so that no input can contain it."""
@@ -115,15 +153,19 @@ class PageReader:
         last_contact = self.board.as_of + self.board.monitor.offset
         return datetime.fromtimestamp(int(last_contact), UTC)
 
-    @property
+    @cached_property
     def vehicle(self) -> Vehicle:
-        """Return the vehicle that the address names, without its invalid parts."""
-        parameters = self.request.query_params
-        traffic, to = parameters.get("traffic"), parameters.get("to")
-        return Vehicle(
-            Traffic(traffic) if traffic in list(Traffic) else None,
-            to if to in iso3166.countries_by_alpha2 else None,
+        """The vehicle and the traveller that the address names, without its invalid parts."""
+        texts = self.request.query_params.getlist
+        traveller = Traveller(
+            frozenset(_valid(_GROUP, texts("as"))),
+            frozenset(_valid(_COUNTRY, texts("citizen_of"))),
+            _last_valid(_YES_OR_NO, texts("empty")) or False,
+            _last_valid(_KILOGRAMS, texts("weight_kg")),
+            _last_valid(_METRES, texts("height_m")),
         )
+        traffic = _last_valid(_TRAFFIC, texts("traffic"))
+        return Vehicle(traffic, _last_valid(_COUNTRY, texts("to")), traveller)
 
     @property
     def query_string(self) -> str:
@@ -132,17 +174,18 @@ class PageReader:
 
     def query(self, **query: str | None) -> str:
         """Return the query of a link, with the chosen language and vehicle."""
-        vehicle = self.vehicle
-        chosen = {
-            "lang": self.language.code if self.has_chosen_language else None,
-            "traffic": vehicle.traffic,
-            "to": vehicle.to,
-        }
-        return query_of(more={**chosen, **query})
+        lang = [("lang", self.language.code)] if self.has_chosen_language else []
+        chosen = [*lang, *self.vehicle.parameters]
+        return query_of([pair for pair in chosen if pair[0] not in query], query)
 
     def link(self, path: str, **query: str | None) -> str:
         """Return a path of ours with the chosen language and vehicle."""
         return self.root + path + self.query(**query)
+
+    def general_link(self, path: str, **query: str | None) -> str:
+        """Return a path of ours with the chosen language, for any vehicle and traveller."""
+        lang = [("lang", self.language.code)] if self.has_chosen_language else []
+        return self.root + path + query_of(lang, query)
 
     def current_path(self, **query: str | None) -> str:
         """Return this page's path with some parameters changed; None removes a parameter."""
@@ -238,6 +281,11 @@ def _host(url: str) -> str:
     return (urlsplit(url).hostname or url).removeprefix("www.")
 
 
+def _capitalized(text: str) -> str:
+    """Return a phrase as the beginning of a sentence; what is marked up stays so."""
+    return text[:1].upper() + text[1:]
+
+
 @cache
 def _environment(language: Language) -> Environment:
     words = Words(language)
@@ -257,10 +305,14 @@ def _environment(language: Language) -> Environment:
     environment.policies["ext.i18n.trimmed"] = True
     environment.filters["country_name"] = words.country
     environment.filters["host"] = _host
+    environment.filters["traffic"] = Traffic
+    environment.filters["capitalized"] = _capitalized
     environment.globals |= {
         "CHANGE_KINDS": " ".join(ChangeKind),
+        "GROUPS": GROUPS,
         "LANGUAGES": LANGUAGES,
         "Status": Status,
+        "citizenships": sorted(EU_MEMBERS | DIRECTIONS.keys(), key=words.country),
         "language": language,
         "static": static,
         "words": words,

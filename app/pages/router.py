@@ -17,12 +17,13 @@ from app.pages.rendering import CurrentReader, page, render
 from app.pages.report.router import router as report
 from app.pages.service_status.router import router as service_status
 from app.pages.stories.router import router as stories
+from app.pages.trip.router import router as trip
 from app.vocabulary import Status
 
 router = APIRouter(include_in_schema=False)
 for subrouter in (
     *(map_router, crossings, borders, stories, service_status, report),
-    *(discovery, embeds),
+    *(discovery, embeds, trip),
 ):
     router.include_router(subrouter)
 

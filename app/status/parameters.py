@@ -18,8 +18,10 @@ def _says_who(value: ExceptionCode) -> ExceptionCode:
     return value
 
 
+Group = Annotated[ExceptionCode, AfterValidator(_says_who)]
+"""A group with exceptions that somebody can belong to."""
 Groups = Annotated[
-    list[Annotated[ExceptionCode, AfterValidator(_says_who)]],
+    list[Group],
     Query(
         alias="as",
         max_length=20,

@@ -44,6 +44,7 @@ SIZES = {
 SCHEMES = ("light", "dark")
 PATIENCE_MILLISECONDS = 1_000 * PATIENCE
 QUIET_MILLISECONDS = 500
+NO_SERVICE_WORKER = "Service Worker registration blocked by Playwright"
 VIEWS = (("phone", "light"), ("desk", "dark"))
 """Both schemes and both layouts: axe takes seconds."""
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -123,7 +124,7 @@ class Look:
         return width
 
     def heard(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        if message.type in {"error", "warning"} and message.text != NO_SERVICE_WORKER:
             self.complaints.append(message.text)
 
     def asked(self, request: Request) -> None:
@@ -188,6 +189,7 @@ def look(served: Service, browser: Browser) -> Iterator[LookAt]:
         lang: str = "en",
         script: bool = True,
         reduced_motion: bool = False,
+        offline_copies: bool = False,
     ) -> Look:
         width, height = SIZES[size]
         context = browser.new_context(
@@ -196,6 +198,8 @@ def look(served: Service, browser: Browser) -> Iterator[LookAt]:
             locale=lang,
             java_script_enabled=script,
             reduced_motion="reduce" if reduced_motion else "no-preference",
+            # A service worker's own requests are not seen here.
+            service_workers="allow" if offline_copies else "block",
         )
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         one = Look(context.new_page(), served)

@@ -49,13 +49,17 @@ class BorderAnswer:
 def border_from_board(
     board: Board, border_id: str, vehicle: Vehicle, *, retired: bool
 ) -> BorderAnswer | None:
-    """Return a border as the board has it; None if it does not have it, or is not loaded."""
+    """Return a border as the board has it; None if it does not have all of it, or is not loaded."""
     entries = board.entries(border_id) if board.is_loaded else []
     if not entries:
         return None
     moment = board.moment()
-    candidates = [entry.view(moment, vehicle.traffic, vehicle.to) for entry in entries]
-    usable_views = [view for view in candidates if view is not None]
+    lanes = (vehicle.traffic, vehicle.to)
+    usable_entries = [entry for entry in entries if entry.present.details.lanes_for(*lanes)]
+    views_or_none = [entry.view(moment, *lanes, vehicle.traveller) for entry in usable_entries]
+    usable_views = [view for view in views_or_none if view is not None]
+    if len(usable_views) < len(views_or_none):
+        return None
     validity = ALWAYS_VALID
     for view in usable_views:
         validity = validity.also(view.validity)
@@ -92,6 +96,7 @@ async def border_from_database(
             as_of=as_of,
             traffic=vehicle.traffic,
             to=vehicle.to,
+            traveller=vehicle.traveller,
             retired=retired,
         )
         cited = [citation.source for notice in border.notices for citation in notice.citations]

@@ -61,9 +61,9 @@ class CrossingAnswer:
     status: StatusOut
     """The status for the vehicle."""
     whole_status: StatusOut
-    """The status for all traffic of the crossing."""
+    """The status for all traffic of the crossing, for the same traveller."""
     vehicle: Vehicle
-    """The requested vehicle, or any if the crossing has no such lane."""
+    """The requested vehicle, or any vehicle of the traveller if the crossing has no such lane."""
     instant: datetime
     """The instant that the answer is about."""
     validity: Validity
@@ -122,8 +122,17 @@ class LaneGroup:
         return self.lanes[0].last_known
 
     @property
+    def reason(self) -> LaneReason | None:
+        return self.lanes[0].reason
+
+    @property
     def is_outside_hours(self) -> bool:
-        return self.lanes[0].reason is LaneReason.HOURS
+        return self.reason is LaneReason.HOURS
+
+    @property
+    def is_for_traveller(self) -> bool:
+        """Whether the status is another one for the traveller than for others."""
+        return self.reason not in {None, LaneReason.HOURS}
 
     @property
     def scopes(self) -> Scopes:
@@ -170,7 +179,8 @@ class Alternatives:
     """Other crossings that some traffic can use, the nearest first."""
 
     traffic: list[Traffic]
-    crossings: Sequence[Alternative]
+    crossings: Sequence[tuple[Alternative, str | None]]
+    """Each with the country entered there, if a direction was chosen."""
 
 
 def crossing_from_board(
@@ -182,7 +192,7 @@ def crossing_from_board(
         return None
     moment = board.moment()
     vehicle = _usable_vehicle(requested, entry.present.details)
-    view = entry.view(moment)
+    view = entry.view(moment, traveller=vehicle.traveller)
     if view is None:
         return None
     status = status_out(view.summary, view.present.events, view.waits)
@@ -191,7 +201,7 @@ def crossing_from_board(
         view.present.record,
         status,
         status,
-        ANY,
+        vehicle,
         view.moment.now,
         view.validity,
         view.summary.is_confirmed_evenly,
@@ -199,15 +209,14 @@ def crossing_from_board(
         plans,
         successor_of(view.present.details, partial(_on_board, board)),
     )
-    if not vehicle:
+    if not any(vehicle.scope):
         return answer
-    vehicle_view = entry.view(moment, vehicle.traffic, vehicle.to)
+    vehicle_view = entry.view(moment, vehicle.traffic, vehicle.to, vehicle.traveller)
     if vehicle_view is None:
         return None
     return replace(
         answer,
         status=status_out(vehicle_view.summary, vehicle_view.present.events, vehicle_view.waits),
-        vehicle=vehicle,
         instant=vehicle_view.moment.now,
         validity=view.validity.also(vehicle_view.validity),
         is_confirmed_evenly=vehicle_view.summary.is_confirmed_evenly,
@@ -221,8 +230,9 @@ def _on_board(board: Board, crossing_id: str) -> Details | None:
 
 
 def _usable_vehicle(vehicle: Vehicle, details: Details) -> Vehicle:
-    """Return the vehicle, or any vehicle if the crossing has no such lane."""
-    return vehicle if details.lanes_for(vehicle.traffic, vehicle.to) else ANY
+    """Return the vehicle, or any one if the crossing has no such lane."""
+    has_lanes = details.lanes_for(vehicle.traffic, vehicle.to)
+    return vehicle if has_lanes else replace(vehicle, traffic=None, to=None)
 
 
 async def crossing_from_database(
@@ -241,10 +251,14 @@ async def crossing_from_database(
         raise CrossingNotFound(f"There is no crossing {crossing_id!r}.")
     noticed = (await last_noticed(session, [crossing_id], snapshot.change)).get(crossing_id)
     vehicle = _usable_vehicle(requested, history.details)
-    whole_summary = vehicle_summary = Summary.of(history, instant, noticed=noticed)
-    if vehicle:
+    whole_summary = vehicle_summary = Summary.of(
+        history, instant, noticed=noticed, traveller=vehicle.traveller
+    )
+    if any(vehicle.scope):
         lanes = history.details.lanes_for(vehicle.traffic, vehicle.to)
-        vehicle_summary = Summary.of(history, instant, lanes, noticed=noticed)
+        vehicle_summary = Summary.of(
+            history, instant, lanes, noticed=noticed, traveller=vehicle.traveller
+        )
     summaries = (vehicle_summary, whole_summary)
     waits_by_crossing = await waits_of(
         session, [crossing_id], at=at, as_of=as_of, snapshot=snapshot
@@ -365,8 +379,10 @@ async def _load_charts(
     return charts_of(day, weeks, now)
 
 
-def nearest_alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
-    """Return, for each traffic of a crossing, the nearest others that are not closed for it.
+def nearest_alternatives(
+    board: Board, crossing_id: str, vehicle: Vehicle = ANY
+) -> list[Alternatives]:
+    """Return the nearest other crossings that are not closed for a vehicle, or for each traffic.
 
     They are on borders of either country, with unknown statuses last. Traffic with the same
     alternatives in the same statuses is grouped.
@@ -381,31 +397,57 @@ def nearest_alternatives(board: Board, crossing_id: str) -> list[Alternatives]:
         if view.summary.id != origin.id and not view.is_retired
     ]
     by_status: dict[tuple[object, ...], Alternatives] = {}
-    for traffic in origin.traffic:
-        nearest = nsmallest(_MAX_ALTERNATIVES, _ranked(origin, others, traffic))
-        views = [
-            view
-            for rank in nearest
-            if (other := board.entry(rank.id)) and (view := other.view(moment, traffic))
-        ]
-        statuses = tuple((view.summary.id, view.summary.answer.status) for view in views)
+    for traffic in origin.traffic if vehicle.traffic is None else [vehicle.traffic]:
+        ranks = _ranked(board, origin, others, replace(vehicle, traffic=traffic))
+        choices = []
+        for rank in nsmallest(_MAX_ALTERNATIVES, ranks):
+            other = board.entry(rank.id)
+            to = _way(origin, other.present.details, vehicle.to) if other else None
+            view = other.view(moment, traffic, to, vehicle.traveller) if other else None
+            if view is not None:
+                choices.append((view, to))
+        statuses = tuple((view.summary.id, view.summary.answer.status) for view, _ in choices)
         if statuses in by_status:
             by_status[statuses].traffic.append(traffic)
-        elif views:
+        elif choices:
             items = [
-                alternative(origin, view.summary, view.present.record, view.waits) for view in views
+                (alternative(origin, view.summary, view.present.record, view.waits), to)
+                for view, to in choices
             ]
             by_status[statuses] = Alternatives([traffic], items)
     return list(by_status.values())
 
 
-def _ranked(origin: Details, others: Iterable[View], traffic: Traffic) -> Iterator[Rank]:
-    """Yield the ranks of the others that are not closed for the traffic."""
-    for view in others:
-        lanes = [lane for lane in view.summary.answer.lanes if lane.lane.traffic is traffic]
+def _ranked(
+    board: Board, origin: Details, others: Iterable[View], vehicle: Vehicle
+) -> Iterator[Rank]:
+    """Yield the ranks of the others that are not closed for the vehicle."""
+    for other in others:
+        details = other.present.details
+        view: View | None = other
+        if not vehicle.traveller.is_anyone:
+            entry = board.entry(details.id)
+            view = entry.view(board.moment(), traveller=vehicle.traveller) if entry else None
+        to = _way(origin, details, vehicle.to)
+        lanes = [
+            lane
+            for lane in (view.summary.answer.lanes if view else ())
+            if lane.lane.traffic is vehicle.traffic and to in {None, lane.lane.to}
+        ]
         if any(lane.status is not Status.CLOSED for lane in lanes):
             status = resolution.summary(lane.status for lane in lanes)
-            yield distance_rank(origin, view.present.details, status)
+            yield distance_rank(origin, details, status)
+
+
+def _way(origin: Details, details: Details, to: str | None) -> str | None:
+    """Return which country somebody enters elsewhere who would enter ``to`` here.
+
+    That is the same, or else they leave the same country there.
+    """
+    if to is None or to in details.sides:
+        return to
+    left = next(side for side in origin.sides if side != to)
+    return next((side for side in details.sides if side != left), None)
 
 
 def _start_of(event: EventOut) -> datetime:

@@ -86,7 +86,9 @@ async def crossing(
         is_present=is_present,
         at=at,
         knowledge=as_of,
-        alternatives=nearest_alternatives(reader.board, crossing_id) if is_present else [],
+        alternatives=(
+            nearest_alternatives(reader.board, crossing_id, answer.vehicle) if is_present else []
+        ),
         linked_data=_linked_data(reader, answer),
         in_words=_in_words(reader, answer),
     )

@@ -1,7 +1,7 @@
 """HTTP of `robots.txt`, the sitemap, and the manifest by which a phone installs the pages."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape
@@ -10,13 +10,14 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from app.changes.read_sessions import AnyReadSessions, ReadSessions
+from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
 from app.http.problems import unless_out
 from app.incidents.reading import list_incidents
-from app.languages.languages import LANGUAGES
-from app.pages.assets import static
+from app.languages.languages import ENGLISH, LANGUAGES
+from app.pages.assets import VERSION, static
 from app.pages.discovery.linked_data import DESCRIPTION
-from app.pages.rendering import CurrentReader, PageReader
+from app.pages.rendering import CurrentReader, PageReader, render
 
 router = APIRouter()
 
@@ -27,9 +28,11 @@ THEME, GROUND = "#1a1c1e", "#f6f6f3"
 """The colours of the frame and of the ground, as in `pages.css`."""
 
 _INCIDENTS_PER_READ = 200
+_WORKER_SCRIPTS: Sequence[str] = ()
+"""Paths of scripts that the service worker runs as well."""
 _ONE_HOUR = "public, max-age=3600"
 _ONE_DAY = "public, max-age=86400"
-_PAGES = ("/", "/incidents", "/about", "/sources", "/status")
+_PAGES = ("/", "/trip", "/incidents", "/about", "/sources", "/status")
 _UNLISTED = ("/*?*at=", "/*?*known_change=", "/report", "/v1/", "/embed/")
 """What is not to be indexed: pages of the past, which `known_at` is one of, forms, and the API."""
 _NAMESPACES = (
@@ -103,6 +106,17 @@ async def manifest(reader: CurrentReader) -> Response:
     }
     headers = {"Cache-Control": _ONE_DAY, "Vary": "Accept-Language"}
     return JSONResponse(body, headers=headers, media_type="application/manifest+json")
+
+
+@router.get("/sw.js")
+async def service_worker(reader: CurrentReader) -> Response:
+    """Return the service worker, whose scope is all pages because it is served here."""
+    body = render(
+        LANGUAGES[ENGLISH], "sw.js", version=VERSION, root=reader.root, scripts=_WORKER_SCRIPTS
+    )
+    # The worker's own requests go by the policy of its script.
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
+    return Response(body, headers=headers, media_type="text/javascript")
 
 
 @router.get("/apple-touch-icon.png")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
@@ -15,7 +16,7 @@ from app.changes.service import wire_instant
 from app.crossings.candidates import CrossingFilter
 from app.errors import CrossingNotFound, FieldError, Invalid, Unavailable
 from app.http.bodies import BorderId, CountryCode, CrossingId, sides_of
-from app.http.caching import Validity
+from app.http.caching import ALWAYS_VALID, Validity
 from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
 from app.http.problems import RETRY_AFTER
@@ -36,6 +37,8 @@ from app.pages.rendering import (
     set_cache_headers,
 )
 from app.places.schemas import SearchText
+from app.places.zones import zone_of
+from app.status.rule.travellers import ANYONE, Traveller
 from app.vocabulary import Status, Traffic
 
 router = APIRouter()
@@ -56,6 +59,7 @@ class MapQuery:
     status: Status | None
     at: datetime | None
     known_at: datetime | None
+    traveller: Traveller = ANYONE
 
     @property
     def times(self) -> dict[str, datetime | None]:
@@ -67,7 +71,8 @@ class MapQuery:
 
     @property
     def is_filtered(self) -> bool:
-        return self.filter != CrossingFilter() or self.status is not None
+        is_general = self.filter == CrossingFilter() and self.traveller.is_anyone
+        return not is_general or self.status is not None
 
 
 def _map_query(
@@ -88,7 +93,7 @@ def _map_query(
         q=q,
         retired=bool(retired),
     )
-    return MapQuery(crossing_filter, status, at, known_at)
+    return MapQuery(crossing_filter, status, at, known_at, vehicle.traveller)
 
 
 MapQueryParameters = Annotated[MapQuery, Depends(_map_query)]
@@ -126,6 +131,7 @@ async def show_map(
         now=now,
         newest=None if query.is_past else map_rows.newest_information(rows),
         first=now - SLIDER_RANGE,
+        tomorrow=(now.astimezone(_zone(reader.board)) + timedelta(days=1)).date(),
         linked_data=[dataset(reader, "Crossing Status", reader.words.translate(DESCRIPTION))],
     )
     if tiles[0]:
@@ -180,9 +186,11 @@ async def _rows(
             raise Unavailable(
                 "The data is still being loaded.", headers={"Retry-After": RETRY_AFTER}
             )
-        return await map_rows.rows_from_board(
-            reader.board, query.filter, query.status, reader.language
+        rows_and_validity = await map_rows.rows_from_board(
+            reader.board, query.filter, query.status, reader.language, query.traveller
         )
+        if rows_and_validity is not None:
+            return rows_and_validity
     as_of = AsOf(query.known_at)
     async with read_sessions.for_question(query.at, as_of) as session:
         rows = await map_rows.rows_from_database(
@@ -192,8 +200,9 @@ async def _rows(
             reader.language,
             at=query.at,
             as_of=as_of,
+            traveller=query.traveller,
         )
-    return rows, None
+    return rows, None if query.is_past else ALWAYS_VALID
 
 
 def _require_existing_places(board: Board, crossing_filter: CrossingFilter) -> None:
@@ -213,6 +222,12 @@ def _require_existing_places(board: Board, crossing_filter: CrossingFilter) -> N
     ]
     if faults:
         raise Invalid(faults)
+
+
+def _zone(board: Board) -> ZoneInfo:
+    """Return the zone of the first side of the first border, by which "tomorrow" is meant."""
+    borders = board.borders(after=None, limit=1)
+    return zone_of(sides_of(borders[0])[0] if borders else "")
 
 
 def _choices(reader: PageReader) -> dict[str, list[tuple[str, str]]]:

@@ -25,13 +25,15 @@ from app.languages.words import Words
 from app.observations.reading import waits_of
 from app.observations.schemas import WaitOut
 from app.observations.waits import NO_WAITS
-from app.pages.lanes.plans import Plan, plans_of_view
+from app.pages.lanes.plans import Plan, plans_of, plans_of_view
 from app.pages.rendering import render
 from app.places.details import crossing_details
 from app.places.schemas import CrossingRecord, Location
 from app.places.spelling import Index
 from app.places.zones import Clocks
 from app.status.histories import CrossingHistory, Events, load_histories
+from app.status.rule.travellers import ANYONE, Traveller
+from app.status.rule.upcoming import upcoming
 from app.status.schemas import EventOut
 from app.status.summaries import Summary, waits_out
 from app.vocabulary import Precision, Status
@@ -143,11 +145,16 @@ _rows: WeakKeyDictionary[View, dict[str, MapRow]] = WeakKeyDictionary()
 
 
 async def rows_from_board(
-    board: Board, crossing_filter: CrossingFilter, status: Status | None, language: Language
-) -> tuple[list[MapRow], Validity]:
+    board: Board,
+    crossing_filter: CrossingFilter,
+    status: Status | None,
+    language: Language,
+    traveller: Traveller = ANYONE,
+) -> tuple[list[MapRow], Validity] | None:
     """Return the present rows by border; when a name is searched for, the best match first.
 
-    The validity takes into account the crossings whose status is filtered out.
+    The validity takes into account the crossings whose status is filtered out. None if one of the
+    answers depends on events that are not loaded.
     """
     moment = board.moment()
     scores = (
@@ -161,11 +168,16 @@ async def rows_from_board(
         # The first views of thousands of crossings take seconds: let other tasks run in between.
         if number % _VIEWS_BETWEEN_YIELDS == 0:
             await asyncio.sleep(0)
-        view = entry.view(moment, crossing_filter.traffic, crossing_filter.to)
-        if view is None or (scores is not None and view.summary.id not in scores):
+        details = entry.present.details
+        if scores is not None and details.id not in scores:
             continue
+        if not crossing_filter.lanes_of(details):
+            continue
+        view = entry.view(moment, crossing_filter.traffic, crossing_filter.to, traveller)
+        if view is None:
+            return None
         validity = validity.also(view.validity)
-        if crossing_filter.excludes(view.present.details):
+        if crossing_filter.excludes(details):
             continue
         if status in {None, view.summary.answer.status}:
             views.append(view)
@@ -182,32 +194,35 @@ async def rows_from_database(
     *,
     at: datetime | None,
     as_of: AsOf,
+    traveller: Traveller = ANYONE,
 ) -> list[MapRow]:
     """Return the rows of an instant as known, in the same order as those of the present."""
     snapshot = await take_snapshot(session, as_of)
     ranks = await find_candidates(session, crossing_filter, known_change=snapshot.change)
     rows: list[MapRow] = []
+    is_present = as_of.is_present(at)
 
-    def summarize(history: CrossingHistory) -> tuple[Summary, Events]:
+    def summarize(history: CrossingHistory) -> tuple[Summary, Events, Sequence[Plan]]:
         lanes = crossing_filter.lanes_of(history.details)
-        summary = Summary.of(history, at or snapshot.now, lanes).settled()
-        return summary, history.events
+        summary = Summary.of(history, at or snapshot.now, lanes, traveller=traveller).settled()
+        changes = upcoming(summary.declared, snapshot.now) if is_present else ()
+        return summary, history.events, plans_of(changes, history.details, history.events)
 
     for start in range(0, len(ranks), _ROWS_PER_READ):
         ids = [rank.id for rank in ranks[start : start + _ROWS_PER_READ]]
         results = await load_histories(session, ids, snapshot, summarize, at=at)
         summaries = [
-            (summary, events)
-            for summary, events in results.values()
+            (summary, events, plans)
+            for summary, events, plans in results.values()
             if summary.details.known
             and not crossing_filter.excludes(summary.details, at)
             and status in {None, summary.answer.status}
         ]
-        details = await crossing_details(session, [summary.details for summary, _ in summaries])
+        details = await crossing_details(session, [summary.details for summary, *_ in summaries])
         waits = await waits_of(session, list(details), at=at, as_of=as_of, snapshot=snapshot)
-        for summary, events in summaries:
+        for summary, events, plans in summaries:
             row_waits = waits_out(summary, waits.get(summary.id, NO_WAITS))
-            row = RowData(summary, details[summary.id], events, row_waits)
+            row = RowData(summary, details[summary.id], events, row_waits, plans)
             rows.append(MapRow(row, language))
     return rows if crossing_filter.q else sorted(rows, key=lambda row: (row.border, row.id))
 

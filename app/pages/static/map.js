@@ -7,6 +7,7 @@ import { Markers } from "./markers.js";
 import { morph } from "./morph.js";
 
 const LISTED_ON_CARD = 8;
+const KEPT = ["lang", "traffic", "to", "as", "citizen_of", "empty", "weight_kg", "height_m", "at", "known_at"];
 const TYPING = 300; // milliseconds after the last key until the search starts
 
 const { root } = document.documentElement.dataset;
@@ -76,7 +77,7 @@ async function fillLine(line, id) {
 function addressOf(id) {
   const query = new URLSearchParams();
   for (const [name, value] of new URLSearchParams(location.search)) {
-    if (["lang", "traffic", "to", "at", "known_at"].includes(name) && value) query.set(name, instantOf(name, value));
+    if (KEPT.includes(name) && value) query.append(name, instantOf(name, value));
   }
   return `${root}/crossings/${id}${query.size ? `?${query}` : ""}`;
 }
@@ -160,7 +161,7 @@ document.addEventListener("renewed", () => {
 
 function formQuery() {
   const query = new URLSearchParams();
-  for (const [name, value] of new FormData(form)) if (value) query.set(name, value);
+  for (const [name, value] of new FormData(form)) if (value) query.append(name, value);
   return query.size ? `?${query}` : "";
 }
 

@@ -79,7 +79,8 @@ ANYONE = Traveller()
 def for_traveller(history: History, traveller: Traveller) -> History:
     """Return a history in which each declaration has the status that it has for a traveller.
 
-    How long statuses had held at the beginning of a history that was cut is not known for them.
+    How long statuses had held at the beginning of a history that was cut is not known for them,
+    unless no declaration has another status for them.
     """
     if traveller.is_anyone:
         return history
@@ -87,6 +88,8 @@ def for_traveller(history: History, traveller: Traveller) -> History:
         _for_traveller(event, traveller) if isinstance(event, Declaration) else event
         for event in history.events
     )
+    if events == history.events:
+        return history
     return replace(history, events=events, held=None)
 
 
