@@ -6,7 +6,8 @@ import re
 import pytest
 
 from tests.api import MEDININKAI, SUMSKAS, Api, crossing, decision
-from tests.pages.conftest import Get
+from tests.marks import full
+from tests.pages.conftest import Get, LookAt
 
 HERE = f"/crossings/{MEDININKAI}"
 HOME = {"code": "own_citizens", "text": "Returning home, until midnight"}
@@ -92,6 +93,26 @@ async def test_links_keep_who_asks(api: Api) -> None:
     for link in links:
         assert "as=permit_holders&as=residents" in link
         assert "weight_kg=40000" in link
+
+
+@full
+def test_a_driver_is_answered_on_the_first_screen_of_a_phone(look: LookAt) -> None:
+    """With the vehicle in the address: the answer and its sentence, within 600 pixels."""
+    page = look("phone").open(f"/crossings/{SUMSKAS}?lang=en&traffic=truck&to=BY&citizen_of=LT")
+    box = page.locator("#in-words").bounding_box()
+
+    assert box is not None
+    assert box["y"] + box["height"] <= 600
+
+
+@full
+def test_other_crossings_are_those_for_the_vehicle(look: LookAt) -> None:
+    page = look().open(f"/crossings/{SUMSKAS}?lang=en&traffic=truck&to=BY")
+    others = page.locator("section:has(#alternatives)")
+
+    assert others.locator("h3").all_inner_texts() == ["Trucks"]
+    for link in others.get_by_role("link").all():
+        assert "traffic=truck&to=BY" in str(link.get_attribute("href"))
 
 
 def test_the_form_says_what_was_chosen(get: Get) -> None:
