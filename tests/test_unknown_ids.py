@@ -50,6 +50,7 @@ async def test_every_list_and_feed_refuses_an_unknown_id_and_names_it(seeded_api
     assert paths >= {
         "/v1/crossings", "/v1/borders", "/v1/events", "/v1/changes", "/v1/notices",
         "/v1/incidents", "/feeds/closures.ics", "/feeds/events.csv", "/feeds/events.ndjson",
+        "/feeds/events.xlsx",
         "/feeds/timelines.csv", "/feeds/timelines.ndjson", "/feeds/crossings.geojson",
         "/feeds/statistics.csv", "/v1/borders/{border_id}/statistics",
     }  # fmt: skip

@@ -1,8 +1,8 @@
 """The responses of the feeds: their media types, and what they have in common."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
@@ -11,10 +11,10 @@ from app.changes.read_sessions import AnyReadSessions
 from app.changes.service import Snapshot, take_snapshot
 from app.crossings import geojson
 from app.database.sessions import Session
-from app.feeds import atom, calendars, exports
+from app.feeds import atom, calendars, exports, tables, workbooks
 from app.feeds.entries import entries_of, title_of
 from app.feeds.revisions import PlaceFilter, SessionFactory, all_chains, take_export_snapshot
-from app.http.bodies import Body
+from app.feeds.tables import Row
 from app.http.caching import ResponseCacheHeaders, Validity, streamed
 from app.http.origin import address_of, origin_of
 from app.http.paging import Pagination, change_and_id, encode_cursor
@@ -23,6 +23,8 @@ from app.languages.languages import Language
 from app.languages.words import Words
 from app.notices.reading import NoticeFilter
 from app.statistics.reading import StatisticsQuery
+
+PageT = TypeVar("PageT")
 
 
 class Atom(Response):
@@ -40,7 +42,13 @@ class ICalendar(Response):
 class Csv(Response):
     """A table."""
 
-    media_type = exports.CSV
+    media_type = tables.CSV
+
+
+class Xlsx(Response):
+    """A table as a workbook."""
+
+    media_type = workbooks.XLSX
 
 
 class Ndjson(Response):
@@ -109,43 +117,54 @@ class FeedResponder:
                 f" {export_snapshot.confirmed_at} {variant}"
             ),
             media_type=media_type,
+            is_compressed=media_type == workbooks.XLSX,
         )
 
     async def export(
         self,
         places: PlaceFilter,
         as_of: AsOf,
-        read: Callable[[SessionFactory, PlaceFilter, Snapshot], AsyncIterator[Sequence[Body]]],
-        write: Callable[[AsyncIterator[Sequence[Body]]], AsyncIterator[bytes]],
+        read: Callable[[SessionFactory, PlaceFilter, Snapshot], AsyncIterator[PageT]],
+        write: Callable[[AsyncIterator[PageT]], AsyncIterator[bytes]],
         media_type: str,
     ) -> Response:
-        """Answer with the items that ``read`` returns of some places, as ``write`` writes them."""
+        """Answer with the pages that ``read`` returns of some places, as ``write`` writes them."""
 
         def write_pieces(open_session: SessionFactory, snapshot: Snapshot) -> AsyncIterator[bytes]:
             return write(read(open_session, places, snapshot))
 
         return await self.stream(places, as_of, write_pieces, media_type)
 
-    async def statistics(self, places: PlaceFilter, query: StatisticsQuery, as_of: AsOf) -> Csv:
-        """Answer with the statistics of some places. Raises Invalid.
+    async def statistics(
+        self,
+        places: PlaceFilter,
+        query: StatisticsQuery,
+        as_of: AsOf,
+        write: Callable[[AsyncIterator[list[Row]]], AsyncIterator[bytes]],
+        media_type: str,
+    ) -> Response:
+        """Answer with the statistics of some places, as ``write`` writes them. Raises Invalid.
 
         The whole table is made before it is sent, since only its content tells whether it changed.
         """
         async with self.read_sessions.for_question(None, as_of) as session:
             snapshot = (await take_export_snapshot(session, places, as_of)).snapshot
             await require_existing(session, {"to": (Kind.COUNTRY, [query.to])})
+        open_session = partial(
+            self.read_sessions.part_of_history, AsOf(known_change=snapshot.change)
+        )
         pages = exports.statistics(
-            partial(self.read_sessions.part_of_history, AsOf(known_change=snapshot.change)),
+            open_session,
             places,
             snapshot,
             query=query,
             period=query.range_at(snapshot.now),
             as_of=as_of if as_of.known_at else AsOf(known_change=snapshot.change),
         )
-        pieces = self.read_sessions.export(exports.csv_rows(pages, exports.STATISTICS_COLUMNS))
-        table = b"".join([piece async for piece in pieces])
+        rows = tables.statistics_rows(pages, open_session, snapshot)
+        content = b"".join([piece async for piece in self.read_sessions.export(write(rows))])
         self.cache_headers.tell(at=query.until, as_of=as_of, **snapshot.freshness())
-        return Csv(table, headers=dict(self.response.headers))
+        return Response(content, headers=dict(self.response.headers), media_type=media_type)
 
     async def atom(
         self,

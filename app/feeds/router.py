@@ -19,8 +19,8 @@ from app.errors import (
     IncidentNotFound,
     invalid,
 )
-from app.feeds import exports
-from app.feeds.responses import Atom, Csv, CurrentResponder, GeoJson, ICalendar, Ndjson
+from app.feeds import exports, tables, workbooks
+from app.feeds.responses import Atom, Csv, CurrentResponder, GeoJson, ICalendar, Ndjson, Xlsx
 from app.feeds.revisions import PlaceFilter
 from app.http.bodies import BorderId, CountryCode
 from app.http.paging import PageQuery
@@ -73,6 +73,9 @@ def _language(
 LanguageQuery = Annotated[Language, Depends(_language)]
 ListedPlacesQuery = Annotated[PlaceFilter, Depends(_listed_places)]
 BorderPath = Annotated[BorderId, Path()]
+ByteOrderMark = Annotated[
+    bool, Query(description="Begin with a byte-order mark, which spreadsheets need for UTF-8.")
+]
 
 
 @router.get(
@@ -240,15 +243,32 @@ async def get_events_ndjson(
     responses=responses(HistoryOverloaded),
 )
 async def get_events_csv(
-    responder: CurrentResponder, places: PlacesQuery, as_of: AsOfQuery
+    responder: CurrentResponder,
+    places: PlacesQuery,
+    as_of: AsOfQuery,
+    bom: ByteOrderMark = False,
 ) -> Response:
     """Return all status events as CSV (RFC 4180) in UTF-8, in the order of the NDJSON export.
 
-    `local_from` and `local_until` are the bounds of `effective` in the event's `time_zone`, as
-    exact as its `precision`: a date, a month, or empty.
+    `local_from` and the like are instants in the event's `time_zone`, as exact as its
+    `precision`: a date, a month, or empty.
     """
-    write = partial(exports.csv_rows, columns=exports.EVENT_COLUMNS)
-    return await responder.export(places, as_of, exports.events, write, exports.CSV)
+    write = partial(tables.write_csv, table=tables.EVENTS, bom=bom)
+    return await responder.export(places, as_of, tables.event_rows, write, tables.CSV)
+
+
+@router.get(
+    "/events.xlsx",
+    summary="Export status events (XLSX)",
+    response_class=Xlsx,
+    responses=responses(HistoryOverloaded),
+)
+async def get_events_xlsx(
+    responder: CurrentResponder, places: PlacesQuery, as_of: AsOfQuery
+) -> Response:
+    """Return the same table as a workbook. Instants are text."""
+    write = partial(workbooks.write_workbook, table=tables.EVENTS)
+    return await responder.export(places, as_of, tables.event_rows, write, workbooks.XLSX)
 
 
 @router.get(
@@ -274,11 +294,31 @@ async def get_timelines_ndjson(
     responses=responses(HistoryOverloaded),
 )
 async def get_timelines_csv(
+    responder: CurrentResponder,
+    places: ListedPlacesQuery,
+    as_of: AsOfQuery,
+    bom: ByteOrderMark = False,
+) -> Response:
+    """Return every period of every timeline as CSV (RFC 4180), in the same order.
+
+    `local_from` and `local_until` are by the clock of the side that decides from then on.
+    """
+    write = partial(tables.write_csv, table=tables.TIMELINES, bom=bom)
+    return await responder.export(places, as_of, tables.timeline_rows, write, tables.CSV)
+
+
+@router.get(
+    "/timelines.xlsx",
+    summary="Export timelines (XLSX)",
+    response_class=Xlsx,
+    responses=responses(HistoryOverloaded),
+)
+async def get_timelines_xlsx(
     responder: CurrentResponder, places: ListedPlacesQuery, as_of: AsOfQuery
 ) -> Response:
-    """Return every period of every timeline as CSV (RFC 4180), in the same order."""
-    write = partial(exports.csv_rows, columns=exports.TIMELINE_COLUMNS)
-    return await responder.export(places, as_of, exports.timelines, write, exports.CSV)
+    """Return the same table as a workbook. Instants are text."""
+    write = partial(workbooks.write_workbook, table=tables.TIMELINES)
+    return await responder.export(places, as_of, tables.timeline_rows, write, workbooks.XLSX)
 
 
 @router.get(
@@ -292,9 +332,28 @@ async def get_statistics_csv(
     places: ListedPlacesQuery,
     query: StatisticsQueryParameters,
     as_of: AsOfQuery,
+    bom: ByteOrderMark = False,
 ) -> Response:
     """Return statistics as `/v1/crossings/{id}/statistics` has them, a row for each crossing."""
-    return await responder.statistics(places, query, as_of)
+    write = partial(tables.write_csv, table=tables.STATISTICS, bom=bom)
+    return await responder.statistics(places, query, as_of, write, tables.CSV)
+
+
+@router.get(
+    "/statistics.xlsx",
+    summary="Export statistics (XLSX)",
+    response_class=Xlsx,
+    responses=responses(HistoryOverloaded),
+)
+async def get_statistics_xlsx(
+    responder: CurrentResponder,
+    places: ListedPlacesQuery,
+    query: StatisticsQueryParameters,
+    as_of: AsOfQuery,
+) -> Response:
+    """Return the same table as a workbook. Instants are text."""
+    write = partial(workbooks.write_workbook, table=tables.STATISTICS)
+    return await responder.statistics(places, query, as_of, write, workbooks.XLSX)
 
 
 @router.get(

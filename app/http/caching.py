@@ -234,17 +234,21 @@ async def streamed(
     *,
     version: str,
     media_type: str,
+    is_compressed: bool = False,
 ) -> Response:
     """Return a response that is streamed: ``response_headers``, and ``pieces`` as they are made.
 
     The same address with the same ``version`` must have the same bytes. The first piece is made
     before the response starts, so that an error until then is answered as a problem; after a later
-    error the chunked body has no end, and clients notice that it is incomplete.
+    error the chunked body has no end, and clients notice that it is incomplete. Pieces of a format
+    that ``is_compressed`` by itself are sent as they are.
     """
-    coding = "gzip" if accepts_gzip(request.headers.get("accept-encoding", "")) else ""
     headers = dict(response_headers.headers)
+    coding = ""
+    if not is_compressed:
+        headers["vary"] = ", ".join(filter(None, [headers.get("vary"), "Accept-Encoding"]))
+        coding = "gzip" if accepts_gzip(request.headers.get("accept-encoding", "")) else ""
     headers["etag"] = etag_of(f"{address_of(request)} {version}".encode(), coding)
-    headers["vary"] = ", ".join(filter(None, [headers.get("vary"), "Accept-Encoding"]))
     headers.setdefault("cache-control", REVALIDATED)
     if matches(request.headers.get("if-none-match", ""), headers["etag"]):
         return Response(status_code=304, headers=headers)

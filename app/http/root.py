@@ -45,9 +45,12 @@ _FEEDS = {
     "crossings.geojson": "Every crossing with its present status.",
     "events.ndjson": "The whole log of status events.",
     "events.csv": "The same as a table.",
+    "events.xlsx": "The same as a workbook.",
     "timelines.ndjson": "Every period of every crossing.",
     "timelines.csv": "The same as a table.",
+    "timelines.xlsx": "The same as a workbook.",
     "statistics.csv": "Time by status, closures and waits of every crossing.",
+    "statistics.xlsx": "The same as a workbook.",
 }
 
 

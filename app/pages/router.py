@@ -10,6 +10,7 @@ from app.languages.languages import ENGLISH, LANGUAGES
 from app.pages.assets import ASSETS, VERSION
 from app.pages.borders.router import router as borders
 from app.pages.crossings.router import router as crossings
+from app.pages.data.router import router as data
 from app.pages.discovery.router import router as discovery
 from app.pages.embeds.router import router as embeds
 from app.pages.map.router import router as map_router
@@ -23,7 +24,7 @@ from app.vocabulary import Status
 router = APIRouter(include_in_schema=False)
 for subrouter in (
     *(map_router, crossings, borders, stories, service_status, report),
-    *(discovery, embeds, trip),
+    *(discovery, embeds, trip, data),
 ):
     router.include_router(subrouter)
 

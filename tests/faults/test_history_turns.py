@@ -24,6 +24,7 @@ HISTORY = (
 )
 EXPORTS = (
     "/feeds/events.csv",
+    "/feeds/events.xlsx",
     "/feeds/timelines.ndjson",
     "/feeds/statistics.csv",
     "/feeds/closures.ics",

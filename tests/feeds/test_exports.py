@@ -1,22 +1,29 @@
 """Exports: everything the API has, from one state of the log, whole or visibly broken off."""
 
+import codecs
 import csv
 import json
+import os
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
-from io import StringIO
+from errno import ENOSPC
+from io import BytesIO, StringIO
 from pathlib import Path
 from unittest.mock import patch
+from zipfile import ZipFile
 
 import httpx2
 import pytest
+from python_calamine import CalamineWorkbook
 
 from app.embedded.server import SUPERUSER
-from app.feeds import exports, revisions
+from app.feeds import exports, revisions, tables, workbooks
+from app.feeds.words import writable
 from app.status import log
 from bench.crowd import Crowd, fill
 from tests import clients
-from tests.api import Api, citation, fields_of, problem
+from tests.api import SUMSKAS, Api, citation, fields_of, problem
 from tests.conftest import Database
 from tests.feeds.conftest import (
     HERE,
@@ -103,9 +110,112 @@ async def test_a_row_has_what_the_line_has(seeded_api: Api) -> None:
     ):
         assert len(found) == len(told) > 50
         for line, row in zip(told, found, strict=True):
-            local = {name: row[name] for name in row if name.startswith("local_")}
-            assert row == _as_row(line, row.keys()) | local
-    assert tuple(found[0]) == exports.TIMELINE_COLUMNS
+            added = {
+                name: row[name]
+                for name in row
+                if name.startswith("local_") or name in {"crossing_name", "border"}
+            }
+            assert row == _as_row(line, row.keys()) | added
+    assert tuple(found[0]) == tables.TIMELINES.columns
+
+
+async def test_a_row_names_the_crossing_and_its_border(seeded_api: Api) -> None:
+    for path in (EVENTS, TIMELINES, "/feeds/statistics"):
+        for row in await rows(seeded_api, f"{path}.csv?crossing={SUMSKAS}"):
+            assert (row["crossing_name"], row["border"]) == ("Šumskas – Losha", "BY-LT")
+
+
+COLUMNS_OF_0_1 = {
+    EVENTS: (
+        "id,kind,crossing,decision,change,sides,status,effective_from,effective_until,"
+        "expected_until,traffic,to,reason_code,reason_text,exceptions,max_weight_kg,max_height_m,"
+        "certainty,precision,time_zone,local_from,local_until,announced_at,confirmed_at,"
+        "recorded_at,recorded_by,supersedes,retracts,superseded_by,retracted_by,incident,citations"
+    ),
+    TIMELINES: "crossing,from,until,status,last_known,stale,overdue,decided_by,lanes",
+    "/feeds/statistics": (
+        "crossing,from,until,seconds_open,seconds_restricted,seconds_closed,seconds_unknown,"
+        "shares_open,shares_restricted,shares_closed,shares_unknown,closures_count,closures_total,"
+        "closures_median,closures_longest,closures_began_before,closures_continued_after,waits"
+    ),
+}
+
+
+@pytest.mark.parametrize("path", COLUMNS_OF_0_1)
+async def test_columns_stay_where_they_are(here: Api, path: str) -> None:
+    """New ones are appended, so that what reads a table by position goes on."""
+    header = (await here.get(f"{path}.csv")).text.partition("\r\n")[0]
+
+    assert header.startswith(COLUMNS_OF_0_1[path])
+
+
+@pytest.mark.parametrize("path", [EVENTS, TIMELINES, "/feeds/statistics"])
+async def test_a_byte_order_mark_comes_first_if_it_is_asked_for(here: Api, path: str) -> None:
+    await declare(here, reason={"code": "other", "text": "Žąsų"})
+    query = {"until": days(-1)} if "statistics" in path else {}
+    plain = await here.get(f"{path}.csv", **query)
+    marked = await here.get(f"{path}.csv", bom=1, **query)
+
+    assert not plain.content.startswith(codecs.BOM_UTF8)
+    assert marked.content == codecs.BOM_UTF8 + plain.content
+    problem(await here.get(f"{path}.csv", bom="maybe"), 422, "invalid")
+
+
+@pytest.mark.parametrize("path", [EVENTS, TIMELINES, "/feeds/statistics"])
+async def test_a_workbook_has_what_the_csv_has(seeded_api: Api, path: str) -> None:
+    query = "from=2024-01-01T00:00:00Z&until=2025-01-01T00:00:00Z" if "stat" in path else ""
+    lines = await rows(seeded_api, f"{path}.csv?{query}")
+    response = await seeded_api.client.get(f"{path}.xlsx?{query}")
+
+    assert response.headers["content-type"] == workbooks.XLSX
+    ((sheet, (header, *cells)),) = sheets(response.content).items()
+    assert sheet == path.rpartition("/")[2]
+    assert header == list(lines[0])
+    assert [[*map(value_of, row)] for row in cells] == [
+        [*map(value_of, line.values())] for line in lines
+    ]
+
+
+def sheets(workbook: bytes) -> dict[str, list[list[object]]]:
+    """Return the rows of each sheet of a workbook, as another library reads them."""
+    book = CalamineWorkbook.from_filelike(BytesIO(workbook))
+    return {
+        name: [[*row] for row in book.get_sheet_by_name(name).to_python()]
+        for name in book.sheet_names
+    }
+
+
+def value_of(cell: object) -> object:
+    """Return a text, or a number as exactly as a workbook has it."""
+    try:
+        return f"{float(str(cell)):.15g}"
+    except ValueError:
+        return cell
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_long_table_goes_on_in_another_sheet(here: Api) -> None:
+    events = [await declare(here, effective={"from": days(n)}) for n in range(5)]
+
+    with patch.object(workbooks, "MAX_ROWS", 3):
+        response = await here.get(f"{EVENTS}.xlsx")
+
+    found = sheets(response.content)
+    assert list(found) == ["events", "events 2", "events 3"]
+    assert {tuple(rows[0]) for rows in found.values()} == {tables.EVENTS.columns}
+    assert [row[0] for rows in found.values() for row in rows[1:]] == [one["id"] for one in events]
+
+
+async def test_a_workbook_for_which_there_is_no_room_is_refused(here: Api, tmp_path: Path) -> None:
+    """It leaves nothing behind."""
+    await declare(here)
+    with (
+        patch.object(tempfile, "tempdir", str(tmp_path)),
+        patch.object(workbooks._TableWorkbook, "append", side_effect=OSError(ENOSPC, "full")),
+    ):
+        problem(await here.get(f"{EVENTS}.xlsx"), 503, "history-overloaded")
+
+    assert [name for _, folders, files in os.walk(tmp_path) for name in (*folders, *files)] == []
 
 
 def _as_row(line: Body, columns: Iterable[str]) -> dict[str, str]:
@@ -150,6 +260,11 @@ async def test_a_row_has_local_dates_as_exact_as_they_are_known(
 
     assert (row["time_zone"], row["effective_from"]) == ("Europe/Vilnius", "2026-11-30T22:00:00Z")
     assert (row["local_from"], row["local_until"]) == (start, end)
+    if precision != "unknown":
+        periods = await rows(here, f"{TIMELINES}.csv?crossing={HERE}")
+        starts, ends = ([one[name] for one in periods] for name in ("local_from", "local_until"))
+        assert (starts[:2], starts[-1]) == (["", start], end)
+        assert ends == [*starts[1:], ""]
 
 
 @pytest.mark.parametrize("lead", ["=", "+", "-", "@", "\t", "\r", "＝"])
@@ -158,9 +273,14 @@ async def test_no_cell_begins_like_a_formula(here: Api, lead: str) -> None:
     await declare(here, reason={"code": "other", "text": text})
 
     (row,) = await rows(here, f"{EVENTS}.csv")
+    workbook = await here.get(f"{EVENTS}.xlsx")
 
     assert row["reason_text"] == f"'{text}"
     assert (await lines(here, f"{EVENTS}.ndjson"))[0]["reason"]["text"] == text
+    (_, cells) = sheets(workbook.content)["events"]
+    assert cells[tables.EVENTS.columns.index("reason_text")] == writable(text)
+    with ZipFile(BytesIO(workbook.content)) as parts:
+        assert b"<f>" not in parts.read("xl/worksheets/sheet1.xml")
 
 
 async def test_hostile_text_stays_in_its_cell(here: Api) -> None:
@@ -242,11 +362,15 @@ async def test_an_empty_export_is_a_whole_one(here: Api) -> None:
     assert await lines(here, f"{EVENTS}.ndjson") == []
     response = await here.get(f"{EVENTS}.csv")
 
-    assert response.text == ",".join(exports.EVENT_COLUMNS) + "\r\n"
+    assert response.text == ",".join(tables.EVENTS.columns) + "\r\n"
 
 
 async def test_what_has_not_changed_is_not_sent_again(here: Api) -> None:
-    for path in (f"{EVENTS}.csv?crossing={HERE}", f"{TIMELINES}.ndjson?border=BY-LT"):
+    for path in (
+        f"{EVENTS}.csv?crossing={HERE}",
+        f"{EVENTS}.xlsx?crossing={HERE}",
+        f"{TIMELINES}.ndjson?border=BY-LT",
+    ):
         event = await declare(here)
         first = await here.client.get(path)
         tag = {"If-None-Match": first.headers["etag"]}
@@ -260,10 +384,15 @@ async def test_what_has_not_changed_is_not_sent_again(here: Api) -> None:
         assert statuses == [200, 304, 304, 200]
         assert {"cache-control", "change-number", "last-modified"} <= first.headers.keys()
         plain = await here.client.get(path, headers={"Accept-Encoding": "identity"})
-        assert plain.headers["etag"] != news.headers["etag"]
         assert "content-encoding" not in plain.headers
-        assert news.headers["content-encoding"] == "gzip"
-        assert (plain.content, plain.headers["vary"]) == (news.content, "Accept-Encoding")
+        assert plain.content == news.content
+        if ".xlsx" in path:  # It is a ZIP archive already.
+            assert plain.headers["etag"] == news.headers["etag"]
+            assert "content-encoding" not in news.headers
+        else:
+            assert plain.headers["etag"] != news.headers["etag"]
+            assert news.headers["content-encoding"] == "gzip"
+            assert plain.headers["vary"] == "Accept-Encoding"
         head = await here.client.head(path)
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["etag"] == news.headers["etag"]
@@ -308,6 +437,14 @@ def test_a_long_export_takes_no_memory_and_one_that_breaks_off_shows_it(
         assert length > 15_000_000
         assert peak - before < length / 2
 
+        before = worker.memory_info().rss
+        workbook = b""
+        for piece in pieces(running, f"{EVENTS}.xlsx"):
+            peak = max(peak, worker.memory_info().rss)
+            workbook += piece
+        assert peak - before < length / 2
+        assert len(sheets(workbook)["events"]) == 30_001
+
         broken = pieces(running)
         assert next(broken)
         with empty.connect() as owner:
@@ -316,11 +453,11 @@ def test_a_long_export_takes_no_memory_and_one_that_breaks_off_shows_it(
             deque(broken, maxlen=0)
 
 
-def pieces(running: Service) -> Iterator[bytes]:
+def pieces(running: Service, path: str = f"{EVENTS}.ndjson") -> Iterator[bytes]:
     """Yield an export of all events as it comes."""
     headers = {"Accept-Encoding": "identity"}
     with (
         clients.client(base_url=running.url) as client,
-        client.stream("GET", f"{EVENTS}.ndjson", headers=headers) as response,
+        client.stream("GET", path, headers=headers) as response,
     ):
         yield from response.iter_raw()

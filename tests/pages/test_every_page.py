@@ -26,6 +26,7 @@ PRESENT = (
 """They follow the changes."""
 TIMELESS = (
     "/about",
+    "/data",
     f"/report?crossing={SUMSKAS}",
     f"/report?action=confirm&crossing={SUMSKAS}",
 )

@@ -142,7 +142,8 @@ def _name_of(response: Json) -> str | None:
     schema = objects(objects(media)["schema"])
     if "$ref" in schema:
         return str(schema["$ref"]).removeprefix(SCHEMAS)
-    return _capitalized(media_type.partition("/")[2].removeprefix("x-").partition("+")[0])
+    subtype = media_type.partition("/")[2].rpartition(".")[2]
+    return _capitalized(subtype.removeprefix("x-").partition("+")[0])
 
 
 def _capitalized(words: str) -> str:

@@ -51,10 +51,11 @@ TAGS = [
     {"name": "changes", "description": "Every committed change, numbered and hash-chained."},
     {
         "name": "feeds",
-        "description": "Atom, iCalendar, GeoJSON, and exports as CSV and NDJSON.\n\n"
+        "description": "Atom, iCalendar, GeoJSON, and exports as CSV, XLSX and NDJSON.\n\n"
         "An export is as known at the change that `Change-Number` names; without its end it broke"
         " off. In CSV, nested fields have both names, lists have spaces between, lists of objects"
-        " are JSON, null is empty, and what looks like a formula begins with `'`.",
+        " are JSON, null is empty, and what looks like a formula begins with `'`. New columns are"
+        " appended. In XLSX, numbers are numbers, all else is text and never a formula.",
     },
     {"name": "subscriptions", "description": "Webhooks: have changes sent to you, signed."},
     {"name": "collections", "description": "All lists of the API."},

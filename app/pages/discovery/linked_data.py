@@ -5,20 +5,13 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from app.languages.words import N_
+from app.pages.data.downloads import EXPORTS
 from app.pages.rendering import PageReader
 from app.places.schemas import CrossingRecord
 
 DESCRIPTION = N_("Is that border crossing open? For whom, since when, and who says so.")
 
 _CONTEXT = "https://schema.org"
-_EXPORTS = (
-    ("/feeds/events.csv", "text/csv"),
-    ("/feeds/events.ndjson", "application/x-ndjson"),
-    ("/feeds/timelines.csv", "text/csv"),
-    ("/feeds/timelines.ndjson", "application/x-ndjson"),
-    ("/feeds/crossings.geojson", "application/geo+json"),
-)
-"""The path and the media type of each download of the whole data."""
 
 
 def breadcrumbs(reader: PageReader, pages: Sequence[tuple[str, str]]) -> JsonValue:
@@ -60,11 +53,17 @@ def dataset(reader: PageReader, name: str, description: str) -> JsonValue:
         "@type": "Dataset",
         "name": name,
         "description": description,
-        "url": _url(reader, "/"),
+        "url": _url(reader, "/data"),
+        "license": _url(reader, "/data#licence"),
+        "creator": {"@type": "Organization", "name": "Crossing Status", "url": _url(reader, "/")},
         "isAccessibleForFree": True,
         "distribution": [
-            {"@type": "DataDownload", "encodingFormat": kind, "contentUrl": _url(reader, path)}
-            for path, kind in _EXPORTS
+            {
+                "@type": "DataDownload",
+                "encodingFormat": file.media_type,
+                "contentUrl": _url(reader, file.path),
+            }
+            for file in EXPORTS
         ],
     }
 

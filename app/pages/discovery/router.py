@@ -32,7 +32,7 @@ _WORKER_SCRIPTS: Sequence[str] = ()
 """Paths of scripts that the service worker runs as well."""
 _ONE_HOUR = "public, max-age=3600"
 _ONE_DAY = "public, max-age=86400"
-_PAGES = ("/", "/trip", "/incidents", "/about", "/sources", "/status")
+_PAGES = ("/", "/trip", "/incidents", "/about", "/data", "/sources", "/status")
 _UNLISTED = ("/*?*at=", "/*?*known_change=", "/report", "/v1/", "/embed/")
 """What is not to be indexed: pages of the past, which `known_at` is one of, forms, and the API."""
 _NAMESPACES = (

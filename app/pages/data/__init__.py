@@ -1,0 +1,1 @@
+"""The page about the data: every download, its columns, its licence, and how to cite it."""
