@@ -11,7 +11,7 @@ HEAD = """\
 # Licences
 
 The licence of every package in `requirements.txt`, as the package states it. `make licences` writes
-this list. What a licence asks us to tell is in `NOTICE`.
+this list. What a licence requires us to state is in `NOTICE`.
 
 | package | licence |
 |---|---|

@@ -27,6 +27,7 @@ from app.places.schemas import (
     NAMES_OF_SIDES,
     CrossingIn,
     CrossingPatch,
+    check_contacts,
     check_hours,
     check_location,
     check_traffic,
@@ -137,6 +138,9 @@ def _check_together(crossing: CrossingIn, changed: Collection[str]) -> None:
         if {"hours", "traffic"} & set(changed):
             field = "hours" if "hours" in changed else "traffic"
             check_hours(crossing.sides, crossing.traffic, crossing.hours)
+        if "contacts" in changed:
+            field = "contacts"
+            check_contacts(crossing.sides, crossing.contacts)
     except ValueError as error:
         raise invalid(field, str(error)) from error
 
@@ -246,4 +250,5 @@ def _version(
         hours=[hours.model_dump(mode="json") for hours in crossing.hours],
         max_weight_kg=crossing.max_weight_kg,
         max_height_m=crossing.max_height_m,
+        contacts=[contact.model_dump(mode="json") for contact in crossing.contacts],
     )

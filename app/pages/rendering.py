@@ -25,6 +25,7 @@ from app.languages.languages import LANGUAGES, Language, negotiated
 from app.languages.words import DIRECTIONS, Words
 from app.pages.assets import static
 from app.pages.lanes.vehicle import GROUPS, Vehicle
+from app.places.phones import readable_phone
 from app.places.schemas import Kilograms, Metres
 from app.places.zones import zone_of
 from app.status.parameters import CitizenOf, Group, Groups, traveller_of
@@ -307,6 +308,7 @@ def _environment(language: Language) -> Environment:
     environment.filters["host"] = _host
     environment.filters["traffic"] = Traffic
     environment.filters["capitalized"] = _capitalized
+    environment.filters["phone"] = readable_phone
     environment.globals |= {
         "CHANGE_KINDS": " ".join(ChangeKind),
         "GROUPS": GROUPS,

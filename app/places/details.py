@@ -18,7 +18,7 @@ from app.errors import BorderNotFound, CrossingNotFound, CrossingRetired, LaneNo
 from app.http.bodies import STORED, utc
 from app.places.geography import Point
 from app.places.models import Border, Crossing, CrossingVersion
-from app.places.schemas import CrossingRecord, HoursOfSide, Location, Name
+from app.places.schemas import Contact, CrossingRecord, HoursOfSide, Location, Name
 from app.sources.models import Citation
 from app.sources.service import citation_out
 from app.status.rule.history import NO_LIMITS, Lane, Limits
@@ -76,6 +76,13 @@ class Details:
     def hours(self) -> list[HoursOfSide]:
         """Its regular hours; none before they were known."""
         return [HoursOfSide.model_validate(hours, context=STORED) for hours in self.version.hours]
+
+    @property
+    def contacts(self) -> list[Contact]:
+        """Whom to ask; nobody before that was known."""
+        return [
+            Contact.model_validate(contact, context=STORED) for contact in self.version.contacts
+        ]
 
     @property
     def limits(self) -> Limits:
@@ -286,9 +293,10 @@ def details_record(details: Details, citations: Iterable[Citation]) -> JsonValue
         # Records from before there were these members do not have them.
         if record[name] is None:
             del record[name]
-    # Nor do records from before crossings could have hours.
-    if not record["hours"]:
-        del record["hours"]
+    # Nor do records from before crossings could have hours or contacts.
+    for name in ("hours", "contacts"):
+        if not record[name]:
+            del record[name]
     return record
 
 
@@ -313,6 +321,7 @@ def details_out(details: Details, citations: Iterable[Citation]) -> CrossingReco
         hours=details.hours,
         max_weight_kg=version.max_weight_kg,
         max_height_m=version.max_height_m,
+        contacts=details.contacts,
         citations=[citation_out(citation) for citation in citations],
         version=version.change,
     )

@@ -17,6 +17,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database.tables import Base
 from app.validation import SLUG
 
+CONTACTS_REACHABLE = """
+    NOT contacts @? '$[*] ? (
+        !exists(@.side ? (@ like_regex "^[A-Z]{2}$"))
+        || !exists(@.authority ? (@ like_regex "[^ ]"))
+        || !(@.phone != null || @.email != null || @.url != null)
+    )'
+"""
+CONTACTS_PHONES = """
+    NOT contacts @? '$[*].phone ? (
+        @ != null && !exists(@ ? (@ like_regex "^[+][1-9][0-9]{6,14}$"))
+    )'
+"""
 TRAFFIC_OF_MODE = """
     CASE mode WHEN 'rail' THEN traffic <@ '{train}'
               WHEN 'water' THEN true
@@ -92,6 +104,9 @@ class CrossingVersion(Base):
         CheckConstraint("replaced_by <> crossing_id", name="replaced_by_another"),
         CheckConstraint("jsonb_typeof(hours) = 'array'", name="hours_listed"),
         CheckConstraint("max_weight_kg > 0 AND max_height_m > 0", name="limits_positive"),
+        CheckConstraint("jsonb_typeof(contacts) = 'array'", name="contacts_listed"),
+        CheckConstraint(CONTACTS_REACHABLE, name="contacts_reachable"),
+        CheckConstraint(CONTACTS_PHONES, name="contacts_phones"),
         Index(None, "change"),
         Index(
             "ix_crossing_version_retired",
@@ -119,3 +134,4 @@ class CrossingVersion(Base):
     """Instead of the days."""
     max_weight_kg: Mapped[int | None]
     max_height_m: Mapped[float | None] = mapped_column(Double)
+    contacts: Mapped[list[dict[str, object]]] = mapped_column(server_default=text("'[]'"))

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, LiteralString
+from typing import Annotated, LiteralString, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.bodies import (
@@ -23,9 +23,10 @@ from app.http.bodies import (
 )
 from app.places.geography import Box, Point, lies_around
 from app.places.hours import RegularHours
+from app.places.phones import check_phone
 from app.places.phrases import fold
 from app.places.zones import chief_place
-from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations
+from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations, SourceUrl
 from app.status.rule.history import Lane
 from app.vocabulary import Mode, Traffic
 
@@ -115,6 +116,13 @@ def check_hours(
             raise ValueError(f"the crossing is not authorised for {', '.join(others)}")
 
 
+def check_contacts(sides: Sequence[str], contacts: "Sequence[Contact]") -> None:
+    """Raise ValueError for a contact of a country that is not one of the sides."""
+    strangers = {contact.side for contact in contacts} - set(sides)
+    if strangers:
+        raise ValueError(f"{min(strangers)} is not one of the two sides")
+
+
 Names = Annotated[
     list[Name], Field(min_length=1, max_length=100), AfterValidator(_in_known_languages)
 ]
@@ -173,6 +181,42 @@ HoursList = Annotated[
 ]
 
 
+class Contact(Body, title="Contact"):
+    """Whom to ask about a side: an authority, and at least a phone, an e-mail address or a URL."""
+
+    side: CountryCode
+    authority: Line
+    phone: str | None = Field(
+        None, pattern=r"^\+[1-9][0-9]{6,14}$", description="E.164.", examples=["+37031234567"]
+    )
+    email: str | None = Field(
+        None,
+        pattern=r"^[!-?A-~]+@[!-?A-~]+\.[!-?A-~]+$",
+        max_length=254,
+        examples=["ask@example.org"],
+    )
+    url: SourceUrl | None = Field(None, examples=["https://example.org/contacts"])
+    address: Line | None = Field(None, examples=["Savanorių pr. 2, Vilnius"])
+
+    @field_validator("phone")
+    @classmethod
+    def _phone_is_in_a_plan(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.context != STORED:
+            with as_fault("phone"):
+                check_phone(value)
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.phone is self.email is self.url is None:
+            raise PydanticCustomError("contact", "must have phone, email or url")
+        return self
+
+
+Contacts = Annotated[
+    list[Contact], Field(max_length=20, description="Whom to ask, each on one side.")
+]
+
 Kilograms = Annotated[int, Field(gt=0, le=1_000_000)]
 Metres = Annotated[float, Field(gt=0, le=50, allow_inf_nan=False)]
 """The weight and the height of any vehicle."""
@@ -214,6 +258,7 @@ class CrossingIn(Body, title="NewCrossing"):
     hours: HoursList = Field([])
     max_weight_kg: MaxWeight = None
     max_height_m: MaxHeight = None
+    contacts: Contacts = Field([])
     citations: Citations
 
     @field_validator("traffic")
@@ -255,6 +300,17 @@ class CrossingIn(Body, title="NewCrossing"):
                 check_hours(sides, traffic, value)
         return value
 
+    @field_validator("contacts")
+    @classmethod
+    def _contacts_are_of_its_sides(
+        cls, value: list[Contact], info: ValidationInfo
+    ) -> list[Contact]:
+        sides = info.data.get("sides")
+        if sides is not None:
+            with as_fault("contacts"):
+                check_contacts(sides, value)
+        return value
+
 
 class CrossingPatch(Body):
     """New details of a crossing: what is left out stays as it is."""
@@ -271,6 +327,7 @@ class CrossingPatch(Body):
     hours: HoursList | None = None
     max_weight_kg: MaxWeight = None
     max_height_m: MaxHeight = None
+    contacts: Contacts | None = None
     retired_at: Instant | None = Field(
         None, description="Not in the future. Null brings a retired crossing back."
     )
@@ -279,7 +336,9 @@ class CrossingPatch(Body):
     )
     citations: Citations
 
-    @field_validator("mode", "traffic", "names", "aliases", "confirm_within_days", "hours")
+    @field_validator(
+        "mode", "traffic", "names", "aliases", "confirm_within_days", "hours", "contacts"
+    )
     @classmethod
     def _means_something(cls, value: object) -> object:
         """Null has no meaning for these."""
@@ -333,6 +392,7 @@ class CrossingRecord(Body, title="CrossingRecord"):
     )
     max_weight_kg: int | None
     max_height_m: float | None
+    contacts: list[Contact]
     citations: list[CitationOut]
     version: int = Field(description="The number of the change that recorded these details.")
 

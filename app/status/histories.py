@@ -58,8 +58,8 @@ _CROSSINGS = f"""
     SELECT crossing.id, border.id, first, second, version.change <= %(known)s,
            version.crossing_id, version.change, recorded_at, recorded_by, mode, traffic, names,
            aliases, lat, lon, precision_km, confirm_within_days, retired_at, replaced_by, hours,
-           confirm_within_hours, max_weight_kg, max_height_m, compacted.change, known_from, events,
-           held,
+           confirm_within_hours, max_weight_kg, max_height_m, contacts, compacted.change,
+           known_from, events, held,
            (SELECT change FROM status_event
             WHERE crossing_id = crossing.id AND change <= %(known)s ORDER BY change DESC LIMIT 1),
            {CONFIRMING}
@@ -142,6 +142,7 @@ class _Version(NamedTuple):
     confirm_within_hours: int | None
     max_weight_kg: int | None
     max_height_m: float | None
+    contacts: list[dict[str, object]]
 
 
 class _EventRow(NamedTuple):
@@ -236,6 +237,7 @@ class _CrossingRow(NamedTuple):
     confirm_within_hours: int | None
     max_weight_kg: int | None
     max_height_m: float | None
+    contacts: list[dict[str, object]]
     compacted: int | None
     known_from: datetime | None
     events: list[UUID] | None
@@ -244,7 +246,7 @@ class _CrossingRow(NamedTuple):
     confirming: str | None
 
     def details(self) -> Details:
-        version = _Version(*self[5:23])
+        version = _Version(*self[5:24])
         # Thousands of crossings share these strings.
         version = version._replace(
             crossing_id=self.id,

@@ -218,6 +218,27 @@ async def test_a_crossing_that_was_retired_is_so_again_after_going_down_and_up(
 
 
 @full
+async def test_contacts_are_there_again_after_going_down_and_up(seeded: Database) -> None:
+    """Those of each version; one without any has none."""
+    contact = {"side": "LT", "authority": "Border guard", "phone": "+37031234567"}
+    async with seeded.api() as api:
+        path = f"/v1/crossings/{SUMSKAS}"
+        cited: Body = {"citations": [citation()]}
+        for contacts in ([contact], [], [contact, {**contact, "side": "BY"}]):
+            assert (await api.patch(path, cited | {"contacts": contacts})).status_code == 200
+        before = (await api.get(path)).json()
+    rows = rows_of(seeded)
+
+    go_down(seeded, last_without("contacts of authorities"))
+    go_up(seeded)
+
+    assert rows_of(seeded) == rows
+    assert await faults(seeded) == []
+    async with seeded.api() as api:
+        assert (await api.get(path)).json() == before
+
+
+@full
 async def test_hours_are_there_again_after_going_down_and_up(seeded: Database) -> None:
     """Those of each version; one without any has none."""
     hours = {"side": "LT", "time_zone": "Europe/Vilnius", "opening_hours": "06:00-22:00"}

@@ -23,6 +23,13 @@ from app.schema import MUTABLE, READ_ONLY, metadata
 from tests.conftest import EMPTY, Database, clone
 
 HERE, THERE = "here", "there"
+
+
+def contact(**fields: object) -> Jsonb:
+    """Return a list with one contact, which has a phone if nothing else is said."""
+    return Jsonb([{"side": "LT", "authority": "Guard", "phone": "+37031234567"} | fields])
+
+
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TABLES = list(metadata.tables.values())
 LOG = [table for table in TABLES if table.name not in {*MUTABLE, *READ_ONLY}]
@@ -708,6 +715,12 @@ def test_a_crossings_id_is_a_slug(log: Log, crossing: str) -> None:
         ({"mode": "air", "traffic": ["train"]}, "ck_crossing_version_traffic_of_mode"),
         ({"confirm_within_days": 0}, "ck_crossing_version_confirm_within_positive"),
         ({"confirm_within_hours": 0}, "ck_crossing_version_confirm_within_hours_positive"),
+        ({"contacts": Jsonb({})}, "ck_crossing_version_contacts_listed"),
+        ({"contacts": contact(side=None)}, "ck_crossing_version_contacts_reachable"),
+        ({"contacts": contact(authority=" ")}, "ck_crossing_version_contacts_reachable"),
+        ({"contacts": contact(phone=None)}, "ck_crossing_version_contacts_reachable"),
+        ({"contacts": contact(phone="112")}, "ck_crossing_version_contacts_phones"),
+        ({"contacts": contact(phone=37031234567)}, "ck_crossing_version_contacts_phones"),
         ({"retired_at": "2999-01-01Z"}, "ck_crossing_version_retired_in_the_past"),
         ({"retired_at": "-infinity"}, "ck_crossing_version_retired_in_the_past"),
         ({"replaced_by": THERE}, "ck_crossing_version_only_retired_replaced"),

@@ -75,6 +75,7 @@ FIELDS = [
     "hours",
     "max_weight_kg",
     "max_height_m",
+    "contacts",
     "citations",
     "version",
     "status",
@@ -282,6 +283,7 @@ async def test_a_new_crossing_is_told_back_whole(database: Database) -> None:
             "hours": [],
             "max_weight_kg": None,
             "max_height_m": None,
+            "contacts": [],
             "links": {
                 "self": here,
                 "status": f"{here}/status",

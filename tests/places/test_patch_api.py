@@ -42,6 +42,16 @@ NEW: dict[str, object] = {
         }
     ],
 }
+NEW["contacts"] = [
+    {
+        "side": "BY",
+        "authority": "Дзяржаўны пагранічны камітэт",
+        "phone": "+375152450911",
+        "email": None,
+        "url": "https://example.org/contacts",
+        "address": "Мінск",
+    }
+]
 TOLD = {"traffic": ["bicycle", "car", "truck"]}
 """In the order in which lanes are listed."""
 

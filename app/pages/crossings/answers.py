@@ -43,12 +43,13 @@ from app.status.rule.history import TimelinePeriod
 from app.status.rule.upcoming import upcoming
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out, waits_out
-from app.vocabulary import LaneReason, Status, Traffic
+from app.vocabulary import LaneReason, SourceKind, Status, Traffic
 
 ANY = Vehicle()
 
 _MAX_EVENTS = 100
 _MAX_NOTICES = 20
+_MAX_PAGES = 2
 _MAX_ALTERNATIVES = 3
 """Alternatives for each category of traffic."""
 
@@ -152,6 +153,20 @@ class PageData:
     sources: Mapping[UUID, SourceOut]
     charts: Sequence[LaneChart] = ()
     """Waits of the last day and of the usual week; empty unless the page is about the present."""
+
+    @property
+    def official_pages(self) -> list[SourceOut]:
+        """The newest official page of each publisher that facts on the page were taken from."""
+        official = [
+            source
+            for source in self.sources.values()
+            if source.kind is SourceKind.OFFICIAL and source.url is not None
+        ]
+        newest = sorted(official, key=lambda source: str(source.published_at or ""), reverse=True)
+        by_publisher: dict[str | None, SourceOut] = {}
+        for source in newest:
+            by_publisher.setdefault(source.publisher, source)
+        return list(by_publisher.values())[:_MAX_PAGES]
 
     def expires_at(self, group: LaneGroup, at: datetime) -> datetime | None:
         """Return when a group that is open or restricted at ``at`` expires.
