@@ -48,11 +48,15 @@ StoryPosition = tuple[datetime, int, UUID]
 """The position of an item in a story: its instant, its change, its id."""
 
 
-async def get_incident(session: AsyncSession, incident_id: UUID) -> tuple[IncidentOut, Snapshot]:
-    """Return an incident without its story. Raises IncidentNotFound."""
-    snapshot = await take_snapshot(session, AsOf())
+async def get_incident(
+    session: AsyncSession,
+    incident_id: UUID,
+    as_of: AsOf = AsOf(),  # noqa: B008  # immutable
+) -> tuple[IncidentOut, Snapshot]:
+    """Return an incident without its story, as known. Raises IncidentNotFound."""
+    snapshot = await take_snapshot(session, as_of)
     row = await session.get(Incident, incident_id)
-    if row is None:
+    if row is None or row.change > snapshot.change:
         raise IncidentNotFound(f"There is no incident {incident_id}.")
     return (await incidents_out(session, [row], snapshot=snapshot))[0], snapshot
 

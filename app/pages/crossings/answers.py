@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from heapq import nsmallest
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,7 +50,6 @@ ANY = Vehicle()
 
 _MAX_EVENTS = 100
 _MAX_NOTICES = 20
-_MAX_PAGES = 2
 _MAX_ALTERNATIVES = 3
 """Alternatives for each category of traffic."""
 
@@ -154,19 +154,17 @@ class PageData:
     charts: Sequence[LaneChart] = ()
     """Waits of the last day and of the usual week; empty unless the page is about the present."""
 
-    @property
-    def official_pages(self) -> list[SourceOut]:
-        """The newest official page of each publisher that facts on the page were taken from."""
+    def official_pages(self, sides: Iterable[str]) -> list[SourceOut]:
+        """Return of each side the newest official page that facts on the page were taken from."""
         official = [
-            source
-            for source in self.sources.values()
-            if source.kind is SourceKind.OFFICIAL and source.url is not None
+            source for source in self.sources.values() if source.kind is SourceKind.OFFICIAL
         ]
         newest = sorted(official, key=lambda source: str(source.published_at or ""), reverse=True)
-        by_publisher: dict[str | None, SourceOut] = {}
-        for source in newest:
-            by_publisher.setdefault(source.publisher, source)
-        return list(by_publisher.values())[:_MAX_PAGES]
+        pages = (
+            next((source for source in newest if _is_site_of(side, source.url)), None)
+            for side in sides
+        )
+        return [page for page in pages if page is not None]
 
     def expires_at(self, group: LaneGroup, at: datetime) -> datetime | None:
         """Return when a group that is open or restricted at ``at`` expires.
@@ -196,6 +194,13 @@ class Alternatives:
     traffic: list[Traffic]
     crossings: Sequence[tuple[Alternative, str | None]]
     """Each with the country entered there, if a direction was chosen."""
+
+
+def _is_site_of(country: str, url: str | None) -> bool:
+    """Tell by its domain whether a page is of a country."""
+    host = urlsplit(url or "").hostname or ""
+    domain = "gov" if country == "US" else country.lower()
+    return host.endswith(f".{domain}")
 
 
 def crossing_from_board(

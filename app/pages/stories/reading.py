@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.changes.service import Snapshot
 from app.facts.reading import get_source_facts
 from app.facts.schemas import FactOut
+from app.http.parameters import AsOf
 from app.incidents.reading import (
     StoryPosition,
     get_incident,
@@ -33,8 +34,9 @@ class References:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An incident with one page of its story."""
+    """An incident with one page of its story, as known at a change."""
 
+    change: int
     incident: IncidentOut
     items: Sequence[StoryItem]
     more: bool
@@ -55,12 +57,13 @@ async def read_story(
     session: AsyncSession,
     incident_id: UUID,
     *,
+    as_of: AsOf,
     after: StoryPosition | None,
     limit: int,
     only_decisions: bool = False,
 ) -> Story:
     """Return a page of an incident's story, after a position. Raises IncidentNotFound."""
-    incident, snapshot = await get_incident(session, incident_id)
+    incident, snapshot = await get_incident(session, incident_id, as_of)
     items, more = await story_of(
         session,
         incident_id,
@@ -72,7 +75,7 @@ async def read_story(
     notices = [item.notice for item in items if item.notice]
     events = [event for item in items for event in item.decision or ()]
     references = await _load_references(session, snapshot, notices, [incident, *events])
-    return Story(incident, items, more, references)
+    return Story(snapshot.change, incident, items, more, references)
 
 
 async def read_source(

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Path, Query, Response
 
-from app.changes.read_sessions import HistorySession
+from app.changes.read_sessions import AnyReadSessions, HistorySession
 from app.database.sessions import Session
 from app.http.bodies import sides_of
 from app.http.paging import (
@@ -20,6 +20,7 @@ from app.http.paging import (
     instant_change_and_id,
     number,
 )
+from app.http.parameters import AsOf, KnownChange
 from app.incidents.reading import list_incidents, story_cursor
 from app.incidents.schemas import IncidentOut, StoryItem
 from app.notices.schemas import NoticeOut
@@ -103,19 +104,23 @@ async def incidents(reader: CurrentReader, session: Session, pagination: PageQue
 @router.get("/incidents/{incident_id}")
 async def incident(
     reader: CurrentReader,
-    session: HistorySession,
+    read_sessions: AnyReadSessions,
     pagination: LongPageQuery,
     incident_id: Annotated[UUID, Path()],
     only: Annotated[Literal["decisions"] | None, Query()] = None,
+    known_change: KnownChange = None,
 ) -> Response:
     """Show the decisions and notices of an incident in the order of time, with their sources."""
-    story = await reading.read_story(
-        session,
-        incident_id,
-        after=pagination.start(instant_change_and_id),
-        limit=pagination.limit,
-        only_decisions=only is not None,
-    )
+    as_of = AsOf(known_change=known_change)
+    async with read_sessions.history(as_of) as session:
+        story = await reading.read_story(
+            session,
+            incident_id,
+            as_of=as_of,
+            after=pagination.start(instant_change_and_id),
+            limit=pagination.limit,
+            only_decisions=only is not None,
+        )
     following = (
         reader.current_path(cursor=encode_cursor(*story_cursor(story.items[-1])))
         if story.more
@@ -130,6 +135,9 @@ async def incident(
         only=only,
         following=following,
         labels=labels,
+        is_present=as_of.is_newest,
+        at=None,
+        knowledge=as_of,
     )
 
 
