@@ -226,7 +226,7 @@ class Settings(BaseSettings):
     tile_url: str | None = Field(
         None,
         pattern=r"^https?://[^/?#;,\s{}]+/[^;,\s]*$",
-        description="URL of map tiles, with `{z}`, `{x}` and `{y}`. Unset: outlines only.",
+        description="URL of map tiles, with `{z}`, `{x}` and `{y}`. Unset: roads and towns.",
     )
     tile_attribution: str | None = Field(
         None, description="Attribution that the map shows for these tiles."

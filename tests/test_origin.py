@@ -206,7 +206,16 @@ async def test_all_links_of_a_page_are_below_the_path_of_the_public_url(public_a
         "/status",
     ):
         text = (await ask(public_api, path, "internal")).text
-        for name in ("href", "src", "action", "data-live", "data-markers", "data-outlines"):
+        for name in (
+            "href",
+            "src",
+            "action",
+            "data-live",
+            "data-markers",
+            "data-outlines",
+            "data-roads",
+            "data-towns",
+        ):
             for address in text.split(f' {name}="/')[1:]:
                 assert address.startswith("borders/"), (path, address[:60])
         assert 'data-root="/borders"' in text

@@ -70,6 +70,8 @@ def test_an_installed_wheel_migrates_seeds_and_checks_from_an_empty_directory(
 
 @full
 def test_the_wheel_has_the_licence_and_what_the_pages_load(installed: Path) -> None:
-    for name in ("leaflet/LICENSE.txt", "leaflet/leaflet.js", "outlines.json", "outlines.txt"):
+    data = ("outlines", "roads", "towns")
+    files = [f"{name}.{ending}" for name in data for ending in ("json", "txt")]
+    for name in ("leaflet/LICENSE.txt", "leaflet/leaflet.js", *files):
         assert (installed / "app" / "pages" / "static" / name).stat().st_size > 0
     assert [*installed.glob("crossing_status-*.dist-info/licenses/LICENSE")]

@@ -30,7 +30,7 @@ from app.places.schemas import Kilograms, Metres
 from app.places.zones import zone_of
 from app.status.parameters import CitizenOf, Group, Groups, traveller_of
 from app.status.rule.travellers import EU_MEMBERS, Traveller
-from app.vocabulary import ChangeKind, ExceptionCode, Status, Traffic
+from app.vocabulary import ChangeKind, ExceptionCode, Mode, Status, Traffic
 
 Value = TypeVar("Value")
 
@@ -98,7 +98,7 @@ _PAST = {"at", "known_at", "known_change"}
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), payment=()",
+    "Permissions-Policy": "camera=(), geolocation=(self), microphone=(), payment=()",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
@@ -313,6 +313,7 @@ def _environment(language: Language) -> Environment:
         "CHANGE_KINDS": " ".join(ChangeKind),
         "GROUPS": GROUPS,
         "LANGUAGES": LANGUAGES,
+        "Mode": Mode,
         "Status": Status,
         "citizenships": sorted(EU_MEMBERS | DIRECTIONS.keys(), key=words.country),
         "language": language,

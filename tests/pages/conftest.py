@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
+    Geolocation,
     Page,
     Request,
     Response,
@@ -176,7 +177,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def look(served: Service, browser: Browser) -> Iterator[LookAt]:
-    """Open windows: ``look()``, of a size, scheme or language, with or without script.
+    """Open windows: ``look()``, of a size, scheme or language, with or without script, at a place.
 
     None of them may have asked anything of another host.
     """
@@ -190,6 +191,7 @@ def look(served: Service, browser: Browser) -> Iterator[LookAt]:
         script: bool = True,
         reduced_motion: bool = False,
         offline_copies: bool = False,
+        location: Geolocation | None = None,
     ) -> Look:
         width, height = SIZES[size]
         context = browser.new_context(
@@ -200,6 +202,8 @@ def look(served: Service, browser: Browser) -> Iterator[LookAt]:
             reduced_motion="reduce" if reduced_motion else "no-preference",
             # A service worker's own requests are not seen here.
             service_workers="allow" if offline_copies else "block",
+            geolocation=location,
+            permissions=["geolocation"] if location else [],
         )
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         one = Look(context.new_page(), served)

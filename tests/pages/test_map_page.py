@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Geolocation, Page, Route, expect
 
 from tests.api import MEDININKAI, SUMSKAS
 from tests.marks import full
@@ -12,7 +12,25 @@ from tests.pages.conftest import VIEWS, Get, LookAt
 
 AUTUMN = "2023-09-01T00:00:00Z"
 NOWHERE = "siemianowka-svislac-rail"
-PAGE_BYTES = 100_000
+PAGE_BYTES = 200_000
+VILNIUS: Geolocation = {"latitude": 54.687, "longitude": 25.28}
+VIEWS_OF_TWO = {
+    "/?border=BY-LT": {"Belarus", "Lithuania"},
+    "/?border=BY-LV": {"Belarus", "Latvia"},
+    "/?country=PL": {"Belarus", "Poland"},
+    "/?traffic=train": {"Belarus", "Lithuania", "Poland"},
+    "/?q=medininkai": {"Belarus", "Lithuania"},
+    "/#14/54.5392/25.6886": {"Belarus", "Lithuania"},
+    "/": {"Belarus", "Latvia", "Lithuania", "Poland"},
+}
+"""Addresses of the map, and the countries with crossings in view."""
+OVERLAPS = """[...document.querySelectorAll(".map-label, .pin")]
+    .map(one => [one.textContent || one.ariaLabel, one.getBoundingClientRect()])
+    .flatMap(([name, a], number, all) => all.slice(number + 1)
+        .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1
+            && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+        .map(([other]) => `${name} on ${other}`))"""
+"""Script: the names on the map that cover a marker or each other."""
 
 
 def listed(page: Page) -> dict[str, str]:
@@ -105,6 +123,122 @@ def test_the_map_says_whose_outlines_it_shows(look: LookAt) -> None:
     page = look().open("/")
 
     expect(page.locator("#map")).to_contain_text("© OpenStreetMap contributors, ODbL")
+    expect(page.locator("#map")).to_contain_text("GeoNames")
+    expect(page.locator("#map")).to_contain_text("roads simplified")
+
+
+# Names on the map
+
+
+@full
+@pytest.mark.parametrize("size", ["narrow", "phone", "desk"])
+@pytest.mark.parametrize("path", VIEWS_OF_TWO)
+def test_the_countries_in_view_are_named_and_no_name_covers_another(
+    look: LookAt, size: str, path: str
+) -> None:
+    page = look(size).open(path)
+    expect(page.locator(".country-own").first).to_be_attached()
+    expect(page.locator(".town, .name, .country-own").nth(1)).to_be_attached()
+
+    assert VIEWS_OF_TWO[path] <= set(page.locator(".country-own").all_inner_texts())
+    assert page.evaluate(OVERLAPS) == []
+
+
+@full
+def test_a_country_is_named_where_it_is_visible(look: LookAt) -> None:
+    """Also after the map was moved, when its middle is no longer in view."""
+    page = look("desk").open("/#9/54.55/25.7")
+    country = page.locator(".country-own", has_text="Lithuania")
+    before = country.bounding_box()
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile("#9/54.55"))
+    frame = page.locator("#map").bounding_box()
+    after = country.bounding_box()
+
+    assert before
+    assert after
+    assert frame
+    assert frame["x"] <= after["x"] <= frame["x"] + frame["width"] - after["width"]
+
+
+@full
+@pytest.mark.parametrize(("lang", "town"), [("en", "Hrodna"), ("lt", "Gardinas"), ("be", "Гродна")])
+def test_towns_are_named_in_the_language_of_the_reader(look: LookAt, lang: str, town: str) -> None:
+    page = look(lang=lang).open("/?border=BY-PL")
+
+    expect(page.locator(".town", has_text=town)).to_be_visible()
+
+
+@full
+def test_crossings_are_named_beside_their_markers_when_zoomed_in(look: LookAt) -> None:
+    """The name is for the eye, and for a click; the marker says the same to others."""
+    page = look().open("/#11/54.6063/25.7557")
+    page.locator("#map .name", has_text="Šumskas – Losha").click()
+
+    expect(page.get_by_role("dialog")).to_contain_text("Closed")
+    page.goto(page.url.partition("#")[0])
+    expect(page.locator(".pin").first).to_be_visible()
+    assert page.locator("#map .name").count() == 0
+
+
+@full
+def test_road_and_rail_differ_in_shape_and_name(look: LookAt) -> None:
+    page = look().open("/#11/54.6063/25.7557")
+    road = page.get_by_role("button", name="Šumskas – Losha, road crossing: Closed")
+    rail = page.get_by_role("button", name="Kena – Gudogai (rail): Unknown")
+    legend = page.get_by_role("list", name="Legend").get_by_role("listitem")
+
+    expect(road.locator(".plate circle")).to_have_count(1)
+    expect(rail.locator(".plate path")).to_have_count(1)
+    expect(legend.filter(visible=True)).to_have_text(["Road", "Railway"])
+
+
+@full
+def test_without_towns_and_roads_the_map_is_still_there(look: LookAt) -> None:
+    window = look()
+    window.page.route("**/towns.json", lambda route: route.abort())
+    page = window.open("/")
+
+    expect(page.locator(".country-own").first).to_be_visible()
+    expect(page.locator(".pin").first).to_be_visible()
+    assert not page.get_by_text("The map could not be loaded.").is_visible()
+
+
+# Near me
+
+
+@full
+def test_near_me_shows_the_nearest_crossings(look: LookAt) -> None:
+    """What the browser says stays there: nothing that is asked of the service names the place."""
+    window = look("phone", location=VILNIUS)
+    page = window.open("/")
+    expect(page.locator(".pin").first).to_be_visible()
+    assert page.locator(".here").count() == 0
+    before = len(window.requests)
+    page.get_by_role("button", name="Near me").click()
+
+    expect(page.locator(".nearby")).to_contain_text("Nearest: Kena – Gudogai (rail), about 27 km")
+    expect(page.locator(".here")).to_be_visible()
+    expect(page.get_by_role("button", name="Medininkai")).to_be_visible()
+    assert [one for one in window.requests[before:] if re.search(r"54\.6|25\.2", one)] == []
+    assert window.violations() == []
+    assert window.complaints == []
+
+
+@full
+def test_near_me_says_when_the_browser_does_not_tell(look: LookAt) -> None:
+    page = look(lang="pl").open("/")
+    page.get_by_role("button", name="W pobliżu").click()
+
+    expect(page.locator(".nearby")).to_contain_text("nie udostępnia tej stronie Twojej lokalizacji")
+
+
+def test_only_the_page_itself_may_ask_for_the_location(get: Get) -> None:
+    policy = get("/").headers["permissions-policy"].split(", ")
+
+    assert "geolocation=(self)" in policy
+    assert {"camera=()", "microphone=()", "payment=()"} <= set(policy)
 
 
 def test_a_click_opens_a_card_with_the_answer(look: LookAt) -> None:
@@ -161,7 +295,7 @@ def test_thousands_are_shown_in_few_marks(look: LookAt) -> None:
     window = look("wall")
     statuses = ["open", "restricted", "closed", "unknown"]
     marks = [
-        [f"crossing-{one}", f"Crossing {one}", statuses[one % 4], *spot(one), 1.0]
+        [f"crossing-{one}", f"Crossing {one}", statuses[one % 4], *spot(one), 1.0, "road"]
         for one in range(10_000)
     ]
 
@@ -389,8 +523,9 @@ def test_it_is_small_and_asks_for_everything_at_once(look: LookAt) -> None:
     assert {path for path in paths if path not in {"/", "/favicon.ico"}} <= set(
         re.findall(r'(?:href|src)="([^"]+)"', named)
     )
-    assert any("outlines" in path for path in paths)
-    assert sum(size for name, size in sizes.items() if "outlines" not in name) < PAGE_BYTES
+    for name in ("outlines", "roads", "towns"):
+        assert any(name in path for path in paths)
+    assert sum(sizes.values()) < PAGE_BYTES
 
 
 def test_a_card_asks_for_what_the_list_does_not_show(get: Get) -> None:

@@ -132,12 +132,12 @@ class MapRow:
 
     @property
     def marker(self) -> list[object]:
-        """Return the marker: id, name, status, latitude, longitude, and their accuracy in km."""
+        """Return the marker: id, name, status, latitude, longitude, their accuracy in km, mode."""
         location = self.location
         coordinates = (
             [None] * 3 if location is None else [location.lat, location.lon, location.precision_km]
         )
-        return [self.id, self.name, self.status, *coordinates]
+        return [self.id, self.name, self.status, *coordinates, self.data.details.mode]
 
 
 _rows: WeakKeyDictionary[View, dict[str, MapRow]] = WeakKeyDictionary()

@@ -2,9 +2,11 @@
 
 /* global L */
 
-import { layGround } from "./ground.js";
+import { fetchData, layGround } from "./ground.js";
+import { Labels } from "./labels.js";
 import { Markers } from "./markers.js";
 import { morph } from "./morph.js";
+import { Nearby } from "./nearby.js";
 
 const LISTED_ON_CARD = 8;
 const KEPT = ["lang", "traffic", "to", "as", "citizen_of", "empty", "weight_kg", "height_m", "at", "known_at"];
@@ -15,6 +17,7 @@ const box = document.getElementById("map");
 const form = document.getElementById("filters");
 const card = document.getElementById("card");
 const days = document.getElementById("days");
+const ROOM = { paddingTopLeft: [30, 30], paddingBottomRight: [30, 70] }; // the legend is at the bottom
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const map = L.map(box, {
@@ -31,7 +34,29 @@ for (const template of document.querySelectorAll("template[data-mark]")) {
   marks[template.dataset.mark] = { mark, word: template.dataset.word };
 }
 Object.defineProperty(marks, "several", { value: box.dataset.several });
-const markers = new Markers(map, marks, openCard);
+const legend = document.getElementById("legend");
+const plates = {};
+for (const item of legend.children) {
+  plates[item.dataset.mode] = { plate: item.querySelector("svg"), word: item.dataset.word, item };
+}
+const markers = new Markers(map, { marks, plates, open: openCard });
+const labels = new Labels(map, markers, {
+  countries: JSON.parse(box.dataset.countries),
+  own: new Set(box.dataset.own.split(" ")),
+  lang: document.documentElement.lang,
+});
+const nearby = document.getElementById("nearby");
+addControl(nearby, "topright");
+addControl(legend, "bottomleft");
+new Nearby(map, markers, nearby.querySelector("button"), nearby.querySelector("p"));
+
+function addControl(element, position) {
+  const control = L.control({ position });
+  control.onAdd = () => element;
+  control.addTo(map);
+  element.hidden = false;
+  L.DomEvent.disableClickPropagation(element);
+}
 
 // The card
 
@@ -108,7 +133,7 @@ function viewInAddress() {
 
 function lookAt({ zoom, place } = {}) {
   if (place) map.setView(place, zoom, { animate: false });
-  else if (markers.items.length) map.fitBounds(markers.bounds, { padding: [30, 30], maxZoom: 11, animate: false });
+  else if (markers.items.length) map.fitBounds(markers.bounds, { ...ROOM, maxZoom: 10, animate: false });
   else if (!map._loaded) map.setView([54, 25], 6);
 }
 
@@ -120,10 +145,18 @@ function storeView() {
 
 // Markers and list
 
+/** Show the crossings, and in the legend the modes among them if there are several. */
+function showMarkers(rows) {
+  markers.setRows(rows);
+  const modes = new Set(markers.items.map((item) => item.mode));
+  for (const [mode, { item }] of Object.entries(plates)) item.hidden = !modes.has(mode);
+  legend.hidden = modes.size < 2;
+}
+
 async function loadMarkers(options) {
   const answer = await fetch(document.getElementById("list").dataset.markers, options);
   if (!answer.ok) throw new Error(`markers: ${answer.status}`);
-  markers.setRows(await answer.json());
+  showMarkers(await answer.json());
 }
 
 let refreshing = null;
@@ -205,13 +238,23 @@ function placeSlider() {
 
 // Begin
 
+/** Add what a reader can do without: should it not come, the map is still right. */
+async function addDetails(addRoads) {
+  const [roads, towns] = await Promise.all([box.dataset.roads, box.dataset.towns].map(fetchData));
+  addRoads(roads);
+  map.attributionControl.addAttribution(towns.attribution);
+  labels.setTowns(towns.towns);
+}
+
 try {
   const ground = layGround(map, box);
   await loadMarkers();
   lookAt(viewInAddress() ?? {});
   markers.show();
   map.on("moveend", storeView); // from now on the reader moves the map
-  await ground;
+  const { rings, addRoads } = await ground;
+  labels.setRings(rings);
+  if (!box.dataset.tiles) addDetails(addRoads).catch((error) => console.warn(error));
 } catch (error) {
   const message = document.createElement("p");
   message.className = "map-failed";

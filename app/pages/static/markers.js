@@ -3,28 +3,37 @@
 /* global L */
 
 const APART = 44; // pixels between two markers
+const SINGLE = 34; // pixels across
+const SEVERAL = 38;
 
-/** The crossings of `/map.json`, shown on `map`; `open(group, marker)` is called with those that were chosen. */
+/**
+ * The crossings of `/map.json`, shown on `map`.
+ *
+ * `marks` has the mark of each status, `plates` the shape behind it for each mode, each with the word
+ * for it. `open(group, marker)` is called with those that were chosen.
+ */
 export class Markers {
-  constructor(map, marks, open) {
+  constructor(map, { marks, plates, open }) {
     this.map = map;
     this.marks = marks;
+    this.plates = plates;
     this.open = open;
     this.items = [];
     this.groups = new Map(); // by zoom
     this.shown = new Map(); // by the first crossing's id
     this.halos = L.canvas({ padding: 0.3 });
+    this.onShown = () => {}; // called when other markers are in view
     map.on("moveend", () => this.show());
   }
 
   /** Set the crossings to be shown, in the order of the list. */
   setRows(rows) {
     const items = rows.filter((row) => row[3] !== null);
-    this.items = items.map(([id, name, status, lat, lon, km]) => (
-      { id, name, status, place: L.latLng(lat, lon), km }
+    this.items = items.map(([id, name, status, lat, lon, km, mode]) => (
+      { id, name, status, place: L.latLng(lat, lon), km, mode }
     ));
     this.groups.clear();
-    this.shown.forEach((layer) => layer.remove());
+    this.shown.forEach(({ layer }) => layer.remove());
     this.shown.clear();
     this.show();
   }
@@ -35,12 +44,12 @@ export class Markers {
 
   /** Show only what is in view: thousands elsewhere cost nothing. */
   show() {
-    if (!this.map._loaded || !this.items.length) return;
+    if (!this.map._loaded) return;
     const view = this.map.getBounds().pad(0.2);
     const groups = this.groupsAt(this.map.getZoom());
     const visible = groups.filter((group) => view.contains(group[0].place));
     const keys = new Set(visible.map(keyOf));
-    for (const [key, layer] of this.shown) {
+    for (const [key, { layer }] of this.shown) {
       if (!keys.has(key)) {
         layer.remove();
         this.shown.delete(key);
@@ -48,8 +57,21 @@ export class Markers {
     }
     for (const group of visible) {
       const key = keyOf(group);
-      if (!this.shown.has(key)) this.shown.set(key, this.layer(group).addTo(this.map));
+      if (this.shown.has(key)) continue;
+      const marker = this.marker(group);
+      const layer = group.length === 1 ? L.layerGroup([this.halo(group[0]), marker]) : marker;
+      this.shown.set(key, { group, marker, layer: layer.addTo(this.map) });
     }
+    this.onShown();
+  }
+
+  /** Return where each marker is on the map, in pixels, with what a name beside it needs. */
+  boxes() {
+    return [...this.shown.values()].map(({ group, marker }) => {
+      const { x, y } = this.map.latLngToContainerPoint(group[0].place);
+      const half = (group.length === 1 ? SINGLE : SEVERAL) / 2;
+      return { group, box: [x - half, y - half, x + half, y + half], open: () => this.open(group, marker) };
+    });
   }
 
   /** Return the crossings grouped by proximity at a zoom; a group lies at its first crossing. */
@@ -84,15 +106,13 @@ export class Markers {
     return undefined;
   }
 
-  layer(group) {
+  marker(group) {
     const single = group.length === 1;
-    const size = single ? 28 : 38;
-    const html = single ? this.mark(group[0].status) : this.sum(group);
+    const size = single ? SINGLE : SEVERAL;
+    const html = single ? this.pin(group[0]) : this.sum(group);
     const icon = L.divIcon({ className: single ? "pin" : "pin several", html, iconSize: [size, size] });
     const marker = L.marker(group[0].place, { icon, riseOnHover: true });
-    const name = single
-      ? `${group[0].name}: ${this.marks[group[0].status].word}`
-      : this.several(group);
+    const name = single ? this.single(group[0]) : this.several(group);
     marker.on("add", () => {
       const element = marker.getElement();
       element.setAttribute("aria-label", name);
@@ -103,17 +123,23 @@ export class Markers {
         this.open(group, marker);
       });
     });
-    marker.on("click", () => this.open(group, marker));
-    if (!single) return marker;
-    const { place, km, status } = group[0];
-    const halo = L.circle(place, {
+    return marker.on("click", () => this.open(group, marker));
+  }
+
+  halo({ place, km, status }) {
+    return L.circle(place, {
       radius: km * 1000, renderer: this.halos, interactive: false, ...haloOf(status),
     });
-    return L.layerGroup([halo, marker]);
   }
 
   mark(status) {
     return this.marks[status].mark.cloneNode(true);
+  }
+
+  pin({ status, mode }) {
+    const box = document.createElement("span");
+    box.append(this.plates[mode].plate.cloneNode(true), this.mark(status));
+    return box;
   }
 
   sum(group) {
@@ -128,6 +154,12 @@ export class Markers {
     }
     box.append(marks);
     return box;
+  }
+
+  single({ name, status, mode }) {
+    // The names of other modes say so themselves.
+    const kind = mode === "road" ? `, ${this.plates.road.word}` : "";
+    return `${name}${kind}: ${this.marks[status].word}`;
   }
 
   several(group) {
