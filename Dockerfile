@@ -8,6 +8,7 @@ RUN python -m venv .venv \
  && pip install --no-cache-dir --no-deps --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
+COPY crossing_status crossing_status
 COPY migrations migrations
 COPY seeds seeds
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \

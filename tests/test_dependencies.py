@@ -13,7 +13,8 @@ from app.config import PROJECT
 from tools import list_licences
 
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OURS = {"app", "bench", "tests", "tools"}
+RUNNING = ("app", "crossing_status", "migrations")
+OURS = {"app", "bench", "crossing_status", "tests", "tools"}
 GENERATED = {"crossing_status_client"}
 """Made by `tests/generated`, beside what uses it."""
 NOT_IMPORTED = {
@@ -82,7 +83,7 @@ def third_party(file: Path) -> set[str]:
 
 
 def test_what_the_service_imports_is_declared() -> None:
-    assert used_in("app", "migrations") - {"crossing-status"} - set(TRACE) <= set(RUN)
+    assert used_in(*RUNNING) - {"crossing-status"} - set(TRACE) <= set(RUN)
 
 
 def test_what_is_optional_is_used_by_its_own_package_alone() -> None:
@@ -99,7 +100,7 @@ def test_what_tests_and_benchmarks_import_is_declared() -> None:
 
 def test_every_import_is_of_an_installed_package() -> None:
     """Else the tests above would not see it."""
-    files = [file for folder in ("app", "migrations", "tests", "bench")
+    files = [file for folder in (*RUNNING, "tests", "bench")
              for file in (PROJECT / folder).rglob("*.py")]  # fmt: skip
     missing = {one for file in files for one in third_party(file)} - distributions().keys()
 
@@ -107,7 +108,7 @@ def test_every_import_is_of_an_installed_package() -> None:
 
 
 def test_what_is_declared_is_used() -> None:
-    assert set(RUN) - used_in("app", "migrations") == NOT_IMPORTED.keys() & set(RUN)
+    assert set(RUN) - used_in(*RUNNING) == NOT_IMPORTED.keys() & set(RUN)
     assert set(DEVELOP) - used_in("tests", "bench") == NOT_IMPORTED.keys() & set(DEVELOP)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +76,31 @@ def test_the_wheel_has_the_licence_and_what_the_pages_load(installed: Path) -> N
     for name in ("leaflet/LICENSE.txt", "leaflet/leaflet.js", *files):
         assert (installed / "app" / "pages" / "static" / name).stat().st_size > 0
     assert [*installed.glob("crossing_status-*.dist-info/licenses/LICENSE")]
+
+
+@full
+def test_the_wheel_has_the_client_which_works_without_the_server(installed: Path) -> None:
+    assert (installed / "crossing_status" / "py.typed").exists()
+    # Without the current folder on the path, from which the repository would be imported.
+    code = (
+        "import sys, crossing_status.client as client\n"
+        "assert client.__file__.startswith(sys.argv[1]), client.__file__\n"
+        "client.Client('http://127.0.0.1:1').close()\n"
+        "assert 'app' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-P", "-c", code, installed],
+        env=environment(PYTHONPATH=str(installed)),
+        check=True,
+    )
+
+
+@full
+def test_the_source_distribution_has_both_packages(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist"]
+    subprocess.run([*build, "--directory", tmp_path], cwd=PROJECT, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+
+    assert {"app/cli.py", "crossing_status/client/__init__.py", "crossing_status/py.typed"} <= names
