@@ -6,9 +6,18 @@ from typing import Annotated
 
 import typer
 from typer._click import Command, Context
-from typer.core import TyperGroup
+from typer._click.shell_completion import CompletionItem
+from typer.core import TyperCommand, TyperGroup
 
-COMMANDS = {
+FOR_PEOPLE = {
+    "status": "status",
+    "wait": "wait",
+    "watch": "watch",
+    "report": "report",
+    "download": "download",
+}
+"""The module of each command that asks a service, in the order of the help."""
+FOR_OPERATORS = {
     "serve": "serve",
     "worker": "worker",
     "courier": "worker",
@@ -23,32 +32,42 @@ COMMANDS = {
     "keys": "keys",
     "secrets": "secrets",
 }
-"""The module of each command, in the order of the help."""
+"""The module of each command that runs a service or uses its database."""
+COMMANDS = FOR_PEOPLE | FOR_OPERATORS
+_HIDDEN = {"courier"}
 
 
 class _LazyGroup(TyperGroup):
-    """Commands whose modules are imported when they are called or listed."""
+    """Commands whose modules are imported when they are called or described."""
 
-    def list_commands(self, ctx: Context) -> list[str]:
-        self._load(*COMMANDS)
-        return super().list_commands(ctx)
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002  # the base class has it
+        return list(COMMANDS)
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         # For a name that is none, Typer suggests the commands that look like it.
         self._load(*([cmd_name] if cmd_name in COMMANDS else COMMANDS))
         return super().get_command(ctx, cmd_name)
 
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """Return names alone: to describe the commands, all modules would have to be imported."""
+        options = super().shell_complete(ctx, incomplete) if incomplete.startswith("-") else []
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [*options, *(CompletionItem(name) for name in names if name not in _HIDDEN)]
+
     def _load(self, *names: str) -> None:
         for name in names:
             if name not in self.commands:
                 module = import_module(f"app.commands.{COMMANDS[name]}")
-                self.add_command(typer.main.get_group(module.app).commands[name])
+                command = typer.main.get_group(module.app).commands[name]
+                assert isinstance(command, TyperCommand | TyperGroup)
+                panel = "To ask a service" if name in FOR_PEOPLE else "To run a service"
+                command.rich_help_panel = panel
+                self.add_command(command)
 
 
 app = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Crossing Status: is that border crossing open?",
 )

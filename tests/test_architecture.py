@@ -11,6 +11,7 @@ from app.config import PROJECT
 
 APP = PROJECT / "app"
 MODULES = sorted(APP.rglob("*.py"))
+CLIENT = sorted((PROJECT / "crossing_status").rglob("*.py"))
 STAIR = (
     "main", "cli", "commands", "tracing", "backup", "audit", "pages", "feeds", "health", "schema",
     "seeding", "importers", "board", "delivery", "facts", "incidents", "statistics", "crossings",
@@ -128,6 +129,19 @@ def test_imports_point_down(path: Path) -> None:
     steps = {name: step_of(name) for name in imports_of(path)}
 
     assert [name for name, step in steps.items() if step is not None and step < (here or 0)] == []
+
+
+@pytest.mark.parametrize("path", CLIENT, ids=name_of)
+def test_the_client_imports_nothing_of_the_server(path: Path) -> None:
+    assert not under(imports_of(path), "app")
+
+
+def test_only_commands_use_the_client() -> None:
+    """The server's words are its own: a test compares them with the client's."""
+    users = {name_of(path) for path in MODULES if under(imports_of(path), "crossing_status")}
+
+    assert users
+    assert users == under(users, "app.commands")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pydantic import JsonValue
 from app.config import PROJECT, Settings
 from tests import clients
 from tests.api import MEDININKAI, decision
+from tests.commands import BIN, environment
 from tests.servers import Service, service
 from tests.test_architecture import STAIR
 from tests.waiting import eventually
@@ -150,6 +152,47 @@ def test_the_examples_work_as_written(server: Service, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         if shown:
             assert_holds(json.loads(done.stdout), json.loads(shown))
+
+
+def test_the_command_lines_work_as_written(server: Service, tmp_path: Path) -> None:
+    """Each block of docs/command-line.md runs, and prints the JSON that is shown, if any is."""
+    settings = {
+        "CROSSINGS_SERVER": server.url,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "key": server.key,
+    }
+    text = (DOCS / "command-line.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```(?:\s+```json\n(.*?)```)?", text, re.DOTALL)
+    assert len(blocks) >= 5
+    for commands, shown in blocks:
+        done = subprocess.run(
+            ["bash", "-euc", commands],
+            cwd=tmp_path,
+            env=environment(None, **settings),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        if shown:
+            assert_holds(json.loads(done.stdout), json.loads(shown))
+
+
+def test_the_clients_examples_work_as_written(server: Service) -> None:
+    """The blocks of docs/client.md, one after the other, as one program."""
+    text = (DOCS / "client.md").read_text(encoding="utf-8")
+    program = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    program = program.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    done = subprocess.run(
+        [sys.executable, "-c", f"key = {server.key!r}\n{program}"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("closed 2023-08-17 21:00:00+00:00 ")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the command uses curl")
