@@ -31,6 +31,13 @@ HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\
 """A name, an IPv4 address or an IPv6 literal, perhaps with a port."""
 
 
+MAIL_ADDRESS = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"
+    r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
+"""An address that mail servers take without extensions, much as `<input type="email">` has it."""
+
+
 def _listed(names: str | None) -> tuple[str, ...]:
     """Return what a setting lists, separated by commas."""
     return tuple(name.strip() for name in (names or "").split(",") if name.strip())
@@ -82,6 +89,32 @@ class Settings(BaseSettings):
         description="Fernet keys, separated by commas, under which secrets are stored: the first"
         " encrypts, all decrypt. `crossings secrets new-key` prints one. Unset: `secret.key` in the"
         " embedded server's data directory, made at the first start.",
+    )
+    vapid_key: Path | None = Field(
+        None,
+        description="PEM file of the P-256 key by which push services know this service. Browsers"
+        " subscribe for it: with another one they have to do so again. Unset: `vapid.key` in the"
+        " embedded server's data directory, made at the first start.",
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="Mail server for alerts by e-mail: `smtp://user:password@host:port`, or"
+        " `smtps://`. Unset, or without `CROSSINGS_MAIL_FROM` and `CROSSINGS_PUBLIC_URL`: there are"
+        " none.",
+    )
+    mail_from: str | None = Field(
+        None,
+        description="Address that alerts by e-mail come from.",
+        examples=["alerts@example.com"],
+    )
+    alerts_limit: int = Field(
+        20_000, ge=0, description="Alerts that the service keeps, of all recipients. 0: no limit."
+    )
+    rate_limit_alerts: int = Field(
+        20,
+        ge=0,
+        description="Alerts an hour that one client may ask for; others are answered 429. 0: no"
+        " limit.",
     )
     seeds: str | None = Field(
         None,
@@ -313,7 +346,7 @@ class Settings(BaseSettings):
             return f"postgresql+psycopg://{rest}"
         return url
 
-    @field_validator("wal_archive", "checkpoint_key", mode="before")
+    @field_validator("wal_archive", "checkpoint_key", "vapid_key", mode="before")
     @classmethod
     def _be_unset_if_empty(cls, path: object) -> object:
         return path or None
@@ -331,6 +364,27 @@ class Settings(BaseSettings):
                 "must be Fernet keys, separated by commas; `crossings secrets new-key` prints one",
             ) from error
         return keys
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _be_mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None or not url.get_secret_value():
+            return None
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/"):
+            raise PydanticCustomError(
+                "smtp_url", "must be smtp://user:password@host:port, or smtps://"
+            )
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _be_mail_address(cls, address: str | None) -> str | None:
+        if not address:
+            return None
+        if not MAIL_ADDRESS.fullmatch(address):
+            raise ValueError("must be an e-mail address like alerts@example.com")
+        return address
 
     @field_validator("webhook_allow", "metrics_allow")
     @classmethod
@@ -370,6 +424,11 @@ class Settings(BaseSettings):
     def cipher(self) -> Cipher | None:
         """What encrypts secrets, if keys are set."""
         return Cipher(split_keys(self.secret_key.get_secret_value())) if self.secret_key else None
+
+    @property
+    def sends_mail(self) -> bool:
+        """Whether alerts are sent by e-mail: all that takes is set."""
+        return None not in (self.smtp_url, self.mail_from, self.public_url, self.secret_key)
 
     @property
     def seed_sets(self) -> tuple[str, ...] | None:

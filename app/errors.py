@@ -168,10 +168,28 @@ class SubscriptionNotFound(NotFound):
     slug, title = "subscription-not-found", "Subscription not found"
 
 
+class AlertNotFound(NotFound):
+    """No alert has this id and this token; it may have been deleted."""
+
+    slug, title = "alert-not-found", "Alert not found"
+
+
+class AlertsFull(Problem):
+    """The service has as many alerts as it may keep; nothing was stored."""
+
+    status, slug, title = 503, "alerts-full", "No more alerts can be taken"
+
+
 class DeliveryNotFound(NotFound):
     """No delivery of the subscription has this id. Each is deleted 30 days after its end."""
 
     slug, title = "delivery-not-found", "Delivery not found"
+
+
+class CrossSite(Problem):
+    """A page of another site sent this in the name of its reader."""
+
+    status, slug, title = 403, "cross-site", "Not from another site"
 
 
 class MethodNotAllowed(Problem):

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Lifespan
 from uvicorn import Server
 
 from app.access.attempts import AuditTrail
+from app.alerts.service import AlertBook, AlertOffer
 from app.board.board import Board
 from app.board.middleware import BoardMiddleware
 from app.board.updater import BoardUpdater
@@ -197,6 +198,11 @@ def _set_policies(app: FastAPI, settings: Settings) -> None:
     app.state.observation_limits = ObservationLimits.of(settings)
     app.state.quotas = Quotas.of(settings)
     app.state.reach = AddressPolicy(settings.webhook_networks)
+    app.state.alert_offer = AlertOffer.of(settings)
+    cipher = settings.cipher
+    app.state.alerts = (
+        AlertBook(cipher, settings.alerts_limit) if cipher and app.state.alert_offer else None
+    )
 
 
 def _committing_at_once(engine: AsyncEngine) -> Sessions:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, inspect, text
 
 # Importing the tables of every feature is what fills the metadata.
 import app.access.models
+import app.alerts.models
 import app.changes.models
 import app.database.writability
 import app.importers.models
@@ -48,7 +49,10 @@ MUTABLE = {
         ("compacted_log", "write_probe", "imported_feed", "imported_payload"), "UPDATE"
     ),
     **dict.fromkeys(
-        ("subscription", "delivery", "attempt", "fan_out", "secret_answer", "allowance"),
+        (
+            *("subscription", "delivery", "attempt", "fan_out", "secret_answer", "allowance"),
+            *("alert", "alert_delivery", "alert_fan_out"),
+        ),
         "UPDATE, DELETE",
     ),
 }

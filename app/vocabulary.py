@@ -252,3 +252,11 @@ class KeyScope(Word):
     OBSERVATIONS = "observations:write"
     SUBSCRIPTIONS = "subscriptions:write"
     ADMIN = "admin"
+
+
+class AlertChannel(Word):
+    """How somebody is told of changes."""
+
+    PUSH = "push"
+    """Web Push, to a browser."""
+    EMAIL = "email"

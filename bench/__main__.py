@@ -22,6 +22,7 @@ from bench.load import require_wrk
 from bench.parts.board import bare, orm, size
 from bench.parts.cache import cache
 from bench.parts.changes.news import news
+from bench.parts.changes.pushes import pushes
 from bench.parts.changes.stream import stream
 from bench.parts.changes.webhooks import webhooks
 from bench.parts.growth import growth
@@ -54,6 +55,7 @@ PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
         news,
         stream,
         webhooks,
+        pushes,
         observations,
         pages,
         start,
@@ -61,7 +63,7 @@ PARTS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
     )
 }
 
-LONG = {stream, webhooks, observations, pages}
+LONG = {stream, webhooks, pushes, observations, pages}
 """What takes its time on the smallest database too: a quick run has it only if it is asked for."""
 
 

@@ -14,8 +14,8 @@ MODULES = sorted(APP.rglob("*.py"))
 CLIENT = sorted((PROJECT / "crossing_status").rglob("*.py"))
 STAIR = (
     "main", "cli", "commands", "tracing", "backup", "audit", "pages", "feeds", "health", "schema",
-    "seeding", "importers", "board", "delivery", "facts", "incidents", "statistics", "crossings",
-    "status",
+    "seeding", "importers", "alerts", "board", "delivery", "facts", "incidents", "statistics",
+    "crossings", "status",
     "notices", "languages", "observations", "places", "sources", "subscriptions", "changes",
     "access", "limits", "status.rule", "http", "database", "embedded", "logs", "caches", "config",
     "encryption", "errors", "validation", "vocabulary",

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import service as access
 from app.access.keys import Key
+from app.alerts.push import VapidKey
 from app.changes.checkpoints import SigningKey
 from app.commands.database import Database
 from app.commands.errors import fail
@@ -17,6 +18,7 @@ from app.embedded.data_directory import (
     ADMIN_KEY,
     CHECKPOINT_KEY,
     SECRET_KEY,
+    VAPID_KEY,
     locked,
     sync_directory,
 )
@@ -46,6 +48,26 @@ def checkpoint_key_file(settings: Settings) -> Path | None:
             SigningKey.read(path)
         except (OSError, ValueError) as error:
             fail(f"CROSSINGS_CHECKPOINT_KEY cannot be used: {error}.")
+    return path
+
+
+def vapid_key_file(settings: Settings, *, make: bool = False) -> Path | None:
+    """Return the file of the key for Web Push, None if there is none.
+
+    With ``make`` that of an embedded database is made.
+    """
+    path = settings.vapid_key
+    if path is None and settings.database_url is None:
+        path = settings.data_dir / VAPID_KEY
+        if make:
+            key_file(path, lambda: VapidKey.generate().pem())
+        elif not path.exists():
+            return None
+    if path is not None:
+        try:
+            VapidKey.read(path)
+        except (OSError, ValueError) as error:
+            fail(f"CROSSINGS_VAPID_KEY cannot be used: {error}.")
     return path
 
 

@@ -17,7 +17,12 @@ from uvicorn.supervisors import Multiprocess
 
 from app.commands.database import Database, open_database
 from app.commands.errors import fail
-from app.commands.key_files import admin_key_file, checkpoint_key_file, with_secret_key
+from app.commands.key_files import (
+    admin_key_file,
+    checkpoint_key_file,
+    vapid_key_file,
+    with_secret_key,
+)
 from app.commands.options import DataDir, settings_of
 from app.commands.secrets import require_readable_secrets
 from app.commands.worker import beside_server, require_importers
@@ -93,9 +98,11 @@ class Workers(Multiprocess):
 def _serve(settings: Settings, database: Database, listener: socket.socket, figures: str) -> None:
     configure_logs(settings.log_format, settings.log_level)
     checkpoint_key = checkpoint_key_file(settings)
+    vapid_key = vapid_key_file(settings, make=True)
     # Workers are processes of their own: they read the settings from their environment.
     os.environ |= {
         "CROSSINGS_CHECKPOINT_KEY": str(checkpoint_key or ""),
+        "CROSSINGS_VAPID_KEY": str(vapid_key or ""),
         "CROSSINGS_SECRET_KEY": (
             settings.secret_key.get_secret_value() if settings.secret_key else ""
         ),

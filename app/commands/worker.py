@@ -6,7 +6,7 @@ import typer
 
 from app.commands.database import migrated_database
 from app.commands.errors import fail
-from app.commands.key_files import with_secret_key
+from app.commands.key_files import vapid_key_file, with_secret_key
 from app.commands.options import DataDir, settings_of
 from app.commands.secrets import require_readable_secrets
 from app.config import Settings
@@ -26,7 +26,8 @@ def worker(data_dir: DataDir = None) -> None:
     with migrated_database(data_dir) as database:
         settings = with_secret_key(settings)
         require_readable_secrets(database, settings.cipher, delivers=True)
-        _be_worker(settings.model_copy(update={"database_url": database.url}))
+        update = {"database_url": database.url, "vapid_key": vapid_key_file(settings)}
+        _be_worker(settings.model_copy(update=update))
 
 
 def beside_server() -> None:
@@ -49,13 +50,15 @@ def require_importers(settings: Settings) -> None:
 
 def _be_worker(settings: Settings) -> None:
     # Their libraries take half a second to import, which `serve` itself does not need.
+    from app.alerts.dispatcher import AlertDispatcher  # noqa: PLC0415
     from app.delivery.worker import main  # noqa: PLC0415
     from app.importers.schedule import ImportSchedule  # noqa: PLC0415
 
     configure_logs(settings.log_format, settings.log_level)
     tracing = start_tracing(settings)
+    alerts = AlertDispatcher(settings)
     if tracing is None:
-        main(settings, besides=[ImportSchedule(settings).run])
+        main(settings, besides=[ImportSchedule(settings).run, alerts.run])
         return
     from app.tracing.workers import (  # noqa: PLC0415 -- its libraries may not be installed
         TracedDeliveryWorker,
@@ -63,4 +66,5 @@ def _be_worker(settings: Settings) -> None:
     )
 
     schedule = ImportSchedule(settings, make_runner=partial(TracedRunner, tracing=tracing))
-    main(settings, [schedule.run], make_worker=partial(TracedDeliveryWorker, tracing=tracing))
+    besides = [schedule.run, alerts.run]
+    main(settings, besides, make_worker=partial(TracedDeliveryWorker, tracing=tracing))

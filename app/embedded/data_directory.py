@@ -21,9 +21,10 @@ if sys.platform != "win32":
 SOCKET = f".s.PGSQL.{PORT}"
 ADMIN_KEY = "admin.key"
 CHECKPOINT_KEY = "checkpoint.key"
+VAPID_KEY = "vapid.key"
 SECRET_KEY = "secret.key"  # noqa: S105  # the name of a file
 """The keys under which secrets are stored, a line each."""
-KEY_FILES = (ADMIN_KEY, CHECKPOINT_KEY, SECRET_KEY)
+KEY_FILES = (ADMIN_KEY, CHECKPOINT_KEY, SECRET_KEY, VAPID_KEY)
 UNFINISHED = "restore.unfinished"
 """A file that is there from the beginning of a restore to its end."""
 _LONGEST_SOCKET_PATH = 107  # bytes, from sockaddr_un

@@ -35,6 +35,7 @@ from app.database.writability import Writability
 from app.database.write_queue import WriteQueue
 from app.http.requests import SECONDS, RequestTally
 from app.importers.reading import list_feeds
+from app.vocabulary import AlertChannel
 
 REFRESH_SECONDS = 1.0
 TEXT = CONTENT_TYPE_LATEST
@@ -122,6 +123,13 @@ _FAN_OUT_LAG = _gauge(
 _SUBSCRIPTIONS = _gauge(
     "crossings_subscriptions", "Subscriptions, by status.", "mostrecent", "status"
 )
+_ALERTS = _gauge("crossings_alerts", "Alerts, by channel.", "mostrecent", "channel")
+_ALERT_DELIVERIES = _gauge(
+    "crossings_alert_deliveries",
+    "Messages of alerts that are still to be sent, by channel.",
+    "mostrecent",
+    "channel",
+)
 _FEED_SUCCESS_AGE = _gauge(
     "crossings_feed_success_age_seconds",
     "Seconds since an imported feed was last read, or had not changed.",
@@ -177,6 +185,10 @@ _LOG_FIGURES = text(
 _DELIVERY_FIGURES = text("SELECT state, count(*) FROM delivery GROUP BY state")
 _SUBSCRIPTION_FIGURES = text("SELECT status, count(*) FROM subscription GROUP BY status")
 _DELIVERY_STATES = ("pending", "delivered", "failed")
+_ALERT_FIGURES = text("SELECT channel, count(*) FROM alert GROUP BY channel")
+_ALERT_DELIVERY_FIGURES = text("""
+    SELECT channel, count(*) FROM alert_delivery JOIN alert ON alert.id = alert_id GROUP BY channel
+""")
 _SUBSCRIPTION_STATES = ("pending", "active", "paused", "disabled")
 
 
@@ -255,7 +267,7 @@ def _forget_dead_workers(figures: Path) -> None:
 
 
 async def read_log(session: AsyncSession) -> None:
-    """Update the metrics of the log, of deliveries and of subscriptions."""
+    """Update the metrics of the log, of deliveries, of subscriptions and of alerts."""
     newest, lag, oldest = (await session.execute(_LOG_FIGURES)).one()
     _CHANGE.set(newest)
     _FAN_OUT_LAG.set(lag)
@@ -263,6 +275,8 @@ async def read_log(session: AsyncSession) -> None:
     for gauge, states, statement in (
         (_DELIVERIES, _DELIVERY_STATES, _DELIVERY_FIGURES),
         (_SUBSCRIPTIONS, _SUBSCRIPTION_STATES, _SUBSCRIPTION_FIGURES),
+        (_ALERTS, AlertChannel, _ALERT_FIGURES),
+        (_ALERT_DELIVERIES, AlertChannel, _ALERT_DELIVERY_FIGURES),
     ):
         counts = {state: count for state, count in await session.execute(statement)}  # noqa: C416
         for state in states:

@@ -1,10 +1,11 @@
 """What each request may cost, and how it is told: `RateLimit` fields, `Retry-After`, a problem.
 
-There are three limits. What is answered from the memory of a process is counted there, each second
-anew: that has to cost next to nothing. What asks the database, and keys that are wrong, are counted
-in a store that all processes may share.
+There are four limits. What is answered from the memory of a process is counted there, each second
+anew: that has to cost next to nothing. What asks the database, keys that are wrong, and alerts are
+counted in a store that all processes may share.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _MOST_REFUSED = 10_000
 _HEADERS = "rate limit headers"
 _USED = "rate limit used"
 _NOT_MODIFIED = 304
+_MAILS = Rate(1, 600, 1)
+"""Requests to confirm that one e-mail address is sent, whoever asks for it."""
 
 _Header = tuple[bytes, bytes]
 _FREE = ("/health/", "/metrics")
@@ -121,16 +124,20 @@ class RequestLimits:
         board: int = 0,
         database: Rate | None = None,
         wrong_keys: Rate | None = None,
+        alerts: Rate | None = None,
     ) -> None:
         """``board`` is a number of requests in a second, 0 for no limit."""
         self.board = BoardLimit(board) if board else None
-        self.database = self.wrong_keys = None
+        self.database = self.wrong_keys = self.alerts = None
         if database is not None:
             often = f"ask the database {database.requests} times a second, {database.burst} at once"
             self.database = Limit("database", database, often)
         if wrong_keys is not None:
             often = f"send {wrong_keys.requests} wrong keys a minute"
             self.wrong_keys = Limit("wrong-keys", wrong_keys, often)
+        if alerts is not None:
+            often = f"ask for {alerts.requests} alerts an hour"
+            self.alerts = Limit("alerts", alerts, often)
         self._store = store
         self._refused: dict[str, float] = {}
         """Until when each is refused without a question to the store, in `monotonic_seconds`."""
@@ -140,11 +147,13 @@ class RequestLimits:
         """Return the limits of the settings; ``sessions`` opens a pool where the store needs it."""
         database = settings.rate_limit_database
         wrong_keys = settings.rate_limit_wrong_keys
+        alerts = settings.rate_limit_alerts
         return cls(
             _store_of(settings.rate_limits_in, sessions),
             board=settings.rate_limit_board,
             database=Rate(database, 1, settings.rate_limit_burst) if database else None,
             wrong_keys=Rate(wrong_keys, 60, wrong_keys) if wrong_keys else None,
+            alerts=Rate(alerts, 3_600, alerts) if alerts else None,
         )
 
     def refusal(self, scope: Scope, now: float) -> RateLimited | None:
@@ -195,6 +204,17 @@ class RequestLimits:
         taken = await self._take(self.wrong_keys, name, _address(scope))
         if taken is not None and not taken.remaining:
             self._refuse_until(name, taken.next_after(self.wrong_keys.rate))
+
+    async def count_alert(self, scope: Scope) -> None:
+        """Count a request for an alert. Raises RateLimited."""
+        if self.alerts is not None:
+            await self._take(self.alerts, f"alerts {client_of(scope)}", _address(scope))
+
+    async def may_write_to(self, address: str) -> bool:
+        """Count a request to write to an e-mail address; return whether that may be done now."""
+        digest = hashlib.sha256(address.lower().encode()).hexdigest()
+        taken = await self._store.take(f"mail {digest}", _MAILS)
+        return taken is None or not taken.is_refused
 
     def telling(self, scope: Scope, send: Send) -> Send:
         """Return ``send`` for a response that tells what is left; a 304 is given back."""

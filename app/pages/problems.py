@@ -51,6 +51,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         N_("Source not found"),
         N_("There is nothing at this address. It may be mistyped, or out of date."),
     ),
+    "alert-not-found": (
+        N_("This link is not valid any more"),
+        N_("If you have unsubscribed, your address is deleted and nothing more is sent."),
+    ),
     "incident-not-found": (
         N_("Incident not found"),
         N_("There is nothing at this address. It may be mistyped, or out of date."),

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
+from app.alerts.service import AlertOffer
 from app.board.board import Board
 from app.board.views import Moment
 from app.http.bodies import CountryCode, FormInstant
@@ -126,6 +127,12 @@ class PageReader:
             else negotiated(request.headers.get("accept-language", ""))
         )
         self.words = Words(self.language)
+
+    @property
+    def alert_offer(self) -> AlertOffer:
+        """How the service can tell this reader of changes."""
+        offer: AlertOffer = self.request.app.state.alert_offer
+        return offer
 
     @property
     def moment(self) -> Moment:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from app.errors import NotFound, clipped
 from app.http.negotiation import accepts_gzip
 from app.languages.languages import ENGLISH, LANGUAGES
+from app.pages.alerts.router import router as alerts
 from app.pages.assets import ASSETS, VERSION
 from app.pages.borders.router import router as borders
 from app.pages.crossings.router import router as crossings
@@ -24,7 +25,7 @@ from app.vocabulary import Status
 router = APIRouter(include_in_schema=False)
 for subrouter in (
     *(map_router, crossings, borders, stories, service_status, report),
-    *(discovery, embeds, trip, data),
+    *(discovery, embeds, trip, data, alerts),
 ):
     router.include_router(subrouter)
 

@@ -122,6 +122,10 @@ class Sender:
         body = message.body.encode()
         return await self._attempt("POST", message.url, at, sign(message, at), body)
 
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """Make one attempt to send anything. Any error is its outcome."""
+        return await self._attempt("POST", url, datetime.now(UTC), headers, body)
+
     async def ask(self, url: str) -> Outcome:
         """Ask a receiver whether it wants to be called. Any error is the outcome, a no too."""
         asking = {"WebHook-Request-Origin": self._origin}

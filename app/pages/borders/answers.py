@@ -9,12 +9,13 @@ from app.board.board import Board
 from app.changes.read_sessions import ReadSessions
 from app.crossings.answers import BorderOut
 from app.crossings.borders import border_summary, gaps, get_border_status
+from app.crossings.plans import Plan
 from app.crossings.summaries import crossing_summary
 from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
 from app.languages.words import N_, Words
-from app.pages.lanes.plans import Plan, plans_of_view
+from app.pages.lanes.plans import plans_of_view
 from app.pages.lanes.vehicle import Vehicle
 from app.places.zones import Clocks
 from app.sources.schemas import SourceOut

@@ -16,6 +16,7 @@ from app.changes.read_sessions import ReadSessions
 from app.changes.service import Snapshot, take_snapshot
 from app.crossings.answers import Alternative
 from app.crossings.candidates import Rank, distance_rank
+from app.crossings.plans import Plan, Scopes, plans_of, scopes_of
 from app.crossings.summaries import alternative
 from app.errors import CrossingNotFound
 from app.http.caching import Validity
@@ -28,7 +29,7 @@ from app.observations.reading import (
     waits_of,
 )
 from app.observations.waits import NO_WAITS
-from app.pages.lanes.plans import Plan, Scopes, plans_of, plans_of_view, scopes_of
+from app.pages.lanes.plans import plans_of_view
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.statistics.charts import LaneChart, charts_of, day_start
 from app.places.details import Details, crossing_details, successor_of, successors_of

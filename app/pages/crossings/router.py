@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import JsonValue
 
 from app.changes.read_sessions import AnyReadSessions, ReadSessions
+from app.crossings.sentence import sentence
 from app.http.bodies import CrossingId
 from app.http.parameters import AsOf
 from app.http.problems import unless_out
@@ -24,7 +25,6 @@ from app.pages.crossings.answers import (
 )
 from app.pages.crossings.badge import Badge
 from app.pages.crossings.band import Band, Zoom, band, window
-from app.pages.crossings.sentence import sentence
 from app.pages.discovery.linked_data import breadcrumbs, place
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import cached

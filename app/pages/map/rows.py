@@ -17,6 +17,7 @@ from app.board.board import Board
 from app.board.views import BoardEntry, View
 from app.changes.service import take_snapshot
 from app.crossings.candidates import CrossingFilter, find_candidates, index_of
+from app.crossings.plans import Plan, plans_of
 from app.http.bodies import sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.parameters import AsOf
@@ -25,7 +26,7 @@ from app.languages.words import Words
 from app.observations.reading import waits_of
 from app.observations.schemas import WaitOut
 from app.observations.waits import NO_WAITS
-from app.pages.lanes.plans import Plan, plans_of, plans_of_view
+from app.pages.lanes.plans import plans_of_view
 from app.pages.rendering import render
 from app.places.details import crossing_details
 from app.places.schemas import CrossingRecord, Location

@@ -1,0 +1,312 @@
+"""Send alerts, beside the delivery worker: follow the log, make deliveries, and send them."""
+
+import asyncio
+import hashlib
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from psycopg import sql
+
+from app.alerts.deliveries import (
+    LEASE,
+    Attempt,
+    Due,
+    Verdict,
+    forget_unconfirmed,
+    record,
+    renew,
+    take,
+)
+from app.alerts.fanout import BATCH, CHANNEL, fan_out_alerts
+from app.alerts.mail import Letterhead, Mailer, MailServer
+from app.alerts.messages import (
+    CrossingNews,
+    Vehicle,
+    load_news,
+    message_of,
+    name_of,
+    words_of,
+)
+from app.alerts.push import TTL_SECONDS, PushAddress, PushSigner, VapidKey
+from app.alerts.service import Recipient
+from app.config import Settings
+from app.database.connections import Connector
+from app.database.monitor import OUTAGES, answer_within, reason
+from app.database.sessions import OPTIONS, Transact
+from app.delivery.worker import wait_for_event
+from app.encryption import UnreadableSecret
+from app.languages.words import Words
+from app.subscriptions.addresses import AddressPolicy
+from app.subscriptions.sending import Sender
+from app.vocabulary import AlertChannel
+
+AT_ONCE = 1_000
+"""Alerts that are being sent at the same time."""
+_BATCH = 200
+_RECORD_SECONDS = 0.1
+"""How often outcomes are recorded, all those since the last time together."""
+_POLL_SECONDS = 1.0
+_TIDY_SECONDS = 600.0
+_ANSWER_SECONDS = 10.0
+_DRAIN_SECONDS = 4.0
+"""For so long what is being sent may go on when the worker stops."""
+
+_GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+"""What a push service answers of a subscription that has expired, or was ended."""
+
+_log = logging.getLogger(__name__)
+
+_Subject = tuple[Vehicle, Sequence[str]]
+
+
+class AlertDispatcher:
+    """Sends the alerts of one process. Without a key for what is stored there are none."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._cipher = settings.cipher
+        self._reach = AddressPolicy(settings.webhook_networks)
+        self._root = urlsplit(settings.public_url or "").path
+        self._channels: list[AlertChannel] = []
+        self._signer: PushSigner | None = None
+        self._mailer: Mailer | None = None
+        self._letterhead: Letterhead | None = None
+        if settings.vapid_key is not None:
+            contact = settings.security_contact or settings.public_url
+            is_contact = contact is not None and contact.startswith(("mailto:", "https:"))
+            self._signer = PushSigner(
+                VapidKey.read(settings.vapid_key), contact if is_contact else None
+            )
+            self._channels.append(AlertChannel.PUSH)
+        if settings.smtp_url and settings.mail_from and settings.public_url:
+            self._mailer = Mailer(MailServer.of(settings.smtp_url))
+            self._letterhead = Letterhead(settings.mail_from, settings.public_url)
+            self._channels.append(AlertChannel.EMAIL)
+        self._news, self._due = asyncio.Event(), asyncio.Event()
+        self._under_way: dict[asyncio.Task[None], int] = {}
+        self._transact: Transact
+        self._sender: Sender
+
+    async def run(self, transact: Transact, connector: Connector) -> None:
+        """Send until it is cancelled. Raises when the database is lost."""
+        if self._cipher is None or not self._channels:
+            return
+        self._transact = transact
+        async with AsyncExitStack() as stack:
+            self._sender = await stack.enter_async_context(Sender(self._reach))
+            if self._mailer is not None:
+                stack.push_async_callback(self._mailer.close)
+            await stack.enter_async_context(self._finishing())
+            async with asyncio.TaskGroup() as tasks:
+                for task in (self._listen(connector), self._follow(), self._send(), self._tidy()):
+                    _ = tasks.create_task(task)
+
+    @asynccontextmanager
+    async def _finishing(self) -> AsyncIterator[None]:
+        """Let what is being sent end; what does not is sent again once its lease has expired."""
+        try:
+            yield
+        finally:
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=_DRAIN_SECONDS)
+            for task in self._under_way:
+                task.cancel()
+
+    async def _listen(self, connector: Connector) -> None:
+        async with await connector(options=OPTIONS, autocommit=True) as connection:
+            for channel in ("change", CHANNEL):
+                listen = sql.SQL("LISTEN {}").format(sql.Identifier(channel))
+                await connection.execute(listen)
+            while True:
+                await answer_within(_ANSWER_SECONDS, connection.execute("SELECT"))
+                async for notification in connection.notifies(timeout=_POLL_SECONDS):
+                    (self._due if notification.channel == CHANNEL else self._news).set()
+
+    async def _follow(self) -> None:
+        while True:
+            self._news.clear()
+            while await self._transact(fan_out_alerts) == BATCH:
+                pass
+            await wait_for_event(self._news, _POLL_SECONDS)
+
+    async def _tidy(self) -> None:
+        while True:
+            await self._transact(forget_unconfirmed)
+            await asyncio.sleep(_TIDY_SECONDS)
+
+    async def _send(self) -> None:
+        while True:
+            self._due.clear()
+            room = min(_BATCH, AT_ONCE - sum(self._under_way.values()))
+            wait: timedelta | None = None
+            if room > 0:
+                batch, wait = await self._transact(
+                    partial(take, channels=self._channels, room=room)
+                )
+                if batch:
+                    task = asyncio.create_task(self._deliver(batch))
+                    self._under_way[task] = len(batch)
+                    task.add_done_callback(self._batch_ended)
+                if len(batch) == room:
+                    continue
+            seconds = _POLL_SECONDS if wait is None else wait.total_seconds()
+            await wait_for_event(self._due, max(0.0, min(seconds, _POLL_SECONDS)))
+
+    def _batch_ended(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        # A later delivery may have waited for one of these.
+        self._due.set()
+
+    async def _deliver(self, batch: Sequence[Due]) -> None:
+        """Send a batch. What is not recorded in the end is sent again later."""
+        sending: set[asyncio.Task[Attempt]] = set()
+        try:
+            news = await self._load(batch)
+            sending |= {asyncio.create_task(self._attempt(due, news)) for due in batch}
+            await self._record(batch, sending)
+        except OUTAGES as error:
+            _log.warning("Alerts were interrupted: %s", reason(error))
+        except Exception:  # noqa: BLE001  # logged, and no fault of the other alerts
+            _log.exception("Alerts could not be sent")
+        finally:
+            for task in sending:
+                task.cancel()
+
+    async def _load(self, batch: Sequence[Due]) -> Mapping[Vehicle, Mapping[str, CrossingNews]]:
+        """Return what holds at the crossings of a batch, by vehicle."""
+        crossings: defaultdict[Vehicle, set[str]] = defaultdict(set)
+        for due in batch:
+            # A request to confirm names all of them.
+            crossings[_vehicle(due)].update(due.crossings or due.all_crossings)
+        return {
+            vehicle: await self._transact(partial(load_news, crossings=names, vehicle=vehicle))
+            for vehicle, names in crossings.items()
+        }
+
+    async def _record(self, batch: Sequence[Due], sending: set[asyncio.Task[Attempt]]) -> None:
+        clock = asyncio.get_running_loop().time
+        renewed = clock()
+        pending = {due.id: due for due in batch}
+        while sending:
+            done, _ = await asyncio.wait(sending, timeout=_RECORD_SECONDS)
+            if done:
+                attempts = [task.result() for task in done]
+                removed = await self._transact(partial(record, attempts=attempts))
+                sending -= done
+                for attempt in attempts:
+                    del pending[attempt.due.id]
+                if removed:
+                    _log.info("%s alerts were deleted: nobody receives them any more", removed)
+            if pending and clock() - renewed > LEASE.total_seconds() / 4:
+                await self._transact(partial(renew, deliveries=list(pending.values())))
+                renewed = clock()
+
+    async def _attempt(
+        self, due: Due, news: Mapping[Vehicle, Mapping[str, CrossingNews]]
+    ) -> Attempt:
+        assert self._cipher is not None
+        try:
+            recipient = Recipient.decrypted(due.recipient, self._cipher)
+        except UnreadableSecret:
+            _log.error(
+                "Alert %s waits: its address cannot be read; see CROSSINGS_SECRET_KEY", due.alert_id
+            )
+            return Attempt(due, Verdict.FAILED)
+        words, vehicle = words_of(due.language), _vehicle(due)
+        known = news[vehicle]
+        present = [known[crossing] for crossing in due.crossings if crossing in known]
+        if recipient.push is not None:
+            return await self._push(due, recipient.push, words, vehicle, present)
+        return await self._mail(due, recipient, words, vehicle, present, known)
+
+    async def _push(
+        self,
+        due: Due,
+        address: PushAddress,
+        words: Words,
+        vehicle: Vehicle,
+        news: Sequence[CrossingNews],
+    ) -> Attempt:
+        assert self._signer is not None
+        if not news:
+            return Attempt(due, Verdict.DELIVERED)
+        topic = _topic(due)
+        payload = message_of(words, news, vehicle).payload(root=self._root, tag=topic)
+        headers = {
+            "Authorization": self._signer.authorization(address.endpoint),
+            "Content-Encoding": "aes128gcm",
+            "Content-Type": "application/octet-stream",
+            "TTL": str(TTL_SECONDS),
+            "Topic": topic,
+            "Urgency": "high",
+        }
+        outcome = await self._sender.post(address.endpoint, headers, address.encrypt(payload))
+        if outcome.error is None:
+            return Attempt(due, Verdict.DELIVERED)
+        verdict = Verdict.GONE if outcome.status in _GONE else Verdict.REFUSED
+        return Attempt(due, verdict, outcome.retry_after)
+
+    async def _mail(
+        self,
+        due: Due,
+        recipient: Recipient,
+        words: Words,
+        vehicle: Vehicle,
+        news: Sequence[CrossingNews],
+        known: Mapping[str, CrossingNews],
+    ) -> Attempt:
+        assert self._mailer is not None
+        assert self._letterhead is not None
+        assert recipient.email is not None
+        at = datetime.now(UTC)
+        common = {"delivery_id": due.id, "alert_id": due.alert_id}
+        if due.change is None:
+            names = [
+                *(
+                    name_of(words, known[name].details)
+                    for name in due.all_crossings
+                    if name in known
+                ),
+                *map(words.border, due.borders),
+            ]
+            whom = vehicle.whom(words)
+            mail = self._letterhead.confirmation(
+                words,
+                ", ".join(names) + (f" ({whom})" if whom else ""),
+                recipient=recipient.email,
+                token=recipient.token,
+                at=at,
+                **common,
+            )
+        elif news:
+            mail = self._letterhead.alert(
+                words,
+                message_of(words, news, vehicle),
+                recipient=recipient.email,
+                token=recipient.token,
+                at=at,
+                **common,
+            )
+        else:
+            return Attempt(due, Verdict.DELIVERED)
+        verdict, error = await self._mailer.send(mail)
+        if error is not None:
+            _log.warning("Message %s was not sent: %s", due.id, error)
+        return Attempt(due, verdict)
+
+
+def _vehicle(due: Due) -> Vehicle:
+    return Vehicle(due.traffic, due.to)
+
+
+def _topic(due: Due) -> str:
+    """Return what a later message replaces, if the browser has not received it by then.
+
+    It is at most 32 characters of the base64 of URLs (RFC 8030).
+    """
+    return hashlib.sha256(" ".join(sorted(due.crossings)).encode()).hexdigest()[:32]

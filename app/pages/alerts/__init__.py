@@ -1,0 +1,1 @@
+"""The pages of alerts: ask to be told, confirm it, end it."""
