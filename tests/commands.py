@@ -17,7 +17,8 @@ from tests.seeds import SETS
 from tests.waiting import PATIENCE
 
 BIN = Path(sys.executable).parent
-UNLIMITED = {f"CROSSINGS_RATE_LIMIT_{limit}": "0" for limit in ("BOARD", "DATABASE", "WRONG_KEYS")}
+_LIMITS = ("BOARD", "DATABASE", "WRONG_KEYS", "ALERTS")
+UNLIMITED = {f"CROSSINGS_RATE_LIMIT_{limit}": "0" for limit in _LIMITS}
 """Nobody is refused where that is not what is tested."""
 _OURS = {"CROSSINGS", "DATABASE", "PGHOST", "PGPORT"}
 

@@ -213,7 +213,8 @@ async def started(
     """Give the real service on the database at ``url``, be there one or not, and a client."""
     # However slow the machine, nobody is refused where that is not what is tested.
     slow = {"request_deadline": PATIENCE, "write_deadline": PATIENCE}
-    unlimited = {"rate_limit_board": 0, "rate_limit_database": 0, "rate_limit_wrong_keys": 0}
+    limits = ("board", "database", "wrong_keys", "alerts")
+    unlimited = {f"rate_limit_{limit}": 0 for limit in limits}
     any_number = {"subscriptions_per_key": 0, "pings_per_minute": 0}
     given = {"database_url": url, "secret_key": SECRET_KEY, **slow, **unlimited, **any_number}
     service = create_service(Settings.model_validate({**given, **settings}))

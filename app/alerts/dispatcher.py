@@ -62,8 +62,6 @@ _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
 _log = logging.getLogger(__name__)
 
-_Subject = tuple[Vehicle, Sequence[str]]
-
 
 class AlertDispatcher:
     """Sends the alerts of one process. Without a key for what is stored there are none."""
@@ -167,7 +165,7 @@ class AlertDispatcher:
         sending: set[asyncio.Task[Attempt]] = set()
         try:
             news = await self._load(batch)
-            sending |= {asyncio.create_task(self._attempt(due, news)) for due in batch}
+            sending |= {asyncio.create_task(self._try(due, news)) for due in batch}
             await self._record(batch, sending)
         except OUTAGES as error:
             _log.warning("Alerts were interrupted: %s", reason(error))
@@ -205,6 +203,14 @@ class AlertDispatcher:
             if pending and clock() - renewed > LEASE.total_seconds() / 4:
                 await self._transact(partial(renew, deliveries=list(pending.values())))
                 renewed = clock()
+
+    async def _try(self, due: Due, news: Mapping[Vehicle, Mapping[str, CrossingNews]]) -> Attempt:
+        """Make an attempt. One that fails by a fault of ours does so alone."""
+        try:
+            return await self._attempt(due, news)
+        except Exception as error:  # noqa: BLE001  # its text may have the address
+            _log.error("Alert %s could not be sent: %s", due.alert_id, type(error).__name__)
+            return Attempt(due, Verdict.FAILED)
 
     async def _attempt(
         self, due: Due, news: Mapping[Vehicle, Mapping[str, CrossingNews]]

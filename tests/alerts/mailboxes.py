@@ -1,9 +1,8 @@
 """A real mail server on loopback, and what it received."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -12,6 +11,7 @@ from email.policy import default
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.servers import free_port
 from tests.waiting import until
 
 
@@ -67,15 +67,20 @@ def link_in(mail: EmailMessage) -> str:
     return str(link)
 
 
-@asynccontextmanager
-async def mail_server() -> AsyncIterator[Mailbox]:
-    mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=0)
+@contextmanager
+def mail_server_in_thread() -> Iterator[Mailbox]:
+    """Run a mail server in a thread of its own."""
+    port = free_port()
+    mailbox = Mailbox(url=f"smtp://127.0.0.1:{port}")
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        assert isinstance(controller.server, asyncio.Server)
-        port = controller.server.sockets[0].getsockname()[1]
-        mailbox.url = f"smtp://127.0.0.1:{port}"
         yield mailbox
     finally:
         controller.stop()
+
+
+@asynccontextmanager
+async def mail_server() -> AsyncIterator[Mailbox]:
+    with mail_server_in_thread() as mailbox:
+        yield mailbox
