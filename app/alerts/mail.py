@@ -1,7 +1,7 @@
 """E-mail: what it looks like, and how it is handed to the operator's mail server."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -141,10 +141,10 @@ class Letterhead:
             f"{item.title}\n\n{item.text}\n{self.public_url}{item.path}" for item in message.items
         ]
         end = words.translate(N_("You receive this because you asked for it. To unsubscribe:"))
-        mail = self._mail(words, message.title, delivery_id, recipient, at)
+        mail = self._mail(message.title, delivery_id, recipient, at)
         mail["List-Unsubscribe"] = f"<{stop}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        _set_text(mail, [*paragraphs, f"-- \n{end}\n{stop}"])
+        _set_text(mail, words, [*paragraphs, f"-- \n{end}\n{stop}"])
         return mail
 
     def confirmation(
@@ -160,7 +160,7 @@ class Letterhead:
     ) -> EmailMessage:
         """Return the mail that asks whoever has the address whether they want to be told."""
         subject = words.translate(N_("Please confirm: tell me when this changes"))
-        mail = self._mail(words, subject, delivery_id, recipient, at)
+        mail = self._mail(subject, delivery_id, recipient, at)
         asked = N_("Someone, probably you, asked us to write to this address when this changes:")
         how = N_("If that was you, open this page and press the button:")
         otherwise = N_(
@@ -172,12 +172,10 @@ class Letterhead:
             f"{words.translate(how)}\n{self._link(f'/alerts/{alert_id}', token, words)}",
             words.translate(otherwise),
         ]
-        _set_text(mail, paragraphs)
+        _set_text(mail, words, paragraphs)
         return mail
 
-    def _mail(
-        self, words: Words, subject: str, delivery_id: UUID, recipient: str, at: datetime
-    ) -> EmailMessage:
+    def _mail(self, subject: str, delivery_id: UUID, recipient: str, at: datetime) -> EmailMessage:
         # The headers of this class refuse line breaks.
         headers: Mapping[str, str] = {
             "From": self.sender,
@@ -187,7 +185,6 @@ class Letterhead:
             # The same for every attempt, so that a mail that came twice is recognised.
             "Message-ID": f"<{delivery_id}@{urlsplit(self.public_url).hostname}>",
             "Auto-Submitted": "auto-generated",
-            "Content-Language": words.language.code,
         }
         mail = EmailMessage(policy=WIRE)
         for name, value in headers.items():
@@ -198,5 +195,7 @@ class Letterhead:
         return f"{self.public_url}{path}?token={token}&lang={words.language.code}"
 
 
-def _set_text(mail: EmailMessage, paragraphs: list[str]) -> None:
+def _set_text(mail: EmailMessage, words: Words, paragraphs: Sequence[str]) -> None:
     mail.set_content("\n\n".join(paragraphs) + "\n", cte="quoted-printable")
+    # Setting the content removes every earlier header about it.
+    mail["Content-Language"] = words.language.code

@@ -157,7 +157,7 @@ class PushSigner:
             if len(self._tokens) >= _MOST_TOKENS:
                 self._tokens.clear()
             self._tokens[audience] = token, expires
-        return f"vapid t={token}, k={self.key.public}"
+        return f"vapid t={token},k={self.key.public}"
 
 
 def _derived(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:

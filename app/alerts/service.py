@@ -50,7 +50,7 @@ def _known_language(code: str) -> str:
 
 def _mail_address(address: str) -> str:
     if not MAIL_ADDRESS.fullmatch(address):
-        raise PydanticCustomError("mail_address", "must be an e-mail address like anna@example.com")
+        raise PydanticCustomError("mail_address", "must be one e-mail address")
     return address
 
 

@@ -84,7 +84,7 @@ def check_request(arrival: Arrival, audience: str, public_key: str) -> dict[str,
     assert len(arrival.body) <= 4096
     scheme, _, parameters = headers["authorization"].partition(" ")
     assert scheme == "vapid"
-    token, key = (part.strip().partition("=")[2] for part in parameters.split(","))
+    token, key = (part.partition("=")[2] for part in parameters.split(","))
     assert key == public_key
     assert Vapid02.verify(headers["authorization"])
     payload = token.split(".")[1]

@@ -63,7 +63,7 @@ def text_of(mail: EmailMessage) -> str:
 
 def link_in(mail: EmailMessage) -> str:
     """Return the link of a mail that has a token."""
-    (link,) = set(re.findall(r"https://\S+token=\S+", text_of(mail)))
+    (link,) = set(re.findall(r"https?://\S+token=\S+", text_of(mail)))
     return str(link)
 
 

@@ -164,7 +164,8 @@ async def test_what_a_worker_took_and_did_not_send_another_one_sends(
     await quiet.begin(browser)
     await quiet.api.declare()
     async with quiet.database.session() as session:
-        assert await fan_out_alerts(session)
+        while await fan_out_alerts(session):
+            pass
         taken, _ = await take(session, channels=[AlertChannel.PUSH], room=10)
         assert len(taken) == 1
     with quiet.database.connect() as connection:
