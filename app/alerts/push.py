@@ -1,6 +1,7 @@
 """Web Push: messages encrypted for one browser (RFC 8291), signed by the service (RFC 8292)."""
 
 import base64
+import hmac
 import json
 import os
 import time
@@ -14,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -143,25 +143,28 @@ class PushSigner:
     contact: str | None
     """Where a push service reaches the operator: a URL, ``mailto:`` or ``https:``."""
     clock: Callable[[], float] = time.time
-    _tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _authorizations: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def authorization(self, endpoint: str) -> str:
         """Return the ``Authorization`` of a request to an endpoint."""
         parts = urlsplit(endpoint)
         audience, now = f"{parts.scheme}://{parts.netloc}", self.clock()
-        token, expires = self._tokens.get(audience, ("", 0.0))
+        authorization, expires = self._authorizations.get(audience, ("", 0.0))
         if expires - now < TOKEN_SECONDS / 2:
             expires = now + TOKEN_SECONDS
             claims: dict[str, str | int] = {"aud": audience, "exp": int(expires)}
             token = self.key.token(claims | ({"sub": self.contact} if self.contact else {}))
-            if len(self._tokens) >= _MOST_TOKENS:
-                self._tokens.clear()
-            self._tokens[audience] = token, expires
-        return f"vapid t={token},k={self.key.public}"
+            authorization = f"vapid t={token},k={self.key.public}"
+            if len(self._authorizations) >= _MOST_TOKENS:
+                self._authorizations.clear()
+            self._authorizations[audience] = authorization, expires
+        return authorization
 
 
 def _derived(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
-    return HKDF(SHA256(), length, salt, info).derive(secret)
+    """Derive at most 32 bytes by HKDF with SHA-256 (RFC 5869): they are in its first block."""
+    key = hmac.digest(salt, secret, "sha256")
+    return hmac.digest(key, info + b"\1", "sha256")[:length]
 
 
 def _point(key: ec.EllipticCurvePublicKey) -> bytes:

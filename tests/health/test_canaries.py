@@ -12,6 +12,8 @@ from app.embedded.programs import ourselves
 from app.embedded.running import reaching
 from app.embedded.server import DATABASE, OWNER, PORT, SUPERUSER, Server
 from tests import clients
+from tests.alerts.browsers import Browser
+from tests.api import SUMSKAS
 from tests.commands import call, environment
 from tests.marks import in_full
 from tests.servers import Service, service
@@ -87,7 +89,7 @@ def test_no_secret_is_in_a_log_an_error_a_dump_or_a_file(
 
     everything = "".join([log, *canaries.texts]).encode()
     everything += b"".join(files_of(canaries.data_dir))
-    assert len(canaries.secrets) == len(set(canaries.secrets)) == 5
+    assert len(canaries.secrets) == len(set(canaries.secrets)) == 8
     for secret in canaries.secrets:
         form = secret.removeprefix("whsec_").encode()
         assert form not in everything
@@ -102,7 +104,21 @@ def use_secrets(canaries: Canaries) -> str:
     path = f"/v1/subscriptions/{subscription}/secret"
     canaries.make_secret(path, {}, **{"Idempotency-Key": "rotation"})
     assert canaries.post("/v1/subscriptions", {"url": URL}, **once).json()["secret"]
+    make_alert(canaries)
     return subscription
+
+
+def make_alert(canaries: Canaries) -> None:
+    """Ask to be told by Web Push, and by an address that is refused."""
+    browser = Browser("https://push.example.com/canary-of-an-endpoint")
+    body = {"crossings": [SUMSKAS], "subscription": browser.subscription}
+    answer = canaries.post("/alerts/push", body)
+    assert answer.status_code == 200, answer.text
+    keys = browser.subscription["keys"]
+    assert isinstance(keys, dict)
+    canaries.secrets += [browser.endpoint, str(keys["auth"]), answer.json()["token"]]
+    inside = {"endpoint": "https://10.0.0.1/canary-of-an-endpoint", "keys": keys}
+    canaries.fail("/alerts/push", {**body, "subscription": inside}, status=422)
 
 
 def refuse_rows(canaries: Canaries, server: Server, subscription: str) -> None:

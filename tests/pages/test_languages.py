@@ -18,7 +18,9 @@ from app.vocabulary import GapCode
 from tests.marks import full
 
 LOCALE = PROJECT / "app" / "languages" / "locale"
-TELLING = [PROJECT / "app" / package for package in ("languages", "pages", "feeds")]
+TELLING = [
+    PROJECT / "app" / package for package in ("alerts", "crossings", "languages", "pages", "feeds")
+]
 CODES = sorted(path.stem for path in LOCALE.glob("*.po"))
 METHODS = {".py": "python", ".html": "jinja2", ".svg": "jinja2", ".txt": "jinja2"}
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}

@@ -26,7 +26,7 @@ WARM_UP = 1
 
 _SUBSCRIBE = """
     INSERT INTO alert (channel, recipient, language, crossings, borders, "after", confirmed_at)
-    SELECT 'push', recipient, (ARRAY['en', 'lt', 'pl', 'ru', 'be'])[1 + number % 5],
+    SELECT 'push', recipient, (ARRAY['en', 'lt', 'pl', 'ru', 'be'])[1 + mod(number, 5)],
            '{}', ARRAY(SELECT id FROM border LIMIT 50), (SELECT max(number) FROM change), now()
     FROM unnest(%s::text[]) WITH ORDINALITY recipients (recipient, number)
 """
