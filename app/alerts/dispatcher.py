@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -24,9 +25,10 @@ from app.alerts.deliveries import (
     take,
 )
 from app.alerts.fanout import BATCH, CHANNEL, fan_out_alerts
-from app.alerts.mail import Letterhead, Mailer, MailServer
+from app.alerts.mail import Envelope, Letterhead, Mailer, MailServer
 from app.alerts.messages import (
     CrossingNews,
+    Message,
     Vehicle,
     load_news,
     message_of,
@@ -61,6 +63,47 @@ _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 """What a push service answers of a subscription that has expired, or was ended."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNews:
+    """What there is to say to the recipients of a batch, each of which is said to many of them."""
+
+    root: str
+    """The path of the service."""
+    news: Mapping[Vehicle, Mapping[str, CrossingNews]]
+    _messages: dict[tuple[object, ...], Message | None] = field(default_factory=dict)
+    _payloads: dict[tuple[object, ...], bytes] = field(default_factory=dict)
+
+    def message(self, due: Due) -> Message | None:
+        """Return what a delivery says; None if the vehicle can use none of its crossings."""
+        key = _saying(due)
+        if key not in self._messages:
+            vehicle = _vehicle(due)
+            known = self.news[vehicle]
+            present = [known[crossing] for crossing in due.crossings if crossing in known]
+            words = words_of(due.language)
+            self._messages[key] = message_of(words, present, vehicle) if present else None
+        return self._messages[key]
+
+    def payload(self, due: Due) -> bytes | None:
+        """Return what a delivery says to the service worker of a browser."""
+        message = self.message(due)
+        if message is None:
+            return None
+        key = _saying(due)
+        if key not in self._payloads:
+            self._payloads[key] = message.payload(root=self.root, tag=_topic(due))
+        return self._payloads[key]
+
+    def subjects(self, due: Due, words: Words) -> str:
+        """Name all that an alert is about, and for which vehicle."""
+        vehicle = _vehicle(due)
+        known = self.news[vehicle]
+        crossings = [known[name].details for name in due.all_crossings if name in known]
+        names = [*(name_of(words, one) for one in crossings), *map(words.border, due.borders)]
+        whom = vehicle.whom(words)
+        return ", ".join(names) + (f" ({whom})" if whom else "")
 
 
 class AlertDispatcher:
@@ -175,16 +218,16 @@ class AlertDispatcher:
             for task in sending:
                 task.cancel()
 
-    async def _load(self, batch: Sequence[Due]) -> Mapping[Vehicle, Mapping[str, CrossingNews]]:
-        """Return what holds at the crossings of a batch, by vehicle."""
+    async def _load(self, batch: Sequence[Due]) -> BatchNews:
         crossings: defaultdict[Vehicle, set[str]] = defaultdict(set)
         for due in batch:
             # A request to confirm names all of them.
             crossings[_vehicle(due)].update(due.crossings or due.all_crossings)
-        return {
+        news = {
             vehicle: await self._transact(partial(load_news, crossings=names, vehicle=vehicle))
             for vehicle, names in crossings.items()
         }
+        return BatchNews(self._root, news)
 
     async def _record(self, batch: Sequence[Due], sending: set[asyncio.Task[Attempt]]) -> None:
         clock = asyncio.get_running_loop().time
@@ -204,7 +247,7 @@ class AlertDispatcher:
                 await self._transact(partial(renew, deliveries=list(pending.values())))
                 renewed = clock()
 
-    async def _try(self, due: Due, news: Mapping[Vehicle, Mapping[str, CrossingNews]]) -> Attempt:
+    async def _try(self, due: Due, news: BatchNews) -> Attempt:
         """Make an attempt. One that fails by a fault of ours does so alone."""
         try:
             return await self._attempt(due, news)
@@ -212,9 +255,7 @@ class AlertDispatcher:
             _log.error("Alert %s could not be sent: %s", due.alert_id, type(error).__name__)
             return Attempt(due, Verdict.FAILED)
 
-    async def _attempt(
-        self, due: Due, news: Mapping[Vehicle, Mapping[str, CrossingNews]]
-    ) -> Attempt:
+    async def _attempt(self, due: Due, news: BatchNews) -> Attempt:
         assert self._cipher is not None
         try:
             recipient = Recipient.decrypted(due.recipient, self._cipher)
@@ -223,32 +264,21 @@ class AlertDispatcher:
                 "Alert %s waits: its address cannot be read; see CROSSINGS_SECRET_KEY", due.alert_id
             )
             return Attempt(due, Verdict.FAILED)
-        words, vehicle = words_of(due.language), _vehicle(due)
-        known = news[vehicle]
-        present = [known[crossing] for crossing in due.crossings if crossing in known]
         if recipient.push is not None:
-            return await self._push(due, recipient.push, words, vehicle, present)
-        return await self._mail(due, recipient, words, vehicle, present, known)
+            return await self._push(due, recipient.push, news)
+        return await self._mail(due, recipient, news)
 
-    async def _push(
-        self,
-        due: Due,
-        address: PushAddress,
-        words: Words,
-        vehicle: Vehicle,
-        news: Sequence[CrossingNews],
-    ) -> Attempt:
+    async def _push(self, due: Due, address: PushAddress, news: BatchNews) -> Attempt:
         assert self._signer is not None
-        if not news:
+        payload = news.payload(due)
+        if payload is None:
             return Attempt(due, Verdict.DELIVERED)
-        topic = _topic(due)
-        payload = message_of(words, news, vehicle).payload(root=self._root, tag=topic)
         headers = {
             "Authorization": self._signer.authorization(address.endpoint),
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
             "TTL": str(TTL_SECONDS),
-            "Topic": topic,
+            "Topic": _topic(due),
             "Urgency": "high",
         }
         outcome = await self._sender.post(address.endpoint, headers, address.encrypt(payload))
@@ -257,53 +287,29 @@ class AlertDispatcher:
         verdict = Verdict.GONE if outcome.status in _GONE else Verdict.REFUSED
         return Attempt(due, verdict, outcome.retry_after)
 
-    async def _mail(
-        self,
-        due: Due,
-        recipient: Recipient,
-        words: Words,
-        vehicle: Vehicle,
-        news: Sequence[CrossingNews],
-        known: Mapping[str, CrossingNews],
-    ) -> Attempt:
+    async def _mail(self, due: Due, recipient: Recipient, news: BatchNews) -> Attempt:
         assert self._mailer is not None
         assert self._letterhead is not None
         assert recipient.email is not None
-        at = datetime.now(UTC)
-        common = {"delivery_id": due.id, "alert_id": due.alert_id}
+        words = words_of(due.language)
+        envelope = Envelope(
+            recipient.email, due.id, due.alert_id, recipient.token, datetime.now(UTC)
+        )
         if due.change is None:
-            names = [
-                *(
-                    name_of(words, known[name].details)
-                    for name in due.all_crossings
-                    if name in known
-                ),
-                *map(words.border, due.borders),
-            ]
-            whom = vehicle.whom(words)
-            mail = self._letterhead.confirmation(
-                words,
-                ", ".join(names) + (f" ({whom})" if whom else ""),
-                recipient=recipient.email,
-                token=recipient.token,
-                at=at,
-                **common,
-            )
-        elif news:
-            mail = self._letterhead.alert(
-                words,
-                message_of(words, news, vehicle),
-                recipient=recipient.email,
-                token=recipient.token,
-                at=at,
-                **common,
-            )
+            mail = self._letterhead.confirmation(words, news.subjects(due, words), envelope)
+        elif message := news.message(due):
+            mail = self._letterhead.alert(words, message, envelope)
         else:
             return Attempt(due, Verdict.DELIVERED)
         verdict, error = await self._mailer.send(mail)
         if error is not None:
             _log.warning("Message %s was not sent: %s", due.id, error)
         return Attempt(due, verdict)
+
+
+def _saying(due: Due) -> tuple[object, ...]:
+    """Return what decides the text of a delivery."""
+    return due.language, due.traffic, due.to, tuple(due.crossings)
 
 
 def _vehicle(due: Due) -> Vehicle:

@@ -118,72 +118,64 @@ def _verdict_of(refusal: aiosmtplib.SMTPException) -> tuple[Verdict, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who a mail is for, and the alert that it belongs to."""
+
+    recipient: str
+    delivery_id: UUID
+    alert_id: UUID
+    token: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Letterhead:
     """What every mail has: who it is from, and where the service is reached."""
 
     sender: str
     public_url: str
 
-    def alert(
-        self,
-        words: Words,
-        message: Message,
-        *,
-        recipient: str,
-        delivery_id: UUID,
-        alert_id: UUID,
-        token: str,
-        at: datetime,
-    ) -> EmailMessage:
+    def alert(self, words: Words, message: Message, envelope: Envelope) -> EmailMessage:
         """Return a mail about a change. It can be ended by one click (RFC 8058)."""
-        stop = self._link(f"/alerts/{alert_id}/unsubscribe", token, words)
+        stop = self._link(envelope, "/unsubscribe", words)
         paragraphs = [
             f"{item.title}\n\n{item.text}\n{self.public_url}{item.path}" for item in message.items
         ]
         end = words.translate(N_("You receive this because you asked for it. To unsubscribe:"))
-        mail = self._mail(message.title, delivery_id, recipient, at)
+        mail = self._mail(message.title, envelope)
         mail["List-Unsubscribe"] = f"<{stop}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         _set_text(mail, words, [*paragraphs, f"-- \n{end}\n{stop}"])
         return mail
 
-    def confirmation(
-        self,
-        words: Words,
-        names: str,
-        *,
-        recipient: str,
-        delivery_id: UUID,
-        alert_id: UUID,
-        token: str,
-        at: datetime,
-    ) -> EmailMessage:
+    def confirmation(self, words: Words, subjects: str, envelope: Envelope) -> EmailMessage:
         """Return the mail that asks whoever has the address whether they want to be told."""
-        subject = words.translate(N_("Please confirm: tell me when this changes"))
-        mail = self._mail(subject, delivery_id, recipient, at)
         asked = N_("Someone, probably you, asked us to write to this address when this changes:")
         how = N_("If that was you, open this page and press the button:")
         otherwise = N_(
             "If it was not you, do nothing: we will not write again, and will delete the address"
             " within two days."
         )
+        mail = self._mail(
+            words.translate(N_("Please confirm: tell me when this changes")), envelope
+        )
         paragraphs = [
-            f"{words.translate(asked)}\n{names}",
-            f"{words.translate(how)}\n{self._link(f'/alerts/{alert_id}', token, words)}",
+            f"{words.translate(asked)}\n{subjects}",
+            f"{words.translate(how)}\n{self._link(envelope, '', words)}",
             words.translate(otherwise),
         ]
         _set_text(mail, words, paragraphs)
         return mail
 
-    def _mail(self, subject: str, delivery_id: UUID, recipient: str, at: datetime) -> EmailMessage:
+    def _mail(self, subject: str, envelope: Envelope) -> EmailMessage:
         # The headers of this class refuse line breaks.
         headers: Mapping[str, str] = {
             "From": self.sender,
-            "To": recipient,
+            "To": envelope.recipient,
             "Subject": subject,
-            "Date": format_datetime(at),
+            "Date": format_datetime(envelope.at),
             # The same for every attempt, so that a mail that came twice is recognised.
-            "Message-ID": f"<{delivery_id}@{urlsplit(self.public_url).hostname}>",
+            "Message-ID": f"<{envelope.delivery_id}@{urlsplit(self.public_url).hostname}>",
             "Auto-Submitted": "auto-generated",
         }
         mail = EmailMessage(policy=WIRE)
@@ -191,8 +183,9 @@ class Letterhead:
             mail[name] = value
         return mail
 
-    def _link(self, path: str, token: str, words: Words) -> str:
-        return f"{self.public_url}{path}?token={token}&lang={words.language.code}"
+    def _link(self, envelope: Envelope, page: str, words: Words) -> str:
+        path = f"/alerts/{envelope.alert_id}{page}"
+        return f"{self.public_url}{path}?token={envelope.token}&lang={words.language.code}"
 
 
 def _set_text(mail: EmailMessage, words: Words, paragraphs: Sequence[str]) -> None:
