@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from psycopg import sql
 
@@ -50,6 +51,8 @@ from app.vocabulary import AlertChannel
 
 AT_ONCE = 1_000
 """Alerts that are being sent at the same time."""
+AT_ONE_HOST = 100
+"""Of these, messages to one push service: one that does not answer keeps no others waiting."""
 _BATCH = 200
 _RECORD_SECONDS = 0.1
 """How often outcomes are recorded, all those since the last time together."""
@@ -130,6 +133,7 @@ class AlertDispatcher:
             self._channels.append(AlertChannel.EMAIL)
         self._news, self._due = asyncio.Event(), asyncio.Event()
         self._under_way: dict[asyncio.Task[None], int] = {}
+        self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._transact: Transact
         self._sender: Sender
 
@@ -281,11 +285,19 @@ class AlertDispatcher:
             "Topic": _topic(due),
             "Urgency": "high",
         }
-        outcome = await self._sender.post(address.endpoint, headers, address.encrypt(payload))
+        async with self._turn_at(address.endpoint):
+            outcome = await self._sender.post(address.endpoint, headers, address.encrypt(payload))
         if outcome.error is None:
             return Attempt(due, Verdict.DELIVERED)
         verdict = Verdict.GONE if outcome.status in _GONE else Verdict.REFUSED
         return Attempt(due, verdict, outcome.retry_after)
+
+    def _turn_at(self, endpoint: str) -> asyncio.Semaphore:
+        host = urlsplit(endpoint).netloc
+        turn = self._hosts.get(host)
+        if turn is None:
+            turn = self._hosts[host] = asyncio.Semaphore(AT_ONE_HOST)
+        return turn
 
     async def _mail(self, due: Due, recipient: Recipient, news: BatchNews) -> Attempt:
         assert self._mailer is not None
