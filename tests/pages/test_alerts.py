@@ -25,8 +25,10 @@ SUBSCRIBER = Subscriber("https://127.0.0.1/push/a")
 SUBSCRIBE = f"""
     PushManager.prototype.subscribe = async (options) => {{
         window.subscribedFor = [...new Uint8Array(options.applicationServerKey)];
+        localStorage.setItem("subscribed", "yes");
         return {{ toJSON: () => ({json.dumps(SUBSCRIBER.subscription)}) }};
     }};
+    PushManager.prototype.getSubscription = async () => localStorage.getItem("subscribed");
     Notification.requestPermission = async () => "granted";
     Object.defineProperty(Notification, "permission", {{ get: () => "granted" }});
 """
@@ -121,6 +123,19 @@ def test_by_push_it_takes_a_tap_and_a_permission(look: LookAt, written: Database
     expect(page.get_by_role("button", name="Notify me on this device")).to_be_visible()
     assert count(written) == 0
     assert window.complaints == []
+
+
+def test_what_the_browser_ended_by_itself_can_be_begun_again(look: LookAt) -> None:
+    window = look()
+    window.page.add_init_script(SUBSCRIBE)
+    page = window.open(f"/crossings/{MEDININKAI}")
+    page.get_by_role("button", name="Notify me on this device").click()
+    expect(page.get_by_role("button", name="Stop the notifications")).to_be_visible()
+
+    page.evaluate("localStorage.removeItem('subscribed')")
+    page.reload()
+
+    expect(page.get_by_role("button", name="Notify me on this device")).to_be_visible()
 
 
 def test_the_service_worker_shows_what_is_pushed(look: LookAt) -> None:

@@ -62,8 +62,17 @@ function follow(box) {
     return "off";
   });
 
-  box.hidden = false;
-  show();
+  forgetEnded().then(() => {
+    box.hidden = false;
+    show();
+  });
+}
+
+// A browser may end its subscription by itself: then the alerts that it had have ended, too.
+async function forgetEnded() {
+  const registration = await navigator.serviceWorker.getRegistration(`${root}/`);
+  const subscription = await registration?.pushManager.getSubscription();
+  if (!subscription) keep({});
 }
 
 // Return the subscription of this browser, made for this service's key.
