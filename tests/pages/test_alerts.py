@@ -19,7 +19,12 @@ from tests.subscriptions.conftest import LOOPBACK
 from tests.waiting import eventually
 
 ANNA = "anna@example.com"
-PAGES = (f"/crossings/{SUMSKAS}", "/borders/BY-LT", f"/alerts?crossing={SUMSKAS}")
+PAGES = (
+    f"/crossings/{SUMSKAS}",
+    "/borders/BY-LT",
+    f"/trip/{SUMSKAS}+{MEDININKAI}",
+    f"/alerts?crossing={SUMSKAS}",
+)
 SUBSCRIBER = Subscriber("https://127.0.0.1/push/a")
 # No push service can be reached: the browser is given the subscription that one would give.
 SUBSCRIBE = f"""

@@ -25,7 +25,6 @@ from app.alerts.service import (
 from app.database.sessions import Session, WriteSession
 from app.errors import AlertNotFound, CrossSite, NotFound, TooLarge, UnsupportedMediaType
 from app.http.bodies import BorderId, CrossingId
-from app.http.documentation.docs import POLICY
 from app.http.origin import origin_of, query_of
 from app.http.routing import StrictRoute
 from app.limits.requests import RequestLimits
@@ -108,15 +107,6 @@ Book = Annotated[AlertBook, Depends(_book)]
 Form = Annotated[dict[str, Sequence[str]], Depends(_form)]
 
 router = APIRouter(prefix="/alerts", route_class=StrictRoute)
-worker_router = APIRouter()
-
-
-@worker_router.get("/sw.js")
-async def get_service_worker(reader: CurrentReader) -> Response:
-    """Return the service worker, whose scope is all pages because it is served here."""
-    body = f'importScripts("{reader.static("push-worker.js")}");\n'
-    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
-    return Response(body, headers=headers, media_type="text/javascript")
 
 
 @router.get("")

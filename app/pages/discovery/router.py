@@ -28,7 +28,7 @@ THEME, GROUND = "#1a1c1e", "#f6f6f3"
 """The colours of the frame and of the ground, as in `pages.css`."""
 
 _INCIDENTS_PER_READ = 200
-_WORKER_SCRIPTS: Sequence[str] = ()
+_WORKER_SCRIPTS: Sequence[str] = (static("push-worker.js"),)
 """Paths of scripts that the service worker runs as well."""
 _ONE_HOUR = "public, max-age=3600"
 _ONE_DAY = "public, max-age=86400"

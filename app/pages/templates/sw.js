@@ -86,5 +86,5 @@ async function keptPage(request) {
 }
 {% for script in scripts %}
 
-importScripts("{{ script }}");
+importScripts(`${ROOT}{{ script }}`);
 {% endfor %}
