@@ -12,6 +12,8 @@ _OF_THE_VALIDATOR = frozenset(get_args(core_schema.ErrorType))
 SLUG = "^[a-z0-9]+(-[a-z0-9]+)*$"
 COUNTRY_CODE = "^[A-Z]{2}$"
 BORDER_CODE = "^[A-Z]{2}-[A-Z]{2}$"
+PHONE = "^\\+[1-9][0-9]{6,14}$"
+EMAIL = "^[!-?A-~]+@[!-?A-~]+\\.[!-?A-~]+$"
 LANGUAGE_TAG = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 
 PATTERNS: Mapping[str, str] = {
@@ -21,6 +23,8 @@ PATTERNS: Mapping[str, str] = {
     LANGUAGE_TAG: "must be a language tag, such as lt",
     "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$": "must be a language tag, such as lt",
     "^[0-9a-f]{64}$": "must be 64 hexadecimal digits in lower case",
+    PHONE: "must be a telephone number in the form of E.164, such as +37031234567",
+    EMAIL: "must be an e-mail address, such as ask@example.org",
     "^https?://[!-~]+$": "must be an address that begins with http:// or https://",
 }
 

@@ -28,6 +28,7 @@ from app.places.phrases import fold
 from app.places.zones import chief_place
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations, SourceUrl
 from app.status.rule.history import Lane
+from app.validation import EMAIL, PHONE
 from app.vocabulary import Mode, Traffic
 
 DEFAULT_CONFIRM_WITHIN_DAYS = 30
@@ -186,12 +187,10 @@ class Contact(Body, title="Contact"):
 
     side: CountryCode
     authority: Line
-    phone: str | None = Field(
-        None, pattern=r"^\+[1-9][0-9]{6,14}$", description="E.164.", examples=["+37031234567"]
-    )
+    phone: str | None = Field(None, pattern=PHONE, description="E.164.", examples=["+37031234567"])
     email: str | None = Field(
         None,
-        pattern=r"^[!-?A-~]+@[!-?A-~]+\.[!-?A-~]+$",
+        pattern=EMAIL,
         max_length=254,
         examples=["ask@example.org"],
     )

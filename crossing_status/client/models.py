@@ -339,6 +339,17 @@ class RegularHours(Model):
     opening_hours: str
 
 
+class Contact(Model):
+    """Whom to ask about a side: an authority, and how it is reached."""
+
+    side: str
+    authority: str
+    phone: str | None = None
+    email: str | None = None
+    url: str | None = None
+    address: str | None = None
+
+
 class CrossingLinks(Model):
     """Addresses related to a crossing."""
 
@@ -366,6 +377,7 @@ class CrossingSummary(Model):
     retired_at: datetime | None
     replaced_by: str | None
     hours: list[RegularHours]
+    contacts: list[Contact]
     max_weight_kg: int | None
     max_height_m: float | None
     citations: list[Citation]

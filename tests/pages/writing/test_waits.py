@@ -29,7 +29,9 @@ async def waits_on(api: Api, path: str, lang: str = "en", **parameters: str) -> 
     """Return what a page says of each wait, without marks."""
     found = await api.get(path, lang=lang, **parameters)
     assert found.status_code == 200, found.text
-    parts = re.split(r'(?=<span class="wait">)', found.text)[1:]
+    # The page of a crossing has the waits above its table of lanes, too.
+    text = found.text.partition('id="lanes"')[2] or found.text
+    parts = re.split(r'(?=<span class="wait">)', text)[1:]
     return [_text(re.split(r"</span>\s*(?=<(?:span class=.wait|/|br))|</span>$", one)[0])
             for one in parts]  # fmt: skip
 
