@@ -131,6 +131,14 @@ PROMISES = (
         "{operations:,} operations, each with every kind of input",
     ),
     Promise(
+        "**Light pages.** The first visit of a phone to the home page, a crossing or a story"
+        " transfers at most 200 kB, and nothing shifts while it loads.",
+        "tests/pages/test_page_figures.py",
+        "home {home_bytes:,} bytes, a crossing {crossing_bytes:,}, a story {story_bytes:,};"
+        " on slow 4G the largest paint came after {home_paint:,}, {crossing_paint:,} and"
+        " {story_paint:,} ms",
+    ),
+    Promise(
         "**Long use.** Half an hour at 70 % of the limit has no error, and no process whose"
         " memory goes on growing.",
         "bench/soak.py",
