@@ -113,7 +113,7 @@ def test_by_mail_it_works_without_a_script(
 
 def test_by_push_it_takes_a_tap_and_a_permission(look: LookAt, written: Database) -> None:
     """One button begins it, and the same place ends it, also after the page was left."""
-    window = look()
+    window = look(offline_copies=True)
     window.page.add_init_script(SUBSCRIBE)
     page = window.open(f"/crossings/{MEDININKAI}")
 
@@ -131,7 +131,7 @@ def test_by_push_it_takes_a_tap_and_a_permission(look: LookAt, written: Database
 
 
 def test_what_the_browser_ended_by_itself_can_be_begun_again(look: LookAt) -> None:
-    window = look()
+    window = look(offline_copies=True)
     window.page.add_init_script(SUBSCRIBE)
     page = window.open(f"/crossings/{MEDININKAI}")
     page.get_by_role("button", name="Notify me on this device").click()
@@ -144,7 +144,7 @@ def test_what_the_browser_ended_by_itself_can_be_begun_again(look: LookAt) -> No
 
 
 def test_the_service_worker_shows_what_is_pushed(look: LookAt) -> None:
-    window = look()
+    window = look(offline_copies=True)
     page = window.open(f"/crossings/{SUMSKAS}")
     page.context.grant_permissions(["notifications"], origin=window.service.url)
     registrations: list[str] = []
