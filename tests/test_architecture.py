@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,6 +143,18 @@ def test_only_commands_use_the_client() -> None:
 
     assert users
     assert users == under(users, "app.commands")
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """A reader who meets a name finds one thing by it."""
+    names = Counter(
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -94,7 +94,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AlertAttempt:
     """An attempt to send something, and what came of it."""
 
     due: Due
@@ -119,7 +119,7 @@ async def renew(session: AsyncSession, deliveries: Sequence[Due]) -> None:
     await session.execute(_RENEW, {"ids": [due.id for due in deliveries], "lease": LEASE})
 
 
-async def record(session: AsyncSession, attempts: Sequence[Attempt]) -> int:
+async def record(session: AsyncSession, attempts: Sequence[AlertAttempt]) -> int:
     """Record what came of attempts; return how many alerts were deleted, as nobody gets them.
 
     An alert is deleted when its recipient is gone, or has refused a message for three days.

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from app.alerts.deliveries import (
     LEASE,
-    Attempt,
+    AlertAttempt,
     Due,
     Verdict,
     forget_unconfirmed,
@@ -28,9 +28,9 @@ from app.alerts.deliveries import (
 from app.alerts.fanout import BATCH, CHANNEL, fan_out_alerts
 from app.alerts.mail import Envelope, Letterhead, Mailer, MailServer
 from app.alerts.messages import (
+    AlertMessage,
+    Audience,
     CrossingNews,
-    Message,
-    Vehicle,
     load_news,
     message_of,
     name_of,
@@ -74,15 +74,15 @@ class BatchNews:
 
     root: str
     """The path of the service."""
-    news: Mapping[Vehicle, Mapping[str, CrossingNews]]
-    _messages: dict[tuple[object, ...], Message | None] = field(default_factory=dict)
+    news: Mapping[Audience, Mapping[str, CrossingNews]]
+    _messages: dict[tuple[object, ...], AlertMessage | None] = field(default_factory=dict)
     _payloads: dict[tuple[object, ...], bytes] = field(default_factory=dict)
 
-    def message(self, due: Due) -> Message | None:
+    def message(self, due: Due) -> AlertMessage | None:
         """Return what a delivery says; None if the vehicle can use none of its crossings."""
         key = _saying(due)
         if key not in self._messages:
-            vehicle = _vehicle(due)
+            vehicle = _audience(due)
             known = self.news[vehicle]
             present = [known[crossing] for crossing in due.crossings if crossing in known]
             words = words_of(due.language)
@@ -101,7 +101,7 @@ class BatchNews:
 
     def subjects(self, due: Due, words: Words) -> str:
         """Name all that an alert is about, and for which vehicle."""
-        vehicle = _vehicle(due)
+        vehicle = _audience(due)
         known = self.news[vehicle]
         crossings = [known[name].details for name in due.all_crossings if name in known]
         names = [*(name_of(words, one) for one in crossings), *map(words.border, due.borders)]
@@ -209,7 +209,7 @@ class AlertDispatcher:
 
     async def _deliver(self, batch: Sequence[Due]) -> None:
         """Send a batch. What is not recorded in the end is sent again later."""
-        sending: set[asyncio.Task[Attempt]] = set()
+        sending: set[asyncio.Task[AlertAttempt]] = set()
         try:
             news = await self._load(batch)
             sending |= {asyncio.create_task(self._try(due, news)) for due in batch}
@@ -223,17 +223,17 @@ class AlertDispatcher:
                 task.cancel()
 
     async def _load(self, batch: Sequence[Due]) -> BatchNews:
-        crossings: defaultdict[Vehicle, set[str]] = defaultdict(set)
+        crossings: defaultdict[Audience, set[str]] = defaultdict(set)
         for due in batch:
             # A request to confirm names all of them.
-            crossings[_vehicle(due)].update(due.crossings or due.all_crossings)
+            crossings[_audience(due)].update(due.crossings or due.all_crossings)
         news = {
             vehicle: await self._transact(partial(load_news, crossings=names, vehicle=vehicle))
             for vehicle, names in crossings.items()
         }
         return BatchNews(self._root, news)
 
-    async def _record(self, batch: Sequence[Due], sending: set[asyncio.Task[Attempt]]) -> None:
+    async def _record(self, batch: Sequence[Due], sending: set[asyncio.Task[AlertAttempt]]) -> None:
         clock = asyncio.get_running_loop().time
         renewed = clock()
         pending = {due.id: due for due in batch}
@@ -251,15 +251,15 @@ class AlertDispatcher:
                 await self._transact(partial(renew, deliveries=list(pending.values())))
                 renewed = clock()
 
-    async def _try(self, due: Due, news: BatchNews) -> Attempt:
+    async def _try(self, due: Due, news: BatchNews) -> AlertAttempt:
         """Make an attempt. One that fails by a fault of ours does so alone."""
         try:
             return await self._attempt(due, news)
         except Exception as error:  # noqa: BLE001  # its text may have the address
             _log.error("Alert %s could not be sent: %s", due.alert_id, type(error).__name__)
-            return Attempt(due, Verdict.FAILED)
+            return AlertAttempt(due, Verdict.FAILED)
 
-    async def _attempt(self, due: Due, news: BatchNews) -> Attempt:
+    async def _attempt(self, due: Due, news: BatchNews) -> AlertAttempt:
         assert self._cipher is not None
         try:
             recipient = Recipient.decrypted(due.recipient, self._cipher)
@@ -267,16 +267,16 @@ class AlertDispatcher:
             _log.error(
                 "Alert %s waits: its address cannot be read; see CROSSINGS_SECRET_KEY", due.alert_id
             )
-            return Attempt(due, Verdict.FAILED)
+            return AlertAttempt(due, Verdict.FAILED)
         if recipient.push is not None:
             return await self._push(due, recipient.push, news)
         return await self._mail(due, recipient, news)
 
-    async def _push(self, due: Due, address: PushAddress, news: BatchNews) -> Attempt:
+    async def _push(self, due: Due, address: PushAddress, news: BatchNews) -> AlertAttempt:
         assert self._signer is not None
         payload = news.payload(due)
         if payload is None:
-            return Attempt(due, Verdict.DELIVERED)
+            return AlertAttempt(due, Verdict.DELIVERED)
         headers = {
             "Authorization": self._signer.authorization(address.endpoint),
             "Content-Encoding": "aes128gcm",
@@ -288,9 +288,9 @@ class AlertDispatcher:
         async with self._turn_at(address.endpoint):
             outcome = await self._sender.post(address.endpoint, headers, address.encrypt(payload))
         if outcome.error is None:
-            return Attempt(due, Verdict.DELIVERED)
+            return AlertAttempt(due, Verdict.DELIVERED)
         verdict = Verdict.GONE if outcome.status in _GONE else Verdict.REFUSED
-        return Attempt(due, verdict, outcome.retry_after)
+        return AlertAttempt(due, verdict, outcome.retry_after)
 
     def _turn_at(self, endpoint: str) -> asyncio.Semaphore:
         host = urlsplit(endpoint).netloc
@@ -299,7 +299,7 @@ class AlertDispatcher:
             turn = self._hosts[host] = asyncio.Semaphore(AT_ONE_HOST)
         return turn
 
-    async def _mail(self, due: Due, recipient: Recipient, news: BatchNews) -> Attempt:
+    async def _mail(self, due: Due, recipient: Recipient, news: BatchNews) -> AlertAttempt:
         assert self._mailer is not None
         assert self._letterhead is not None
         assert recipient.email is not None
@@ -312,11 +312,11 @@ class AlertDispatcher:
         elif message := news.message(due):
             mail = self._letterhead.alert(words, message, envelope)
         else:
-            return Attempt(due, Verdict.DELIVERED)
+            return AlertAttempt(due, Verdict.DELIVERED)
         verdict, error = await self._mailer.send(mail)
         if error is not None:
             _log.warning("Message %s was not sent: %s", due.id, error)
-        return Attempt(due, verdict)
+        return AlertAttempt(due, verdict)
 
 
 def _saying(due: Due) -> tuple[object, ...]:
@@ -324,8 +324,8 @@ def _saying(due: Due) -> tuple[object, ...]:
     return due.language, due.traffic, due.to, tuple(due.crossings)
 
 
-def _vehicle(due: Due) -> Vehicle:
-    return Vehicle(due.traffic, due.to)
+def _audience(due: Due) -> Audience:
+    return Audience(due.traffic, due.to)
 
 
 def _topic(due: Due) -> str:

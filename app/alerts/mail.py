@@ -15,7 +15,7 @@ import aiosmtplib
 from pydantic import SecretStr
 
 from app.alerts.deliveries import Verdict
-from app.alerts.messages import Message
+from app.alerts.messages import AlertMessage
 from app.languages.words import N_, Words
 
 SECONDS = 30.0
@@ -135,7 +135,7 @@ class Letterhead:
     sender: str
     public_url: str
 
-    def alert(self, words: Words, message: Message, envelope: Envelope) -> EmailMessage:
+    def alert(self, words: Words, message: AlertMessage, envelope: Envelope) -> EmailMessage:
         """Return a mail about a change. It can be ended by one click (RFC 8058)."""
         stop = self._link(envelope, "/unsubscribe", words)
         paragraphs = [

@@ -28,7 +28,7 @@ _MOST_PLANS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Vehicle:
+class Audience:
     """Who is told: a category of traffic and the country that it enters; None is any."""
 
     traffic: str | None
@@ -71,7 +71,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class AlertMessage:
     """What somebody is told: of one crossing, or of several."""
 
     language: str
@@ -102,7 +102,7 @@ class Message:
 
 
 async def load_news(
-    session: AsyncSession, crossings: Collection[str], vehicle: Vehicle
+    session: AsyncSession, crossings: Collection[str], vehicle: Audience
 ) -> Mapping[str, CrossingNews]:
     """Return what holds now, for each of the crossings that the vehicle can use."""
     snapshot = await take_snapshot(session, AsOf())
@@ -126,22 +126,22 @@ def words_of(language: str) -> Words:
     return Words(LANGUAGES.get(language, LANGUAGES[ENGLISH]))
 
 
-def message_of(words: Words, news: Sequence[CrossingNews], vehicle: Vehicle) -> Message:
+def message_of(words: Words, news: Sequence[CrossingNews], vehicle: Audience) -> AlertMessage:
     """Say what holds at each of the crossings, of which there is at least one."""
     items = [_item(words, crossing, vehicle) for crossing in news]
     language = words.language.code
     if len(items) == 1:
-        return Message(language, items[0].title, items, items[0].path)
+        return AlertMessage(language, items[0].title, items, items[0].path)
     borders = {crossing.details.border for crossing in news}
     if len(borders) == 1:
         (border,) = borders
         path = _path(f"/borders/{border}", words, vehicle)
-        return Message(language, words.border(border), items, path)
+        return AlertMessage(language, words.border(border), items, path)
     title = words.translate(N_("Border crossings"))
-    return Message(language, title, items, _path("/", words, vehicle))
+    return AlertMessage(language, title, items, _path("/", words, vehicle))
 
 
-def _item(words: Words, news: CrossingNews, vehicle: Vehicle) -> Item:
+def _item(words: Words, news: CrossingNews, vehicle: Audience) -> Item:
     name = name_of(words, news.details)
     verdict = " ".join(filter(None, [words.title_word(news.status.status), vehicle.whom(words)]))
     texts = [
@@ -156,7 +156,7 @@ def name_of(words: Words, details: Details) -> str:
     return words.crossing_of(details.names, Mode(details.version.mode))
 
 
-def _answer(words: Words, news: CrossingNews, vehicle: Vehicle) -> str:
+def _answer(words: Words, news: CrossingNews, vehicle: Audience) -> str:
     zones, whom = news.clocks.zones, vehicle.whom(words)
     said = sentence(words, news.status, whom, zones, news.instant)
     if not said:
@@ -183,6 +183,6 @@ def _plan(words: Words, news: CrossingNews, plan: Plan) -> str:
     return " ".join(filter(None, [text, whom, certainty])) + "."
 
 
-def _path(path: str, words: Words, vehicle: Vehicle) -> str:
+def _path(path: str, words: Words, vehicle: Audience) -> str:
     query = {"lang": words.language.code, "traffic": vehicle.traffic, "to": vehicle.to}
     return path + query_of(more=query)

@@ -11,7 +11,7 @@ from app.database.sessions import Transact
 from app.errors import invalid
 from app.http.bodies import Instant
 from app.importers.fetching import MAX_BYTES, Fetcher, Payload
-from app.importers.running import Outcome, Runner, describe
+from app.importers.running import ImportOutcome, Runner, describe
 from app.importers.schedule import quarantine, require_importer
 from app.observations.recording import ObservationLimits
 from app.validation import message_of
@@ -71,7 +71,7 @@ def _read(file: Path) -> Payload:
         raise invalid("file", f"{file} cannot be read: {error.strerror}") from error
 
 
-def _report(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _report(outcomes: Sequence[ImportOutcome]) -> Iterator[str]:
     for outcome in outcomes:
         if len(outcomes) > 1:
             yield f"{outcome.address}:"
@@ -83,7 +83,7 @@ def _report(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"Kept aside: {outcome.kept}"
 
 
-def _summary(outcome: Outcome) -> str:
+def _summary(outcome: ImportOutcome) -> str:
     if outcome.error:
         return outcome.error
     if outcome.is_unchanged:

@@ -52,7 +52,7 @@ class Policy(Body):
         )
 
 
-class Step(Enum):
+class LaneAction(Enum):
     """What is done about a lane that a feed reports working."""
 
     OPEN = auto()
@@ -70,7 +70,7 @@ def step_of(
     own: Declaration | None,
     observed_at: datetime,
     now: datetime,
-) -> Step | None:
+) -> LaneAction | None:
     """Return what a feed says of a lane that worked at ``observed_at``; None is nothing.
 
     ``own`` is the feed's own declaration if that is what is in force on the side. Raises
@@ -85,14 +85,14 @@ def step_of(
         if observed_at < resolved.history.known_from:
             raise OutOfReach
         is_free = all(in_force(resolved, lane, at) is None for at in (observed_at, now))
-        return Step.OPEN if is_free else None
+        return LaneAction.OPEN if is_free else None
     newest = newest_evidence(resolved, lane)
     if newest is not None and observed_at <= newest:
         return None
     if has_gap(resolved, lane, lane.to, now):
-        return Step.CONFIRM
+        return LaneAction.CONFIRM
     is_due = newest is None or observed_at - newest >= confirm_within / CONFIRMED_PER_PERIOD
-    return Step.KEEP if is_due else None
+    return LaneAction.KEEP if is_due else None
 
 
 def in_force(resolved: ResolvedHistory, lane: Lane, at: datetime) -> Declaration | None:

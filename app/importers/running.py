@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImportOutcome:
     """The outcome of one payload, or of the attempt to fetch it."""
 
     address: str
@@ -94,9 +94,9 @@ class Runner:
         addresses: Sequence[str] | None = None,
         *,
         observed_at: datetime | None = None,
-    ) -> list[Outcome]:
+    ) -> list[ImportOutcome]:
         """Fetch every address and import each changed payload by `take`."""
-        outcomes: list[Outcome] = []
+        outcomes: list[ImportOutcome] = []
         for address in self.importer.addresses if addresses is None else addresses:
             if outcomes:
                 await asyncio.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)  # noqa: S311 -- no secret
@@ -107,7 +107,7 @@ class Runner:
 
     async def take(
         self, payload: Payload, *, address: str, observed_at: datetime | None = None
-    ) -> Outcome:
+    ) -> ImportOutcome:
         """Import a payload. ``observed_at`` is the instant of values that have none themselves.
 
         Without it, a payload that is the last one of its address is not read again, unless
@@ -121,7 +121,7 @@ class Runner:
         )
         is_known = state is not None and state.sha256 == sha256 and state.rows > 0
         if is_known and observed_at is None:
-            return Outcome(address, sha256, is_unchanged=True)
+            return ImportOutcome(address, sha256, is_unchanged=True)
         try:
             findings = await asyncio.to_thread(self._findings, payload.body)
         except BrokenPayload as error:
@@ -143,7 +143,7 @@ class Runner:
         )
         return await self._say(outcome)
 
-    async def _say(self, outcome: Outcome) -> Outcome:
+    async def _say(self, outcome: ImportOutcome) -> ImportOutcome:
         """Say of statuses what the policy allows, now that the observations are recorded."""
         if outcome.source_id is None:
             return outcome
@@ -158,7 +158,7 @@ class Runner:
 
     async def note(
         self,
-        outcomes: Sequence[Outcome],
+        outcomes: Sequence[ImportOutcome],
         *,
         at: datetime | None = None,
         next_attempt_at: datetime | None = None,
@@ -179,7 +179,9 @@ class Runner:
             )
         )
 
-    async def _run(self, fetcher: Fetcher, address: str, observed_at: datetime | None) -> Outcome:
+    async def _run(
+        self, fetcher: Fetcher, address: str, observed_at: datetime | None
+    ) -> ImportOutcome:
         state = await self.transact(
             partial(known_payload, feed=self.importer.name, address=address)
         )
@@ -188,11 +190,11 @@ class Runner:
                 address, Validators() if state is None else state.validators
             )
         except FetchFailed as failure:
-            return Outcome(
+            return ImportOutcome(
                 address, error=f"The address {failure}.", retry_after=failure.retry_after
             )
         if payload is None:
-            return Outcome(address, is_unchanged=True)
+            return ImportOutcome(address, is_unchanged=True)
         return await self.take(payload, address=address, observed_at=observed_at)
 
     def _findings(self, body: bytes) -> list[Finding]:
@@ -209,9 +211,9 @@ class Runner:
             )
         return findings
 
-    def _broken(self, payload: Payload, address: str, error: str) -> Outcome:
+    def _broken(self, payload: Payload, address: str, error: str) -> ImportOutcome:
         kept_payload = self._keep(payload, [error])
-        return Outcome(
+        return ImportOutcome(
             address, hashlib.sha256(payload.body).hexdigest(), error=error, kept=kept_payload
         )
 
@@ -233,7 +235,7 @@ class Runner:
         sha256: str,
         findings: Sequence[Finding],
         observed_at: datetime,
-    ) -> Outcome:
+    ) -> ImportOutcome:
         """Record the values of a payload, and that it was read, in one transaction."""
         readings, contradictions = _settled(
             (finding for finding in findings if isinstance(finding, Reading)), observed_at
@@ -259,7 +261,7 @@ class Runner:
             has_changed=done.recorded > 0,
         )
         damage = [finding for finding in refused if finding.is_damage]
-        return Outcome(
+        return ImportOutcome(
             address,
             sha256,
             recorded=done.recorded,

@@ -16,7 +16,7 @@ from app.database.sessions import OPTIONS, Transact
 from app.importers.fetching import Fetcher
 from app.importers.importer import Importer, importers
 from app.importers.quarantine import Quarantine
-from app.importers.running import Outcome, Runner
+from app.importers.running import ImportOutcome, Runner
 from app.importers.state import next_attempt, plan_attempt
 from app.observations.recording import ObservationLimits
 
@@ -112,13 +112,15 @@ class ImportSchedule:
                 outcomes = await runner.run(fetcher, addresses)
             except _REFUSALS as refusal:
                 _log.error("%s could not be recorded: %s", name, reason(refusal))
-                outcomes = [Outcome(name, error="The database refused the values.")]
+                outcomes = [ImportOutcome(name, error="The database refused the values.")]
             except OUTAGES:
                 raise
             except Exception as error:  # noqa: BLE001  # a feed is no fault of the others
                 detail = None if runner.importer.has_personal_data else error
                 _log.exception("%s could not be imported", name, exc_info=detail)
-                outcomes = [Outcome(name, error=f"The import failed: {type(error).__name__}.")]
+                outcomes = [
+                    ImportOutcome(name, error=f"The import failed: {type(error).__name__}.")
+                ]
             for outcome in outcomes:
                 if outcome.error:
                     _log.warning("%s: %s", name, outcome.error)
@@ -128,7 +130,11 @@ class ImportSchedule:
 
 
 def pause_after(
-    outcomes: Sequence[Outcome], interval: timedelta, failures: int, *, jitter: float | None = None
+    outcomes: Sequence[ImportOutcome],
+    interval: timedelta,
+    failures: int,
+    *,
+    jitter: float | None = None,
 ) -> timedelta:
     """Return the pause after an attempt; ``failures`` is the number of failures before it.
 

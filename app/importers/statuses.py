@@ -12,7 +12,7 @@ from app.access.service import Reporter
 from app.changes.service import Snapshot, reserve_slot, take_snapshot
 from app.http.parameters import AsOf
 from app.importers.importer import Importer
-from app.importers.policy import Step, in_force, step_of
+from app.importers.policy import LaneAction, in_force, step_of
 from app.observations.reading import latest_waits
 from app.observations.waits import NO_WAITS, Waits
 from app.sources.schemas import CitationIn
@@ -26,7 +26,7 @@ from app.vocabulary import Basis, KeyScope, ReasonCode, Status
 
 REASON = "Reported working"
 
-_Plan = Mapping[Step, Sequence[ObservedLane]]
+_Plan = Mapping[LaneAction, Sequence[ObservedLane]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ async def apply_policy(session: AsyncSession, importer: Importer, *, source: UUI
     slot = await reserve_slot(session)
     snapshot = Snapshot(slot.number - 1, slot.recorded_at)
     plan = await _plan(session, importer, source, snapshot)
-    kept, confirmed, opened = (plan.get(step, ()) for step in (Step.KEEP, Step.CONFIRM, Step.OPEN))
+    kept, confirmed, opened = (
+        plan.get(step, ()) for step in (LaneAction.KEEP, LaneAction.CONFIRM, LaneAction.OPEN)
+    )
     if kept:
         await record_confirming(session, slot, source=source, lanes=kept)
     reporter = Reporter(
@@ -80,13 +82,13 @@ async def _plan(
     crossings = sorted({place.crossing for place in importer.places.place})
     waits = await latest_waits(session, crossings)
 
-    def steps(history: CrossingHistory) -> list[tuple[Step, ObservedLane]]:
+    def steps(history: CrossingHistory) -> list[tuple[LaneAction, ObservedLane]]:
         if history.details.is_retired():
             return []
         of_crossing = waits.get(history.details.id, NO_WAITS)
         return list(_steps(importer, source, history, of_crossing, snapshot.now))
 
-    plan: defaultdict[Step, list[ObservedLane]] = defaultdict(list)
+    plan: defaultdict[LaneAction, list[ObservedLane]] = defaultdict(list)
     steps_by_crossing = await load_histories(session, list(waits), snapshot, steps)
     for steps_of_crossing in steps_by_crossing.values():
         for step, observed in steps_of_crossing:
@@ -96,7 +98,7 @@ async def _plan(
 
 def _steps(
     importer: Importer, source: UUID, history: CrossingHistory, waits: Waits, now: datetime
-) -> Iterator[tuple[Step, ObservedLane]]:
+) -> Iterator[tuple[LaneAction, ObservedLane]]:
     for observed in waits.latest:
         lane = observed.lane
         if observed.source != source or not importer.policy.is_working(observed):

@@ -9,8 +9,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from app.config import Settings
 from app.delivery.worker import Beside, DeliveryWorker
 from app.importers.fetching import Fetcher
-from app.importers.running import Outcome as ImportOutcome
-from app.importers.running import Runner
+from app.importers.running import ImportOutcome, Runner
 from app.subscriptions.deliveries import Outcome, Turn
 from app.subscriptions.sending import Message
 from app.tracing.spans import Tracing

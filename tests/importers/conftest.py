@@ -13,7 +13,7 @@ from app.embedded.server import Server
 from app.importers.fetching import Payload
 from app.importers.importer import Importer, importers
 from app.importers.quarantine import Quarantine
-from app.importers.running import Outcome, Runner
+from app.importers.running import ImportOutcome, Runner
 from app.observations.recording import ObservationLimits
 from app.seeding.service import load_seeds
 from tests.conftest import SEEDED, Database, clone
@@ -67,7 +67,7 @@ class Imports:
         *,
         at: datetime | None = None,
         observed_at: datetime | None = None,
-    ) -> Outcome:
+    ) -> ImportOutcome:
         """Import a payload that was fetched at an instant, by default now."""
         payload = Payload(body, at or datetime.now(UTC))
         return await self.runner(importer).take(payload, address="a", observed_at=observed_at)

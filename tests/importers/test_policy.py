@@ -10,7 +10,7 @@ import pytest
 from app.audit.service import find_faults
 from app.embedded.server import OWNER
 from app.importers.policy import Policy
-from app.importers.running import Outcome
+from app.importers.running import ImportOutcome
 from app.status.schemas import StatusOut
 from tests.api import Api, Json, citation
 from tests.importers.conftest import Imports
@@ -62,7 +62,7 @@ async def declare(api: Api, status: str, start: datetime, **fields: object) -> J
     return event
 
 
-def counts(outcome: Outcome) -> tuple[int, int, int]:
+def counts(outcome: ImportOutcome) -> tuple[int, int, int]:
     policy = outcome.policy
     return policy.opened, policy.confirmed, policy.kept
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.importers.policy import Step, in_force, step_of
+from app.importers.policy import LaneAction, in_force, step_of
 from app.status.rule.cut import has_gap
 from app.status.rule.history import (
     Confirmation,
@@ -95,7 +95,7 @@ def test_a_feed_opens_only_where_nothing_of_that_side_is_in_force(
 
     if step is None:
         return
-    assert step is Step.OPEN
+    assert step is LaneAction.OPEN
     assert in_force(before, lane, now) is None
     own = declared_open(lane, observed_at, now)
     after = ResolvedHistory(with_event(history, own))
@@ -117,7 +117,7 @@ def test_and_then_it_neither_opens_nor_confirms_again(
 ) -> None:
     history, lane, observed_at, now = given_
     resolved = ResolvedHistory(history)
-    if step_of(resolved, lane, own=None, observed_at=observed_at, now=now) is not Step.OPEN:
+    if step_of(resolved, lane, own=None, observed_at=observed_at, now=now) is not LaneAction.OPEN:
         return
     own = declared_open(lane, observed_at, now)
 

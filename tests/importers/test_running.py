@@ -12,7 +12,7 @@ from app.importers.findings import Finding
 from app.importers.importer import Importer, importers
 from app.importers.places import Places
 from app.importers.reading import list_feeds
-from app.importers.running import Outcome
+from app.importers.running import ImportOutcome
 from app.importers.schemas import FeedOut
 from tests.api import Json, citation
 from tests.importers import samples
@@ -30,7 +30,7 @@ def waiting(minutes: str = "25", *, at: datetime = LATELY) -> Json:
     return port(at=at + timedelta(minutes=2), car=lanes(minutes, clock(at)))
 
 
-def reasons(outcome: Outcome) -> list[str]:
+def reasons(outcome: ImportOutcome) -> list[str]:
     return [one.reason for one in outcome.refused]
 
 

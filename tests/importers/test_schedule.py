@@ -14,7 +14,7 @@ from app.config import Settings
 from app.delivery.worker import DeliveryWorker
 from app.importers import schedule
 from app.importers.importer import importers
-from app.importers.running import Outcome
+from app.importers.running import ImportOutcome
 from app.importers.schedule import ImportSchedule, enabled_importers, pause_after
 from tests.conftest import Database
 from tests.importers.agency import Agency, giving, publishing
@@ -29,7 +29,7 @@ END_HOLDER = """
     WHERE locktype = 'advisory' AND datname = current_database()
       AND ((classid::bigint << 32) | objid::bigint) = %s
 """
-FAILED, DONE = Outcome("a", error="It failed."), Outcome("a")
+FAILED, DONE = ImportOutcome("a", error="It failed."), ImportOutcome("a")
 
 
 # How long a feed is left alone
@@ -77,7 +77,9 @@ def test_a_server_that_asks_for_less_does_not() -> None:
 def test_a_feed_is_never_asked_sooner_than_its_interval(
     failures: int, minutes: int, *, has_failed: bool, retry_after: timedelta | None
 ) -> None:
-    outcome = Outcome("a", error="It failed." if has_failed else None, retry_after=retry_after)
+    outcome = ImportOutcome(
+        "a", error="It failed." if has_failed else None, retry_after=retry_after
+    )
     interval = timedelta(minutes=minutes)
 
     pause = pause_after([outcome], interval, failures)

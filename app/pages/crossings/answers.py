@@ -88,7 +88,7 @@ class CrossingAnswer:
         return scopes_of(self.details.lanes_without_hours(side))
 
     @property
-    def lane_groups(self) -> list["LaneGroup"]:
+    def lane_groups(self) -> list["AnswerGroup"]:
         """The lanes, grouped by equal status."""
         events = {event.id: event for event in self.status.decided_by}
         groups: dict[tuple[object, ...], list[LaneOut]] = {}
@@ -103,13 +103,13 @@ class CrossingAnswer:
             )
             groups.setdefault(key, []).append(lane)
         return [
-            LaneGroup(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
+            AnswerGroup(lanes, events.get(lanes[0].decided_by) if lanes[0].decided_by else None)
             for lanes in groups.values()
         ]
 
 
 @dataclass(frozen=True, slots=True)
-class LaneGroup:
+class AnswerGroup:
     """Lanes with the same status, and the event that decides them all."""
 
     lanes: Sequence[LaneOut]
@@ -167,7 +167,7 @@ class PageData:
         )
         return [page for page in pages if page is not None]
 
-    def expires_at(self, group: LaneGroup, at: datetime) -> datetime | None:
+    def expires_at(self, group: AnswerGroup, at: datetime) -> datetime | None:
         """Return when a group that is open or restricted at ``at`` expires.
 
         None if the declared status ends before that.
