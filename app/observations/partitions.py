@@ -12,7 +12,12 @@ from app.database.driver import driver, fetch
 from app.observations.recording import TAKE_LOCK
 
 _MAKE = "SELECT make_observation_partitions(now(), now() + interval '14 days')"
-_DROP = "SELECT drop_observation_partitions(now() - %(keep)s)"
+DROP_LOCK = 0x44524F50  # any number, as long as every process takes the same
+# PostgreSQL fails, rather than waits, where two drop the same partition.
+_DROP = f"""
+    SELECT CASE WHEN pg_try_advisory_xact_lock({DROP_LOCK})
+                THEN drop_observation_partitions(now() - %(keep)s) ELSE 0 END
+"""
 
 
 class _Dropped(NamedTuple):
@@ -29,7 +34,7 @@ async def make_partitions(session: AsyncSession) -> None:
 async def drop_partitions(session: AsyncSession, *, keep: timedelta) -> int:
     """Drop the partitions in which everything is older than ``keep``; return how many.
 
-    One that is being read is left for the next time.
+    One that is being read is left for the next time, and all of them if another process drops some.
     """
     [(dropped,)] = await fetch(session, _Dropped, _DROP, {"keep": keep})
     return dropped

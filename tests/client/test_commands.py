@@ -240,6 +240,8 @@ class Watching:
 
     def __init__(self, server: Service, output: Path, *arguments: str) -> None:
         self.output = output
+        # What runs in the background of a shell ignores interrupts, and so do its children.
+        ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
         with output.open("wb") as out:
             self.process = subprocess.Popen(
                 [BIN / "crossings", "watch", *arguments, "--server", server.url],
@@ -247,6 +249,7 @@ class Watching:
                 stderr=subprocess.PIPE,
                 env=environment(TZ="UTC"),
             )
+        signal.signal(signal.SIGINT, ignored)
 
     @property
     def lines(self) -> list[str]:
