@@ -243,7 +243,7 @@ def _check_told(payloads: Mapping[int, JsonValue], body: Json) -> int:
         ]
     elif "crossings" in payload:
         # The log leaves out what came later than its first crossings, where there is none of it.
-        later = ("retired_at", "replaced_by", "confirm_within_hours", "hours", *LIMITS)
+        later = ("retired_at", "replaced_by", "confirm_within_hours", "hours", "contacts", *LIMITS)
         absent = {name for name in later if not body[name]}
         of_version = [name for name in body if name in CrossingRecord.model_fields.keys() - absent]
         assert payload["crossings"] == [{name: body[name] for name in of_version}]
