@@ -81,9 +81,15 @@ def test_every_link_to_a_page_keeps_the_vehicle(look: LookAt, path: str) -> None
     addresses = page.locator("a[href^='/']").evaluate_all("all => all.map(one => one.href)")
     others = ("/v1", "/feeds", "/docs", "/badges")
     ours = [one for one in addresses if not any(kind in one for kind in others)]
-    without = [one for one in ours if "traffic=truck" not in one or "to=BY" not in one]
+    tomorrow = page.locator(".tomorrow a").evaluate_all("all => all.map(one => one.href)")
+    without = [
+        one
+        for one in ours
+        if one not in tomorrow and ("traffic=truck" not in one or "to=BY" not in one)
+    ]
 
     assert len(ours) > 10
+    assert all("to=BY" in one for one in tomorrow)  # each of them is for a vehicle of its own
     assert {one.rpartition("/")[2] for one in without} <= {""}  # "All crossings" drops it
 
 

@@ -55,12 +55,14 @@ def test_the_map_changes_with_its_list_and_leaves_the_reader_alone(
     declare(post, "open")
     window = look()
     page = following(window, "/#11/54.6063/25.7557")
-    expect(page.get_by_role("button", name="Šumskas – Losha: Open")).to_be_visible()
+    expect(page.get_by_role("button", name="Šumskas – Losha, road crossing: Open")).to_be_visible()
     page.get_by_text("Past or future date").click()
 
     declare(post, "closed")
 
-    expect(page.get_by_role("button", name="Šumskas – Losha: Closed")).to_be_visible()
+    expect(
+        page.get_by_role("button", name="Šumskas – Losha, road crossing: Closed")
+    ).to_be_visible()
     expect(page.locator(f"#{SUMSKAS} .status")).to_have_text("Closed")
     expect(page.get_by_label("Move through the days")).to_be_visible()
     assert page.url.endswith("/#11/54.6063/25.7557")
