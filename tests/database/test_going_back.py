@@ -49,6 +49,7 @@ EXACTLY = {
 
 NOT_RESTORED = {
     "fan_out",  # made anew, it begins at the newest change
+    "alert_fan_out",  # the same
     "write_attempt",  # the change log does not hold it
 }
 
