@@ -9,12 +9,13 @@ from app.changes.ids import seed_id
 from app.languages.languages import LANGUAGES
 from tests.api import SUMSKAS
 from tests.marks import full, in_full
-from tests.pages.conftest import SIZES, VIEWS, Get, LookAt
+from tests.pages.conftest import SCHEMES, SIZES, VIEWS, Get, LookAt
 
 STORY = f"/incidents/{seed_id('incident/two-of-six-2023', 'incident')}"
 ARTICLE = f"/sources/{seed_id('source/article', 'source')}"
 PRESENT = (
     "/",
+    "/trip",
     f"/crossings/{SUMSKAS}",
     "/borders/BY-LT",
     STORY,
@@ -46,6 +47,9 @@ IN_TURN = [*zip(PAGES, cycle(LANGS), strict=False)]
 """Each page in one language, and each language on some page."""
 IN_OTHERS = [one for one in product(PAGES, LANGS) if one not in IN_TURN]
 
+READ = ("/", "/trip", f"/crossings/{SUMSKAS}", STORY)
+"""What travellers read."""
+
 Stop = dict[str, Any]
 """Where the keyboard leads next, as the browser tells it."""
 MOST_STOPS = 1_000
@@ -68,6 +72,17 @@ def test_it_is_accessible_and_fits(look: LookAt, size: str, scheme: str, path: s
     window.assert_presentable()
     assert page.locator("main").count() == 1
     assert page.locator("main h1").count() == 1
+
+
+@full
+@pytest.mark.parametrize(("path", "lang"), [*product(READ, LANGS)])
+def test_it_is_accessible_and_fits_in_every_language(look: LookAt, path: str, lang: str) -> None:
+    """Both schemes in turn, at every width from 320 to 1920 pixels."""
+    window = look("phone", SCHEMES[LANGS.index(lang) % 2], lang=lang)
+    page = window.open(path)
+
+    assert page.locator("html").get_attribute("lang") == lang
+    window.assert_presentable()
 
 
 @full
