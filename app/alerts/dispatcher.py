@@ -13,8 +13,6 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from psycopg import sql
-
 from app.alerts.deliveries import (
     LEASE,
     AlertAttempt,
@@ -40,9 +38,9 @@ from app.alerts.push import TTL_SECONDS, PushAddress, PushSigner, VapidKey
 from app.alerts.service import Recipient
 from app.config import Settings
 from app.database.connections import Connector
-from app.database.monitor import OUTAGES, answer_within, reason
-from app.database.sessions import OPTIONS, Transact
-from app.delivery.worker import wait_for_event
+from app.database.monitor import OUTAGES, reason
+from app.database.sessions import Transact
+from app.delivery.worker import POLL_SECONDS, listen, wait_for_event
 from app.encryption import UnreadableSecret
 from app.languages.words import Words
 from app.subscriptions.addresses import AddressPolicy
@@ -56,9 +54,7 @@ AT_ONE_HOST = 100
 _BATCH = 200
 _RECORD_SECONDS = 0.1
 """How often outcomes are recorded, all those since the last time together."""
-_POLL_SECONDS = 1.0
 _TIDY_SECONDS = 600.0
-_ANSWER_SECONDS = 10.0
 _DRAIN_SECONDS = 4.0
 """For so long what is being sent may go on when the worker stops."""
 
@@ -163,21 +159,14 @@ class AlertDispatcher:
                 task.cancel()
 
     async def _listen(self, connector: Connector) -> None:
-        async with await connector(options=OPTIONS, autocommit=True) as connection:
-            for channel in ("change", CHANNEL):
-                listen = sql.SQL("LISTEN {}").format(sql.Identifier(channel))
-                await connection.execute(listen)
-            while True:
-                await answer_within(_ANSWER_SECONDS, connection.execute("SELECT"))
-                async for notification in connection.notifies(timeout=_POLL_SECONDS):
-                    (self._due if notification.channel == CHANNEL else self._news).set()
+        await listen(connector, {"change": self._news, CHANNEL: self._due})
 
     async def _follow(self) -> None:
         while True:
             self._news.clear()
             while await self._transact(fan_out_alerts) == BATCH:
                 pass
-            await wait_for_event(self._news, _POLL_SECONDS)
+            await wait_for_event(self._news, POLL_SECONDS)
 
     async def _tidy(self) -> None:
         while True:
@@ -199,8 +188,8 @@ class AlertDispatcher:
                     task.add_done_callback(self._batch_ended)
                 if len(batch) == room:
                     continue
-            seconds = _POLL_SECONDS if wait is None else wait.total_seconds()
-            await wait_for_event(self._due, max(0.0, min(seconds, _POLL_SECONDS)))
+            seconds = POLL_SECONDS if wait is None else wait.total_seconds()
+            await wait_for_event(self._due, max(0.0, min(seconds, POLL_SECONDS)))
 
     def _batch_ended(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]

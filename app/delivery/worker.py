@@ -158,14 +158,7 @@ class DeliveryWorker:
     async def _listen(self) -> None:
         """Listen for notifications, and detect a lost database."""
         try:
-            async with await self._connect(options=OPTIONS, autocommit=True) as connection:
-                for channel in ("change", CHANNEL):
-                    listen = sql.SQL("LISTEN {}").format(sql.Identifier(channel))
-                    await connection.execute(listen)
-                while True:
-                    await answer_within(ANSWER_SECONDS, connection.execute("SELECT"))
-                    async for notification in connection.notifies(timeout=POLL_SECONDS):
-                        (self._due if notification.channel == CHANNEL else self._news).set()
+            await listen(self._connect, {"change": self._news, CHANNEL: self._due})
         except OUTAGES:
             self._monitor.lost()
             raise
@@ -343,6 +336,17 @@ class DeliveryWorker:
             session.begin(),
         ):
             return await work(session)
+
+
+async def listen(connect: Connector, events: Mapping[str, asyncio.Event]) -> None:
+    """Set the event of each channel that is notified. Raises when the database is lost."""
+    async with await connect(options=OPTIONS, autocommit=True) as connection:
+        for channel in events:
+            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        while True:
+            await answer_within(ANSWER_SECONDS, connection.execute("SELECT"))
+            async for notification in connection.notifies(timeout=POLL_SECONDS):
+                events[notification.channel].set()
 
 
 async def until_due(session: AsyncSession) -> timedelta | None:

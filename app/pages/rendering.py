@@ -17,11 +17,13 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from app.alerts.service import AlertOffer
 from app.board.board import Board
 from app.board.views import Moment
+from app.errors import Unavailable
 from app.http.bodies import CountryCode, FormInstant
 from app.http.caching import Validity, cache_control, http_date
 from app.http.documentation.docs import POLICY
 from app.http.origin import Origins, origin_of, path_of, query_of, query_parameters
 from app.http.parameters import AsOf, KnownChange
+from app.http.problems import RETRY_AFTER
 from app.languages.languages import LANGUAGES, Language, negotiated
 from app.languages.words import DIRECTIONS, Words
 from app.pages.assets import static
@@ -91,6 +93,8 @@ ORIGIN = token_hex(16)
 """Placeholder for the origin in a shared page. It is random, so that no input can contain it."""
 MAX_REPEATED_ADDRESS = 1_000
 """Longest address in characters that a page repeats in its links, which it does a dozen times."""
+BOARD_WAIT_SECONDS = 5.0
+"""How long a request waits for a board that is being loaded."""
 OLD_SECONDS = 30
 """A page says how old its data is once it is older than this."""
 
@@ -137,6 +141,13 @@ class PageReader:
     @property
     def moment(self) -> Moment:
         return self.board.moment()
+
+    async def require_loaded_board(self) -> None:
+        """Wait for a board that is being loaded. Raises Unavailable if that takes too long."""
+        if not await self.board.reached(0, within=BOARD_WAIT_SECONDS):
+            raise Unavailable(
+                "The data is still being loaded.", headers={"Retry-After": RETRY_AFTER}
+            )
 
     @property
     def origin(self) -> str:

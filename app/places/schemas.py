@@ -25,7 +25,7 @@ from app.places.geography import Box, Point, lies_around
 from app.places.hours import RegularHours
 from app.places.phones import check_phone
 from app.places.phrases import fold
-from app.places.zones import chief_place
+from app.places.zones import Clocks, chief_place
 from app.sources.schemas import CITATION_EXAMPLE, CitationOut, Citations, SourceUrl
 from app.status.rule.history import Lane
 from app.validation import EMAIL, PHONE
@@ -406,6 +406,11 @@ class CrossingRecord(Body, title="CrossingRecord"):
         if self.location is not None:
             return Point(self.location.lat, self.location.lon)
         return next(filter(None, (chief_place(entry.time_zone) for entry in self.hours)), None)
+
+    @property
+    def clocks(self) -> Clocks:
+        """The clocks of both sides, in the order of their names."""
+        return Clocks(list(dict.fromkeys(name.side for name in self.names)), self.near)
 
     def lanes_without_hours(self, side: str) -> list[Lane]:
         """Return the lanes for which the hours of a side are not known."""

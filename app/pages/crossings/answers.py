@@ -42,6 +42,7 @@ from app.status.log import newest_events
 from app.status.reading import validity_of
 from app.status.rule import resolution
 from app.status.rule.history import TimelinePeriod
+from app.status.rule.travellers import Traveller
 from app.status.rule.upcoming import upcoming
 from app.status.schemas import EventOut, LaneOut, StatusOut
 from app.status.summaries import Summary, status_out, waits_out
@@ -80,8 +81,7 @@ class CrossingAnswer:
     @property
     def clocks(self) -> Clocks:
         """The clocks of both sides, in the order of their names."""
-        sides = dict.fromkeys(name.side for name in self.details.names)
-        return Clocks(list(sides), self.details.near)
+        return self.details.clocks
 
     def lanes_without_hours(self, side: str) -> Scopes:
         """Return the lanes for which the hours of a side are unknown."""
@@ -417,9 +417,11 @@ def nearest_alternatives(
         for view in board.views_of_countries(origin.sides, moment)
         if view.summary.id != origin.id and not view.is_retired
     ]
+    if not vehicle.traveller.is_anyone:
+        others = list(_for_traveller(board, others, vehicle.traveller))
     by_status: dict[tuple[object, ...], Alternatives] = {}
     for traffic in origin.traffic if vehicle.traffic is None else [vehicle.traffic]:
-        ranks = _ranked(board, origin, others, replace(vehicle, traffic=traffic))
+        ranks = _ranked(origin, others, traffic, vehicle.to)
         choices = []
         for rank in nsmallest(_MAX_ALTERNATIVES, ranks):
             other = board.entry(rank.id)
@@ -439,21 +441,26 @@ def nearest_alternatives(
     return list(by_status.values())
 
 
+def _for_traveller(board: Board, views: Iterable[View], traveller: Traveller) -> Iterator[View]:
+    """Yield the views as they are for a traveller, without those that the board cannot answer."""
+    for view in views:
+        entry = board.entry(view.summary.id)
+        own_view = entry.view(board.moment(), traveller=traveller) if entry else None
+        if own_view is not None:
+            yield own_view
+
+
 def _ranked(
-    board: Board, origin: Details, others: Iterable[View], vehicle: Vehicle
+    origin: Details, others: Iterable[View], traffic: Traffic, to: str | None
 ) -> Iterator[Rank]:
-    """Yield the ranks of the others that are not closed for the vehicle."""
-    for other in others:
-        details = other.present.details
-        view: View | None = other
-        if not vehicle.traveller.is_anyone:
-            entry = board.entry(details.id)
-            view = entry.view(board.moment(), traveller=vehicle.traveller) if entry else None
-        to = _way(origin, details, vehicle.to)
+    """Yield the ranks of the others that are not closed for the traffic and the direction."""
+    for view in others:
+        details = view.present.details
+        way = _way(origin, details, to)
         lanes = [
             lane
-            for lane in (view.summary.answer.lanes if view else ())
-            if lane.lane.traffic is vehicle.traffic and to in {None, lane.lane.to}
+            for lane in view.summary.answer.lanes
+            if lane.lane.traffic is traffic and way in {None, lane.lane.to}
         ]
         if any(lane.status is not Status.CLOSED for lane in lanes):
             status = resolution.summary(lane.status for lane in lanes)

@@ -6,8 +6,6 @@ from app.http.origin import query_of
 from app.status.rule.travellers import ANYONE, Traveller
 from app.vocabulary import ExceptionCode, Traffic
 
-PARAMETERS = ("traffic", "to", "as", "citizen_of", "empty", "weight_kg", "height_m")
-"""The query parameters that say whom a page is about."""
 GROUPS = (
     ExceptionCode.PERMIT_HOLDERS,
     ExceptionCode.RESIDENTS,

@@ -14,12 +14,11 @@ from app.board.board import Board
 from app.changes.read_sessions import AnyReadSessions
 from app.changes.service import wire_instant
 from app.crossings.candidates import CrossingFilter
-from app.errors import CrossingNotFound, FieldError, Invalid, Unavailable
+from app.errors import CrossingNotFound, FieldError, Invalid
 from app.http.bodies import BorderId, CountryCode, CrossingId, sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
-from app.http.problems import RETRY_AFTER
 from app.pages.assets import OUTLINED
 from app.pages.discovery.linked_data import DESCRIPTION, dataset
 from app.pages.map import rows as map_rows
@@ -47,8 +46,6 @@ CROSSINGS_PER_PART = 300
 """Crossings in one part of the list; the map always shows all."""
 SLIDER_RANGE = timedelta(days=6 * 365)
 """How far back the slider reaches."""
-BOARD_WAIT_SECONDS = 5.0
-"""How long a request waits for a board that is being loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +179,7 @@ async def _rows(
     """Return the rows of the map and, of the present, their validity. Raises Invalid."""
     _require_existing_places(reader.board, query.filter)
     if not query.is_past:
-        if not await reader.board.reached(0, within=BOARD_WAIT_SECONDS):
-            raise Unavailable(
-                "The data is still being loaded.", headers={"Retry-After": RETRY_AFTER}
-            )
+        await reader.require_loaded_board()
         rows_and_validity = await map_rows.rows_from_board(
             reader.board, query.filter, query.status, reader.language, query.traveller
         )

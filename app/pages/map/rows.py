@@ -128,8 +128,7 @@ class MapRow:
 
     @property
     def clocks(self) -> Clocks:
-        sides = dict.fromkeys(name.side for name in self.data.details.names)
-        return Clocks(list(sides), self.data.details.near)
+        return self.data.details.clocks
 
     @property
     def marker(self) -> list[object]:

@@ -6,10 +6,11 @@ import { fetchData, layGround } from "./ground.js";
 import { Labels } from "./labels.js";
 import { Markers } from "./markers.js";
 import { morph } from "./morph.js";
+import { PROFILE } from "./reader.js";
 import { Nearby } from "./nearby.js";
 
 const LISTED_ON_CARD = 8;
-const KEPT = ["lang", "traffic", "to", "as", "citizen_of", "empty", "weight_kg", "height_m", "at", "known_at"];
+const KEPT = ["lang", ...PROFILE, "at", "known_at"];
 const TYPING = 300; // milliseconds after the last key until the search starts
 
 const { root } = document.documentElement.dataset;

@@ -2,8 +2,8 @@
 // network, and says so when a page is one of those.
 
 const { root, cachedAt } = document.documentElement.dataset;
-const PROFILE = ["traffic", "to", "as", "citizen_of", "empty", "weight_kg", "height_m"];
-const STORED = "crossings.profile";
+export const PROFILE = ["traffic", "to", "as", "citizen_of", "empty", "weight_kg", "height_m"];
+export const STORED_PROFILE = "crossings.profile";
 
 // What the reader says of themselves stays in this browser: it is in addresses, and stored here.
 
@@ -15,8 +15,8 @@ function profileOf(query) {
 
 const named = [...new URLSearchParams(location.search).keys()].some((name) => PROFILE.includes(name));
 const form = document.querySelector("form[data-profile]");
-if (form && named) localStorage.setItem(STORED, profileOf(location.search));
-const stored = localStorage.getItem(STORED);
+if (form && named) localStorage.setItem(STORED_PROFILE, profileOf(location.search));
+const stored = localStorage.getItem(STORED_PROFILE);
 const offer = document.querySelector(".remembered");
 if (offer && stored && !named) {
   const link = offer.querySelector("a");

@@ -1,5 +1,7 @@
 // The reader's trip: crossings that they pinned and a day, stored in this browser alone.
 
+import { STORED_PROFILE } from "./reader.js";
+
 const { root } = document.documentElement.dataset;
 const STORED = "crossings.trip";
 const MAX_PINNED = 20;
@@ -15,7 +17,7 @@ const store = (trip) => localStorage.setItem(STORED, JSON.stringify(trip));
 /** Return the address of the trip, for the vehicle that was last chosen. */
 function address() {
   const { ids, on } = load();
-  const query = new URLSearchParams(localStorage.getItem("crossings.profile") ?? "");
+  const query = new URLSearchParams(localStorage.getItem(STORED_PROFILE) ?? "");
   for (const id of ids) query.append("crossing", id);
   const today = new Date().toISOString().slice(0, 10);
   if (on && on >= today) query.set("on", on);

@@ -9,6 +9,7 @@ from app.board.views import BoardEntry, Moment
 from app.pages.lanes.vehicle import Vehicle
 from app.places.schemas import CrossingRecord
 from app.places.zones import Clocks
+from app.status.reading import clipped
 from app.status.rule.history import LaneState, OutOfReach, TimelinePeriod
 from app.status.rule.hours import AnswersWithHours
 from app.status.rule.resolution import ResolvedHistory
@@ -60,7 +61,7 @@ class CrossingDay:
 
     @property
     def clocks(self) -> Clocks:
-        return clocks_of(self.details)
+        return self.details.clocks
 
     @property
     def for_traveller(self) -> LaneState | None:
@@ -85,7 +86,7 @@ def crossing_day(
     resolved = ResolvedHistory(for_traveller(history, vehicle.traveller))
     answers = with_hours(present.details, resolved, vehicle.traveller)
     record = present.record
-    zone = clocks_of(record).zones[0]
+    zone = record.clocks.zones[0]
     start, end = bounds(max(day, moment.now.astimezone(zone).date()), zone)
     start = max(start, moment.now, history.known_from)
     if end > history.known_until:
@@ -102,11 +103,6 @@ def crossing_day(
     )
 
 
-def clocks_of(record: CrossingRecord) -> Clocks:
-    """Return the clocks of both sides, in the order of their names."""
-    return Clocks(list(dict.fromkeys(name.side for name in record.names)), record.near)
-
-
 def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Return when a day begins and ends by a clock."""
     midnight = datetime.combine(day, time(), zone)
@@ -115,16 +111,11 @@ def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
 
 def _periods(
     answers: ResolvedHistory | AnswersWithHours, start: datetime, end: datetime
-) -> Iterator[TimelinePeriod]:
-    """Yield the periods of ``[start, end)``, clipped to it."""
+) -> Iterable[TimelinePeriod]:
+    """Return the periods of ``[start, end)``, clipped to it."""
     if isinstance(answers, AnswersWithHours):
-        yield from answers.timeline(start, end)
-        return
-    for period in answers.timeline(start):
-        begin = max(period.start or start, start)
-        if begin >= end:
-            return
-        yield replace(period, start=begin, end=min(period.end or end, end))
+        return answers.timeline(start, end)
+    return clipped(answers.timeline(start), start, end)
 
 
 def _of_period(period: TimelinePeriod, moment: Moment) -> PartOfDay:

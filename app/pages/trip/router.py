@@ -16,7 +16,7 @@ from app.http.problems import RETRY_AFTER
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import cached
 from app.pages.rendering import CurrentReader, Filled, OptionalQuery, PageReader, VehicleQuery, page
-from app.pages.trip.days import CrossingDay, clocks_of, crossing_day
+from app.pages.trip.days import CrossingDay, crossing_day
 from app.places.zones import Clocks
 from app.status.rule.history import OutOfReach
 from app.vocabulary import Traffic
@@ -29,7 +29,6 @@ MAX_SHOWN = 60
 """Crossings shown where none is chosen."""
 FURTHEST = timedelta(days=366)
 """How far ahead a trip may be."""
-BOARD_WAIT_SECONDS = 5.0
 _SEPARATOR = "+"
 """What stands between crossings in the short address of a trip."""
 
@@ -76,12 +75,11 @@ async def _trip(
     border: str | None,
     on: date | None,
 ) -> Response:
+    await reader.require_loaded_board()
     board = reader.board
-    if not await board.reached(0, within=BOARD_WAIT_SECONDS):
-        raise Unavailable("The data is still being loaded.", headers={"Retry-After": RETRY_AFTER})
     entries = _entries(board, ids, border)
     moment = board.moment()
-    clocks = clocks_of(entries[0].present.record) if entries else Clocks([""])
+    clocks = entries[0].present.record.clocks if entries else Clocks([""])
     today = moment.now.astimezone(clocks.zones[0]).date()
     # Yesterday is still today somewhere.
     if on is not None and not today - timedelta(days=1) <= on <= today + FURTHEST:
