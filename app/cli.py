@@ -9,6 +9,8 @@ from typer._click import Command, Context
 from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup
 
+from app.garbage import collection_paused
+
 FOR_PEOPLE = {
     "status": "status",
     "wait": "wait",
@@ -57,7 +59,8 @@ class _LazyGroup(TyperGroup):
     def _load(self, *names: str) -> None:
         for name in names:
             if name not in self.commands:
-                module = import_module(f"app.commands.{COMMANDS[name]}")
+                with collection_paused():
+                    module = import_module(f"app.commands.{COMMANDS[name]}")
                 command = typer.main.get_group(module.app).commands[name]
                 assert isinstance(command, TyperCommand | TyperGroup)
                 panel = "To ask a service" if name in FOR_PEOPLE else "To run a service"

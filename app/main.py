@@ -2,16 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
 from multiprocessing import parent_process
-from operator import attrgetter
-from threading import Event
+from threading import Event, Lock
 from time import monotonic
 from types import FrameType
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Lifespan
@@ -47,7 +46,6 @@ from app.http.documentation.docs import router as docs
 from app.http.documentation.openapi import Documents, describe
 from app.http.forwarded import ForwardedMiddleware
 from app.http.origin import Origins
-from app.http.parameters import refuse_unknown
 from app.http.requests import RequestTally
 from app.http.root import router as root
 from app.http.security import SecurityHeaders
@@ -61,7 +59,7 @@ from app.observations.recording import ObservationLimits
 from app.observations.router import router as observations
 from app.pages.page_cache import PageCache
 from app.pages.problems import problem_response
-from app.pages.router import router as pages
+from app.pages.router import routers as pages
 from app.statistics.router import router as statistics
 from app.status.router import router as status
 from app.subscriptions.addresses import AddressPolicy
@@ -134,6 +132,7 @@ def create_service(
             asyncio.create_task(one.run()) for one in (updater, stream, metrics, trail, writability)
         }
         if owns_process:
+            running.add(asyncio.create_task(_describe_early(app, board)))
             stopping = _on_stop(service.drain)
             if parent_process() is not None:
                 await _loaded(board, stopping)
@@ -167,8 +166,6 @@ def create_service(
     app.state.board_max_age = board.max_age
     app.state.updater = updater
     _set_policies(app, settings)
-    if owns_process:
-        app.state.documents()  # or the first who asks for it would make everybody wait
     service = BoardMiddleware(
         app,
         board,
@@ -283,7 +280,7 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app = FastAPI(
         openapi_url=None,
         lifespan=lifespan,
-        routes=[*_routes()],
+        routes=_routes(),
         redirect_slashes=False,
     )
     app.state.origins = Origins(settings.public_url, settings.hosts)
@@ -292,28 +289,39 @@ def create_app(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     problems.install(app, problem_response)
     app.state.page_cache = PageCache()
     app.add_middleware(problems.DrainGuard)
-    app.state.documents = partial(_documents, app.state.origins.root)
+    app.state.documents = partial(_documents_once, app.state.origins.root)
     return app
 
 
-@cache
-def _routes() -> Sequence[BaseRoute]:
-    """Build the routes, once for all applications of a process.
+def _routes() -> list[BaseRoute]:
+    """Return the routes, in the order in which a request is compared with them.
 
-    What they take is worked out when the first request comes, which takes a tenth of a second.
+    They are those of the routers themselves: FastAPI would analyse each included route once more.
     """
-    router = APIRouter(generate_unique_id_function=attrgetter("name"))
-    for feature in FEATURES:
-        router.include_router(feature, dependencies=[Depends(refuse_unknown)])
-    # Links to pages get parameters from others on their way: those are not refused.
-    router.include_router(pages)
-    router.include_router(docs)
-    router.include_router(security)
-    router.include_router(metrics_router)
-    return router.routes
+    routers = (*FEATURES, *pages, docs, security, metrics_router)
+    return [route for router in routers for route in router.routes]
+
+
+async def _describe_early(app: FastAPI, board: Board) -> None:
+    """Build the OpenAPI document before anybody asks for it, which takes a second.
+
+    It is built in a thread, so that requests are answered meanwhile; and only when the board is
+    loaded, which is needed first.
+    """
+    if await board.reached(0, within=LOAD_SECONDS):
+        await asyncio.to_thread(app.state.documents)
+
+
+_describing = Lock()
 
 
 @cache
 def _documents(root: str) -> Documents:
     """Build the OpenAPI document, once for all applications of a process at one address."""
     return describe(_routes(), webhooks.routes, root=root)
+
+
+def _documents_once(root: str) -> Documents:
+    """Return the OpenAPI document; those who ask for it while it is built wait."""
+    with _describing:
+        return _documents(root)

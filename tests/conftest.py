@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -49,6 +50,10 @@ EMPTY, SEEDED = "template_empty", "template_seeded"
 SECRET_KEY = new_secret_key()
 LONGEST = (
     "tests/test_fuzz.py",
+    # Until there are databases, the other processes have these, which need none.
+    "tests/status/test_resolution_properties.py",
+    "tests/pages/test_languages.py",
+    "tests/status/test_cut.py",
     "tests/faults/",
     "tests/pages/",
     "tests/test_cli.py",
@@ -206,18 +211,39 @@ def logging_faults(app: ASGIApp) -> ASGIApp:
     return logged
 
 
-@asynccontextmanager
-async def started(
-    url: str, **settings: object
-) -> AsyncIterator[tuple[BoardMiddleware, httpx2.AsyncClient]]:
-    """Give the real service on the database at ``url``, be there one or not, and a client."""
+class GivenSettings(Settings):
+    """Settings that are given: to look for more in the environment takes a tenth of a start."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def service_on(url: str, **settings: object) -> BoardMiddleware:
+    """Build the real service on the database at ``url``, be there one or not."""
     # However slow the machine, nobody is refused where that is not what is tested.
     slow = {"request_deadline": PATIENCE, "write_deadline": PATIENCE}
     limits = ("board", "database", "wrong_keys", "alerts")
     unlimited = {f"rate_limit_{limit}": 0 for limit in limits}
     any_number = {"subscriptions_per_key": 0, "pings_per_minute": 0}
     given = {"database_url": url, "secret_key": SECRET_KEY, **slow, **unlimited, **any_number}
-    service = create_service(Settings.model_validate({**given, **settings}))
+    return create_service(GivenSettings.model_validate({**given, **settings}))
+
+
+@asynccontextmanager
+async def started(
+    url: str, **settings: object
+) -> AsyncIterator[tuple[BoardMiddleware, httpx2.AsyncClient]]:
+    """Give the service on the database at ``url``, and a client."""
+    service = service_on(url, **settings)
     # Like a server: an exception that went unhandled is logged and answered, not raised.
     transport = httpx2.ASGITransport(app=logging_faults(service), raise_app_exceptions=False)
     async with (

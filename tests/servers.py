@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import httpx2
 import psutil
+import uvicorn
 
 from tests import clients
 from tests.api import Api
 from tests.commands import BIN, environment
-from tests.conftest import SECRET_KEY
+from tests.conftest import SECRET_KEY, service_on
 from tests.waiting import PATIENCE, eventually
 
 
@@ -54,6 +56,31 @@ class Service:
     async def api(self, key: str) -> AsyncIterator[Api]:
         async with clients.async_client(base_url=self.url) as client:
             yield Api(client, key)
+
+
+@dataclass(frozen=True)
+class ThreadedService:
+    """The service in a thread of this process, which is ready in a tenth of the time."""
+
+    url: str
+
+
+@contextmanager
+def service_in_thread(database_url: str, **settings: object) -> Iterator[ThreadedService]:
+    """Run the service behind a real server until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        application = service_on(database_url, **settings)
+        config = uvicorn.Config(application, log_config=None, timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            running = ThreadedService(f"http://127.0.0.1:{listener.getsockname()[1]}")
+            eventually(lambda: thread.is_alive() and _answers_ready(running.url))
+            yield running
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def free_port() -> int:
@@ -155,9 +182,12 @@ def _holds(process: psutil.Process, port: int) -> bool:
 def _is_ready(running: Service, within: float = PATIENCE) -> bool:
     log = running.log.read_text(encoding="utf-8", errors="replace")
     assert running.process.poll() is None, log
+    return _answers_ready(running.url, within)
+
+
+def _answers_ready(url: str, within: float = PATIENCE) -> bool:
     with contextlib.suppress(httpx2.TransportError):
-        address = f"{running.url}/health/ready"
-        return bool(clients.get(address, timeout=within).status_code == 200)
+        return bool(clients.get(f"{url}/health/ready", timeout=within).status_code == 200)
     return False
 
 

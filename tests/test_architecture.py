@@ -18,8 +18,8 @@ STAIR = (
     "seeding", "importers", "alerts", "board", "delivery", "facts", "incidents", "statistics",
     "crossings", "status",
     "notices", "languages", "observations", "places", "sources", "subscriptions", "changes",
-    "access", "limits", "status.rule", "http", "database", "embedded", "logs", "caches", "config",
-    "encryption", "errors", "validation", "vocabulary",
+    "access", "limits", "status.rule", "http", "database", "embedded", "logs", "caches", "garbage",
+    "config", "encryption", "errors", "validation", "vocabulary",
 )  # fmt: skip
 """Packages and modules of `app`, from the top down: each imports only what stands after it."""
 

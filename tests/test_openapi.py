@@ -15,11 +15,9 @@ from pydantic import JsonValue
 
 from app import main
 from app.changes.read_sessions import ReadSessions
-from app.config import Settings
 from app.http.problems import catalogue
-from app.main import create_service
 from tests.api import Api, Json, referred, whole
-from tests.conftest import Database
+from tests.conftest import Database, started
 from tests.marks import full
 
 WRITES = {"post", "patch"}
@@ -179,10 +177,11 @@ async def test_reads_fill_in_what_is_required_and_nothing_else(seeded_api: Api) 
                 assert not parameter.keys() & {"example", "examples"}, (operation, name)
 
 
-def test_a_worker_builds_the_document_before_it_serves() -> None:
+async def test_a_worker_builds_the_document_before_it_is_asked_for_it(seeded: Database) -> None:
     main._documents.cache_clear()
 
-    create_service(Settings(database_url="postgresql://nowhere"), owns_process=True)
+    async with started(seeded.url) as (service, _):
+        await main._describe_early(service.application, service.board)
 
     assert main._documents.cache_info().currsize == 1
 

@@ -11,9 +11,8 @@ monitor belong to the thread that serves requests, and change only there, betwee
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -38,6 +37,7 @@ from app.database.monitor import (
     reason,
 )
 from app.database.sessions import OPTIONS, create_engine, create_sessions, read_only_session
+from app.garbage import collection_paused
 from app.http.parameters import AsOf
 from app.notices.reading import last_noticed
 from app.observations.reading import (
@@ -218,7 +218,7 @@ class BoardUpdater:
             self._behind.clear()
             try:
                 async with self._monitor.deadline(limited=False):
-                    with _without_garbage_collection():
+                    with collection_paused():
                         if not self._is_current():
                             await self._load()
                         if self._observations_loaded < self._observations_notified:
@@ -451,16 +451,6 @@ async def _committed_since(session: AsyncSession, board: Board) -> CommittedChan
 async def _hash_of(session: AsyncSession, change: int) -> bytes:
     """Return the hash of a change; empty for change 0."""
     return await session.scalar(select(Change.hash).where(Change.number == change)) or b""
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Disable the garbage collector, which would find nothing while the board is loaded."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 async def _precompute(entries: Mapping[str, BoardEntry], moment: Moment) -> None:

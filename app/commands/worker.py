@@ -11,6 +11,7 @@ from app.commands.options import DataDir, settings_of
 from app.commands.secrets import require_readable_secrets
 from app.config import Settings
 from app.delivery.processes import follow_parent
+from app.garbage import collection_paused
 from app.logs import configure_logs
 from app.tracing import start_tracing
 
@@ -50,9 +51,10 @@ def require_importers(settings: Settings) -> None:
 
 def _be_worker(settings: Settings) -> None:
     # Their libraries take half a second to import, which `serve` itself does not need.
-    from app.alerts.dispatcher import AlertDispatcher  # noqa: PLC0415
-    from app.delivery.worker import main  # noqa: PLC0415
-    from app.importers.schedule import ImportSchedule  # noqa: PLC0415
+    with collection_paused():
+        from app.alerts.dispatcher import AlertDispatcher  # noqa: PLC0415
+        from app.delivery.worker import main  # noqa: PLC0415
+        from app.importers.schedule import ImportSchedule  # noqa: PLC0415
 
     configure_logs(settings.log_format, settings.log_level)
     tracing = start_tracing(settings)

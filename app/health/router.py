@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 from typing import Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from app.config import Settings
 from app.database.monitor import DatabaseMonitor
@@ -13,10 +13,10 @@ from app.health.metrics import TEXT, Metrics, read_disk, read_feeds, read_log
 from app.health.readiness import Ready, readiness
 from app.http.bodies import Body
 from app.http.problems import responses, unless_out
-from app.http.routing import feature_router
+from app.http.routing import feature_router, hidden_router
 
 router = feature_router(prefix="/health", tag="health")
-metrics = APIRouter()
+metrics = hidden_router()
 
 
 class Live(Body, title="Liveness"):

@@ -6,6 +6,7 @@ timer for each, so that a quick request costs nothing more.
 """
 
 import asyncio
+import gc
 import logging
 import resource
 from collections import Counter
@@ -31,6 +32,7 @@ from app.errors import (
     TooLarge,
     TooManyConnections,
 )
+from app.garbage import collection_paused
 from app.http.clients import network_of, parse_address
 from app.http.problems import RETRY_AFTER, render
 from app.http.security import ALWAYS
@@ -229,6 +231,12 @@ class ServerConfig(uvicorn.Config):
     """The configuration of Uvicorn, and the connections that it serves."""
 
     connections: OpenConnections
+
+    def load(self) -> None:
+        """Import and build the application."""
+        with collection_paused():
+            super().load()
+        gc.freeze()
 
 
 class Connection(HttpToolsProtocol):

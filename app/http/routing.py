@@ -4,15 +4,17 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from operator import attrgetter
 from typing import Any, Protocol, runtime_checkable
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import JsonValue
 from starlette.requests import ClientDisconnect
 
 from app.errors import Malformed, TooLarge, invalid
+from app.http.parameters import refuse_unknown
 
 SMALL_BODY = 64 * 2**10
 """Bytes that a body of most operations may have."""
@@ -135,4 +137,19 @@ def _calls(dependant: Dependant) -> Iterator[object]:
 
 
 def feature_router(*, prefix: str, tag: str) -> APIRouter:
-    return APIRouter(prefix=prefix, tags=[tag], route_class=StrictRoute)
+    """Return a router whose operations refuse parameters that they do not have."""
+    return APIRouter(
+        prefix=prefix,
+        tags=[tag],
+        route_class=StrictRoute,
+        dependencies=[Depends(refuse_unknown)],
+        generate_unique_id_function=attrgetter("name"),
+    )
+
+
+def hidden_router(*, prefix: str = "", route_class: type[APIRoute] = APIRoute) -> APIRouter:
+    """Return a router that the OpenAPI document leaves out.
+
+    Links to pages get parameters from others on their way: those are not refused.
+    """
+    return APIRouter(prefix=prefix, route_class=route_class, include_in_schema=False)

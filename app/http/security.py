@@ -7,13 +7,14 @@ what requires a key.
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.datastructures import Headers
 from starlette.types import Message, Scope, Send
 
 from app.config import Settings
 from app.errors import NotFound
+from app.http.routing import hidden_router
 
 SECURITY_TXT_EXPIRES = datetime(2027, 11, 1, tzinfo=UTC)
 """When `security.txt` expires (RFC 9116). A test fails in time for a later one to be set."""
@@ -42,7 +43,7 @@ _FOR_EVERY_SITE: list[_Header] = [
 
 OF_PUBLIC_READS = [*ALWAYS, *_FOR_EVERY_SITE]
 
-router = APIRouter(include_in_schema=False)
+router = hidden_router()
 
 
 def _is_for_every_site(path: str) -> bool:

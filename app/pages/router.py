@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 
 from app.errors import NotFound, clipped
 from app.http.negotiation import accepts_gzip
+from app.http.routing import hidden_router
 from app.languages.languages import ENGLISH, LANGUAGES
 from app.pages.alerts.router import router as alerts
 from app.pages.assets import ASSETS, VERSION
@@ -22,12 +23,11 @@ from app.pages.stories.router import router as stories
 from app.pages.trip.router import router as trip
 from app.vocabulary import Status
 
-router = APIRouter(include_in_schema=False)
-for subrouter in (
+router = hidden_router()
+routers = (
     *(map_router, crossings, borders, stories, service_status, report),
-    *(discovery, embeds, trip, data, alerts),
-):
-    router.include_router(subrouter)
+    *(discovery, embeds, trip, data, alerts, router),
+)
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _ONE_DAY = "public, max-age=86400"

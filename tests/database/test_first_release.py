@@ -238,6 +238,7 @@ async def test_what_the_first_release_knew_is_answered_in_the_same_bytes(
         assert await answers(api, six) == before
 
 
+@full
 async def test_today_is_what_a_database_seeded_afresh_has(
     loaded: Database, seeded: Database
 ) -> None:

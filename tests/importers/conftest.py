@@ -24,7 +24,7 @@ LIMITS = ObservationLimits(keep=timedelta(days=400), shown_for=timedelta(hours=3
 FEEDS = ("ca-us", "mx-us", "pl-ua")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mapped_once(postgres: Server) -> Iterator[Database]:
     with clone(postgres, SEEDED) as found:
 

@@ -23,8 +23,10 @@ from playwright.sync_api import (
 from app.embedded.server import Server
 from tests import clients
 from tests.conftest import SEEDED, Database, clone
-from tests.servers import Service, service
+from tests.servers import Service, ThreadedService, service_in_thread
 from tests.waiting import PATIENCE, eventually
+
+Served = Service | ThreadedService
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
@@ -56,7 +58,7 @@ class Look:
     """A page in a browser, and what went on while it was looked at."""
 
     page: Page
-    service: Service
+    service: Served
     complaints: list[str] = field(default_factory=list)
     """What the console was told as errors or warnings, scripts that failed among it."""
     requests: list[str] = field(default_factory=list)
@@ -155,10 +157,9 @@ def database(postgres: Server) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service as a process, for all who only read."""
-    log = tmp_path_factory.mktemp("pages") / "serve.log"
-    with service(log, database_url=database.url, worker=False) as running:
+def served(database: Database) -> Iterator[Served]:
+    """The service, for all who only read."""
+    with service_in_thread(database.url) as running:
         yield running
 
 
@@ -176,7 +177,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def look(served: Service, browser: Browser) -> Iterator[LookAt]:
+def look(served: Served, browser: Browser) -> Iterator[LookAt]:
     """Open windows: ``look()``, of a size, scheme or language, with or without script, at a place.
 
     None of them may have asked anything of another host.
@@ -222,7 +223,7 @@ def look(served: Service, browser: Browser) -> Iterator[LookAt]:
 
 
 @pytest.fixture(scope="module")
-def get(served: Service) -> Get:
+def get(served: Served) -> Get:
     """Ask as a browser does, without being one."""
 
     def ask(path: str, **headers: str) -> httpx2.Response:

@@ -13,6 +13,7 @@ from tests.alerts.browsers import Browser as Subscriber
 from tests.alerts.mailboxes import Mailbox, link_in, mail_server_in_thread
 from tests.api import MEDININKAI, SUMSKAS
 from tests.conftest import SEEDED, Database, clone
+from tests.marks import in_full
 from tests.pages.conftest import VIEWS, LookAt
 from tests.servers import Service, free_port, service
 from tests.subscriptions.conftest import LOOPBACK
@@ -77,7 +78,7 @@ def count(database: Database) -> int:
     return int(count)
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [PAGES[0], *in_full(*PAGES[1:])])
 def test_it_is_on_every_page_that_it_may_be_about(look: LookAt, path: str) -> None:
     for size, scheme in VIEWS:
         window = look(size, scheme)

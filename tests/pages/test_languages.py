@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from io import BytesIO
 
 import pytest
@@ -27,9 +28,10 @@ KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 Message = str | tuple[str, ...]
 
 
-def messages() -> set[Message]:
+@cache
+def messages() -> frozenset[Message]:
     """Return what templates and code mark to be translated; of plurals, both forms."""
-    return {
+    return frozenset(
         message if isinstance(message, str) else tuple(message)
         for package in TELLING
         for path in package.rglob("*")
@@ -40,7 +42,7 @@ def messages() -> set[Message]:
             keywords=KEYWORDS,
             options={"trimmed": "true"},
         )
-    }
+    )
 
 
 def catalogue(code: str) -> Catalog:

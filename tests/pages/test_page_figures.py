@@ -15,9 +15,8 @@ from playwright.sync_api import Browser, CDPSession, Page
 from tests import clients
 from tests.api import SUMSKAS
 from tests.marks import full
-from tests.pages.conftest import PATIENCE_MILLISECONDS, QUIET_MILLISECONDS
+from tests.pages.conftest import PATIENCE_MILLISECONDS, QUIET_MILLISECONDS, Served
 from tests.pages.test_every_page import STORY
-from tests.servers import Service
 from tests.waiting import eventually
 
 PHONE = {"width": 412, "height": 823}
@@ -88,7 +87,7 @@ class Visit:
 
 
 @pytest.fixture
-def visit(served: Service, browser: Browser) -> Iterator[Callable[[str], Visit]]:
+def visit(served: Served, browser: Browser) -> Iterator[Callable[[str], Visit]]:
     """Visit an address of the service with a phone."""
     contexts = []
 

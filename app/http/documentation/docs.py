@@ -10,15 +10,16 @@ from functools import lru_cache
 from html import escape
 from importlib.resources import files
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from app.errors import NotFound
 from app.http.documentation.document import operations
 from app.http.documentation.openapi import Documents
 from app.http.problems import catalogue
+from app.http.routing import hidden_router
 
-router = APIRouter(include_in_schema=False)
+router = hidden_router()
 
 _ASSETS: Mapping[str, str] = {
     "swagger-ui.css": "text/css; charset=utf-8",
@@ -110,17 +111,17 @@ header a, section a { color: var(--link); }
 
 
 @router.get("/openapi.json")
-async def openapi(request: Request) -> Response:
+def openapi(request: Request) -> Response:
     return Response(_documents(request).v3_1, media_type="application/json")
 
 
 @router.get("/openapi-3.2.json")
-async def openapi_with_streams(request: Request) -> Response:
+def openapi_with_streams(request: Request) -> Response:
     return Response(_documents(request).v3_2, media_type="application/json")
 
 
 @router.get("/docs")
-async def docs(request: Request) -> Response:
+def docs(request: Request) -> Response:
     page = _PAGE.replace("{index}", _index(_documents(request).v3_1))
     return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 

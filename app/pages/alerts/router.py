@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field, ValidationError
@@ -26,7 +26,7 @@ from app.database.sessions import Session, WriteSession
 from app.errors import AlertNotFound, CrossSite, NotFound, TooLarge, UnsupportedMediaType
 from app.http.bodies import BorderId, CrossingId
 from app.http.origin import origin_of, query_of
-from app.http.routing import StrictRoute
+from app.http.routing import StrictRoute, hidden_router
 from app.limits.requests import RequestLimits
 from app.pages.rendering import CurrentReader, HtmlPage, PageReader, VehicleQuery, page
 from app.subscriptions.addresses import AddressPolicy
@@ -106,7 +106,7 @@ def _validated(model: type[Model], fields: dict[str, object]) -> Model:
 Book = Annotated[AlertBook, Depends(_book)]
 Form = Annotated[dict[str, Sequence[str]], Depends(_form)]
 
-router = APIRouter(prefix="/alerts", route_class=StrictRoute)
+router = hidden_router(prefix="/alerts", route_class=StrictRoute)
 
 
 @router.get("")

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from app.changes.read_sessions import AnyReadSessions
 from app.http.bodies import BorderId
 from app.http.problems import unless_out
+from app.http.routing import hidden_router
 from app.pages.borders.answers import (
     border_figures,
     border_from_board,
@@ -27,7 +28,7 @@ from app.pages.rendering import (
 from app.pages.statistics.shares import parts_of
 from app.vocabulary import Traffic
 
-router = APIRouter()
+router = hidden_router()
 
 
 @router.get("/borders/{border_id}")

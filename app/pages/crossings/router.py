@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import JsonValue
 
 from app.changes.read_sessions import AnyReadSessions, ReadSessions
@@ -13,6 +13,7 @@ from app.crossings.sentence import sentence
 from app.http.bodies import CrossingId
 from app.http.parameters import AsOf
 from app.http.problems import unless_out
+from app.http.routing import hidden_router
 from app.languages.words import N_
 from app.pages.crossings.answers import (
     CrossingAnswer,
@@ -43,7 +44,7 @@ from app.status.rule import resolution
 from app.status.rule.history import TimelinePeriod
 from app.vocabulary import Status
 
-router = APIRouter()
+router = hidden_router()
 
 
 @router.get("/crossings/{crossing_id}")

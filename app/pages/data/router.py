@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
+from app.http.routing import hidden_router
 from app.pages.data.downloads import DOWNLOADS, TABLES
 from app.pages.discovery.linked_data import DESCRIPTION, dataset
 from app.pages.rendering import CurrentReader, page
 
-router = APIRouter()
+router = hidden_router()
 
 
 @router.get("/data")

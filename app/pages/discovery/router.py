@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from app.changes.read_sessions import AnyReadSessions, ReadSessions
 from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
 from app.http.problems import unless_out
+from app.http.routing import hidden_router
 from app.incidents.reading import list_incidents
 from app.languages.languages import ENGLISH, LANGUAGES
 from app.pages.assets import VERSION, static
 from app.pages.discovery.linked_data import DESCRIPTION
 from app.pages.rendering import CurrentReader, PageReader, render
 
-router = APIRouter()
+router = hidden_router()
 
 MAX_ADDRESSES = 50_000
 """The most addresses that a sitemap may have (sitemaps.org)."""

@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from app.changes.read_sessions import AnyReadSessions
 from app.http.bodies import BorderId, CrossingId
 from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
+from app.http.routing import hidden_router
 from app.pages.borders.answers import border_from_board, border_from_database
 from app.pages.crossings.answers import present_crossing
 from app.pages.page_cache import cached
 from app.pages.rendering import CurrentReader, VehicleQuery, page
 
-router = APIRouter(prefix="/embed")
+router = hidden_router(prefix="/embed")
 
 RELOADED_SECONDS = 60
 """A frame loads itself anew this often, since it has no script to follow changes."""

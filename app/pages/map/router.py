@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from app.board.board import Board
 from app.changes.read_sessions import AnyReadSessions
@@ -19,6 +19,7 @@ from app.http.bodies import BorderId, CountryCode, CrossingId, sides_of
 from app.http.caching import ALWAYS_VALID, Validity
 from app.http.documentation.docs import POLICY
 from app.http.parameters import AsOf
+from app.http.routing import hidden_router
 from app.pages.assets import OUTLINED
 from app.pages.discovery.linked_data import DESCRIPTION, dataset
 from app.pages.map import rows as map_rows
@@ -40,7 +41,7 @@ from app.places.zones import zone_of
 from app.status.rule.travellers import ANYONE, Traveller
 from app.vocabulary import Status, Traffic
 
-router = APIRouter()
+router = hidden_router()
 
 CROSSINGS_PER_PART = 300
 """Crossings in one part of the list; the map always shows all."""

@@ -7,12 +7,13 @@ from typing import Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from app.board.views import View
 from app.errors import Unavailable, invalid
 from app.http.bodies import sides_of
 from app.http.problems import RETRY_AFTER
+from app.http.routing import hidden_router
 from app.languages.words import N_, Words
 from app.observations.schemas import WaitOut
 from app.pages.rendering import CurrentReader, page
@@ -30,7 +31,7 @@ from app.vocabulary import (
     Traffic,
 )
 
-router = APIRouter()
+router = hidden_router()
 
 _MESSAGES: Mapping[str, str] = {
     "all": N_("all traffic"),

@@ -1,12 +1,13 @@
 """HTTP of the page about the service itself."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from app.database.sessions import transaction
+from app.http.routing import hidden_router
 from app.pages.rendering import CurrentReader, page
 from app.pages.service_status.reading import read_service_status
 
-router = APIRouter()
+router = hidden_router()
 
 
 @router.get("/status")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from app.changes.read_sessions import AnyReadSessions, HistorySession
 from app.database.sessions import Session
@@ -21,6 +21,7 @@ from app.http.paging import (
     number,
 )
 from app.http.parameters import AsOf, KnownChange
+from app.http.routing import hidden_router
 from app.incidents.reading import list_incidents, story_cursor
 from app.incidents.schemas import IncidentOut, StoryItem
 from app.notices.schemas import NoticeOut
@@ -32,7 +33,7 @@ from app.sources.service import list_sources
 from app.status.schemas import EventOut
 from app.vocabulary import Precision
 
-router = APIRouter()
+router = hidden_router()
 
 _DATES = {Precision.DAY, Precision.MONTH}
 """Precisions of instants that are shown as dates."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from app.board.board import Board
 from app.board.views import BoardEntry, Moment
@@ -13,6 +13,7 @@ from app.http.bodies import BorderId, CrossingId
 from app.http.caching import Validity
 from app.http.origin import query_of
 from app.http.problems import RETRY_AFTER
+from app.http.routing import hidden_router
 from app.pages.lanes.vehicle import Vehicle
 from app.pages.page_cache import cached
 from app.pages.rendering import CurrentReader, Filled, OptionalQuery, PageReader, VehicleQuery, page
@@ -21,7 +22,7 @@ from app.places.zones import Clocks
 from app.status.rule.history import OutOfReach
 from app.vocabulary import Traffic
 
-router = APIRouter()
+router = hidden_router()
 
 MAX_CROSSINGS = 20
 """Crossings of one trip."""

@@ -11,7 +11,7 @@ from app.vocabulary import KeyScope
 from tests import clients
 from tests.api import Json
 from tests.conftest import SEEDED, Database, clone
-from tests.servers import Service, service
+from tests.servers import ThreadedService, service_in_thread
 
 Post = Callable[[str, Mapping[str, object]], Json]
 
@@ -24,10 +24,8 @@ def database(postgres: Server) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
-def served(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service as a process."""
-    log = tmp_path_factory.mktemp("pages") / "serve.log"
-    with service(log, database_url=database.url, worker=False) as running:
+def served(database: Database) -> Iterator[ThreadedService]:
+    with service_in_thread(database.url) as running:
         yield running
 
 
@@ -41,7 +39,7 @@ def key(database: Database) -> str:
 
 
 @pytest.fixture(scope="module")
-def post(served: Service, key: str) -> Post:
+def post(served: ThreadedService, key: str) -> Post:
     """Write to the service; what was written is on the board."""
 
     def write(path: str, body: Mapping[str, object]) -> Json:

@@ -6,13 +6,13 @@ from tests import clients
 from tests.api import MEDININKAI, SUMSKAS, citation
 from tests.marks import full
 from tests.pages.conftest import VIEWS, LookAt
-from tests.servers import Service
+from tests.servers import ThreadedService
 
 pytestmark = full
 
 
 @pytest.fixture(scope="module", autouse=True)
-def retired(served: Service, key: str) -> None:
+def retired(served: ThreadedService, key: str) -> None:
     answer = clients.patch(
         f"{served.url}/v1/crossings/{SUMSKAS}",
         json={
