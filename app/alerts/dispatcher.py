@@ -40,7 +40,7 @@ from app.config import Settings
 from app.database.connections import Connector
 from app.database.monitor import OUTAGES, reason
 from app.database.sessions import Transact
-from app.delivery.worker import POLL_SECONDS, listen, wait_for_event
+from app.delivery.worker import BREATH_SECONDS, POLL_SECONDS, listen, wait_for_event
 from app.encryption import UnreadableSecret
 from app.languages.words import Words
 from app.subscriptions.addresses import AddressPolicy
@@ -166,6 +166,7 @@ class AlertDispatcher:
             self._news.clear()
             while await self._transact(fan_out_alerts) == BATCH:
                 pass
+            await asyncio.sleep(BREATH_SECONDS)
             await wait_for_event(self._news, POLL_SECONDS)
 
     async def _tidy(self) -> None:

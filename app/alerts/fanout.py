@@ -48,6 +48,13 @@ _ADD_TO_DIGESTS = text("""
     RETURNING alert_delivery.alert_id
 """)
 _MOVE = text("UPDATE alert_fan_out SET change = :newest")
+_MOVE_IF_NOBODY_IS_TOLD = text("""
+    UPDATE alert_fan_out SET change = newest.number
+    FROM (SELECT max(number) AS number FROM change) newest
+    WHERE newest.number > alert_fan_out.change
+      AND NOT EXISTS (SELECT FROM alert WHERE confirmed_at IS NOT NULL AND "after" < newest.number)
+    RETURNING alert_fan_out.change
+""")
 
 
 async def fan_out_alerts(session: AsyncSession) -> int:
@@ -56,7 +63,9 @@ async def fan_out_alerts(session: AsyncSession) -> int:
     One process at a time does so; for the others the result is 0.
     """
     place = await session.scalar(select(AlertFanOut.change).with_for_update(skip_locked=True))
-    changes = [] if place is None else await changes_after(session, place, BATCH)
+    if place is None or await session.scalar(_MOVE_IF_NOBODY_IS_TOLD) is not None:
+        return 0
+    changes = await changes_after(session, place, BATCH)
     if not changes:
         return 0
     for change in changes:

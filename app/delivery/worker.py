@@ -21,7 +21,6 @@ from uuid import UUID
 
 import uvloop
 from psycopg import sql
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
@@ -39,7 +38,7 @@ from app.encryption import UnreadableSecret
 from app.limits.stores import forget_allowances
 from app.observations.partitions import drop_partitions, make_partitions
 from app.observations.recording import ObservationLimits
-from app.status.due import announce_due, next_due
+from app.status.due import announce_due, until_due
 from app.subscriptions.addresses import AddressPolicy
 from app.subscriptions.deliveries import (
     CHANNEL,
@@ -347,12 +346,6 @@ async def listen(connect: Connector, events: Mapping[str, asyncio.Event]) -> Non
             await answer_within(ANSWER_SECONDS, connection.execute("SELECT"))
             async for notification in connection.notifies(timeout=POLL_SECONDS):
                 events[notification.channel].set()
-
-
-async def until_due(session: AsyncSession) -> timedelta | None:
-    """Return the time until something comes due that is to be recorded; None if nothing will."""
-    due, now = await next_due(session), await session.scalar(select(func.now()))
-    return None if due is None or now is None else due - now
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> None:

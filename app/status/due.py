@@ -59,9 +59,15 @@ async def announce_due(session: AsyncSession) -> bool:
     return slot.something_is_due and await announce(session, slot, None)
 
 
-async def next_due(session: AsyncSession) -> datetime | None:
-    """Return when something next comes due; in the past, if it has not been recorded yet."""
-    return await session.scalar(select(func.min(CompactedLog.due_at)))
+async def until_due(session: AsyncSession) -> timedelta | None:
+    """Return the time until something comes due, None if nothing will.
+
+    It is negative for what came due already, and has not been recorded yet.
+    """
+    wait: timedelta | None = await session.scalar(
+        select(func.min(CompactedLog.due_at) - func.now())
+    )
+    return wait
 
 
 def answers_record(changed: Iterable[AnswerChangeOut | None]) -> dict[str, JsonValue]:

@@ -29,6 +29,13 @@ _DELIVER = text("""
     ORDER BY number
 """)
 _MOVE = text("UPDATE fan_out SET change = :newest")
+_MOVE_IF_NOBODY_IS_TOLD = text("""
+    UPDATE fan_out SET change = newest.number
+    FROM (SELECT max(number) AS number FROM change) newest
+    WHERE newest.number > fan_out.change
+      AND NOT EXISTS (SELECT FROM subscription WHERE "after" < newest.number)
+    RETURNING fan_out.change
+""")
 
 
 async def fan_out(session: AsyncSession) -> int:
@@ -37,7 +44,9 @@ async def fan_out(session: AsyncSession) -> int:
     One process at a time does so; for the others the result is 0.
     """
     place = await session.scalar(select(FanOut.change).with_for_update(skip_locked=True))
-    changes = [] if place is None else await changes_after(session, place, BATCH)
+    if place is None or await session.scalar(_MOVE_IF_NOBODY_IS_TOLD) is not None:
+        return 0
+    changes = await changes_after(session, place, BATCH)
     if not changes:
         return 0
     matched = await _matched(session, changes)

@@ -149,14 +149,14 @@ LookAt = Callable[..., Look]
 Get = Callable[..., httpx2.Response]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database(postgres: Server) -> Iterator[Database]:
     """A seeded database that is only read."""
     with clone(postgres, SEEDED) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(database: Database) -> Iterator[Served]:
     """The service, for all who only read."""
     with service_in_thread(database.url) as running:
