@@ -5,8 +5,10 @@ Each file in ``locale/`` is the message catalogue of one language. The messages 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from io import BytesIO
 
 from babel import Locale
@@ -24,7 +26,19 @@ class Language:
 
     code: str
     locale: Locale
-    translations: NullTranslations
+    catalogue: Traversable | None = None
+    """The file of its messages; English has none."""
+
+    @cached_property
+    def translations(self) -> NullTranslations:
+        """The messages, read on first use: to read those of all languages would delay the start."""
+        if self.catalogue is None:
+            return NullTranslations()
+        compiled = BytesIO()
+        with self.catalogue.open("rb") as source:
+            write_mo(compiled, read_po(source, locale=self.code))
+        compiled.seek(0)
+        return GNUTranslations(compiled)
 
     @property
     def name(self) -> str:
@@ -34,17 +48,13 @@ class Language:
 
 def _load() -> dict[str, Language]:
     # British English has the day first and 24 hours, as the countries covered here do.
-    languages = {ENGLISH: Language(ENGLISH, Locale("en", "GB"), NullTranslations())}
+    languages = {ENGLISH: Language(ENGLISH, Locale("en", "GB"))}
     for file in sorted(
         files("app.languages").joinpath("locale").iterdir(), key=lambda file: file.name
     ):
         code, _, kind = file.name.partition(".")
         if kind == "po":
-            compiled = BytesIO()
-            with file.open("rb") as source:
-                write_mo(compiled, read_po(source, locale=code))
-            compiled.seek(0)
-            languages[code] = Language(code, Locale(code), GNUTranslations(compiled))
+            languages[code] = Language(code, Locale(code), file)
     return languages
 
 
