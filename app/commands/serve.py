@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.commands.database import Database, open_database
+from app.commands.delivering import deliver_beside_server
 from app.commands.errors import fail
 from app.commands.key_files import (
     admin_key_file,
@@ -25,7 +26,7 @@ from app.commands.key_files import (
 )
 from app.commands.options import DataDir, settings_of
 from app.commands.secrets import require_readable_secrets
-from app.commands.worker import beside_server, require_importers
+from app.commands.worker import require_importers
 from app.config import Settings
 from app.delivery.processes import interrupts_held, kept_alive
 from app.embedded.data_directory import has_cluster
@@ -150,7 +151,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, figu
     server = uvicorn.Server(config)
     try:
         with (
-            kept_alive(beside_server, name="delivery worker")
+            kept_alive(deliver_beside_server, name="delivery worker")
             if settings.delivery_worker
             else nullcontext()
         ):
