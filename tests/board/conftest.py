@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.board.board import Board
+from app.database.monitor import monotonic_seconds
 from app.embedded.server import Server
 from app.http.caching import CachingMiddleware
 from app.http.security import SecurityHeaders
@@ -24,6 +26,18 @@ class Sides:
     front: Api
     routes: httpx2.AsyncClient
     board: Board
+
+    async def get_timed(self, address: str) -> tuple[datetime, httpx2.Response, datetime]:
+        """Return an answer of the board between two instants by its own clock.
+
+        What it knows of PostgreSQL's clock may get better meanwhile: the two enclose both.
+        """
+        known_before, began = self.board.monitor.offset, monotonic_seconds()
+        answer = await self.front.get(address)
+        ended, known_after = monotonic_seconds(), self.board.monitor.offset
+        before = began + min(known_before, known_after)
+        after = ended + max(known_before, known_after)
+        return datetime.fromtimestamp(before, UTC), answer, datetime.fromtimestamp(after, UTC)
 
     async def both(self, address: str, **headers: str) -> tuple[httpx2.Response, httpx2.Response]:
         """Ask the board and then the routes, once the board knows all that there is.
