@@ -6,12 +6,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from secrets import token_hex
+from types import CodeType
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.bccache import Bucket, BytecodeCache
+from jinja2.runtime import Context
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.alerts.service import AlertOffer
@@ -305,6 +308,31 @@ def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+class _CompiledTemplates(BytecodeCache):
+    """The compiled templates, which the environments of all languages share.
+
+    The compiler applies filters to constants: so no filter may depend on the language.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[str, CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get(bucket.key)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key] = bucket.code
+
+
+_compiled_templates = _CompiledTemplates()
+
+
+@pass_context
+def _country_name(context: Context, country: str) -> str:
+    words: Words = context["words"]
+    return words.country(country)
+
+
 @cache
 def _environment(language: Language) -> Environment:
     words = Words(language)
@@ -316,13 +344,14 @@ def _environment(language: Language) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
         auto_reload=False,
+        bytecode_cache=_compiled_templates,
     )
     translations = language.translations
     environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension's
         translations.gettext, translations.ngettext, newstyle=True
     )
     environment.policies["ext.i18n.trimmed"] = True
-    environment.filters["country_name"] = words.country
+    environment.filters["country_name"] = _country_name
     environment.filters["host"] = _host
     environment.filters["traffic"] = Traffic
     environment.filters["capitalized"] = _capitalized

@@ -13,6 +13,7 @@ from babel.messages.pofile import read_po
 from app.config import PROJECT
 from app.languages.languages import LANGUAGES
 from app.languages.words import DIRECTIONS, IN_LANGUAGES, MESSAGES
+from app.pages.rendering import _environment
 from app.places.schemas import CrossingIn
 from app.seeding.files import SEEDS, Seeds
 from app.vocabulary import GapCode
@@ -68,6 +69,13 @@ def entries(code: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
 def test_there_are_the_languages_of_these_borders() -> None:
     assert next(iter(LANGUAGES)) == "en"
     assert {"be", "lt", "lv", "pl", "ru", "uk"} <= set(CODES)
+
+
+def test_templates_have_the_same_filters_in_every_language() -> None:
+    """They are compiled once for all languages, and filters applied to constants then."""
+    first, *others = (_environment(language).filters for language in LANGUAGES.values())
+
+    assert all(filters == first for filters in others)
 
 
 @pytest.mark.parametrize("code", CODES)
