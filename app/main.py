@@ -72,6 +72,9 @@ DRAIN_SECONDS = 1.0
 LOAD_SECONDS, LOAD_POLL_SECONDS = 120.0, 0.1
 """For so long a worker beside others waits for its board before it takes connections."""
 
+DESCRIBE_SECONDS = 5.0
+"""For so long after its board is loaded a worker waits before it builds the OpenAPI document."""
+
 FEATURES = (
     root,
     status,
@@ -305,10 +308,11 @@ def _routes() -> list[BaseRoute]:
 async def _describe_early(app: FastAPI, board: Board) -> None:
     """Build the OpenAPI document before anybody asks for it, which takes a second.
 
-    It is built in a thread, so that requests are answered meanwhile; and only when the board is
-    loaded, which is needed first.
+    It is built in a thread, so that requests are answered meanwhile; and only some time after the
+    board is loaded, since there is much else to do at first.
     """
     if await board.reached(0, within=LOAD_SECONDS):
+        await asyncio.sleep(DESCRIBE_SECONDS)
         await asyncio.to_thread(app.state.documents)
 
 

@@ -177,7 +177,10 @@ async def test_reads_fill_in_what_is_required_and_nothing_else(seeded_api: Api) 
                 assert not parameter.keys() & {"example", "examples"}, (operation, name)
 
 
-async def test_a_worker_builds_the_document_before_it_is_asked_for_it(seeded: Database) -> None:
+async def test_a_worker_builds_the_document_before_it_is_asked_for_it(
+    seeded: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "DESCRIBE_SECONDS", 0)
     main._documents.cache_clear()
 
     async with started(seeded.url) as (service, _):
