@@ -17,7 +17,16 @@ from app import schema
 from app.embedded.running import serving
 from app.embedded.server import OWNER, SERVICE, SUPERUSER, Server
 from bench.crowd import Crowd, closures, compact, fill
-from bench.processes import BIN, BenchError, Web, answering, environment, free_port
+from bench.processes import (
+    BIN,
+    BenchError,
+    Web,
+    answering,
+    ask,
+    connection,
+    environment,
+    free_port,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,9 @@ class Stage:
         command = (BIN / "crossings", "serve", "--port", str(port))
         env = environment(DATABASE_URL=database.url, **more)
         with self._answering(*command, port=port, ready="/health/ready", env=env) as found:
+            # Nobody asks for it in what is measured, but it is made some seconds after the start.
+            with connection(found.port) as client:
+                ask(client, "GET", "/openapi.json")
             yield found
 
     @contextmanager
